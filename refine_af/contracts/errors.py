@@ -1,0 +1,60 @@
+"""The exceptions of the project, and the exit code that each one ends a process with.
+
+Exit codes follow ``sysexits.h`` so that Argo's ``retryStrategy`` can tell a mistake, which a
+retry repeats, from an outage, which a retry may outlive. Any other exception is a bug: it keeps
+its traceback and exits with 1.
+"""
+
+EXIT_BUG = 1
+
+
+class RefineAfError(Exception):
+    """A failure that the user can act on; the message says what, where and what to do."""
+
+    exit_code = EXIT_BUG
+    retry_can_help = False
+
+
+class ParameterError(RefineAfError):
+    """A parameter, option or configuration key is wrong. A retry repeats it."""
+
+    exit_code = 64
+
+
+class DataError(RefineAfError):
+    """An input holds something that it must not hold. A retry repeats it."""
+
+    exit_code = 65
+
+
+class DependencyError(RefineAfError):
+    """A library, model, service or disk that the stage needs is not usable now."""
+
+    exit_code = 69
+    retry_can_help = True
+
+
+class MissingLibraryError(DependencyError):
+    """A library is not installed in this environment. A retry repeats it."""
+
+    retry_can_help = False
+
+
+class StorageError(DependencyError):
+    """A path or object could not be read or written (missing bucket, full disk, no access)."""
+
+
+class LeaseHeldError(DependencyError):
+    """Another live process works on the same work directory."""
+
+
+class JournalMismatchError(DataError):
+    """A journal was asked to continue a configuration other than its own."""
+
+
+def nearest(word: str, allowed: list[str]) -> str:
+    """Return ``" Did you mean 'x'?"`` for the closest allowed word, or an empty string."""
+    import difflib
+
+    found = difflib.get_close_matches(word, allowed, n=1, cutoff=0.6)
+    return f" Did you mean {found[0]!r}?" if found else ""

@@ -1,0 +1,136 @@
+"""JSON Lines in and out: the place where text becomes typed rows.
+
+Lines are split at ``\\n`` only: ``str.splitlines`` also splits at U+2028 and its kin, which JSON
+does not escape, so one model answer with a line separator would break a whole artifact.
+"""
+
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from refine_af.contracts.errors import DataError
+
+RowType = TypeVar("RowType", bound=BaseModel)
+JsonObject = dict[str, Any]
+
+MAX_LINE_BYTES = 16 * 1024 * 1024
+"""A longer line is refused: no row of ours comes near, and reading it could exhaust memory."""
+
+
+def dump_line(row: BaseModel | JsonObject) -> str:
+    """Return one line with its newline; keys in declared order, no float left non-finite."""
+    value = row.model_dump(mode="json") if isinstance(row, BaseModel) else row
+    return json.dumps(value, ensure_ascii=False, separators=(", ", ": "), allow_nan=False) + "\n"
+
+
+def write_rows(path: Path, rows: Iterable[BaseModel | JsonObject]) -> int:
+    """Write one row per line and return how many; the caller publishes the file."""
+    count = 0
+    with path.open("w", encoding="utf-8", newline="\n") as sink:
+        for row in rows:
+            sink.write(dump_line(row))
+            count += 1
+    return count
+
+
+def iter_objects(path: Path) -> Iterator[tuple[int, JsonObject]]:
+    """Yield (line number from 1, JSON object) of each non-blank line.
+
+    Raises:
+        DataError: With file and line, for bytes that are not UTF-8, text that is not one JSON
+            object, a NUL or a lone surrogate inside a string, or a line over 16 MiB.
+    """
+    with path.open("rb") as source:
+        number = 0
+        while raw := source.readline(MAX_LINE_BYTES + 1):
+            number += 1
+            place = f"{path}:{number}"
+            if len(raw) > MAX_LINE_BYTES:
+                raise DataError(f"{place}: the line is longer than {MAX_LINE_BYTES} bytes")
+            if not raw.strip():
+                continue
+            yield number, parse_object(raw, place)
+
+
+def parse_object(raw: bytes, place: str) -> JsonObject:
+    """Return the JSON object in ``raw``; ``place`` opens the message of every error."""
+    try:
+        value = json.loads(raw.decode("utf-8"), parse_constant=_no_constant)
+    except UnicodeDecodeError as error:
+        raise DataError(f"{place}: not UTF-8 at byte {error.start + 1}; save it as UTF-8") from None
+    except json.JSONDecodeError as error:
+        raise DataError(f"{place}: not JSON at column {error.colno} ({error.msg})") from None
+    except RecursionError:
+        raise DataError(f"{place}: JSON nested too deeply to be a row") from None
+    except ValueError as error:
+        raise DataError(f"{place}: {error}") from None
+    if not isinstance(value, dict):
+        raise DataError(f"{place}: found {type(value).__name__}; each line must be a JSON object")
+    _refuse_bad_text(value, place)
+    return value
+
+
+def _no_constant(name: str) -> float:
+    raise ValueError(f"{name} is not JSON; use null or a finite number")
+
+
+def _refuse_bad_text(value: object, place: str, field: str = "") -> None:
+    if isinstance(value, str):
+        if "\x00" in value:
+            raise DataError(f"{place}: field {field!r} holds a NUL character; remove it")
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise DataError(
+                f"{place}: field {field!r} holds a lone surrogate; it is not text"
+            ) from None
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            _refuse_bad_text(key, place, "a key")
+            _refuse_bad_text(item, place, f"{field}.{key}" if field else key)
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            _refuse_bad_text(item, place, f"{field}[{index}]")
+
+
+def iter_rows(path: Path, kind: type[RowType]) -> Iterator[RowType]:
+    """Yield the typed rows of a file.
+
+    Raises:
+        DataError: As :func:`iter_objects`, or with the field for a row of another shape.
+    """
+    for number, value in iter_objects(path):
+        yield as_row(value, kind, f"{path}:{number}")
+
+
+def as_row(value: JsonObject, kind: type[RowType], place: str) -> RowType:
+    """Return ``value`` as a row of type ``kind``, or raise a DataError that names the field."""
+    try:
+        return kind.model_validate(value)
+    except ValidationError as error:
+        raise DataError(f"{place}: {kind.__name__} {_first_problem(error)}") from None
+
+
+def _first_problem(error: ValidationError) -> str:
+    first = error.errors(include_url=False)[0]
+    field = ".".join(str(part) for part in first["loc"])
+    found = "" if first["type"] == "missing" else f", found {str(first['input'])[:80]!r}"
+    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+    return f"field {field!r}: {first['msg']}{found}{more}"
+
+
+def read_rows(path: Path, kind: type[RowType]) -> list[RowType]:
+    """Return all rows of a file; ids must be unique where the rows have one."""
+    rows = list(iter_rows(path, kind))
+    seen: dict[str, int] = {}
+    for number, row in enumerate(rows, start=1):
+        key = getattr(row, "id", None)
+        if key is None:
+            continue
+        if key in seen:
+            raise DataError(f"{path}: row {number} repeats the id {key!r} of row {seen[key]}")
+        seen[key] = number
+    return rows

@@ -1,0 +1,199 @@
+"""The rows of every artifact, kept or rejected, and their content-derived ids.
+
+An id is a digest of what the row says and of the rows it was made from, so that the same row has
+the same id in every run, shard and retry, and two rows with one id are one row.
+"""
+
+import hashlib
+import json
+from typing import Annotated, Self
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Text = Annotated[str, Field(max_length=1_000_000)]
+NonEmptyText = Annotated[str, Field(min_length=1, max_length=1_000_000)]
+
+
+def content_id(kind: str, *content: object) -> str:
+    """Return ``<kind>-<16 hex digits>`` for JSON-serialisable content (64 bits of SHA-256)."""
+    text = json.dumps(content, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    return f"{kind}-{hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()[:16]}"
+
+
+class Row(BaseModel):
+    """A row of an artifact.
+
+    Attributes:
+        id: Content-derived, see :func:`content_id`.
+        parents: Ids of the rows that this one was made from, in order.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    id: NonEmptyText
+    parents: tuple[str, ...] = ()
+
+
+class Pair(BaseModel):
+    """One input (may be empty) with its output."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    input: Text
+    output: NonEmptyText
+
+
+class Seed(Row):
+    """A human-written task. ``seed_id`` is the id in the file it came from."""
+
+    seed_id: NonEmptyText
+    name: Text
+    instruction: NonEmptyText
+    instances: Annotated[tuple[Pair, ...], Field(min_length=1)]
+    is_classification: bool
+    licence: str = "unknown"
+
+    @classmethod
+    def make(
+        cls,
+        seed_id: str,
+        name: str,
+        instruction: str,
+        instances: tuple[Pair, ...],
+        is_classification: bool,
+        licence: str,
+    ) -> Self:
+        """Return the seed with its content-derived id (instruction and instances)."""
+        pairs = [[pair.input, pair.output] for pair in instances]
+        return cls(
+            id=content_id("seed", instruction, pairs),
+            seed_id=seed_id,
+            name=name,
+            instruction=instruction,
+            instances=instances,
+            is_classification=is_classification,
+            licence=licence,
+        )
+
+
+class Instruction(Row):
+    """A machine-written instruction.
+
+    Attributes:
+        request: Number of the request whose completion held it, within its shard.
+        position: Place of the piece in that completion, from 0.
+        shard: Shard of the bootstrap that made it, from 0.
+    """
+
+    instruction: NonEmptyText
+    request: int = 0
+    position: int = 0
+    shard: int = 0
+
+    @classmethod
+    def make(
+        cls, instruction: str, parents: tuple[str, ...], request: int, position: int, shard: int
+    ) -> Self:
+        """Return the instruction with its content-derived id (text, parents and place)."""
+        return cls(
+            id=content_id("ins", instruction, parents, request, position, shard),
+            parents=parents,
+            instruction=instruction,
+            request=request,
+            position=position,
+            shard=shard,
+        )
+
+
+class Rejected(Row):
+    """A row that a stage dropped, with the reason.
+
+    Attributes:
+        stage: The stage that dropped it.
+        reason: A short fixed word, such as ``too_short`` or ``similar``; see each stage's page.
+        text: What was dropped, as it came.
+        neighbour: Id of the row that it repeats, where the reason is a likeness.
+        score: Likeness to the neighbour, or the value that broke the rule.
+        detail: What a person needs to understand the decision.
+    """
+
+    stage: NonEmptyText
+    reason: NonEmptyText
+    text: Text
+    neighbour: str | None = None
+    score: float | None = None
+    detail: str = ""
+
+    @classmethod
+    def make(
+        cls,
+        stage: str,
+        reason: str,
+        text: str,
+        parents: tuple[str, ...] = (),
+        *,
+        place: str = "",
+        neighbour: str | None = None,
+        score: float | None = None,
+        detail: str = "",
+    ) -> Self:
+        """Return the rejection; ``place`` tells apart the same text dropped twice."""
+        return cls(
+            id=content_id("rej", stage, reason, text, parents, place),
+            parents=parents,
+            stage=stage,
+            reason=reason,
+            text=text,
+            neighbour=neighbour,
+            score=score,
+            detail=detail,
+        )
+
+
+class Instance(Row):
+    """An instruction-input-output triplet. ``parents`` holds the instruction's id.
+
+    ``total`` and ``parts`` are set by ``score_rewards`` and absent before it.
+    """
+
+    instruction: NonEmptyText
+    input: Text
+    output: NonEmptyText
+    is_classification: bool = False
+    sample: int = 0
+    total: float | None = None
+    parts: dict[str, float] = Field(default_factory=dict)
+
+    @classmethod
+    def make(
+        cls,
+        parent: str,
+        instruction: str,
+        input_text: str,
+        output: str,
+        *,
+        is_classification: bool,
+        sample: int,
+    ) -> Self:
+        """Return the instance with its content-derived id (triplet, parent and sample)."""
+        return cls(
+            id=content_id("pair", parent, instruction, input_text, output, sample),
+            parents=(parent,),
+            instruction=instruction,
+            input=input_text,
+            output=output,
+            is_classification=is_classification,
+            sample=sample,
+        )
+
+
+class Prediction(Row):
+    """One answer of one model to one evaluation instance, with its scores in [0, 1]."""
+
+    task: NonEmptyText
+    category: str
+    instance: NonEmptyText
+    prediction: Text
+    references: tuple[str, ...]
+    rouge_l: float
+    exact_match: float

@@ -1,0 +1,129 @@
+"""A stage as one frozen value. Components, CLI, placement and Argo templates derive from it."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from refine_af.contracts.params import Params
+
+Kind = Literal["rows", "model", "json", "html", "markdown", "directory"]
+Image = Literal["core", "vllm", "train"]
+Metrics = dict[str, float]
+"""Deterministic numbers of a stage. Seconds and rates belong to telemetry, never here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """An input or output of a stage.
+
+    Attributes:
+        name: Snake case; the parameter name in KFP and the option name in the CLI.
+        kind: ``rows`` (JSON Lines), ``model`` (a directory), ``json``, ``html``, ``markdown``
+            or ``directory``.
+        summary: One line for people.
+        optional: For inputs: the stage also runs without it.
+    """
+
+    name: str
+    kind: Kind
+    summary: str
+    optional: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """What one task of the stage needs; ``gpu`` stages take count and selector from a profile."""
+
+    cpu: str
+    memory: str
+    gpu: bool = False
+
+
+class Journal(Protocol):
+    """Progress of one stage run, kept across kills; see ``refine_af.storage.journal``."""
+
+    def read(self, name: str) -> bytes | None:
+        """Return what was published under ``name``, or None."""
+
+    def publish(self, name: str, data: bytes) -> None:
+        """Store ``data`` under ``name`` in one atomic step; a kill leaves all of it or nothing."""
+
+    def read_directory(self, name: str, target: Path) -> bool:
+        """Fill ``target`` with the directory published under ``name``; False when none is."""
+
+    def publish_directory(self, name: str, source: Path) -> None:
+        """Store a directory under ``name`` in one atomic step."""
+
+    def names(self, prefix: str = "") -> list[str]:
+        """Return the published names with that prefix, sorted."""
+
+    def discard(self, name: str) -> None:
+        """Remove what was published under ``name``; nothing happens when there is none."""
+
+
+class Progress(Protocol):
+    """How a stage says where it stands."""
+
+    def step(self, done: int, total: int, unit: str, **numbers: float) -> None:
+        """Report ``done`` of ``total`` units, and numbers worth watching."""
+
+    def say(self, message: str) -> None:
+        """Report one plain sentence."""
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What the runner hands to a stage: where to read, where to write, how to report.
+
+    Attributes:
+        inputs: Local path of each input that is present.
+        outputs: Local path that each output must be written to; published only when the stage
+            returns, all together.
+        journal: Kept under the stage's ``work_dir``; in memory only when there is none.
+        progress: Reports to people.
+        scratch: An empty local directory for the stage's own use, removed afterwards.
+        telemetry: Numbers and words that vary from run to run (seconds, rates, tokens, engine
+            versions); they land in the ``telemetry`` artifact and nowhere else.
+    """
+
+    inputs: Mapping[str, Path]
+    outputs: Mapping[str, Path]
+    journal: Journal
+    progress: Progress
+    scratch: Path
+    telemetry: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One step of a pipeline.
+
+    Attributes:
+        name: Snake case, unique.
+        summary: One line: what comes out.
+        params: The parameters' type.
+        run: Does the work; imports heavy libraries inside.
+        inputs: What it reads.
+        outputs: What it writes besides ``metrics`` and ``telemetry``, which every stage has.
+        image: The dependency base of its container image.
+        resources: CPU, memory and whether it wants a GPU.
+        source: Where the step comes from (paper, section) and how it differs.
+        cache: Whether KFP may reuse an earlier result.
+    """
+
+    name: str
+    summary: str
+    params: type[Params]
+    run: Callable[[Any, Task], Metrics]
+    inputs: tuple[Artifact, ...]
+    outputs: tuple[Artifact, ...]
+    image: Image
+    resources: Resources
+    source: str
+    cache: bool = True
+
+    @property
+    def command(self) -> str:
+        """Return the stage's name on the command line."""
+        return self.name.replace("_", "-")
