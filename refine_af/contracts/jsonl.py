@@ -1,6 +1,6 @@
-"""JSON Lines in and out: the place where text becomes typed rows.
+r"""JSON Lines in and out: the place where text becomes typed rows.
 
-Lines are split at ``\\n`` only: ``str.splitlines`` also splits at U+2028 and its kin, which JSON
+Lines are split at ``\n`` only: ``str.splitlines`` also splits at U+2028 and its kin, which JSON
 does not escape, so one model answer with a line separator would break a whole artifact.
 """
 
