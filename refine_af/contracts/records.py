@@ -44,7 +44,7 @@ class Pair(BaseModel):
 
 
 class Seed(Row):
-    """A human-written task. ``seed_id`` is the id in the file it came from."""
+    """A seed task. ``seed_id`` is the id in the file it came from."""
 
     seed_id: NonEmptyText
     name: Text

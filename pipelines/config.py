@@ -1,0 +1,161 @@
+"""A run's configuration: a preset or the user's own file, and what the command line changes."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from refine_af.contracts.errors import ParameterError, nearest
+from refine_af.stages import STAGES
+
+PRESET_FOLDER = Path(__file__).parent / "presets"
+Arm = Literal["rl", "baseline", "best_of_n"]
+Value = str | int | float | bool
+
+PIPELINE_PARAMETERS: dict[str, str] = {
+    "seeds_uri": "Seed tasks: builtin:seeds, a path, gs://, s3://, https:// or hf://.",
+    "model": "Start model: builtin:tiny, a Hub id (org/name@revision), a path, gs:// or s3://.",
+    "engine": "Text engine: vllm, transformers, openai or scripted.",
+    "tasks_uri": "Evaluation tasks in the Natural-Instructions shape: builtin:tasks or a URI.",
+    "work_dir": "Folder or URI of the journals; retried and repeated tasks continue from there.",
+    "seed": "Seed of all randomness.",
+}
+"""What a run is asked for in the KFP form, in this order; every stage that has the name gets it."""
+
+
+class RunConfig(BaseModel):
+    """One run.
+
+    Attributes:
+        pipeline: Which DAG.
+        summary: One line for people.
+        arms: Trained arms; the untuned start model is always evaluated beside them.
+        best_of_n: Instances per instruction of which the arm ``best_of_n`` keeps the best.
+        shards: Parallel ``generate_instructions`` tasks, each with its own random stream.
+        parameters: Values of the pipeline's parameters, by name.
+        stages: Parameters of single stages, ``{stage: {parameter: value}}``; they win over
+            ``parameters``.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    pipeline: Literal["refine-af"] = "refine-af"
+    summary: str = ""
+    arms: tuple[Arm, ...] = ("rl", "baseline")
+    shards: Annotated[int, Field(ge=1, le=8)] = 1
+    best_of_n: Annotated[int, Field(ge=2, le=64)] = 4
+    parameters: dict[str, Value] = Field(default_factory=dict)
+    stages: dict[str, dict[str, Value]] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _names_exist(self) -> Self:
+        for name in self.parameters:
+            _known(name, list(PIPELINE_PARAMETERS), "parameters")
+        for stage, values in self.stages.items():
+            _known(stage, [item.name for item in STAGES], "stages")
+            fields = next(item.params.model_fields for item in STAGES if item.name == stage)
+            for name in values:
+                _known(name, list(fields), f"stages.{stage}")
+        if len(set(self.arms)) != len(self.arms):
+            raise ParameterError(f"arms: {list(self.arms)} names an arm twice")
+        return self
+
+    def with_values(self, assignments: tuple[str, ...]) -> Self:
+        """Return the configuration with ``stage.param=value`` or ``param=value`` applied.
+
+        Raises:
+            ParameterError: Naming the key, the allowed ones and the nearest match.
+        """
+        data = self.model_dump()
+        for text in assignments:
+            key, equals, raw = text.partition("=")
+            if not equals:
+                raise ParameterError(f"--set {text!r}: write it as stage.param=value")
+            stage, dot, name = key.strip().partition(".")
+            value = yaml.safe_load(raw) if raw else ""
+            if dot:
+                data["stages"].setdefault(stage, {})[name] = value
+            elif stage in ("arms", "shards"):
+                data[stage] = raw.split(",") if stage == "arms" else value
+            else:
+                data["parameters"][stage] = value
+        return parse(data, "--set")
+
+    def check_values(self) -> None:
+        """Check every stage's parameters now, so that a wrong value costs no GPU hour."""
+        for stage in STAGES:
+            values: dict[str, Any] = {
+                name: value
+                for name, value in self.parameters.items()
+                if name in stage.params.model_fields
+            }
+            stage.params.parse(values | self.stages.get(stage.name, {}), where=stage.name)
+
+
+def _known(name: str, allowed: list[str], where: str) -> None:
+    if name not in allowed:
+        raise ParameterError(
+            f"{where}.{name} does not exist;{nearest(name, allowed)} allowed: {', '.join(allowed)}"
+        )
+
+
+def parse(data: Any, where: str) -> RunConfig:  # noqa: ANN401  what a YAML file may hold
+    """Return checked configuration; ``where`` names the file or option in messages."""
+    try:
+        return RunConfig.model_validate(data)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        field = ".".join(str(part) for part in first["loc"])
+        hint = nearest(field, list(RunConfig.model_fields))
+        raise ParameterError(f"{where}: {field}: {first['msg']};{hint}") from None
+
+
+def load_config(preset: str, config: str) -> RunConfig:
+    """Return a preset by name, or the file at ``config`` laid over it.
+
+    Raises:
+        ParameterError: For an unknown preset or key, or a file that is not YAML.
+    """
+    base = _read(PRESET_FOLDER / f"{_preset_name(preset)}.yaml")
+    if not config:
+        return parse(base, f"preset {preset}")
+    path = Path(config)
+    if not path.is_file():
+        raise ParameterError(f"--config {config}: no such file")
+    own = _read(path)
+    for section in ("parameters", "stages"):
+        own[section] = _merge(base.get(section, {}), own.get(section, {}))
+    return parse(base | own, config)
+
+
+def preset_names() -> list[str]:
+    """Return the packaged presets, sorted."""
+    return sorted(path.stem for path in PRESET_FOLDER.glob("*.yaml"))
+
+
+def _preset_name(preset: str) -> str:
+    known = preset_names()
+    if preset not in known:
+        raise ParameterError(
+            f"preset {preset!r} is not one;{nearest(preset, known)} presets: {', '.join(known)}"
+        )
+    return preset
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        value = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ParameterError(f"{path}: not YAML ({' '.join(str(error).split())})") from None
+    if not isinstance(value, dict):
+        raise ParameterError(f"{path}: it must hold keys and values, found {type(value).__name__}")
+    return value
+
+
+def _merge(base: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in own.items():
+        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
+        merged[key] = merged[key] | value if both else value
+    return merged

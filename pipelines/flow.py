@@ -1,0 +1,172 @@
+"""Adds tasks of stages to a KFP pipeline: parameters, placement, retries, names, reuse."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Any
+
+from kfp import dsl, kubernetes
+
+from pipelines.config import RunConfig
+from refine_af.contracts.errors import ParameterError, nearest
+from refine_af.contracts.params import scalar_type
+from refine_af.contracts.stage import Stage
+from refine_af.runner import find_stage
+from refine_af.targets.kfp_source import KFP_TYPES, image_name
+from refine_af.targets.placement import GPU_RESOURCE, Placement, Profile, place
+
+Outputs = Mapping[str, Any]
+"""Outputs of a task by name: what a later task takes as input or parameter."""
+
+
+@dataclass(frozen=True)
+class Images:
+    """Which image each task runs in.
+
+    Attributes:
+        registry: Put before the image's name.
+        tag: Used where no digest is known.
+        digests: ``sha256:...`` by stage. Only digests make KFP's cache safe, because its key
+            holds the image's name and not its content.
+    """
+
+    registry: str = ""
+    tag: str = "latest"
+    digests: Mapping[str, str] = field(default_factory=dict)
+
+    def reference(self, stage: Stage) -> str:
+        """Return the image of a stage, by digest where one is known."""
+        if stage.name in self.digests:
+            plain = image_name(stage, self.registry, "").rstrip(":")
+            return f"{plain}@{self.digests[stage.name]}"
+        return image_name(stage, self.registry, self.tag)
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which tasks run, and where the outputs of the others come from.
+
+    Attributes:
+        reuse: ``{task: {output: URI or value}}`` of an earlier run.
+        only: Task names to run; None runs all that are not reused.
+    """
+
+    reuse: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    only: frozenset[str] | None = None
+
+    def runs(self, task: str) -> bool:
+        """Tell whether the task is part of this run."""
+        return task not in self.reuse if self.only is None else task in self.only
+
+
+def task_name(stage: str, label: str) -> str:
+    """Return the name of a task for people: the stage, and the arm or shard where it has one."""
+    return f"{stage} ({label})" if label else stage
+
+
+class Flow:
+    """Builds one pipeline. ``values`` are the pipeline's own parameters, by name."""
+
+    def __init__(
+        self,
+        config: RunConfig,
+        profile: Profile,
+        images: Images,
+        selection: Selection,
+        values: Mapping[str, Any],
+    ) -> None:
+        self._config = config
+        self._profile = profile
+        self._images = images
+        self._selection = selection
+        self._values = values
+
+    def add(
+        self,
+        stage_name: str,
+        label: str = "",
+        *,
+        inputs: Mapping[str, Any] | None = None,
+        params: Mapping[str, Any] | None = None,
+    ) -> Outputs:
+        """Add one task and return its outputs; a reused task gives its earlier artifacts.
+
+        Args:
+            stage_name: A stage of the registry.
+            label: The arm or shard; part of the task's name.
+            inputs: Outputs of earlier tasks by input name; None values are left out.
+            params: Values that this task alone gets; they win over the configuration.
+        """
+        stage = find_stage(stage_name)
+        name = task_name(stage_name, label)
+        given = {key: value for key, value in (inputs or {}).items() if value is not None}
+        if not self._selection.runs(name):
+            return self._earlier(stage, name)
+        component = getattr(import_module(f"components.{stage_name}.component"), stage_name)
+        task = component(
+            **given,
+            **self._parameters(stage, params or {}),
+            work_dir=self._values["work_dir"],
+            label=label,
+        )
+        task.set_display_name(name)
+        task.set_container_image(self._images.reference(stage))
+        task.set_caching_options(stage.cache and stage.name in self._images.digests)
+        _place(task, place(stage.resources, self._profile))
+        if self._profile.retries:
+            task.set_retry(self._profile.retries, backoff_duration="30s", backoff_factor=2)
+        return dict(task.outputs)
+
+    def _parameters(self, stage: Stage, own: Mapping[str, Any]) -> dict[str, Any]:
+        chosen: dict[str, Any] = {}
+        constants = self._config.stages.get(stage.name, {})
+        for name, field_info in stage.params.model_fields.items():
+            if name in own:
+                chosen[name] = own[name]
+            elif name in constants:
+                # KFP refuses an int literal for a float input
+                chosen[name] = scalar_type(field_info.annotation)(constants[name])
+            elif name in self._values:
+                chosen[name] = self._values[name]
+        return chosen
+
+    def _earlier(self, stage: Stage, name: str) -> Outputs:
+        found = self._selection.reuse.get(name, {})
+        outputs: dict[str, Any] = {}
+        for item in stage.outputs:
+            if item.name not in found:
+                continue
+            if item.kind == "parameter":
+                outputs[item.name] = found[item.name]
+                continue
+            kind = getattr(dsl, KFP_TYPES[item.kind].removeprefix("dsl."))
+            importer = dsl.importer(artifact_uri=found[item.name], artifact_class=kind)
+            outputs[item.name] = importer.output
+        return outputs
+
+
+def _place(task: Any, placement: Placement) -> None:  # noqa: ANN401  kfp is untyped
+    task.set_cpu_limit(placement.cpu).set_memory_limit(placement.memory)
+    if not placement.gpus:
+        return
+    task.set_accelerator_type(GPU_RESOURCE).set_accelerator_limit(placement.gpus)
+    for key, value in placement.node_selector.items():
+        kubernetes.add_node_selector(task, key, value)
+    for item in placement.tolerations:
+        kubernetes.add_toleration(
+            task, key=item.key, operator=item.operator, value=item.value, effect=item.effect
+        )
+    kubernetes.empty_dir_mount(
+        task, "dshm", "/dev/shm", medium="Memory", size_limit=placement.shm  # noqa: S108  a mount
+    )
+
+
+def check_task(name: str, known: list[str]) -> str:
+    """Return a task's name, also found by its stage alone where only one task has it."""
+    if name in known:
+        return name
+    matches = [item for item in known if item.split(" ")[0] == name]
+    if len(matches) == 1:
+        return matches[0]
+    hint = f" it runs as {', '.join(matches)}" if matches else nearest(name, known)
+    raise ParameterError(f"{name!r} is not one task of this run;{hint} tasks: {', '.join(known)}")

@@ -1,0 +1,155 @@
+"""REFINE-AF as one DAG (arXiv 2505.06548): a straight line of tasks per arm.
+
+::
+
+    check_inputs -> seed_ingest -> generate_instructions (shards) -> dedup_filter
+      rl:         train_ppo -> generate_instances -> score_rewards -> train_sft -> evaluate
+      baseline:                generate_instances -> score_rewards -> train_sft -> evaluate
+      best_of_n:               generate_instances -> score_rewards -> train_sft -> evaluate
+      start:                                                                       evaluate
+    report
+
+The arms share instructions, counts, seeds and settings; only the writer of the instances differs.
+"""
+
+from typing import Any
+
+from kfp import dsl
+
+from pipelines.config import PIPELINE_PARAMETERS, RunConfig
+from pipelines.flow import Flow, Images, Outputs, Selection
+from refine_af.targets.placement import Profile
+
+DEFAULTS: dict[str, Any] = {
+    "seeds_uri": "builtin:seeds",
+    "model": "builtin:tiny",
+    "engine": "transformers",
+    "tasks_uri": "builtin:tasks",
+    "work_dir": "",
+    "seed": 1,
+}
+
+
+def build(
+    config: RunConfig,
+    profile: Profile,
+    images: Images | None = None,
+    selection: Selection | None = None,
+) -> Any:  # noqa: ANN401  kfp's graph component is untyped
+    """Return the KFP pipeline of a configuration under a hardware profile."""
+    default = DEFAULTS | config.parameters
+
+    @dsl.pipeline(
+        name="refine-af",
+        description="Instruction data and a fine-tuned model from automated feedback; the arms"
+        f" {', '.join(config.arms)} and the start model, compared per task.",
+    )
+    def refine_af(
+        seeds_uri: str = default["seeds_uri"],
+        model: str = default["model"],
+        engine: str = default["engine"],
+        tasks_uri: str = default["tasks_uri"],
+        work_dir: str = default["work_dir"],
+        seed: int = default["seed"],
+    ) -> None:
+        values = {
+            "seeds_uri": seeds_uri,
+            "model": model,
+            "engine": engine,
+            "tasks_uri": tasks_uri,
+            "work_dir": work_dir,
+            "seed": seed,
+        }
+        flow = Flow(config, profile, images or Images(), selection or Selection(), values)
+        _tasks(flow, config)
+
+    refine_af.__doc__ = "\n".join(f"{name}: {text}" for name, text in PIPELINE_PARAMETERS.items())
+    return refine_af
+
+
+def _tasks(flow: Flow, config: RunConfig) -> None:
+    checked = flow.add("check_inputs", params={"arms": ",".join(config.arms)})
+    model = {"model_digest": checked.get("model_digest")}
+    seeds = flow.add("seed_ingest", params={"seeds_digest": checked.get("seeds_digest")})
+    shards = [
+        flow.add(
+            "generate_instructions",
+            f"shard {number}" if config.shards > 1 else "",
+            inputs={"seeds": seeds.get("seeds")},
+            params=model | {"shard": number},
+        )
+        for number in range(config.shards)
+    ]
+    filtered = flow.add("dedup_filter", inputs=_candidates(shards, seeds))
+    shared = {"seeds": seeds.get("seeds"), "instructions": filtered.get("kept")}
+    report: dict[str, Any] = {
+        "manifest": checked.get("manifest"),
+        **shared,
+        "rejected": shards[0].get("rejected"),
+        "duplicates": filtered.get("rejected"),
+        "rounds": shards[0].get("rounds"),
+    }
+    tasks = {"tasks_digest": checked.get("tasks_digest")}
+    scored = {}
+    for arm in config.arms:
+        scored[arm], pages = _instances(flow, arm, config, shared, model)
+        report |= pages
+    for arm in config.arms:
+        report |= _tuned_and_judged(flow, arm, scored, shared["seeds"], model, tasks)
+    start = flow.add("evaluate", "start", params=model | tasks)
+    flow.add("report", inputs=report | {"predictions_start": start.get("predictions")})
+
+
+def _candidates(shards: list[Outputs], seeds: Outputs) -> dict[str, Any]:
+    inputs = {"candidates": shards[0].get("instructions"), "pool": seeds.get("seeds")}
+    for number, shard in enumerate(shards[1:], start=2):
+        inputs[f"candidates_{number}"] = shard.get("instructions")
+    return inputs
+
+
+def _instances(
+    flow: Flow, arm: str, config: RunConfig, shared: Outputs, model: dict[str, Any]
+) -> tuple[Any, dict[str, Any]]:
+    """Write and score an arm's instances; return them and what the report reads."""
+    pages: dict[str, Any] = {}
+    adapter = None
+    if arm == "rl":
+        given = {"instructions": shared["instructions"]}
+        trained = flow.add("train_ppo", inputs=given, params=model)
+        adapter = trained.get("adapter")
+        pages = {f"ppo_{name}": trained.get(name) for name in ("updates", "episodes", "alarms")}
+    best = arm == "best_of_n"
+    written = flow.add(
+        "generate_instances",
+        arm,
+        inputs={"instructions": shared["instructions"], "adapter": adapter},
+        params=model | ({"samples": config.best_of_n} if best else {}),
+    )
+    scored = flow.add(
+        "score_rewards",
+        arm,
+        inputs={"instances": written.get("instances")},
+        params=model | ({"select": "best_per_instruction"} if best else {}),
+    )
+    pages |= {f"instances_{arm}": scored.get("scored"), f"rejected_{arm}": written.get("rejected")}
+    return scored.get("scored"), pages
+
+
+def _tuned_and_judged(
+    flow: Flow,
+    arm: str,
+    scored: dict[str, Any],
+    seeds: Any,  # noqa: ANN401  a KFP channel
+    model: dict[str, Any],
+    tasks: dict[str, Any],
+) -> dict[str, Any]:
+    """Fine-tune on the instructions that every arm answered, evaluate; return report inputs."""
+    others = [rows for name, rows in scored.items() if name != arm]
+    matches = dict(zip(("match", "match_2"), others, strict=False))
+    tuned = flow.add(
+        "train_sft", arm, inputs={"instances": scored[arm], "seeds": seeds} | matches, params=model
+    )
+    judged = flow.add(
+        "evaluate", arm, inputs={"adapter": tuned.get("adapter")}, params=model | tasks
+    )
+    return {f"sft_{arm}": tuned.get("history"), f"predictions_{arm}": judged.get("predictions")}

@@ -1,0 +1,158 @@
+"""The command line: one subcommand per stage, and the commands that run whole pipelines."""
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from refine_af import __version__
+from refine_af.contracts.errors import EXIT_BUG, ParameterError, RefineAfError
+from refine_af.contracts.params import choices, scalar_type
+from refine_af.contracts.progress import printable
+from refine_af.contracts.stage import Artifact, Stage
+from refine_af.stages import STAGES
+
+RESUME = ("if_possible", "always", "never")
+
+
+def stage_command(stage: Stage) -> click.Command:
+    """Return the subcommand of a stage: an option per input, output and parameter."""
+    options: list[click.Parameter] = [
+        *[_artifact(item, required=not item.optional, group="in") for item in stage.inputs],
+        *[_artifact(item, required=True, group="out") for item in stage.outputs],
+        *[
+            _artifact(Artifact(name, "json", help_line), required=False, group="out")
+            for name, help_line in (("metrics", "Numbers."), ("telemetry", "Seconds, rates, host."))
+        ],
+        *[_parameter(stage, name) for name in stage.params.model_fields],
+        click.Option(["--work-dir"], default="", help="Folder or URI of the journals."),
+        click.Option(["--label"], default="", help="Name of this task in progress reports."),
+        click.Option(["--resume"], type=click.Choice(RESUME), default=RESUME[0], show_default=True),
+    ]
+    return click.Command(
+        stage.command,
+        params=options,
+        callback=_runner(stage),
+        help=f"{stage.summary}\n\nSource: {stage.source}",
+        short_help=stage.summary,
+    )
+
+
+def _artifact(item: Artifact, *, required: bool, group: str) -> click.Option:
+    flag = f"--{item.name.replace('_', '-')}"
+    return click.Option(
+        [flag, f"{group}__{item.name}"], required=required, metavar="PATH", help=item.summary
+    )
+
+
+def _parameter(stage: Stage, name: str) -> click.Option:
+    field = stage.params.model_fields[name]
+    words = choices(field.annotation)
+    kind = "|".join(words) if words else scalar_type(field.annotation).__name__.upper()
+    shown = "required" if field.is_required() else f"default: {field.default!r}"
+    return click.Option(
+        [f"--{name.replace('_', '-')}", f"param__{name}"],
+        required=field.is_required(),
+        metavar=kind,
+        help=f"{field.description} [{shown}]",
+    )
+
+
+def _runner(stage: Stage) -> Callable[..., None]:
+    def run(work_dir: str, label: str, resume: Any, **values: str | None) -> None:  # noqa: ANN401
+        from refine_af.runner import run_stage
+
+        metrics = run_stage(
+            stage.name,
+            inputs=_group(values, "in__"),
+            outputs=_group(values, "out__"),
+            params=_group(values, "param__"),
+            work_dir=work_dir,
+            label=label,
+            resume=resume,
+        )
+        for name, value in metrics.items():
+            click.echo(f"{name}\t{value:g}")
+
+    return run
+
+
+def _group(values: dict[str, str | None], prefix: str) -> dict[str, str]:
+    return {
+        name.removeprefix(prefix): value
+        for name, value in values.items()
+        if name.startswith(prefix) and value is not None
+    }
+
+
+class LazyGroup(click.Group):
+    """A group whose pipeline commands load kfp only when one of them is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the pipeline commands, then the stages in the order of the DAG."""
+        return [*PIPELINE_COMMANDS, *(stage.command for stage in STAGES)]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return the command of that name, or None."""
+        if cmd_name in PIPELINE_COMMANDS:
+            from refine_af import commands
+
+            found = getattr(commands, PIPELINE_COMMANDS[cmd_name])
+            assert isinstance(found, click.Command)  # noqa: S101  a wrong table is a bug
+            return found
+        return next((stage_command(stage) for stage in STAGES if stage.command == cmd_name), None)
+
+
+PIPELINE_COMMANDS = {
+    "run": "run",
+    "compile": "compile_pipeline",
+    "presets": "presets",
+    "score-predictions": "score_predictions",
+    "doctor": "doctor",
+}
+
+root = LazyGroup(
+    "refine-af",
+    help="Instruction data and fine-tuned small LLMs from automated feedback.",
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+root.params.append(
+    click.Option(
+        ["--version"],
+        is_flag=True,
+        expose_value=False,
+        is_eager=True,
+        callback=lambda ctx, _param, value: _version(ctx) if value else None,
+        help="Print the version.",
+    )
+)
+
+
+def _version(context: click.Context) -> None:
+    click.echo(__version__)
+    context.exit()
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line and return (and exit with) its exit code."""
+    try:
+        code = root.main(args=arguments, prog_name="refine-af", standalone_mode=False)
+        exit_code = code if isinstance(code, int) else 0
+    except click.exceptions.Abort:
+        exit_code = 130
+    except click.ClickException as error:
+        error.show()
+        exit_code = ParameterError.exit_code
+    except RefineAfError as error:
+        click.echo(f"refine-af: {printable(str(error))}", err=True)
+        exit_code = error.exit_code
+    except Exception:
+        import traceback
+
+        traceback.print_exc()
+        click.echo("refine-af: this is a bug; please report it with the lines above", err=True)
+        exit_code = EXIT_BUG
+    if arguments is None:
+        sys.exit(exit_code)
+    return exit_code

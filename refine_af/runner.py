@@ -1,0 +1,228 @@
+"""Runs one stage: the only way in for the KFP shim, the Argo container, the CLI and tests."""
+
+import hashlib
+import json
+import platform
+import tempfile
+import time
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+import refine_af
+from refine_af.contracts.errors import DataError, ParameterError, RefineAfError, nearest
+from refine_af.contracts.progress import StageProgress
+from refine_af.contracts.stage import Metrics, Stage, Task
+from refine_af.stages import STAGES
+from refine_af.storage.digest import digest_path
+from refine_af.storage.journal import MemoryJournal, WorkJournal, open_journal
+from refine_af.storage.store import is_remote, open_store
+
+Resume = Literal["if_possible", "always", "never"]
+EVERY_STAGE_WRITES = ("metrics", "telemetry")
+
+
+def find_stage(name: str) -> Stage:
+    """Return the stage called ``name``."""
+    by_name = {stage.name: stage for stage in STAGES}
+    if name not in by_name:
+        raise ParameterError(
+            f"{name!r} is not a stage;{nearest(name, list(by_name))} stages: {', '.join(by_name)}"
+        )
+    return by_name[name]
+
+
+def run_stage(
+    name: str,
+    *,
+    inputs: Mapping[str, str],
+    outputs: Mapping[str, str],
+    params: Mapping[str, Any],
+    work_dir: str = "",
+    label: str = "",
+    resume: Resume = "if_possible",
+) -> Metrics:
+    """Run one stage and publish its outputs, all of them or none.
+
+    Args:
+        name: A stage of the registry.
+        inputs: Path or URI by input name; optional inputs may be absent or empty.
+        outputs: Path or URI by output name; ``metrics`` and ``telemetry`` may be absent.
+        params: Raw values; unset ones take their defaults.
+        work_dir: Where the journal lives (path or URI). With it a killed run continues and a
+            finished one republishes; without it every run starts anew.
+        label: Tells apart several tasks of one stage in progress reports (the arm).
+        resume: ``if_possible``, ``always`` (refuse to start anew) or ``never``.
+
+    Returns:
+        The stage's metrics.
+
+    Raises:
+        RefineAfError: With the exit code that tells whether a retry can help.
+    """
+    progress = StageProgress(name, label)
+    progress.event("start")
+    try:
+        stage = find_stage(name)
+        metrics = _run(stage, inputs, outputs, params, work_dir, resume, progress)
+    except RefineAfError as error:
+        progress.event("fail", message=str(error), exit_code=error.exit_code)
+        raise
+    progress.event("end", **metrics)
+    return metrics
+
+
+def _run(
+    stage: Stage,
+    inputs: Mapping[str, str],
+    outputs: Mapping[str, str],
+    params: Mapping[str, Any],
+    work_dir: str,
+    resume: Resume,
+    progress: StageProgress,
+) -> Metrics:
+    settings = stage.params.parse(dict(params), where=stage.name)
+    _check_names(stage, inputs, outputs)
+    with tempfile.TemporaryDirectory(prefix="refine-af-") as folder:
+        scratch = Path(folder)
+        present = fetch_inputs(stage, inputs, scratch / "inputs")
+        identity = stage_identity(stage, settings.method_values(), present)
+        staged = {artifact.name: scratch / "outputs" / artifact.name for artifact in stage.outputs}
+        staged |= {extra: scratch / "outputs" / extra for extra in EVERY_STAGE_WRITES}
+        (scratch / "outputs").mkdir()
+        (scratch / "work").mkdir()
+        if not work_dir:
+            task = Task(present, staged, MemoryJournal(), progress, scratch / "work")
+            metrics = _execute(stage, settings, task)
+            publish_outputs(staged, outputs)
+            return metrics
+        with open_journal(work_dir, identity, resume) as journal:
+            metrics = _execute_with_journal(stage, settings, journal, present, staged, progress)
+            publish_outputs(staged, outputs)
+            return metrics
+
+
+def _execute_with_journal(
+    stage: Stage,
+    settings: Any,  # noqa: ANN401  the stage's own Params type
+    journal: WorkJournal,
+    present: Mapping[str, Path],
+    staged: Mapping[str, Path],
+    progress: StageProgress,
+) -> Metrics:
+    if failure := journal.failure():
+        kind = ParameterError if failure.exit_code == ParameterError.exit_code else DataError
+        raise kind(f"{failure.message} (failed so before; the same inputs fail the same way)")
+    if journal.finished():
+        progress.say("finished before with the same inputs and parameters: republished")
+        journal.republish(staged)
+        return dict(json.loads(staged["metrics"].read_text(encoding="utf-8")))
+    scratch = next(iter(staged.values())).parent.parent / "work"
+    try:
+        metrics = _execute(stage, settings, Task(present, staged, journal, progress, scratch))
+    except RefineAfError as error:
+        if not error.retry_can_help and error.exit_code in (64, 65):
+            journal.fail(str(error), error.exit_code)
+        raise
+    journal.finish(staged)
+    return metrics
+
+
+def _execute(stage: Stage, settings: Any, task: Task) -> Metrics:  # noqa: ANN401
+    started = time.time()
+    clock = time.monotonic()
+    metrics = stage.run(settings, task)
+    missing = [item.name for item in stage.outputs if not task.outputs[item.name].exists()]
+    if missing:
+        raise RuntimeError(f"stage {stage.name} returned without writing {', '.join(missing)}")
+    _write_json(task.outputs["metrics"], metrics)
+    telemetry = {
+        "stage": stage.name,
+        "started": started,
+        "seconds": time.monotonic() - clock,
+        "host": platform.node(),
+        "python": platform.python_version(),
+        **task.telemetry,
+    }
+    _write_json(task.outputs["telemetry"], telemetry)
+    return metrics
+
+
+def _write_json(path: Path, value: Mapping[str, Any]) -> None:
+    path.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _check_names(stage: Stage, inputs: Mapping[str, str], outputs: Mapping[str, str]) -> None:
+    known = {artifact.name: artifact for artifact in stage.inputs}
+    for name in inputs:
+        if name not in known:
+            raise ParameterError(f"{stage.name} has no input {name!r}; inputs: {', '.join(known)}")
+    for name, artifact in known.items():
+        if not artifact.optional and not inputs.get(name):
+            raise ParameterError(f"{stage.name} needs the input {name!r}: {artifact.summary}")
+    wanted = [artifact.name for artifact in stage.outputs]
+    for name in wanted:
+        if not outputs.get(name):
+            raise ParameterError(f"{stage.name} needs a place for its output {name!r}")
+    for name in outputs:
+        if name not in wanted and name not in EVERY_STAGE_WRITES:
+            raise ParameterError(f"{stage.name} has no output {name!r}; outputs: {wanted}")
+
+
+def fetch_inputs(stage: Stage, inputs: Mapping[str, str], folder: Path) -> dict[str, Path]:
+    """Return a local path for each present input; remote ones are downloaded to ``folder``."""
+    present: dict[str, Path] = {}
+    for artifact in stage.inputs:
+        uri = inputs.get(artifact.name, "")
+        if not uri:
+            continue
+        if is_remote(uri):
+            folder.mkdir(exist_ok=True)
+            present[artifact.name] = folder / artifact.name
+            open_store(uri).download(uri, present[artifact.name])
+            continue
+        path = Path(uri)
+        if not path.exists():
+            raise DataError(f"{stage.name}: input {artifact.name!r}: {path} does not exist")
+        present[artifact.name] = path
+    return present
+
+
+def publish_outputs(staged: Mapping[str, Path], outputs: Mapping[str, str]) -> None:
+    """Publish every staged output to its place; each appears whole, after all are complete."""
+    for name, path in staged.items():
+        uri = outputs.get(name)
+        if not uri:
+            continue
+        store = open_store(uri)
+        if path.is_dir():
+            store.publish_directory(uri, path)
+        else:
+            store.publish(uri, path)
+
+
+def stage_identity(
+    stage: Stage, values: Mapping[str, Any], inputs: Mapping[str, Path]
+) -> dict[str, Any]:
+    """Return what decides the stage's rows: its name, parameters, inputs' digests and code."""
+    return {
+        "stage": stage.name,
+        "params": dict(values),
+        "inputs": {name: digest_path(path) for name, path in sorted(inputs.items())},
+        "code": code_version(),
+    }
+
+
+@cache
+def code_version() -> str:
+    """Return the version with a digest of the package's sources (prompts included).
+
+    Weights are left out: whoever runs a pipeline hands on the model's digest as a parameter.
+    """
+    root = Path(refine_af.__file__).parent
+    total = hashlib.sha256()
+    for path in sorted(root.rglob("*")):
+        if path.suffix in {".py", ".j2"} and "weights" not in path.parts:
+            total.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())
+    return f"{refine_af.__version__}+{total.hexdigest()[:12]}"

@@ -1,0 +1,28 @@
+"""The registry: every stage of the pipelines, in the order of the DAG."""
+
+from refine_af.contracts.stage import Stage
+from refine_af.stages import (
+    check_inputs,
+    dedup_filter,
+    evaluate,
+    generate_instances,
+    generate_instructions,
+    report,
+    score_rewards,
+    seed_ingest,
+    train_ppo,
+    train_sft,
+)
+
+STAGES: tuple[Stage, ...] = (
+    check_inputs.STAGE,
+    seed_ingest.STAGE,
+    generate_instructions.STAGE,
+    dedup_filter.STAGE,
+    train_ppo.STAGE,
+    generate_instances.STAGE,
+    score_rewards.STAGE,
+    train_sft.STAGE,
+    evaluate.STAGE,
+    report.STAGE,
+)

@@ -1,0 +1,85 @@
+"""Rows from anywhere: packaged files, paths, object stores, HTTPS, Parquet, Hub data sets."""
+
+import json
+from pathlib import Path
+
+import refine_af
+from refine_af.contracts.errors import DataError, MissingLibraryError, ParameterError
+from refine_af.storage.store import is_remote, open_store
+
+PACKAGE = Path(refine_af.__file__).parent
+BUILTIN = {
+    "builtin:seeds": PACKAGE.parent / "seeds" / "seed_tasks.jsonl",
+    "builtin:tasks": PACKAGE / "builtin" / "tasks",
+}
+"""Data that travels with the package, by the name it is asked for."""
+
+
+def fetch(uri: str, folder: Path) -> Path:
+    """Return a local path of what ``uri`` names; remote content is downloaded into ``folder``.
+
+    Raises:
+        ParameterError: For an unknown ``builtin:`` name or a scheme that is not allowed.
+        DataError: For a local path that does not exist.
+        StorageError: When the store cannot be read.
+    """
+    if uri.startswith("builtin:"):
+        if uri not in BUILTIN:
+            raise ParameterError(f"{uri} does not exist; there are: {', '.join(BUILTIN)}")
+        return BUILTIN[uri]
+    if is_remote(uri):
+        target = folder / Path(uri).name
+        open_store(uri).download(uri, target)
+        return target
+    path = Path(uri)
+    if not path.exists():
+        raise DataError(f"{uri}: no such file or folder; give a path or URI that exists")
+    return path
+
+
+def fetch_rows_file(uri: str, folder: Path) -> Path:
+    """Return a local JSON Lines file of the rows that ``uri`` names.
+
+    Parquet files and Hub data sets (``hf://owner/name`` or ``hf://owner/name:split``) are
+    converted, rows in their order, through ``datasets``.
+    """
+    if uri.startswith("hf://"):
+        return _from_hub(uri, folder / "hub.jsonl")
+    path = fetch(uri, folder)
+    if path.is_dir():
+        raise DataError(f"{uri}: it is a folder; name the file with the rows")
+    if path.suffix == ".parquet":
+        return _from_parquet(path, folder / f"{path.stem}.jsonl")
+    return path
+
+
+def _from_parquet(path: Path, target: Path) -> Path:
+    try:
+        import pyarrow.parquet
+    except ImportError:
+        raise MissingLibraryError(
+            f"{path}: reading Parquet needs pyarrow; pip install 'refine-af[train]'"
+        ) from None
+    try:
+        rows = pyarrow.parquet.read_table(path).to_pylist()
+    except (pyarrow.ArrowInvalid, OSError) as error:
+        raise DataError(f"{path}: not a Parquet file ({error})") from None
+    return _write(rows, target)
+
+
+def _from_hub(uri: str, target: Path) -> Path:
+    try:
+        import datasets
+    except ImportError:
+        raise MissingLibraryError(
+            f"{uri}: reading a Hub data set needs datasets; pip install 'refine-af[train]'"
+        ) from None
+    name, _, split = uri.removeprefix("hf://").partition(":")
+    return _write(datasets.load_dataset(name, split=split or "train").to_list(), target)
+
+
+def _write(rows: list[dict[str, object]], target: Path) -> Path:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    lines = [json.dumps(row, ensure_ascii=False, default=str) + "\n" for row in rows]
+    target.write_text("".join(lines), encoding="utf-8", newline="\n")
+    return target

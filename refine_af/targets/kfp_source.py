@@ -1,0 +1,114 @@
+"""The KFP lightweight component of a stage, as source text: a shim without logic.
+
+KFP serialises a component by the source of its function, so the shim uses no module-level name,
+no ``X | None``, no ``Literal`` and no ``from __future__ import annotations`` (each fails).
+"""
+
+from refine_af.contracts.params import Scalar, scalar_type
+from refine_af.contracts.stage import Artifact, Stage
+
+KFP_TYPES = {
+    "rows": "dsl.Dataset",
+    "model": "dsl.Model",
+    "json": "dsl.Artifact",
+    "html": "dsl.HTML",
+    "markdown": "dsl.Markdown",
+}
+RUN_OPTIONS = (
+    ("work_dir", "Folder or URI of the journals; a retried task continues from there."),
+    ("label", "Tells apart several tasks of this stage in progress reports."),
+)
+
+
+def image_name(stage: Stage, registry: str, tag: str) -> str:
+    """Return the reference of the stage's image, without a digest."""
+    prefix = f"{registry.rstrip('/')}/" if registry else ""
+    return f"{prefix}refine-af-{stage.name}:{tag}"
+
+
+def component_source(stage: Stage, tag: str) -> str:
+    """Return the text of ``components/<stage>/component.py``."""
+    required = [item for item in stage.inputs if not item.optional]
+    optional = [item for item in stage.inputs if item.optional]
+    lines = [f"    {item.name}: dsl.Input[{KFP_TYPES[item.kind]}]," for item in required]
+    lines += [_output(item) for item in stage.outputs]
+    lines += ["    metrics: dsl.Output[dsl.Metrics],", "    telemetry: dsl.Output[dsl.Artifact],"]
+    lines += [f"    {name}: {kind}," for name, kind, default in _params(stage) if default is None]
+    lines += [f"    {item.name}: dsl.Input[{KFP_TYPES[item.kind]}] = None," for item in optional]
+    lines += [
+        f"    {name}: {kind} = {_literal(default)},"
+        for name, kind, default in _params(stage)
+        if default is not None
+    ]
+    lines += [f'    {name}: str = "",' for name, _ in RUN_OPTIONS]
+    return "\n".join(
+        [
+            f'"""KFP component of the stage ``{stage.name}``. Written by ``make gen``: do not edit."""',
+            "",
+            "from kfp import dsl",
+            "",
+            "",
+            f'@dsl.component(base_image="{image_name(stage, "", tag)}", install_kfp_package=False)',
+            f"def {stage.name}(",
+            *lines,
+            ") -> None:",
+            _docstring(stage),
+            "    from refine_af.runner import run_stage",
+            "",
+            *_body(stage),
+            "",
+        ]
+    )
+
+
+def _output(item: Artifact) -> str:
+    if item.kind == "parameter":
+        return f"    {item.name}: dsl.OutputPath(str),"
+    return f"    {item.name}: dsl.Output[{KFP_TYPES[item.kind]}],"
+
+
+def _params(stage: Stage) -> list[tuple[str, str, Scalar | None]]:
+    rows: list[tuple[str, str, Scalar | None]] = []
+    for name, field in stage.params.model_fields.items():
+        kind = scalar_type(field.annotation).__name__
+        rows.append((name, kind, None if field.is_required() else field.default))
+    return rows
+
+
+def _literal(value: Scalar | None) -> str:
+    if isinstance(value, str):
+        escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+        return f'"{escaped}"'
+    return repr(value)
+
+
+def _docstring(stage: Stage) -> str:
+    rows = [(item.name, item.summary) for item in stage.inputs if not item.optional]
+    rows += [(item.name, item.summary) for item in stage.outputs]
+    rows += [("metrics", "Counts and scores."), ("telemetry", "Seconds, rates, host, versions.")]
+    rows += [(item.name, f"{item.summary} Optional.") for item in stage.inputs if item.optional]
+    rows += [(name, field.description or "") for name, field in stage.params.model_fields.items()]
+    rows += list(RUN_OPTIONS)
+    text = [f'    """{stage.summary}', "", f"    Source: {stage.source}", "", "    Args:"]
+    text += [f"        {name}: {help_line}" for name, help_line in rows]
+    return "\n".join([*text, '    """'])
+
+
+def _body(stage: Stage) -> list[str]:
+    required = [item for item in stage.inputs if not item.optional]
+    optional = [item for item in stage.inputs if item.optional]
+    lines = ["    found = run_stage(", f'        "{stage.name}",', "        inputs={"]
+    lines += [f'            "{item.name}": {item.name}.path,' for item in required]
+    lines += [
+        f'            "{item.name}": {item.name}.path if {item.name} else "",' for item in optional
+    ]
+    lines += ["        },", "        outputs={"]
+    for item in stage.outputs:
+        place = item.name if item.kind == "parameter" else f"{item.name}.path"
+        lines.append(f'            "{item.name}": {place},')
+    lines += ['            "metrics": metrics.path,', '            "telemetry": telemetry.path,']
+    lines += ["        },", "        params={"]
+    lines += [f'            "{name}": {name},' for name in stage.params.model_fields]
+    lines += ["        },", "        work_dir=work_dir,", "        label=label,", "    )"]
+    lines += ["    for name, value in found.items():", "        metrics.log_metric(name, value)"]
+    return lines

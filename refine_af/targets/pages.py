@@ -1,0 +1,97 @@
+"""The reference page and the catalogue entry of a component."""
+
+from refine_af.contracts.params import choices, scalar_type
+from refine_af.contracts.stage import Artifact, Stage
+
+CUSTOM = "<!-- below this line: written by hand, kept by make gen -->"
+
+
+def page(stage: Stage, custom: str, version: str) -> str:
+    """Return ``components/<stage>/README.md``; ``custom`` is the part written by hand."""
+    lines = [
+        f"# {stage.name}",
+        "",
+        stage.summary,
+        "",
+        f"Source: {stage.source}",
+        "",
+        f"Image `refine-af-{stage.name}:{version}` (base `{stage.image}`), "
+        f"{stage.resources.cpu} CPU, {stage.resources.memory}, "
+        f"{'GPU by profile' if stage.resources.gpu else 'no GPU'}.",
+        "",
+        "## Inputs",
+        "",
+        *_artifacts(stage.inputs),
+        "",
+        "## Outputs",
+        "",
+        *_artifacts(stage.outputs),
+        "",
+        "Every stage also writes `metrics` (deterministic numbers) and `telemetry` (seconds, rates,",
+        "host: the only output that differs between equal runs).",
+        "",
+        "## Parameters",
+        "",
+        *_parameters(stage),
+        "",
+        "## Use it alone",
+        "",
+        "```python",
+        "from kfp import components",
+        "",
+        f'{stage.name} = components.load_component_from_file("components/{stage.name}/component.yaml")',
+        "```",
+        "",
+        "```console",
+        f"$ refine-af {stage.command} --help",
+        "```",
+        "",
+        CUSTOM,
+        "",
+    ]
+    return "\n".join(lines) + custom
+
+
+def _artifacts(items: tuple[Artifact, ...]) -> list[str]:
+    if not items:
+        return ["None."]
+    rows = [
+        f"| `{item.name}` | {item.kind} | {item.summary}{' Optional.' if item.optional else ''} |"
+        for item in items
+    ]
+    return ["| name | kind | what |", "| --- | --- | --- |", *rows]
+
+
+def _parameters(stage: Stage) -> list[str]:
+    rows = ["| name | type | default | what | source |", "| --- | --- | --- | --- | --- |"]
+    for name, field in stage.params.model_fields.items():
+        words = choices(field.annotation)
+        kind = " \\| ".join(words) if words else scalar_type(field.annotation).__name__
+        default = "required" if field.is_required() else f"`{field.default!r}`"
+        extra = field.json_schema_extra
+        source = extra["source"] if isinstance(extra, dict) else ""
+        rows.append(f"| `{name}` | {kind} | {default} | {field.description} | {source} |")
+    return rows
+
+
+def metadata(stage: Stage, version: str) -> str:
+    """Return ``components/<stage>/metadata.yaml``, the catalogue entry."""
+    gpu = "gpu" if stage.resources.gpu else "cpu"
+    return "\n".join(
+        [
+            "# Written by make gen: do not edit.",
+            f"name: {stage.name}",
+            f"summary: {stage.summary!r}",
+            "stability: alpha",
+            f"version: {version}",
+            "licence: Apache-2.0",
+            "dependencies:",
+            "  kubeflow:",
+            "    - name: Pipelines",
+            "      version: '>=2.17.0'",
+            f"image: refine-af-{stage.name}",
+            f"base: {stage.image}",
+            f"tags: [instruction-data, refine-af, {gpu}]",
+            "",
+        ]
+    )
