@@ -1,0 +1,1 @@
+"""Evaluation on unseen tasks: loading, prompts, official metrics and the paired comparison."""
