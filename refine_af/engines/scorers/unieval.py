@@ -1,0 +1,118 @@
+"""UniEval dialogue evaluator: naturalness, coherence and understandability in [0, 1].
+
+Source: Zhong et al., "Towards a Unified Multi-Dimensional Evaluator for Text Generation" (EMNLP
+2022), and its code maszhongming/UniEval: T5 answers a yes/no question about the response; the
+score is p(Yes) / (p(Yes) + p(No)) at the first decoder position. Differences from that code:
+
+1. Control strings in the texts (``</s>``) are removed first: the separator is UniEval's own.
+2. p(Yes) / (p(Yes) + p(No)) is computed as sigmoid(logit Yes - logit No), which is the same
+   number and cannot divide zero by zero.
+3. A failure raises; the original prints and exits with code 0.
+"""
+
+from collections.abc import Sequence
+from pathlib import PurePath
+
+from refine_af.contracts.errors import DataError, ParameterError
+from refine_af.engines.scorers.checkpoint import (
+    Loading,
+    length_batches,
+    load_model,
+    right_padded,
+    without_control_text,
+)
+from refine_af.feedback.interface import Parts, Triplet
+
+MODEL = "MingZhong/unieval-dialog"
+MAX_TOKENS = 1024
+DIMENSIONS = ("naturalness", "coherence", "understandability")
+OTHER_TASKS = ("unieval-sum", "unieval-fact", "unieval-intermediate")
+
+
+def question(dimension: str, response: str, history: str) -> str:
+    """Return the exact input text of one question.
+
+    Args:
+        dimension: One of :data:`DIMENSIONS`.
+        response: The output.
+        history: The dialogue before it, which ends with two newlines; read for coherence only.
+    """
+    if dimension == "naturalness":
+        asked = "Is this a natural response in the dialogue?"
+        return f"question: {asked} </s> response: {response}"
+    if dimension == "understandability":
+        asked = "Is this an understandable response in the dialogue?"
+        return f"question: {asked} </s> response: {response}"
+    asked = "Is this a coherent response given the dialogue history?"
+    return f"question: {asked} </s> response: {response} </s> dialogue history: {history}"
+
+
+class UniEval:
+    """Scores the output as a dialogue response to the prompt side of the triplet."""
+
+    part_names: tuple[str, ...] = DIMENSIONS
+
+    def __init__(self, model: str = MODEL, loading: Loading | None = None) -> None:
+        """Load the model.
+
+        Raises:
+            ParameterError: For a UniEval model of another task: it was never trained on these
+                questions and its answers to them mean nothing.
+            DataError: When "Yes" and "No" do not start with different tokens.
+        """
+        from transformers import T5ForConditionalGeneration
+
+        _refuse_other_tasks(model)
+        self.name = f"unieval:{model}"
+        self._loading = loading or Loading()
+        self._model, self._tokenizer = load_model(T5ForConditionalGeneration, model, self._loading)
+        self._yes = self._tokenizer("Yes")["input_ids"][0]
+        self._no = self._tokenizer("No")["input_ids"][0]
+        if self._yes == self._no:
+            raise DataError(f"{model}: its tokenizer starts Yes and No with the same token")
+
+    def score(self, rows: Sequence[Triplet]) -> list[Parts]:
+        """Return the three scores of each row; one encoder pass and one decoder step each."""
+        texts = [text for row in rows for text in self._questions(row)]
+        scores = self._answers(texts)
+        size = len(DIMENSIONS)
+        return [
+            dict(zip(DIMENSIONS, scores[start : start + size], strict=True))
+            for start in range(0, len(scores), size)
+        ]
+
+    def _questions(self, row: Triplet) -> list[str]:
+        response = without_control_text(row.output, self._tokenizer)
+        history = without_control_text(row.prompt, self._tokenizer) + "\n\n"
+        return [question(dimension, response, history) for dimension in DIMENSIONS]
+
+    def _answers(self, texts: Sequence[str]) -> list[float]:
+        import torch
+
+        encoded = self._tokenizer(list(texts), max_length=MAX_TOKENS, truncation=True)["input_ids"]
+        scores = [0.0] * len(texts)
+        for places in length_batches([len(ids) for ids in encoded], self._loading.batch_size):
+            ids, mask = right_padded(
+                [encoded[place] for place in places],
+                self._model.config.pad_token_id,
+                self._model.device,
+            )
+            start = torch.full_like(ids[:, :1], self._model.config.decoder_start_token_id)
+            with torch.inference_mode():
+                # logits: float [rows, 1, vocabulary]
+                logits = self._model(
+                    input_ids=ids, attention_mask=mask, decoder_input_ids=start
+                ).logits
+            difference = logits[:, 0, self._yes].float() - logits[:, 0, self._no].float()
+            for place, value in zip(places, torch.sigmoid(difference).tolist(), strict=True):
+                scores[place] = value
+        return scores
+
+
+def _refuse_other_tasks(model: str) -> None:
+    last = PurePath(model).name
+    if last.endswith("-sum") or last in OTHER_TASKS:
+        raise ParameterError(
+            f"unieval model is {model!r}; it was trained on other questions. Use {MODEL}, the"
+            " dialogue evaluator"
+        )

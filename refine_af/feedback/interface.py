@@ -1,0 +1,91 @@
+"""What every scorer takes and gives, and the checks on what comes back."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+from refine_af.contracts.errors import DataError
+
+Parts = dict[str, float]
+"""Named numbers of one row, such as ``{"naturalness": 0.95, "coherence": 0.97}``."""
+
+
+class Triplet(NamedTuple):
+    """One instruction with one input (may be empty) and the output to be judged."""
+
+    instruction: str
+    input: str
+    output: str
+
+    @property
+    def prompt(self) -> str:
+        r"""Return the prompt side: the instruction and, when there is one, ``\n`` and the input."""
+        return f"{self.instruction}\n{self.input}" if self.input else self.instruction
+
+
+class Scorer(Protocol):
+    """Judges triplets. A row's scores depend on that row only, up to float rounding.
+
+    Attributes:
+        name: For messages and provenance, such as ``unieval:MingZhong/unieval-dialog``.
+        part_names: The keys of every row's scores, in order.
+    """
+
+    name: str
+    part_names: tuple[str, ...]
+
+    def score(self, rows: Sequence[Triplet]) -> list[Parts]:
+        """Return one dictionary per row, in order; each holds every name of ``part_names``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """The verdict on one row.
+
+    Attributes:
+        total: What a trainer or a selection uses: ``raw`` after normalisation, clip and guard
+            penalties, or the floor for an action that could not be parsed.
+        parts: Every indicator of the row, whether the rule weighs it or not; empty for an
+            action that could not be parsed.
+        raw: The rule's value in its own unit; equals ``total`` where no settings change it.
+        flags: Names of the guards that the row broke, or ``("unparseable",)``.
+    """
+
+    total: float
+    parts: Parts
+    raw: float
+    flags: tuple[str, ...] = ()
+
+
+def checked_scores(scorer: Scorer, rows: Sequence[Triplet]) -> list[Parts]:
+    """Return ``scorer.score(rows)`` after refusing what no trainer may go on with.
+
+    Raises:
+        DataError: For a wrong number of rows, other parts than the scorer promised, or a number
+            that is not finite. The message names scorer, row and part.
+    """
+    found = scorer.score(rows)
+    if len(found) != len(rows):
+        raise DataError(
+            f"scorer {scorer.name} returned {len(found)} scores for {len(rows)} rows;"
+            " it must return one per row, in order"
+        )
+    for number, parts in enumerate(found, start=1):
+        _check_parts(scorer, number, parts)
+    return found
+
+
+def _check_parts(scorer: Scorer, number: int, parts: Parts) -> None:
+    place = f"scorer {scorer.name}, row {number}"
+    if set(parts) != set(scorer.part_names):
+        raise DataError(
+            f"{place}: found the parts {sorted(parts)}; it must return"
+            f" {sorted(scorer.part_names)} for every row"
+        )
+    for name, value in parts.items():
+        if not math.isfinite(value):
+            raise DataError(
+                f"{place}: part {name!r} is {value}; a score must be a finite number."
+                " Nothing is trained on it: correct the scorer or drop the row"
+            )

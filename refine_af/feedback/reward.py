@@ -1,0 +1,198 @@
+"""The reward: scorers, a preset, normalisation, guards and the floor, in that order.
+
+A row goes through four steps, each of which a caller can run by itself::
+
+    parts = reward.measure(rows)    # pure; every scorer, in batches of its own choosing
+    reward.observe(parts)           # running statistics take the rows in
+    scored = reward.combine(parts)  # rule, normalisation, guards, floor
+
+:meth:`Reward.score` runs them on one set of rows. The statistics see all rows of a call before
+any of them is combined, so totals do not depend on the order or the batching inside the call. A
+stage that scores a file measures it piece by piece, then observes and combines once; several
+processes measure their shares, gather the parts, and all observe the same list.
+"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from refine_af.contracts.errors import DataError, ParameterError
+from refine_af.feedback.guards import Guards
+from refine_af.feedback.indicators import TextIndicators
+from refine_af.feedback.interface import Parts, Scored, Scorer, Triplet, checked_scores
+from refine_af.feedback.normalise import RunningMoments
+from refine_af.feedback.presets import Preset
+
+UNPARSEABLE = "unparseable"
+
+
+@dataclass(frozen=True, slots=True)
+class RewardSettings:
+    """How the rule's value becomes what a trainer uses.
+
+    Attributes:
+        normalise: Express the rule's value in running deviations from its running mean.
+        clip: Largest absolute normalised value; without normalisation nothing is cut.
+        margin: How far the floor lies below the lowest total ever returned, in the unit of
+            totals (deviations when normalised; times the running deviation when not).
+        guards: Bounds on the text; None switches the penalties off, the indicators stay.
+        script: Expected script of the output, see :class:`TextIndicators`.
+    """
+
+    normalise: bool = True
+    clip: float = 5.0
+    margin: float = 0.5
+    guards: Guards | None = field(default_factory=Guards)
+    script: str = "LATIN"
+
+    def __post_init__(self) -> None:
+        for name in ("clip", "margin"):
+            value = getattr(self, name)
+            if not 0 < value < math.inf:
+                raise ParameterError(f"{name} is {value}; it must be above 0 and finite")
+
+
+class Reward:
+    """Scores triplets with named parts and a total; see the module's page for the steps.
+
+    The floor: an action that could not be parsed has no text to judge, so it gets
+    ``lowest total ever returned for a real row - margin``. It is below every real score of this
+    call and of every earlier one. A constant such as 0 would not do: 0 lies *above* the mean of
+    the InstructMining rule, so unparseable text would be rewarded. With normalisation on, totals
+    are at least ``-clip - penalties``, so the floor is bounded too and cannot run away; before
+    the first real row it is ``-clip - margin``.
+    """
+
+    def __init__(
+        self,
+        preset: Preset,
+        scorers: Sequence[Scorer],
+        settings: RewardSettings | None = None,
+    ) -> None:
+        """Check that every term of the preset comes from exactly one scorer.
+
+        Raises:
+            ParameterError: When a term has no scorer, or two scorers give the same part.
+        """
+        self.preset = preset
+        self.settings = settings or RewardSettings()
+        self.scorers: tuple[Scorer, ...] = (TextIndicators(self.settings.script), *scorers)
+        _check_sources(preset, self.scorers)
+        self._parts = {name: RunningMoments() for name in preset.weights}
+        self._raw = RunningMoments()
+        self._lowest: float | None = None
+
+    @property
+    def part_names(self) -> tuple[str, ...]:
+        """Return the names of all parts of a real row, in the order of the scorers."""
+        return tuple(name for scorer in self.scorers for name in scorer.part_names)
+
+    def score(self, rows: Sequence[Triplet | None], *, learn: bool = True) -> list[Scored]:
+        """Return one verdict per row, in order.
+
+        Args:
+            rows: None stands for an action that could not be parsed.
+            learn: Let the running statistics take the rows in first; off for a held-out set.
+        """
+        parts = self.measure(rows)
+        if learn:
+            self.observe(parts)
+        return self.combine(parts)
+
+    def measure(self, rows: Sequence[Triplet | None]) -> list[Parts | None]:
+        """Return every indicator of each row; None stays None. Changes no state."""
+        real = [row for row in rows if row is not None]
+        merged: list[Parts] = [{} for _ in real]
+        if real:
+            for scorer in self.scorers:
+                for parts, found in zip(merged, checked_scores(scorer, real), strict=True):
+                    parts.update({name: float(found[name]) for name in scorer.part_names})
+        waiting = iter(merged)
+        return [None if row is None else next(waiting) for row in rows]
+
+    def observe(self, parts: Iterable[Parts | None]) -> None:
+        """Let the running statistics take in measured rows; unparseable ones do not count."""
+        real = [row for row in parts if row is not None]
+        for name, moments in self._parts.items():
+            moments.observe(row[name] for row in real)
+        self._raw.observe(self._value(row) for row in real)
+
+    def combine(self, parts: Sequence[Parts | None]) -> list[Scored]:
+        """Return the verdicts on measured rows, in order; lowers the floor where they are low."""
+        real = {place: self._verdict(row) for place, row in enumerate(parts) if row is not None}
+        lows = [scored.total for scored in real.values()]
+        self._lowest = min(lows if self._lowest is None else [*lows, self._lowest], default=None)
+        floor = self.floor
+        lost = Scored(total=floor, parts={}, raw=floor, flags=(UNPARSEABLE,))
+        return [real.get(place, lost) for place in range(len(parts))]
+
+    @property
+    def floor(self) -> float:
+        """Return what an unparseable action gets now."""
+        if self._lowest is None:
+            return -self.settings.clip - self.settings.margin
+        return self._lowest - self.settings.margin * self._unit
+
+    def get_state(self) -> dict[str, Any]:
+        """Return the running statistics as JSON values, for a checkpoint."""
+        return {
+            "preset": self.preset.name,
+            "parts": {name: moments.get_state() for name, moments in self._parts.items()},
+            "raw": self._raw.get_state(),
+            "lowest": self._lowest,
+        }
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Continue from a state of :meth:`get_state`.
+
+        Raises:
+            DataError: When the state is of another preset.
+        """
+        if state["preset"] != self.preset.name:
+            raise DataError(
+                f"the reward's state is of preset {state['preset']!r}, this run uses"
+                f" {self.preset.name!r}; start in a new work directory"
+            )
+        for name, moments in self._parts.items():
+            moments.set_state(state["parts"][name])
+        self._raw.set_state(state["raw"])
+        self._lowest = state["lowest"]
+
+    @property
+    def _unit(self) -> float:
+        """Return one deviation in the unit of totals."""
+        return 1.0 if self.settings.normalise else self._raw.deviation
+
+    def _value(self, parts: Parts) -> float:
+        if not self.preset.standardised:
+            return self.preset.value(parts)
+        return self.preset.value(
+            {name: moments.normalise(parts[name]) for name, moments in self._parts.items()}
+        )
+
+    def _verdict(self, parts: Parts) -> Scored:
+        raw = self._value(parts)
+        total = self._raw.normalise(raw, self.settings.clip) if self.settings.normalise else raw
+        guards = self.settings.guards
+        flags = guards.broken(parts) if guards else ()
+        penalty = guards.penalty * len(flags) * self._unit if guards else 0.0
+        return Scored(total=total - penalty, parts=parts, raw=raw, flags=flags)
+
+
+def _check_sources(preset: Preset, scorers: Sequence[Scorer]) -> None:
+    giver: dict[str, str] = {}
+    for scorer in scorers:
+        for name in scorer.part_names:
+            if name in giver:
+                raise ParameterError(
+                    f"scorers {giver[name]} and {scorer.name} both give the part {name!r};"
+                    " keep one of them"
+                )
+            giver[name] = scorer.name
+    missing = [name for name in preset.weights if name not in giver]
+    if missing:
+        raise ParameterError(
+            f"preset {preset.name} weighs {', '.join(missing)}, which no open scorer gives;"
+            f" the open scorers give: {', '.join(giver)}"
+        )
