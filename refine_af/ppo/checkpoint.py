@@ -1,0 +1,195 @@
+"""Checkpoints: everything a run needs to go on, as safetensors and JSON, in one atomic step.
+
+A checkpoint is a directory ``checkpoint-NNNNNN`` of the journal with ``weights.safetensors``
+(trained parameters and value head), ``optimizer.safetensors`` (AdamW's moments and step counts)
+and ``state.json``. Random draws are functions of (seed, update), so no generator state is kept.
+"""
+
+import hashlib
+import json
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from refine_af.contracts.errors import JournalMismatchError
+from refine_af.contracts.stage import Journal, Progress
+from refine_af.ppo.episodes import Prompt
+from refine_af.ppo.policy import Policy
+from refine_af.ppo.settings import PPOSettings
+
+PREFIX = "checkpoint-"
+KEPT = 2
+"""Checkpoints kept: the newest, and the one before it in case storage damaged the newest."""
+
+FORMAT = 1
+_PROBE = 4096
+
+
+@dataclass(slots=True)
+class State:
+    """Where a run stands besides its weights and moments.
+
+    Attributes:
+        update: Updates done.
+        kl_coefficient: Of the next update.
+        metrics: One row per update done.
+        reward: State of a reward that keeps statistics; None of one that does not.
+        stopped: Why training ended early, if it did.
+    """
+
+    update: int
+    kl_coefficient: float
+    metrics: list[dict[str, float]] = field(default_factory=list)
+    reward: dict[str, Any] | None = None
+    stopped: str = ""
+
+
+def identify(
+    policy: Policy, prompts: Sequence[Prompt], settings: PPOSettings
+) -> dict[str, dict[str, Any]]:
+    """Return what a checkpoint must agree on with the run that loads it.
+
+    The start model counts by the shape of each parameter and a digest over at most 4,096 values
+    of each, evenly spread: it tells models apart without hashing gigabytes.
+    """
+    config = policy.model.config.to_dict()
+    described = {name: config[name] for name in sorted(config) if name not in _UNIMPORTANT}
+    rows = [[prompt.id, prompt.text] for prompt in prompts]
+    return {
+        "settings": settings.identity(),
+        "model": json.loads(json.dumps(described, default=str)),
+        "weights": {"digest": _digest_start_weights(policy)},
+        "prompts": {"count": len(prompts), "digest": _digest(json.dumps(rows).encode())},
+    }
+
+
+# They name a place or a library version, not a model.
+_UNIMPORTANT = {"_name_or_path", "transformers_version"}
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def _digest_start_weights(policy: Policy) -> str:
+    seen = hashlib.sha256()
+    base = policy.reference if policy.reference is not None else policy.model
+    for name, tensor in base.named_parameters():
+        seen.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
+        if not tensor.requires_grad:
+            flat = tensor.detach().flatten()
+            probe = flat[:: max(1, flat.numel() // _PROBE)][:_PROBE].cpu()
+            seen.update(probe.contiguous().view(torch.uint8).numpy().tobytes())
+    return seen.hexdigest()
+
+
+def save(
+    journal: Journal,
+    policy: Policy,
+    optimizer: torch.optim.Optimizer,
+    state: State,
+    identity: dict[str, Any],
+) -> None:
+    """Publish a checkpoint and discard all but the newest two.
+
+    The new one is whole before an old one goes, so a full disk or a kill costs no checkpoint.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder)
+        weights = {
+            name: one.detach().cpu().contiguous() for name, one in policy.trainable().items()
+        }
+        save_file(weights, place / "weights.safetensors")
+        save_file(_moments(policy, optimizer), place / "optimizer.safetensors")
+        content = {
+            "format": FORMAT,
+            "identity": identity,
+            "sha256": {one.name: _digest(one.read_bytes()) for one in sorted(place.iterdir())},
+            "state": asdict(state),
+        }
+        (place / "state.json").write_text(json.dumps(content, allow_nan=False, indent=1))
+        journal.publish_directory(f"{PREFIX}{state.update:06d}", place)
+    for name in journal.names(PREFIX)[:-KEPT]:
+        journal.discard(name)
+
+
+def _moments(policy: Policy, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """Return the optimizer's tensors as ``<moment>:<parameter>``."""
+    return {
+        f"{moment}:{name}": value.detach().cpu().contiguous()
+        for name, parameter in policy.trainable().items()
+        for moment, value in optimizer.state[parameter].items()
+    }
+
+
+def restore(
+    journal: Journal,
+    policy: Policy,
+    optimizer: torch.optim.Optimizer,
+    identity: dict[str, Any],
+    progress: Progress,
+) -> State | None:
+    """Put weights and moments of the newest whole checkpoint in place; None when there is none.
+
+    A damaged checkpoint (its digests do not fit) is named and the one before it used.
+
+    Raises:
+        JournalMismatchError: When it belongs to another model, prompts or settings, with the list
+            of differences.
+    """
+    for name in reversed(journal.names(PREFIX)):
+        with tempfile.TemporaryDirectory() as folder:
+            place = Path(folder)
+            content = _read_state(place) if journal.read_directory(name, place) else None
+            if content is None:
+                progress.say(f"{name} is damaged; going on from the one before it")
+                continue
+            _refuse_other(name, content["identity"], identity)
+            _load(place, policy, optimizer)
+            return State(**content["state"])
+    return None
+
+
+def _read_state(place: Path) -> dict[str, Any] | None:
+    """Return ``state.json``; None when it or a file that it names is damaged."""
+    try:
+        content: dict[str, Any] = json.loads((place / "state.json").read_bytes())
+        digests = content["sha256"].items()
+        whole = all(_digest((place / name).read_bytes()) == digest for name, digest in digests)
+    except (FileNotFoundError, ValueError, KeyError):
+        return None
+    return content if whole else None
+
+
+def _refuse_other(name: str, found: dict[str, Any], wanted: dict[str, Any]) -> None:
+    differences = [
+        f"{group}.{key} is {found.get(group, {}).get(key)!r} there and {value.get(key)!r} here"
+        for group, value in wanted.items()
+        for key in sorted({*value, *found.get(group, {})})
+        if found.get(group, {}).get(key) != value.get(key)
+    ]
+    if differences:
+        raise JournalMismatchError(
+            f"{name} is of another run: {'; '.join(differences)}; use another work directory or"
+            " go back to those values"
+        )
+
+
+def _load(place: Path, policy: Policy, optimizer: torch.optim.Optimizer) -> None:
+    weights = load_file(place / "weights.safetensors")
+    moments = load_file(place / "optimizer.safetensors")
+    with torch.no_grad():
+        for name, parameter in policy.trainable().items():
+            parameter.copy_(weights[name])
+    for key, value in moments.items():
+        moment, name = key.split(":", 1)
+        parameter = policy.trainable()[name]
+        # AdamW keeps its step counts on the CPU.
+        device = value.device if moment == "step" else parameter.device
+        optimizer.state[parameter][moment] = value.to(device)

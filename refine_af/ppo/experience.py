@@ -1,0 +1,112 @@
+"""The experience of one update: episodes with what the acting policy and the start model said."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from refine_af.ppo.advantages import estimate_advantages, whiten
+from refine_af.ppo.kl import k1
+from refine_af.ppo.padding import Batch, pad, right_aligned
+from refine_af.ppo.policy import Policy
+from refine_af.ppo.rewards import token_rewards
+from refine_af.ppo.rollout import Action
+from refine_af.ppo.schedule import microbatches, minibatches
+from refine_af.ppo.settings import PPOSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Readings:
+    """What is read off the models once, before training: [B, A] float32, 0 at padding.
+
+    Attributes:
+        mask: True at the actions' tokens, [B, A] bool.
+        logprobs: Of the acting policy.
+        reference: Of the start model.
+        values: Of the acting policy.
+        entropy: Of the acting policy.
+    """
+
+    mask: Tensor
+    logprobs: Tensor
+    reference: Tensor
+    values: Tensor
+    entropy: Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Experience:
+    """What one update trains on. Rows are episodes in the order of the rollout.
+
+    Attributes:
+        prompts: Token ids of the prompts.
+        actions: Token ids of the actions.
+        readings: Old log-probabilities and values, reference, entropy.
+        raw_advantages: Before whitening, [B, A].
+        advantages: That the policy loss uses, [B, A].
+        returns: Targets of the value loss, [B, A].
+    """
+
+    prompts: Sequence[Sequence[int]]
+    actions: Sequence[Sequence[int]]
+    readings: Readings
+    raw_advantages: Tensor
+    advantages: Tensor
+    returns: Tensor
+
+    def batch(self, rows: Sequence[int], device: torch.device) -> Batch:
+        """Return the episodes of ``rows``, padded to the longest of them."""
+        return pad([self.prompts[r] for r in rows], [self.actions[r] for r in rows], device)
+
+
+@torch.no_grad()
+def read(
+    policy: Policy,
+    prompts: Sequence[Sequence[int]],
+    actions: Sequence[Action],
+    update: int,
+    settings: PPOSettings,
+) -> Readings:
+    """Return log-probabilities, values and entropies of the episodes, and the start model's.
+
+    Runs the very forward passes of the first epoch, so that the first ratio of each update is 1
+    to the last bit and not only up to the rounding of another batch shape.
+    """
+    tokens = [action.tokens for action in actions]
+    lengths = [len(prompt) + len(taken) for prompt, taken in zip(prompts, tokens, strict=True)]
+    rows: dict[int, list[Tensor]] = {}
+    for step in minibatches(len(prompts), update, 1, settings):
+        for group in microbatches(step, lengths, settings.microbatch):
+            batch = pad([prompts[r] for r in group], [tokens[r] for r in group], policy.device)
+            seen = policy(batch, entropy=True)
+            reference = policy.reference_logprobs(batch)
+            columns = [seen.logprobs, reference, seen.values, seen.entropy]
+            for place, row in enumerate(group):
+                rows[row] = [column[place, -len(tokens[row]) :].cpu() for column in columns]
+    ordered = [rows[row] for row in range(len(prompts))]
+    mask = right_aligned([torch.ones(len(taken), dtype=torch.bool) for taken in tokens])
+    return Readings(mask, *(right_aligned(column) for column in zip(*ordered, strict=True)))
+
+
+def experience(
+    prompts: Sequence[Sequence[int]],
+    actions: Sequence[Action],
+    readings: Readings,
+    scores: Tensor,
+    kl_coefficient: float,
+    settings: PPOSettings,
+) -> Experience:
+    """Return the experience of scored episodes; ``scores`` is [B]."""
+    mask = readings.mask
+    kl = k1(readings.logprobs, readings.reference)
+    rewards = token_rewards(scores, kl, mask, kl_coefficient)
+    raw, returns = estimate_advantages(rewards, readings.values, mask, settings.gamma, settings.lam)
+    return Experience(
+        prompts=prompts,
+        actions=[action.tokens for action in actions],
+        readings=readings,
+        raw_advantages=raw,
+        advantages=whiten(raw, mask) if settings.whiten else raw,
+        returns=returns,
+    )

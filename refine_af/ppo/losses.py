@@ -1,0 +1,55 @@
+"""The losses of PPO, per token: [B, A] float in, [B, A] float out.
+
+They are summed and divided by the step's real tokens in ``update``, so that a step gives the same
+gradient however it is split into forward passes. Log-probabilities are in nats.
+"""
+
+import torch
+from torch import Tensor
+
+
+def policy_loss(new: Tensor, old: Tensor, advantages: Tensor, clip: float) -> Tensor:
+    """Return ``-min(r A, clamp(r, 1 - clip, 1 + clip) A)`` with ``r = exp(new - old)``.
+
+    Args:
+        new: Log-probabilities of the taken tokens under the policy that is trained.
+        old: The same under the policy that acted, without gradient.
+        advantages: Of the taken tokens.
+        clip: Epsilon.
+
+    Source: Schulman et al. 2017 (arXiv 1707.06347), equation 7, with the sign of a loss.
+    """
+    ratio = (new - old).exp()
+    clipped = ratio.clamp(1 - clip, 1 + clip)
+    return -torch.minimum(ratio * advantages, clipped * advantages)
+
+
+def value_loss(new: Tensor, old: Tensor, returns: Tensor, clip: float) -> Tensor:
+    """Return ``0.5 max((V - R)^2, (V_clipped - R)^2)``, V clipped to ``clip`` around the old one.
+
+    A clip of 0 leaves the plain half square.
+
+    Source: OpenAI baselines' ppo2; not in the paper. It keeps the larger of the two errors, so a
+    value that has already moved far is not pushed further.
+    """
+    error = (new - returns) ** 2
+    if clip == 0:
+        return 0.5 * error
+    near = old + (new - old).clamp(-clip, clip)
+    return 0.5 * torch.maximum(error, (near - returns) ** 2)
+
+
+def log_probabilities(logits: Tensor, taken: Tensor) -> Tensor:
+    """Return log p of the taken tokens: logits [B, A, V], taken [B, A] -> [B, A] float32.
+
+    ``logit - logsumexp`` instead of a gathered log-softmax: no second [B, A, V] tensor is kept.
+    """
+    logits = logits.float()
+    chosen = logits.gather(-1, taken.unsqueeze(-1)).squeeze(-1)
+    return chosen - logits.logsumexp(-1)
+
+
+def entropies(logits: Tensor) -> Tensor:
+    """Return the entropy of each next-token distribution in nats: [B, A, V] -> [B, A] float32."""
+    logprobs = logits.float().log_softmax(-1)
+    return -(logprobs.exp() * logprobs).sum(-1)

@@ -1,0 +1,91 @@
+"""Numbers of one update, for people: one flat row of finite floats, the same names every time."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+import torch
+
+from refine_af.ppo.advantages import masked_mean, masked_variance
+from refine_af.ppo.episodes import Episode, Feedback
+from refine_af.ppo.experience import Experience
+from refine_af.ppo.kl import k1, k3
+
+TEMPLATE_WORDS = 4
+"""Words of a run that counts as a piece of a template."""
+
+
+def describe(
+    episodes: Sequence[Episode], feedback: Sequence[Feedback], experience: Experience
+) -> dict[str, float]:
+    """Return what one rollout showed, before training on it.
+
+    Returns:
+        ``reward_mean``, ``reward_sd`` and for each part ``part_NAME_mean``, ``part_NAME_sd``
+        (population deviation over episodes); ``kl`` (k1) and ``kl_k3``, nats per episode to the
+        start model; ``entropy``, nats per token; ``explained_variance``; ``length`` (mean tokens
+        of an action), ``truncated`` and ``parseable`` (shares of episodes); ``distinct_2`` and
+        ``template_share``.
+    """
+    row = _spread("reward", [one.total for one in feedback])
+    for name in sorted(feedback[0].parts):
+        row |= _spread(f"part_{name}", [one.parts[name] for one in feedback])
+    readings = experience.readings
+    mask, count = readings.mask, len(episodes)
+    texts = [episode.action for episode in episodes]
+    pairs = [(k1, "kl"), (k3, "kl_k3")]
+    for estimate, name in pairs:
+        total = torch.where(mask, estimate(readings.logprobs, readings.reference), 0.0).sum()
+        row[name] = total.item() / count
+    return row | {
+        "entropy": masked_mean(readings.entropy, mask).item(),
+        "explained_variance": explained_variance(experience),
+        "length": mask.sum().item() / count,
+        "truncated": sum(episode.finish == "length" for episode in episodes) / count,
+        "parseable": sum(one.parseable for one in feedback) / count,
+        "distinct_2": distinct(texts, 2),
+        "template_share": template_share(texts),
+    }
+
+
+def _spread(name: str, values: Sequence[float]) -> dict[str, float]:
+    mean = sum(values) / len(values)
+    variance = sum((value - mean) ** 2 for value in values) / len(values)
+    return {f"{name}_mean": mean, f"{name}_sd": variance**0.5}
+
+
+def explained_variance(experience: Experience) -> float:
+    """Return ``1 - var(R - V) / var(R)`` over tokens; 0 where all returns are equal.
+
+    1: the values predict the returns; 0: no better than their mean; below 0: worse.
+    """
+    mask, values = experience.readings.mask, experience.readings.values
+    spread = masked_variance(experience.returns, mask)
+    if spread == 0:
+        return 0.0
+    return (1 - masked_variance(experience.returns - values, mask) / spread).item()
+
+
+def _runs(text: str, words: int) -> list[tuple[str, ...]]:
+    found = text.lower().split()
+    return [tuple(found[start : start + words]) for start in range(len(found) - words + 1)]
+
+
+def distinct(texts: Sequence[str], words: int) -> float:
+    """Return different word runs of that length over all of them; 0 where there are none.
+
+    Source: Li et al. 2016 (arXiv 1510.03055), section 5, here over all texts together.
+    """
+    runs = [run for text in texts for run in _runs(text, words)]
+    return len(set(runs)) / len(runs) if runs else 0.0
+
+
+def template_share(texts: Sequence[str]) -> float:
+    """Return the share of runs of four words that also occur in another text; 0 where none are.
+
+    It rises to 1 when all episodes fill the same template, also where slots are filled anew.
+    """
+    runs = [set(_runs(text, TEMPLATE_WORDS)) for text in texts]
+    texts_with = Counter(run for found in runs for run in found)
+    total = sum(len(found) for found in runs)
+    shared = sum(texts_with[run] > 1 for found in runs for run in found)
+    return shared / total if total else 0.0

@@ -1,0 +1,114 @@
+"""What a PPO run hands back, and the row that it keeps of every episode."""
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from refine_af.ppo.episodes import Episode, Feedback
+from refine_af.ppo.experience import Experience
+
+SAMPLES = 8
+"""Episodes shown of the first, the middle and the last update."""
+
+
+@dataclass(frozen=True, slots=True)
+class EpisodeRow:
+    """One episode that was trained on: which prompt, in which update, to what effect.
+
+    Attributes:
+        update: From 1.
+        place: Of the episode in its update, from 0.
+        prompt_id: Id of its prompt.
+        action: Text.
+        finish: ``stop`` or ``length``.
+        tokens: Of the action.
+        total: Of the reward.
+        parts: Of the reward.
+        parseable: Whether the action held an instance.
+        kl: To the start model, nats (k1).
+        advantage: Mean over the action's tokens, as the policy loss used it (whitened if set).
+        seed: Of the episode's sampling noise.
+    """
+
+    update: int
+    place: int
+    prompt_id: str
+    action: str
+    finish: str
+    tokens: int
+    total: float
+    parts: dict[str, float]
+    parseable: bool
+    kl: float
+    advantage: float
+    seed: int
+
+
+OnEpisodes = Callable[[int, Sequence[EpisodeRow]], None]
+"""Called with (update, rows) for every update in order, also for those done before a kill."""
+
+
+@dataclass(frozen=True, slots=True)
+class PPOResult:
+    """The outcome of a run.
+
+    Attributes:
+        metrics: One row per update, see :mod:`refine_af.ppo.metrics`.
+        samples: Episodes of the first, middle and last update.
+        trained: The PEFT directory, or the model directory of full fine-tuning.
+        stopped: Why training ended before its last update; empty when it did not.
+        telemetry: Seconds of this process by phase, and tokens; they vary from run to run.
+    """
+
+    metrics: list[dict[str, float]]
+    samples: list[EpisodeRow]
+    trained: Path
+    stopped: str
+    telemetry: dict[str, float] = field(default_factory=dict)
+
+
+def episode_rows(
+    update: int,
+    episodes: Sequence[Episode],
+    feedback: Sequence[Feedback],
+    experience: Experience,
+    seeds: Sequence[int],
+) -> list[EpisodeRow]:
+    """Return one row per episode, in the order of the rollout."""
+    readings = experience.readings
+    counts = readings.mask.sum(1)
+    kl = torch.where(readings.mask, readings.logprobs - readings.reference, 0.0).sum(1)
+    advantage = torch.where(readings.mask, experience.advantages, 0.0).sum(1) / counts
+    return [
+        EpisodeRow(
+            update=update,
+            place=place,
+            prompt_id=episode.prompt_id,
+            action=episode.action,
+            finish=episode.finish,
+            tokens=int(counts[place]),
+            total=one.total,
+            parts=one.parts,
+            parseable=one.parseable,
+            kl=kl[place].item(),
+            advantage=advantage[place].item(),
+            seed=seeds[place],
+        )
+        for place, (episode, one) in enumerate(zip(episodes, feedback, strict=True))
+    ]
+
+
+def dump_rows(rows: Iterable[EpisodeRow]) -> bytes:
+    """Return rows as JSON Lines; text that is not valid Unicode cannot occur (see the action)."""
+    lines = (json.dumps(asdict(row), ensure_ascii=False, allow_nan=False) for row in rows)
+    return "".join(f"{line}\n" for line in lines).encode()
+
+
+def load_rows(data: bytes) -> list[EpisodeRow]:
+    """Return the rows of :func:`dump_rows`."""
+    found: list[dict[str, Any]] = [json.loads(line) for line in data.split(b"\n") if line]
+    return [EpisodeRow(**values) for values in found]

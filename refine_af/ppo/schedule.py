@@ -1,0 +1,42 @@
+"""What is random in PPO, as functions of (seed, update): no generator state needs saving."""
+
+from collections.abc import Sequence
+
+from refine_af.contracts.randomness import derive, shuffled
+from refine_af.ppo.episodes import Prompt
+from refine_af.ppo.settings import PPOSettings
+
+
+def prompts_of(
+    prompts: Sequence[Prompt], update: int, settings: PPOSettings
+) -> tuple[list[Prompt], list[int]]:
+    """Return the prompts of ``update`` (from 1) and the seed of each episode.
+
+    Episodes count on through the run; every pass over the prompts has an order of its own, so
+    each prompt is used once before any is used again.
+    """
+    count = settings.episodes_per_update
+    numbers = range((update - 1) * count, update * count)
+    passes = {number // len(prompts) for number in numbers}
+    orders = {one: shuffled(prompts, settings.seed, "ppo-prompts", one) for one in passes}
+    chosen = [orders[number // len(prompts)][number % len(prompts)] for number in numbers]
+    return chosen, [derive(settings.seed, "ppo-episode", number) for number in numbers]
+
+
+def minibatches(episodes: int, update: int, epoch: int, settings: PPOSettings) -> list[list[int]]:
+    """Return the episodes of each optimiser step of one epoch; the last may hold fewer."""
+    order = shuffled(range(episodes), settings.seed, "ppo-minibatch", update, epoch)
+    return [
+        order[start : start + settings.minibatch]
+        for start in range(0, episodes, settings.minibatch)
+    ]
+
+
+def microbatches(minibatch: Sequence[int], lengths: Sequence[int], most: int) -> list[list[int]]:
+    """Split one step's episodes into forward passes of at most ``most``.
+
+    Sorted by length (ties by number), so that a pass pads little; the step's gradient is a sum
+    and does not depend on the split.
+    """
+    ordered = sorted(minibatch, key=lambda episode: (lengths[episode], episode))
+    return [ordered[start : start + most] for start in range(0, len(ordered), most)]

@@ -1,0 +1,223 @@
+"""The loop of PPO: act, score, read, estimate advantages, improve; kept across kills.
+
+Algorithm: Schulman et al. 2017 (arXiv 1707.06347), algorithm 1, on text as in Ziegler et al. 2019
+(arXiv 1909.08593) and Stiennon et al. 2020: an episode is one action text, a step is a token.
+"""
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from refine_af.contracts.errors import DataError
+from refine_af.contracts.stage import Journal, Progress
+from refine_af.engines.stopping import completion_text
+from refine_af.ppo import checkpoint
+from refine_af.ppo.checkpoint import State
+from refine_af.ppo.episodes import Episode, Prompt, Reward, Stateful, check_prompts, score
+from refine_af.ppo.experience import experience, read
+from refine_af.ppo.kl import next_coefficient
+from refine_af.ppo.metrics import describe
+from refine_af.ppo.policy import Policy
+from refine_af.ppo.result import (
+    SAMPLES,
+    EpisodeRow,
+    OnEpisodes,
+    PPOResult,
+    dump_rows,
+    episode_rows,
+    load_rows,
+)
+from refine_af.ppo.rewards import episode_scores
+from refine_af.ppo.rollout import RolloutEngine, encode_prompts
+from refine_af.ppo.schedule import prompts_of
+from refine_af.ppo.settings import PPOSettings
+from refine_af.ppo.trained_model import save_trained
+from refine_af.ppo.update import improve, make_optimizer
+
+
+def train(
+    policy: Policy,
+    tokenizer: Any,  # noqa: ANN401  a transformers tokenizer
+    prompts: Sequence[Prompt],
+    reward: Reward,
+    settings: PPOSettings,
+    *,
+    journal: Journal,
+    progress: Progress,
+    rollout: RolloutEngine,
+    output: Path,
+    on_episodes: OnEpisodes | None = None,
+) -> PPOResult:
+    """Train the policy in place and save it to ``output``.
+
+    A run that was killed goes on from its last checkpoint and ends with the same weights and
+    metrics, bit for bit on a CPU in float32 with the same number of threads.
+
+    Args:
+        policy: Fresh: its weights are the reference, and a checkpoint overwrites them.
+        tokenizer: Of the policy.
+        prompts: States, at least one; see :func:`refine_af.ppo.schedule.prompts_of`.
+        reward: Scores each update's episodes; it may be :class:`Stateful`.
+        settings: Of the run.
+        journal: Keeps checkpoints and the rows of each update's episodes.
+        progress: Hears of each update.
+        rollout: Acts.
+        output: A directory for the trained model.
+        on_episodes: Hears of each update's episodes, in order, also of those before a kill.
+
+    Raises:
+        ParameterError: For an empty prompt set or a prompt too long for the model.
+        DataError: When the reward is not usable or a number is not finite; nothing was trained
+            on that update, and the checkpoint before it stays.
+        JournalMismatchError: When the journal holds a checkpoint of another run.
+    """
+    check_prompts(prompts)
+    longest = getattr(policy.config, "max_position_embeddings", None)
+    rows = encode_prompts(tokenizer, prompts, longest, settings.max_new_tokens)
+    encoded = {prompt.id: row for prompt, row in zip(prompts, rows, strict=True)}
+    run = _Run(policy, tokenizer, prompts, encoded, reward, settings, journal, progress, rollout)
+    state = run.start()
+    for done in range(1, state.update + 1):
+        run.tell(on_episodes, done)
+    while state.update < settings.updates and not state.stopped:
+        run.advance(state)
+        run.tell(on_episodes, state.update)
+    save_trained(policy, tokenizer, output)
+    return PPOResult(state.metrics, run.samples(state), output, state.stopped, run.telemetry)
+
+
+@dataclass
+class _Run:
+    """What stays the same through a run, and its optimizer."""
+
+    policy: Policy
+    tokenizer: Any
+    prompts: Sequence[Prompt]
+    encoded: dict[str, list[int]]
+    reward: Reward
+    settings: PPOSettings
+    journal: Journal
+    progress: Progress
+    rollout: RolloutEngine
+    telemetry: dict[str, float] = field(default_factory=dict)
+
+    def start(self) -> State:
+        """Return the state of the last checkpoint, put in place, or that of a new run."""
+        self.identity = checkpoint.identify(self.policy, self.prompts, self.settings)
+        self.optimizer = make_optimizer(self.policy, self.settings)
+        found = checkpoint.restore(
+            self.journal, self.policy, self.optimizer, self.identity, self.progress
+        )
+        if found is None:
+            return State(update=0, kl_coefficient=self.settings.kl_coefficient)
+        if found.update > self.settings.updates:
+            raise DataError(
+                f"the journal has {found.update} updates, more than the {self.settings.updates}"
+                " asked for; use another work directory or raise updates"
+            )
+        if found.reward is not None and isinstance(self.reward, Stateful):
+            self.reward.set_state(found.reward)
+        self.progress.say(f"going on after update {found.update}")
+        return found
+
+    def advance(self, state: State) -> None:
+        """Do one update and keep it: the rows of its episodes, then the checkpoint."""
+        settings, update = self.settings, state.update + 1
+        chosen, seeds = prompts_of(self.prompts, update, settings)
+        states = [self.encoded[prompt.id] for prompt in chosen]
+        with self._timed("rollout_seconds"):
+            actions = self.rollout.act(self.policy, states, seeds)
+        episodes = [
+            Episode(
+                prompt_id=prompt.id,
+                prompt=prompt.text,
+                action=completion_text(self.tokenizer, before, action.tokens),
+                finish=action.finish,
+            )
+            for prompt, before, action in zip(chosen, states, actions, strict=True)
+        ]
+        with self._timed("score_seconds"):
+            feedback = score(self.reward, episodes, update)
+        with self._timed("read_seconds"):
+            readings = read(self.policy, states, actions, update, settings)
+        scores = episode_scores(feedback, actions, settings.truncation_penalty)
+        known = experience(states, actions, readings, scores, state.kl_coefficient, settings)
+        _refuse_not_finite(known.advantages, update)
+        row = {"update": float(update), "kl_coefficient": state.kl_coefficient}
+        row |= describe(episodes, feedback, known)
+        with self._timed("improve_seconds"):
+            row |= improve(self.policy, self.optimizer, known, update, settings)
+        self._count("tokens", sum(len(action.tokens) for action in actions))
+        state.update = update
+        state.metrics.append(row)
+        state.kl_coefficient = next_coefficient(
+            state.kl_coefficient, row["kl"], settings.kl_target, settings.kl_rate
+        )
+        state.reward = self.reward.get_state() if isinstance(self.reward, Stateful) else None
+        if row["kl"] > settings.max_kl:
+            state.stopped = (
+                f"KL {row['kl']:.3g} nats per episode in update {update} exceeds max_kl"
+                f" {settings.max_kl:g}"
+            )
+        rows = episode_rows(update, episodes, feedback, known, seeds)
+        self._keep(state, rows)
+        self._report(row, state)
+
+    def _keep(self, state: State, rows: Sequence[EpisodeRow]) -> None:
+        self.journal.publish(_episodes_name(state.update), dump_rows(rows))
+        last = state.update == self.settings.updates or state.stopped
+        if last or state.update % self.settings.checkpoint_every == 0:
+            with self._timed("checkpoint_seconds"):
+                checkpoint.save(self.journal, self.policy, self.optimizer, state, self.identity)
+
+    def _report(self, row: dict[str, float], state: State) -> None:
+        shown = {name: row[name] for name in ("reward_mean", "kl", "entropy", "parseable")}
+        self.progress.step(state.update, self.settings.updates, "updates", **shown)
+        if state.stopped:
+            self.progress.say(f"stopped: {state.stopped}")
+
+    def tell(self, on_episodes: OnEpisodes | None, update: int) -> None:
+        """Hand the rows of one update on, as the journal has them."""
+        if on_episodes is not None:
+            on_episodes(update, self._rows(update))
+
+    def samples(self, state: State) -> list[EpisodeRow]:
+        """Return the first episodes of the first, middle and last update done."""
+        updates = sorted({1, (state.update + 1) // 2, state.update})
+        return [row for update in updates for row in self._rows(update)[:SAMPLES]]
+
+    def _rows(self, update: int) -> list[EpisodeRow]:
+        data = self.journal.read(_episodes_name(update))
+        if data is None:
+            raise DataError(
+                f"the journal has lost the episodes of update {update}; clear the work directory"
+                " and start again"
+            )
+        return load_rows(data)
+
+    @contextmanager
+    def _timed(self, name: str) -> Iterator[None]:
+        started = time.perf_counter()
+        yield
+        self._count(name, time.perf_counter() - started)
+
+    def _count(self, name: str, amount: float) -> None:
+        self.telemetry[name] = self.telemetry.get(name, 0.0) + amount
+
+
+def _episodes_name(update: int) -> str:
+    return f"episodes-{update:06d}.jsonl"
+
+
+def _refuse_not_finite(advantages: torch.Tensor, update: int) -> None:
+    if not torch.isfinite(advantages).all():
+        raise DataError(
+            f"update {update}: an advantage is not finite, so nothing was trained on it; the"
+            " policy's probabilities or values have overflowed: lower learning_rate, or load the"
+            " model in float32"
+        )

@@ -1,0 +1,45 @@
+"""Rollouts by the trained model itself, through the transformers decoding of ``engines``."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from refine_af.engines.decode import decode
+from refine_af.engines.text import Sampling
+from refine_af.ppo.policy import Policy
+from refine_af.ppo.rollout import Action
+from refine_af.ppo.settings import PPOSettings
+
+
+class TransformersRollout:
+    """Acts with the trained model itself."""
+
+    def __init__(self, tokenizer: Any, settings: PPOSettings, *, batch: int = 64) -> None:  # noqa: ANN401
+        """Decode ``batch`` episodes at a time."""
+        self._tokenizer = tokenizer
+        self._batch = batch
+        self._sampling = Sampling(
+            max_tokens=settings.max_new_tokens, temperature=settings.temperature
+        )
+
+    @torch.no_grad()
+    def act(
+        self, policy: Policy, prompts: Sequence[Sequence[int]], seeds: Sequence[int]
+    ) -> list[Action]:
+        """Return one action per prompt; prompts of like length share a batch."""
+        order = sorted(range(len(prompts)), key=lambda row: (len(prompts[row]), row))
+        found: dict[int, Action] = {}
+        for start in range(0, len(order), self._batch):
+            rows = order[start : start + self._batch]
+            with policy.autocast():
+                decoded = decode(
+                    policy.model,
+                    self._tokenizer,
+                    [prompts[row] for row in rows],
+                    [seeds[row] for row in rows],
+                    self._sampling,
+                )
+            for row, one in zip(rows, decoded, strict=True):
+                found[row] = Action(tuple(one.tokens), one.finish)
+        return [found[row] for row in range(len(prompts))]

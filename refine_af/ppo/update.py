@@ -1,0 +1,147 @@
+"""One update: epochs of minibatch steps over the experience of one rollout."""
+
+import math
+from collections.abc import Iterable, Sequence
+
+import torch
+from torch import Tensor
+
+from refine_af.contracts.errors import DataError
+from refine_af.ppo.experience import Experience
+from refine_af.ppo.losses import policy_loss, value_loss
+from refine_af.ppo.policy import Policy
+from refine_af.ppo.schedule import microbatches, minibatches
+from refine_af.ppo.settings import PPOSettings
+
+
+def make_optimizer(policy: Policy, settings: PPOSettings) -> torch.optim.AdamW:
+    """Return AdamW without weight decay, with one group for the policy and one for the value head.
+
+    Weight decay would pull an adapter to zero, that is, to the reference, which the KL term
+    already does at a stated price.
+    """
+    head = list(policy.value_head.parameters())
+    body = [one for one in policy.model.parameters() if one.requires_grad]
+    groups = [
+        {"params": body, "base_lr": settings.learning_rate},
+        {"params": head, "base_lr": settings.value_learning_rate or settings.learning_rate},
+    ]
+    return torch.optim.AdamW(groups, lr=settings.learning_rate, weight_decay=0.0)
+
+
+def improve(
+    policy: Policy,
+    optimizer: torch.optim.Optimizer,
+    experience: Experience,
+    update: int,
+    settings: PPOSettings,
+) -> dict[str, float]:
+    """Train on the experience and return means over all its tokens, epochs and steps.
+
+    Returns:
+        ``policy_loss``, ``value_loss``, ``ratio`` (mean of new / old probability),
+        ``ratio_first`` (largest distance from 1 in the first step; 0 up to a bug),
+        ``clip_fraction`` (share of tokens whose ratio left the clip range), ``approx_kl`` (of the
+        old policy to the trained one, k3, nats per token) and ``gradient_norm`` (mean over
+        steps, before clipping).
+
+    Raises:
+        DataError: When a gradient is not finite. The step was not taken.
+    """
+    factor = settings.rate_factor(update)
+    for group in optimizer.param_groups:
+        group["lr"] = group["base_lr"] * factor
+    steps = []
+    for epoch in range(1, settings.epochs + 1):
+        for rows in minibatches(len(experience.prompts), update, epoch, settings):
+            totals = accumulate_gradient(policy, experience, rows, settings)
+            totals["gradient_norm"] = _step(policy, optimizer, update, settings)
+            steps.append(totals)
+    return _summary(steps)
+
+
+def accumulate_gradient(
+    policy: Policy, experience: Experience, rows: Sequence[int], settings: PPOSettings
+) -> dict[str, float]:
+    """Add the gradient of the mean loss over the tokens of ``rows``; return sums over them."""
+    lengths = [
+        len(prompt) + len(action)
+        for prompt, action in zip(experience.prompts, experience.actions, strict=True)
+    ]
+    count = sum(len(experience.actions[row]) for row in rows)
+    totals: dict[str, float] = {"tokens": count}
+    for group in microbatches(rows, lengths, settings.microbatch):
+        loss, sums = losses(policy, experience, group, settings)
+        (loss / count).backward()  # type: ignore[no-untyped-call]
+        for name, value in sums.items():
+            joined = max if name == "ratio_first" else float.__add__
+            totals[name] = joined(totals.get(name, 0.0), value)
+    return totals
+
+
+def losses(
+    policy: Policy, experience: Experience, rows: Sequence[int], settings: PPOSettings
+) -> tuple[Tensor, dict[str, float]]:
+    """Return the summed loss over the tokens of ``rows``, a scalar with gradient, and sums."""
+    batch = experience.batch(rows, policy.device)
+    mask, width = batch.action, batch.action.shape[1]
+
+    def cut(values: Tensor) -> Tensor:
+        return values[list(rows), -width:].to(policy.device)
+
+    wants_entropy = settings.entropy_coefficient > 0
+    new = policy(batch, entropy=wants_entropy)
+    old, old_values = cut(experience.readings.logprobs), cut(experience.readings.values)
+    # Places outside the action hold arbitrary numbers whose exp could overflow to inf, and
+    # 0 * inf is NaN in the backward pass: they are made equal before any formula sees them.
+    logprobs = torch.where(mask, new.logprobs, old)
+    values = torch.where(mask, new.values, old_values)
+    on_policy = policy_loss(logprobs, old, cut(experience.advantages), settings.clip)
+    on_value = value_loss(values, old_values, cut(experience.returns), settings.value_clip)
+    loss = on_policy + settings.value_coefficient * on_value
+    if wants_entropy:
+        loss = loss - settings.entropy_coefficient * new.entropy
+    sums = _sums(logprobs.detach() - old, on_policy.detach(), on_value.detach(), mask, settings)
+    return torch.where(mask, loss, 0.0).sum(), sums
+
+
+def _sums(
+    log_ratio: Tensor, on_policy: Tensor, on_value: Tensor, mask: Tensor, settings: PPOSettings
+) -> dict[str, float]:
+    ratio = log_ratio.exp()
+    away = (ratio - 1).abs()
+    found = {
+        "policy_loss": on_policy,
+        "value_loss": on_value,
+        "ratio": ratio,
+        "clip_fraction": (away > settings.clip).float(),
+        "approx_kl": ratio - 1 - log_ratio,
+    }
+    sums = {name: torch.where(mask, value, 0.0).sum().item() for name, value in found.items()}
+    return sums | {"ratio_first": torch.where(mask, away, 0.0).max().item()}
+
+
+def _step(
+    policy: Policy, optimizer: torch.optim.Optimizer, update: int, settings: PPOSettings
+) -> float:
+    """Clip the gradient, take the step and return the gradient's L2 norm before clipping."""
+    parameters: Iterable[Tensor] = policy.trainable().values()
+    norm = torch.nn.utils.clip_grad_norm_(parameters, settings.max_grad_norm).item()
+    if not math.isfinite(norm):
+        raise DataError(
+            f"update {update}: the gradient norm is {norm}, so no step was taken; lower"
+            " learning_rate or value_coefficient, or load the model in float32"
+        )
+    optimizer.step()
+    optimizer.zero_grad(set_to_none=True)
+    return norm
+
+
+def _summary(steps: Sequence[dict[str, float]]) -> dict[str, float]:
+    tokens = sum(step["tokens"] for step in steps)
+    names = ("policy_loss", "value_loss", "ratio", "clip_fraction", "approx_kl")
+    means = {name: sum(step[name] for step in steps) / tokens for name in names}
+    return means | {
+        "ratio_first": steps[0]["ratio_first"],
+        "gradient_norm": sum(step["gradient_norm"] for step in steps) / len(steps),
+    }
