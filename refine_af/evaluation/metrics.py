@@ -20,6 +20,11 @@ Tokenizer = Callable[[str], Sequence[str]]
 SPACE_MARK = "\u0120"
 """GPT-2's sign for a space in front of a token."""
 
+SHORT_TEXT = 200
+MOST_TEXTS = 20_000
+MOST_WORDS = 200_000
+"""Bounds of what :class:`AnswerScorer` remembers: characters, texts, words."""
+
 _WORD = re.compile(r"[a-z0-9]+")
 _NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
 
@@ -30,8 +35,7 @@ def english_tokens(text: str) -> list[str]:
     Text in other scripts has no tokens and scores 0 against everything, itself included: the
     official behaviour, and why the cross-lingual track has its own tokens.
     """
-    words = _WORD.findall(text.lower())
-    return [stem(word) if len(word) > 3 else word for word in words]
+    return [_token(word) for word in _WORD.findall(text.lower())]
 
 
 def cross_lingual(tokenizer: Tokenizer) -> Tokenizer:
@@ -45,17 +49,11 @@ def cross_lingual(tokenizer: Tokenizer) -> Tokenizer:
 
 def rouge_l(prediction: Sequence[str], reference: Sequence[str]) -> float:
     """Return ROUGE-L F1 of two token lists, in [0, 1]; 0 when either is empty."""
-    if not prediction or not reference:
-        return 0.0
     ids: dict[str, int] = {}
-    first = [ids.setdefault(token, len(ids)) for token in prediction]
-    second = [ids.setdefault(token, len(ids)) for token in reference]
-    common = LCSseq.similarity(first, second)
-    precision = common / len(prediction)
-    recall = common / len(reference)
-    if precision + recall > 0:
-        return 2 * precision * recall / (precision + recall)
-    return 0.0
+    return _f1(
+        [ids.setdefault(token, len(ids)) for token in prediction],
+        [ids.setdefault(token, len(ids)) for token in reference],
+    )
 
 
 def normalise_answer(text: str) -> str:
@@ -71,17 +69,74 @@ def exact_match(prediction: str, reference: str) -> float:
     return float(normalise_answer(prediction) == normalise_answer(reference))
 
 
-def best_scores(
-    prediction: str, references: Sequence[str], tokenizer: Tokenizer = english_tokens
-) -> tuple[float, float]:
-    """Return (ROUGE-L, exact match), each the maximum over the references.
+class AnswerScorer:
+    """Scores answers, remembering the tokens of words and short texts from row to row.
+
+    Evaluations repeat themselves: a classification task has few different answers, and every arm
+    is held against the same references. Memory stays under some 60 MB.
 
     Args:
-        prediction: The answer as the model wrote it.
-        references: At least one accepted answer; callers check with a place to name.
-        tokenizer: How ROUGE-L sees text; exact match does not use it.
+        tokenizer: How ROUGE-L sees text; exact match does not use it. None is
+            :func:`english_tokens`.
     """
-    tokens = tokenizer(prediction)
-    rouge = max(rouge_l(tokens, tokenizer(reference)) for reference in references)
-    normal = normalise_answer(prediction)
-    return rouge, float(any(normal == normalise_answer(reference) for reference in references))
+
+    def __init__(self, tokenizer: Tokenizer | None = None) -> None:
+        self._tokenizer = tokenizer
+        self._ids: dict[str, int] = {}
+        self._words: dict[str, int] = {}
+        self._texts: dict[str, list[int]] = {}
+
+    def score(self, prediction: str, references: Sequence[str]) -> tuple[float, float]:
+        """Return (ROUGE-L, exact match), each the maximum over the references.
+
+        There must be at least one reference; callers check, because they have a place to name.
+        """
+        normal = normalise_answer(prediction)
+        exact = any(normal == normalise_answer(reference) for reference in references)
+        return self.rouge_l(prediction, references), float(exact)
+
+    def rouge_l(self, prediction: str, references: Sequence[str]) -> float:
+        """Return the largest ROUGE-L F1 over the references."""
+        if len(self._words) + len(self._ids) > MOST_WORDS or len(self._texts) > MOST_TEXTS:
+            # Between rows only: ids of one row must come from one table.
+            self._ids, self._words, self._texts = {}, {}, {}
+        tokens = self._encoded(prediction)
+        return max(_f1(tokens, self._encoded(reference)) for reference in references)
+
+    def _encoded(self, text: str) -> list[int]:
+        known = self._texts.get(text)
+        if known is None:
+            known = self._encode(text)
+            if len(text) <= SHORT_TEXT:
+                self._texts[text] = known
+        return known
+
+    def _encode(self, text: str) -> list[int]:
+        if self._tokenizer:
+            return [self._id(token) for token in self._tokenizer(text)]
+        words = self._words
+        found = []
+        for word in _WORD.findall(text.lower()):
+            number = words.get(word)
+            if number is None:
+                number = words[word] = self._id(_token(word))
+            found.append(number)
+        return found
+
+    def _id(self, token: str) -> int:
+        return self._ids.setdefault(token, len(self._ids))
+
+
+def _token(word: str) -> str:
+    return stem(word) if len(word) > 3 else word
+
+
+def _f1(prediction: Sequence[int], reference: Sequence[int]) -> float:
+    if not prediction or not reference:
+        return 0.0
+    common: int = LCSseq.similarity(prediction, reference)
+    precision = common / len(prediction)
+    recall = common / len(reference)
+    if precision + recall > 0:
+        return 2 * precision * recall / (precision + recall)
+    return 0.0

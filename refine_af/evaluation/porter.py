@@ -14,7 +14,8 @@ vowel-consonant stems of two letters.
 """
 
 from collections.abc import Callable
-from functools import lru_cache
+
+Rules = tuple[tuple[str, str], ...]
 
 IRREGULAR = {
     "sky": "sky",
@@ -72,36 +73,44 @@ STEP_4 = (
     *("ou", "ism", "ate", "iti", "ous", "ive", "ize"),
 )
 
+_SIGNS = {
+    ord(letter): "v" if letter in "aeiou" else "c"
+    for letter in "abcdefghijklmnopqrstuvwxz0123456789"
+}
 
-@lru_cache(maxsize=1 << 17)
+# One test against a tuple of suffixes spares most words the walk through the rules.
+ENDS_2 = tuple(suffix for suffix, _ in STEP_2)
+ENDS_3 = tuple(suffix for suffix, _ in STEP_3)
+
+
 def stem(word: str) -> str:
-    """Return the stem of a lower-case word; digits count as consonants.
-
-    Stems are remembered: evaluation texts repeat their words, so a lookup replaces most of the
-    work (131,072 words, some 20 MB, then the oldest are worked out anew).
-    """
+    """Return the stem of a lower-case word; digits count as consonants."""
     if word in IRREGULAR:
         return IRREGULAR[word]
     if len(word) <= 2:
         return word
-    for step in (_step_1a, _step_1b, _step_1c, _step_2, _step_3, _step_4, _step_5):
-        word = step(word)
-    return word
+    word = _step_1c(_step_1b(_step_1a(word)))
+    return _step_5(_step_4(_step_3(_step_2(word))))
 
 
 def _pattern(word: str) -> str:
     """Return one letter per letter of the word: "c" for a consonant, "v" for a vowel."""
-    signs: list[str] = []
-    for letter in word:
-        if letter in "aeiou" or (letter == "y" and signs and signs[-1] == "c"):
-            signs.append("v")
-        else:
-            signs.append("c")
-    return "".join(signs)
+    signs = word.translate(_SIGNS)
+    if "y" not in signs:
+        return signs
+    # A "y" is a vowel behind a consonant and a consonant elsewhere, its neighbour "y" included.
+    found = ""
+    for sign in signs:
+        found += ("v" if found.endswith("c") else "c") if sign == "y" else sign
+    return found
 
 
 def _m(word: str) -> int:
     return _pattern(word).count("vc")
+
+
+def _has_m(word: str) -> bool:
+    return _m(word) > 0
 
 
 def _ends_double_consonant(word: str) -> bool:
@@ -115,9 +124,7 @@ def _star_o(word: str) -> bool:
     return signs.endswith("cvc") and word[-1] not in "wxy"
 
 
-def _replace_first(
-    word: str, rules: tuple[tuple[str, str], ...], allowed: Callable[[str], bool]
-) -> str:
+def _replace_first(word: str, rules: Rules, allowed: Callable[[str], bool]) -> str:
     """Apply the first rule whose suffix fits; when its condition fails, no other one is tried."""
     for suffix, replacement in rules:
         if word.endswith(suffix):
@@ -127,13 +134,18 @@ def _replace_first(
 
 
 def _step_1a(word: str) -> str:
-    if word.endswith("ies") and len(word) == 4:
-        return word[:-1]
-    rules = (("sses", "ss"), ("ies", "i"), ("ss", "ss"), ("s", ""))
-    return _replace_first(word, rules, lambda rest: True)
+    if not word.endswith("s") or word.endswith("ss"):
+        return word
+    if word.endswith("sses"):
+        return word[:-2]
+    if word.endswith("ies"):
+        return word[:-1] if len(word) == 4 else word[:-2]
+    return word[:-1]
 
 
 def _step_1b(word: str) -> str:
+    if not word.endswith(("ed", "ing")):
+        return word
     if word.endswith("ied"):
         return word[:-1] if len(word) == 4 else word[:-2]
     if word.endswith("eed"):
@@ -167,14 +179,16 @@ def _step_2(word: str) -> str:
     if word.endswith("logi"):
         # The "l" counts with the stem, so that "geologi" is shortened as "archaeologi" is.
         return word[:-1] if _m(word[:-3]) > 0 else word
-    return _replace_first(word, STEP_2, lambda rest: _m(rest) > 0)
+    return _replace_first(word, STEP_2, _has_m) if word.endswith(ENDS_2) else word
 
 
 def _step_3(word: str) -> str:
-    return _replace_first(word, STEP_3, lambda rest: _m(rest) > 0)
+    return _replace_first(word, STEP_3, _has_m) if word.endswith(ENDS_3) else word
 
 
 def _step_4(word: str) -> str:
+    if not word.endswith(STEP_4):
+        return word
     for suffix in STEP_4:
         if word.endswith(suffix):
             rest = word[: -len(suffix)]

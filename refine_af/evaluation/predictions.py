@@ -7,7 +7,7 @@ from pathlib import Path
 from refine_af.contracts.errors import DataError, ParameterError
 from refine_af.contracts.jsonl import JsonObject, iter_objects
 from refine_af.contracts.records import Prediction, content_id
-from refine_af.evaluation.metrics import Tokenizer, best_scores, english_tokens
+from refine_af.evaluation.metrics import AnswerScorer, Tokenizer
 from refine_af.evaluation.tasks import EvaluationTask, TaskInstance
 
 SHOWN_IDS = 3
@@ -24,22 +24,50 @@ class Reference:
     references: tuple[str, ...]
 
 
-def score_answer(
-    task: EvaluationTask, instance: TaskInstance, answer: str, tokenizer: Tokenizer | None = None
-) -> Prediction:
-    """Return the scored row of one answer; the two row kinds of this module score alike.
+class Scorers:
+    """One :class:`AnswerScorer` per track.
 
     Args:
-        task: The task.
-        instance: One of its instances.
-        answer: What the model wrote.
-        tokenizer: The cross-lingual track's, see ``metrics.cross_lingual``.
-
-    Raises:
-        ParameterError: For a task of the cross-lingual track without a tokenizer.
+        tokenizer: The cross-lingual track's, see ``metrics.cross_lingual``; only needed where the
+            track occurs.
     """
-    reference = Reference(instance.id, task.name, task.category, task.track, instance.references)
-    return _scored(reference, answer, tokenizer)
+
+    def __init__(self, tokenizer: Tokenizer | None = None) -> None:
+        self._default = AnswerScorer()
+        self._xlingual = AnswerScorer(tokenizer) if tokenizer else None
+
+    def score(self, gold: Reference, answer: str) -> Prediction:
+        """Return the scored row of one answer.
+
+        Raises:
+            ParameterError: For the cross-lingual track without its tokenizer.
+        """
+        rouge, exact = self._for_track(gold).score(answer, gold.references)
+        return Prediction(
+            id=content_id("pred", gold.task, gold.id, answer, gold.references),
+            task=gold.task,
+            category=gold.category,
+            instance=gold.id,
+            prediction=answer,
+            references=gold.references,
+            rouge_l=rouge,
+            exact_match=exact,
+        )
+
+    def _for_track(self, gold: Reference) -> AnswerScorer:
+        if gold.track == "default":
+            return self._default
+        if self._xlingual is None:
+            raise ParameterError(
+                f"task {gold.task!r} is of the cross-lingual track, whose ROUGE-L needs GPT-2's"
+                " tokenizer; give its tokenizer.json or leave the task out"
+            )
+        return self._xlingual
+
+
+def reference_of(task: EvaluationTask, instance: TaskInstance) -> Reference:
+    """Return what an instance of a loaded task is scored against."""
+    return Reference(instance.id, task.name, task.category, task.track, instance.references)
 
 
 def score_predictions(
@@ -63,27 +91,8 @@ def score_predictions(
     golds = {gold.id: gold for gold in _read_references(references)}
     answers = _read_answers(predictions)
     _same_ids(golds, answers, references, predictions)
-    return [_scored(gold, answers[gold.id], tokenizer) for gold in golds.values()]
-
-
-def _scored(gold: Reference, answer: str, tokenizer: Tokenizer | None) -> Prediction:
-    if gold.track == "xlingual" and tokenizer is None:
-        raise ParameterError(
-            f"task {gold.task!r} is of the cross-lingual track, whose ROUGE-L needs GPT-2's"
-            " tokenizer; give its tokenizer.json or leave the task out"
-        )
-    tokens = tokenizer if tokenizer and gold.track == "xlingual" else english_tokens
-    rouge, exact = best_scores(answer, gold.references, tokens)
-    return Prediction(
-        id=content_id("pred", gold.task, gold.id, answer, gold.references),
-        task=gold.task,
-        category=gold.category,
-        instance=gold.id,
-        prediction=answer,
-        references=gold.references,
-        rouge_l=rouge,
-        exact_match=exact,
-    )
+    scorers = Scorers(tokenizer)
+    return [scorers.score(gold, answers[gold.id]) for gold in golds.values()]
 
 
 def _read_references(path: Path) -> Iterator[Reference]:
