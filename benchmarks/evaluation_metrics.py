@@ -10,6 +10,7 @@ import random
 import sys
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from rouge_score.rouge_scorer import RougeScorer
 
@@ -41,7 +42,11 @@ def read_rows(path: str) -> list[Row]:
 
 def ours(rows: Sequence[Row]) -> list[float]:
     """Return our ROUGE-L of each row, by a scorer that remembers nothing yet."""
-    scorer = AnswerScorer()
+    return ours_again(AnswerScorer(), rows)
+
+
+def ours_again(scorer: AnswerScorer, rows: Sequence[Row]) -> list[float]:
+    """Return our ROUGE-L of each row, by a scorer that may have met their words before."""
     return [scorer.rouge_l(text, references) for text, references in rows]
 
 
@@ -67,14 +72,17 @@ def timed(
 
 
 def main() -> None:
-    """Print both times and their ratio; stop when a score differs."""
+    """Print the times and their ratios; stop when a score differs."""
     rows = read_rows(sys.argv[1]) if len(sys.argv) > 1 else made_rows(500)
-    fast, scores = timed(ours, rows)
+    scorer = AnswerScorer()
+    first, scores = timed(ours, rows)
+    later, again = timed(partial(ours_again, scorer), rows)
     slow, expected = timed(theirs, rows)
-    assert scores == expected, "scores differ"
+    assert scores == again == expected, "scores differ"
     sys.stdout.write(
-        f"{len(rows)} rows, least of {ROUNDS} runs: ours {fast:.4f} s, rouge_score {slow:.3f} s,"
-        f" {slow / fast:.0f} times faster, same floats\n"
+        f"{len(rows)} rows, least of {ROUNDS} runs, same floats: rouge_score {slow:.4f} s;"
+        f" ours {first:.4f} s for the first arm ({slow / first:.0f} times faster),"
+        f" {later:.4f} s for each further one ({slow / later:.0f} times faster)\n"
     )
 
 
