@@ -1,0 +1,1 @@
+"""Near-duplicates: the exact ROUGE-L filter, its index, and the contamination gate."""

@@ -1,0 +1,274 @@
+"""The filter over files of JSON Lines, anyone's: rows in, rows kept unchanged, rows rejected."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TextIO
+
+from refine_af.contracts.errors import DataError, nearest
+from refine_af.contracts.jsonl import JsonObject, dump_line, iter_objects
+from refine_af.contracts.records import Rejected, content_id
+from refine_af.contracts.stage import Progress
+from refine_af.dedup.contamination import RARE, ContaminationGate
+from refine_af.dedup.index import RougeLIndex
+from refine_af.dedup.rouge_l import Tokens
+
+STAGE = "dedup_filter"
+REASONS = ("no_text", "contaminated", "similar", "over_limit")
+
+_BLOCK = 1024
+_LONGEST_TEXT = 1_000_000
+"""Limit of ``Rejected.text``; the row itself holds all of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class FilterSettings:
+    """When a row is dropped.
+
+    Attributes:
+        max_rouge_l: Largest F1 with the pool or a kept row; in [0, 1].
+        text_field: The field that is compared, of candidates and pool.
+        tokens: See :data:`refine_af.dedup.rouge_l.Tokens`.
+        max_rows: Most rows to keep, in order; 0 keeps all.
+        rare: See :class:`refine_af.dedup.contamination.ContaminationGate`.
+    """
+
+    max_rouge_l: float = 0.7
+    text_field: str = "instruction"
+    tokens: Tokens = "rouge"
+    max_rows: int = 0
+    rare: int = RARE
+
+
+def filter_rows(
+    candidates: Sequence[Path],
+    pool: Path | None,
+    kept: Path,
+    rejected: Path,
+    settings: FilterSettings,
+    *,
+    avoid: Sequence[str] = (),
+    progress: Progress | None = None,
+) -> dict[str, float]:
+    """Write each candidate row to ``kept`` or, with the reason, to ``rejected``; return counts.
+
+    Files are merged in the order given; the first arrival of two near-duplicates is kept. Kept
+    rows hold the JSON value that came in. A rejected row holds the fields of
+    :class:`refine_af.contracts.records.Rejected`, ``parents`` naming the row, and the row itself
+    under ``row``. A row's id is its ``id`` or else a digest of it. Memory: the pool and kept
+    texts, the texts to avoid, and 1,024 rows.
+
+    Reasons, in the order tried:
+
+    - ``no_text``: the text field is absent, not a string, or blank.
+    - ``contaminated``: the text, ``input`` or ``instances[].input`` repeats a text of ``avoid``;
+      ``neighbour`` is a digest of that text and ``detail`` its beginning.
+    - ``similar``: ROUGE-L F1 with a pool row or an earlier row is over the bound.
+    - ``over_limit``: enough rows were kept before it.
+
+    Args:
+        candidates: One or more JSON Lines files.
+        pool: Rows that are compared with and written nowhere (seeds). They are never dropped;
+            those that repeat a text of ``avoid`` are reported and counted.
+        kept: File to write.
+        rejected: File to write.
+        settings: When a row is dropped.
+        avoid: Evaluation texts: definitions and inputs.
+        progress: Told about rows done, and of what a person should know.
+
+    Returns:
+        ``rows``, ``kept``, one count per reason, ``tokenless`` (candidates that could not be
+        compared because their script has no token), ``pool_rows`` and ``pool_contaminated``.
+
+    Raises:
+        DataError: For a line that is not a JSON object, a pool row without the field, or when no
+            candidate has the field.
+    """
+    run = _Filter(settings, avoid, progress)
+    for block in _blocks(_read([pool] if pool else [], settings.text_field)):
+        run.add_pool(block)
+    total = sum(map(_count_lines, candidates))
+    with (
+        kept.open("w", encoding="utf-8", newline="\n") as kept_rows,
+        rejected.open("w", encoding="utf-8", newline="\n") as rejected_rows,
+    ):
+        for block in _blocks(_read(candidates, settings.text_field)):
+            run.judge(block, kept_rows, rejected_rows)
+            run.report(total)
+    return run.finish(candidates)
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    """A row; ``place`` is for people, ``order`` the number of its file and line, from 1."""
+
+    place: str
+    order: str
+    id: str
+    text: str | None
+    row: JsonObject
+
+
+def _read(files: Iterable[Path], text_field: str) -> Iterator[_Candidate]:
+    for which, path in enumerate(files, start=1):
+        for number, row in iter_objects(path):
+            text = row.get(text_field)
+            usable = text if isinstance(text, str) and text.strip() else None
+            yield _Candidate(f"{path}:{number}", f"{which}:{number}", _row_id(row), usable, row)
+
+
+def _row_id(row: JsonObject) -> str:
+    given = row.get("id")
+    if isinstance(given, str | int) and given != "" and not isinstance(given, bool):
+        return str(given)
+    return content_id("row", row)
+
+
+def _blocks(rows: Iterator[_Candidate]) -> Iterator[list[_Candidate]]:
+    while block := list(islice(rows, _BLOCK)):
+        yield block
+
+
+def _count_lines(path: Path) -> int:
+    with path.open("rb") as source:
+        return sum(chunk.count(b"\n") for chunk in iter(lambda: source.read(1 << 20), b""))
+
+
+class _Filter:
+    """One run of :func:`filter_rows`."""
+
+    def __init__(
+        self, settings: FilterSettings, avoid: Sequence[str], progress: Progress | None
+    ) -> None:
+        self._settings = settings
+        self._index = RougeLIndex(settings.max_rouge_l, settings.tokens)
+        self._avoid = {content_id("eval", text): text for text in avoid}
+        self._gate = ContaminationGate(
+            self._avoid.items(), settings.max_rouge_l, settings.rare, settings.tokens
+        )
+        self._progress = progress
+        self._fields: set[str] = set()
+        names = ("rows", "kept", *REASONS, "tokenless", "pool_rows", "pool_contaminated")
+        self._counts = dict.fromkeys(names, 0.0)
+
+    def add_pool(self, block: list[_Candidate]) -> None:
+        rows = []
+        for row in block:
+            if row.text is None:
+                raise DataError(
+                    f"{row.place}: a pool row needs text in the field"
+                    f" {self._settings.text_field!r}, found the fields {sorted(row.row)}"
+                )
+            rows.append((row.id, row.text))
+        self._index.add_all(rows)
+        self._counts["pool_rows"] += len(block)
+        for leak in self._leaks(block):
+            if leak is not None:
+                self._counts["pool_contaminated"] += 1
+                self._say(f"pool row {leak.parents[0]} is like an evaluation text: {leak.detail}")
+
+    def judge(self, block: list[_Candidate], kept: TextIO, rejected: TextIO) -> None:
+        self._fields.update(*(candidate.row for candidate in block))
+        for candidate, verdict in zip(block, self._verdicts(block), strict=True):
+            self._counts["rows"] += 1
+            limit = self._settings.max_rows
+            if verdict is None and 0 < limit <= self._counts["kept"]:
+                verdict = _reject(candidate, "over_limit", detail=f"{limit} rows were kept")
+            if verdict is None:
+                kept.write(_line(candidate.row, candidate.place))
+                self._counts["kept"] += 1
+            else:
+                line = verdict.model_dump(mode="json") | {"row": candidate.row}
+                rejected.write(_line(line, candidate.place))
+                self._counts[verdict.reason] += 1
+
+    def report(self, total: int) -> None:
+        if self._progress is not None:
+            done = int(self._counts["rows"])
+            self._progress.step(done, max(total, done), "rows", kept=self._counts["kept"])
+
+    def finish(self, files: Sequence[Path]) -> dict[str, float]:
+        field, found = self._settings.text_field, sorted(self._fields)
+        if self._counts["rows"] and field not in self._fields:
+            raise DataError(
+                f"{files[0]}: no row has the field {field!r};{nearest(field, found)}"
+                f" found: {', '.join(found[:20])}; name the field to compare"
+            )
+        self._counts["tokenless"] = float(self._index.tokenless)
+        if self._index.tokenless:
+            self._say(
+                f"{self._index.tokenless} rows were not compared: tokens={self._settings.tokens}"
+                " finds no token in them; unicode_words and characters read any script"
+            )
+        return self._counts
+
+    def _say(self, message: str) -> None:
+        if self._progress is not None:
+            self._progress.say(message)
+
+    def _verdicts(self, block: list[_Candidate]) -> list[Rejected | None]:
+        """Return the rejection of each row, or None; rows that stay join the index."""
+        verdicts = self._leaks(block)
+        clean: list[tuple[int, str]] = []
+        for place, row in enumerate(block):
+            if row.text is None:
+                verdicts[place] = _reject(row, "no_text", detail="the field holds no text")
+            elif verdicts[place] is None:
+                clean.append((place, row.text))
+        neighbours = self._index.offer_all([(block[place].id, text) for place, text in clean])
+        for (place, _), near in zip(clean, neighbours, strict=True):
+            if near is not None:
+                verdicts[place] = _reject(block[place], "similar", near.id, near.score)
+        return verdicts
+
+    def _leaks(self, block: list[_Candidate]) -> list[Rejected | None]:
+        verdicts: list[Rejected | None] = [None] * len(block)
+        if not len(self._gate):
+            return verdicts
+        asked = [(place, text) for place, row in enumerate(block) for text in _texts(row)]
+        leaks = self._gate.leaks([text for _, text in asked])
+        for (place, _), leak in zip(asked, leaks, strict=True):
+            if leak is not None and verdicts[place] is None:
+                shared = f" shares {leak.run!r} with" if leak.run else ""
+                detail = f"{leak.rule}{shared}: {self._avoid[leak.id][:200]}"
+                verdicts[place] = _reject(block[place], "contaminated", leak.id, leak.score, detail)
+        return verdicts
+
+
+def _texts(candidate: _Candidate) -> Iterator[str]:
+    """Yield what could repeat an evaluation text: the text and the inputs of its instances."""
+    if candidate.text is not None:
+        yield candidate.text
+    instances = candidate.row.get("instances")
+    for pair in [candidate.row, *(instances if isinstance(instances, list) else [])]:
+        text = pair.get("input") if isinstance(pair, dict) else None
+        if isinstance(text, str) and text.strip() and text != candidate.text:
+            yield text
+
+
+def _reject(
+    candidate: _Candidate,
+    reason: str,
+    neighbour: str | None = None,
+    score: float | None = None,
+    detail: str = "",
+) -> Rejected:
+    return Rejected.make(
+        STAGE,
+        reason,
+        (candidate.text or "")[:_LONGEST_TEXT],
+        (candidate.id,),
+        place=candidate.order,
+        neighbour=neighbour,
+        score=score,
+        detail=detail,
+    )
+
+
+def _line(row: JsonObject, place: str) -> str:
+    try:
+        return dump_line(row)
+    except ValueError:
+        message = f"{place}: a number is too large for JSON readers; write it as text"
+        raise DataError(message) from None

@@ -1,0 +1,225 @@
+"""A growing pool of texts that finds every near-duplicate by ROUGE-L, exactly."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from refine_af.contracts.errors import ParameterError
+from refine_af.dedup.pool import EncodedPool
+from refine_af.dedup.prefixes import LengthBounds, Postings, Prefixes
+from refine_af.dedup.rouge_l import Tokens
+from refine_af.dedup.scores import exceeding, f_measures, overlaps_with_all
+from refine_af.dedup.vocabulary import CODE_POINTS, Encoded, Ints, Vocabulary
+
+_BLOCK = 1024
+"""Rows decided together: enough to spread the cost of numpy calls, few enough for the memory of
+a block of equal rows (half a million pairs)."""
+
+_TAIL = 256
+"""Newest rows that are compared one by one instead of being indexed, while rows come singly."""
+
+_FEW = 16
+"""Up to so many rows, looking at the whole tail is cheaper than indexing it."""
+
+_Found = tuple[int, float]
+"""Place and score of a neighbour; score 0 where there is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbour:
+    """The first pool member with the largest ROUGE-L F1 to a text; ``score`` in [0, 1]."""
+
+    id: str
+    score: float
+
+
+class RougeLIndex:
+    """Decides as the Self-Instruct filter does, without comparing with every pool member.
+
+    A row is a near-duplicate when its largest F1 against the pool is strictly greater than the
+    bound; first arrival wins, and every kept row joins the pool before the next one is judged.
+    Decisions, neighbours and scores equal those of the full comparison with ``rouge_score``: the
+    index only leaves out rows that cannot exceed the bound (see :mod:`refine_af.dedup.prefixes`),
+    and what remains is scored with the reference's own float formula.
+
+    Rows without a token (see :data:`refine_af.dedup.rouge_l.Tokens`) score 0 against everything,
+    so they are always kept; ``tokenless`` counts those that were offered.
+    """
+
+    def __init__(
+        self, bound: float = 0.7, tokens: Tokens = "rouge", code_points: int = CODE_POINTS
+    ) -> None:
+        """Start an empty pool; ``code_points`` is lower only in tests."""
+        if not 0 <= bound <= 1:
+            raise ParameterError(f"the ROUGE-L bound is {bound!r}; it must be in [0, 1]")
+        self.bound = bound
+        self.tokenless = 0
+        self._vocabulary = Vocabulary(tokens, code_points)
+        self._lengths = LengthBounds(bound)
+        self._ids: list[str] = []
+        self._pool = EncodedPool()
+        self._order: Ints = np.empty(0, np.int64)
+        self._ordered_rows = 0
+        self._postings: list[Postings] = []
+        self._indexed = 0
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    def add(self, row_id: str, text: str) -> None:
+        """Put a text into the pool whatever it resembles (seeds)."""
+        self.add_all([(row_id, text)])
+
+    def add_all(self, rows: Sequence[tuple[str, str]]) -> None:
+        """Put (id, text) rows into the pool whatever they resemble."""
+        self._pool.extend(self._vocabulary.encode([text for _, text in rows]))
+        self._ids += [row_id for row_id, _ in rows]
+
+    def offer(self, row_id: str, text: str) -> Neighbour | None:
+        """Return the neighbour that makes ``text`` a near-duplicate; None: it joined the pool."""
+        return self.offer_all([(row_id, text)])[0]
+
+    def offer_all(self, rows: Sequence[tuple[str, str]]) -> list[Neighbour | None]:
+        """Return for each (id, text) row, in order, what :meth:`offer` would, several times faster.
+
+        Rows of one call see the rows that were kept before them in the same call.
+        """
+        verdicts: list[Neighbour | None] = []
+        for start in range(0, len(rows), _BLOCK):
+            verdicts += self._offer_block(rows[start : start + _BLOCK])
+        return verdicts
+
+    def over_bound(self, texts: Sequence[str]) -> list[Neighbour | None]:
+        """Return each text's nearest pool member over the bound, or None; adds nothing."""
+        found: list[Neighbour | None] = []
+        self._index_tail()
+        for start in range(0, len(texts), _BLOCK):
+            asked = self._vocabulary.encode(texts[start : start + _BLOCK])
+            found += [
+                Neighbour(self._ids[place], score) if score > 0 else None
+                for place, score in self._best_of_pool(asked, self._entries(asked))
+            ]
+        return found
+
+    def nearest(self, text: str) -> Neighbour | None:
+        """Return the nearest pool member at any score; None only for an empty pool.
+
+        Compares with the whole pool: about 0.1 microseconds per member of 25 tokens.
+        """
+        if not self._ids:
+            return None
+        asked = self._vocabulary.encode([text])
+        lcs = overlaps_with_all(asked, self._pool, self._vocabulary.overflows)
+        scores = f_measures(lcs, asked.lengths, self._pool.lengths)
+        best = int(np.argmax(scores))
+        return Neighbour(self._ids[best], float(scores[best]))
+
+    def _offer_block(self, rows: Sequence[tuple[str, str]]) -> list[Neighbour | None]:
+        asked = self._vocabulary.encode([text for _, text in rows])
+        self.tokenless += int(np.count_nonzero(asked.lengths == 0))
+        if len(rows) > _FEW or len(self) - self._indexed >= _TAIL:
+            self._index_tail()
+        best = self._best(asked)
+        kept = np.array([score == 0 for _, score in best])
+        verdicts = [
+            None if score == 0 else Neighbour(self._id(place, rows), score) for place, score in best
+        ]
+        self._pool.extend(asked.only(kept))
+        self._ids += [
+            row_id for (row_id, _), fresh in zip(rows, kept.tolist(), strict=True) if fresh
+        ]
+        return verdicts
+
+    def _id(self, place: int, rows: Sequence[tuple[str, str]]) -> str:
+        within = place - len(self)
+        return self._ids[place] if within < 0 else rows[within][0]
+
+    def _entries(self, asked: Encoded) -> Prefixes:
+        return self._lengths.prefixes(self._keys(asked.numbers), asked.lengths)
+
+    def _best_of_pool(self, asked: Encoded, entries: Prefixes) -> list[_Found]:
+        best: list[_Found] = [(0, 0.0)] * len(asked)
+        for new, old in self._pairs_with_pool(asked, entries):
+            for row, place, score in self._exceeding(new, old, asked, self._pool):
+                best[row] = _nearer(best[row], (place, score))
+        return best
+
+    def _best(self, asked: Encoded) -> list[_Found]:
+        """Return each row's nearest row over the bound, in the pool or kept before it.
+
+        Places count through the pool and go on through ``asked`` itself.
+        """
+        entries = self._entries(asked)
+        best = self._best_of_pool(asked, entries)
+        free = np.array([score == 0 for _, score in best])
+        for new, old in self._pairs_within(asked, entries):
+            for row, earlier, score in self._exceeding(
+                new[free[old]], old[free[old]], asked, asked
+            ):
+                # Rows ascend, so what became of the earlier row is settled by now.
+                if best[earlier][1] == 0:
+                    best[row] = _nearer(best[row], (len(self) + earlier, score))
+        return best
+
+    def _exceeding(
+        self, new: Ints, old: Ints, asked: Encoded, stored: Encoded | EncodedPool
+    ) -> Iterator[tuple[int, int, float]]:
+        overflows = self._vocabulary.overflows
+        return zip(*exceeding(new, old, asked, stored, self.bound, overflows), strict=True)
+
+    def _pairs_with_pool(self, asked: Encoded, entries: Prefixes) -> Iterator[tuple[Ints, Ints]]:
+        """Yield (asked row, pool row) pairs that may exceed the bound."""
+        shortest = self._lengths.shortest(entries.size)
+        for postings in self._postings:
+            yield from postings.partners(entries, shortest)
+        tail = np.arange(self._indexed, len(self))
+        some = np.flatnonzero(asked.lengths)
+        yield np.repeat(some, len(tail)), np.tile(tail, len(some))
+
+    def _pairs_within(self, asked: Encoded, entries: Prefixes) -> Iterator[tuple[Ints, Ints]]:
+        """Yield (row, earlier row) pairs of one block, rows ascending."""
+        if len(asked) == 1:
+            return
+        shortest = self._lengths.shortest(entries.size)
+        for new, old in Postings.of(entries, 0).partners(entries, shortest):
+            earlier = old < new
+            yield new[earlier], old[earlier]
+
+    def _keys(self, numbers: Ints) -> Ints:
+        """Return each token's place in the order: rare first, tokens new since it before all."""
+        keys = -1 - numbers
+        known = numbers < len(self._order)
+        keys[known] = self._order[numbers[known]]
+        return keys
+
+    def _index_tail(self) -> None:
+        """Index the rows that are not yet; order tokens anew whenever the pool has doubled."""
+        if self._indexed == len(self):
+            return
+        if len(self) >= 2 * self._ordered_rows:
+            self._order_tokens()
+        start, stop = self._indexed, len(self)
+        keys = self._keys(self._pool.numbers(start, stop))
+        entries = self._lengths.prefixes(keys, self._pool.lengths[start:stop])
+        newest = Postings.of(entries, start)
+        # Sizes at least double from each to the one before: a handful of arrays, and every
+        # entry is copied a logarithmic number of times.
+        while self._postings and len(self._postings[-1]) < 2 * len(newest):
+            newest = self._postings.pop().merged(newest)
+        self._postings.append(newest)
+        self._indexed = stop
+
+    def _order_tokens(self) -> None:
+        """Order tokens by frequency in the pool; all rows must be indexed again."""
+        counts = np.bincount(self._pool.numbers(0, len(self)), minlength=len(self._vocabulary))
+        self._order = np.empty(len(counts), np.int64)
+        self._order[np.argsort(counts, kind="stable")] = np.arange(len(counts))
+        self._ordered_rows = len(self)
+        self._postings = []
+        self._indexed = 0
+
+
+def _nearer(one: _Found, other: _Found) -> _Found:
+    """Return the one with the larger score; of two equal ones the earlier place."""
+    return min(one, other, key=lambda found: (-found[1], found[0]))

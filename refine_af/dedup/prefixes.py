@@ -1,0 +1,139 @@
+"""The arithmetic of the prefix filter, and the sorted postings it is looked up in.
+
+Two rows of m and n tokens can only have F > t if they share at least t(m+n)/2 tokens, counted with
+repetitions. Sort the tokens of every row by one fixed order, rare before frequent. If the first
+token that both rows hold stands at place i of the one and j of the other (from 0), they share at
+most min(m - i, n - j). So only rows need comparing whose first common token satisfies
+
+    m - i >= t(m+n)/2   and   n - j >= t(m+n)/2,
+
+which solves to n <= reach(m, i) and m <= reach(n, j) with ``reach(m, i) = 2(m - i)/t - m``.
+Tokens with ``reach(m, i)`` below the shortest possible partner are never indexed or looked up.
+
+Source: the prefix and positional filters of set-similarity joins (AllPairs, Bayardo et al. 2007;
+PPJoin, Xiao et al. 2008), here for ROUGE-L with rows arriving in any order of length.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Ints = npt.NDArray[np.int64]
+
+_SLACK = 1e-6
+"""Widens every bound far beyond float rounding; the exact formula decides afterwards."""
+
+_LONGEST = (1 << 31) - 1
+_LOW_HALF = (1 << 32) - 1
+_CHUNK = 1 << 21
+"""Postings looked at together: bounds memory to about 100 MB however common a token is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prefixes:
+    """The rare tokens of some rows: entry k says that row ``row[k]`` holds token ``key[k]``.
+
+    Attributes:
+        row: Number of the row, ascending.
+        key: Place of the token in the order, rare tokens first; each once per row.
+        size: Tokens of the row.
+        reach: Most tokens that a partner can have whose first shared token this is.
+    """
+
+    row: Ints
+    key: Ints
+    size: Ints
+    reach: Ints
+
+
+class LengthBounds:
+    """Which lengths can go together at one bound."""
+
+    def __init__(self, bound: float) -> None:
+        """Prepare for F > ``bound``, in [0, 1]."""
+        self._ratio = max(bound - _SLACK, _SLACK)
+
+    def reach(self, size: Ints, place: Ints) -> Ints:
+        """Return the most tokens of a partner whose first shared token is at ``place``."""
+        longest = 2 * (size - place) / self._ratio - size + _SLACK
+        tokens: Ints = np.minimum(np.floor(longest), _LONGEST).astype(np.int64)
+        return tokens
+
+    def shortest(self, size: Ints) -> Ints:
+        """Return the fewest tokens of a partner."""
+        least = size * (self._ratio / (2 - self._ratio)) - _SLACK
+        tokens: Ints = np.maximum(np.ceil(least), 1).astype(np.int64)
+        return tokens
+
+    def prefixes(self, keys: Ints, lengths: Ints) -> Prefixes:
+        """Return the entries worth looking at, for rows laid end to end in ``keys``."""
+        row = np.repeat(np.arange(len(lengths)), lengths)
+        joint = np.sort((row << 32) + keys)
+        starts = np.cumsum(lengths) - lengths
+        size = lengths[row]
+        reach = self.reach(size, np.arange(len(keys)) - starts[row])
+        useful = reach >= self.shortest(lengths)[row]
+        useful[1:] &= joint[1:] != joint[:-1]
+        row = row[useful]
+        return Prefixes(row, joint[useful] - (row << 32), size[useful], reach[useful])
+
+
+class Postings:
+    """Prefix entries of stored rows, sorted by token and then by length of the row."""
+
+    def __init__(self, token_size: Ints, row: npt.NDArray[np.int32], reach: Ints) -> None:
+        """Take entries in any order; ``token_size`` is ``(key << 32) + size``."""
+        order = np.argsort(token_size, kind="stable")
+        self.token_size = token_size[order]
+        self.row = row[order]
+        self.reach = reach[order].astype(np.int32)
+
+    @classmethod
+    def of(cls, entries: Prefixes, first_row: int) -> "Postings":
+        """Store ``entries``, whose row 0 is row ``first_row`` of the pool."""
+        row = (entries.row + first_row).astype(np.int32)
+        return cls((entries.key << 32) + entries.size, row, entries.reach)
+
+    def __len__(self) -> int:
+        return len(self.row)
+
+    def merged(self, later: "Postings") -> "Postings":
+        """Return both in one."""
+        return Postings(
+            np.concatenate([self.token_size, later.token_size]),
+            np.concatenate([self.row, later.row]),
+            np.concatenate([self.reach, later.reach]),
+        )
+
+    def partners(self, asked: Prefixes, shortest: Ints) -> Iterator[tuple[Ints, Ints]]:
+        """Yield (asked row, stored row) pairs that may be similar, sorted; each once a chunk.
+
+        Args:
+            asked: Entries of the rows that look for partners.
+            shortest: Fewest tokens of a partner, for each entry of ``asked``.
+        """
+        low = np.searchsorted(self.token_size, (asked.key << 32) + shortest)
+        high = np.searchsorted(self.token_size, (asked.key << 32) + asked.reach, "right")
+        counts = high - low
+        ends = np.cumsum(counts)
+        start = 0
+        while start < len(counts):
+            done = ends[start - 1] if start else 0
+            stop = max(int(np.searchsorted(ends, done + _CHUNK, "right")), start + 1)
+            some = slice(start, stop)
+            which = np.repeat(np.arange(start, stop), counts[some])
+            offset = low[some] - (ends[some] - counts[some])
+            found = np.arange(done, ends[stop - 1]) + np.repeat(offset, counts[some])
+            fits = self.reach[found] >= asked.size[which]
+            yield _distinct(asked.row[which[fits]], self.row[found[fits]])
+            start = stop
+
+
+def _distinct(new: Ints, old: npt.NDArray[np.int32]) -> tuple[Ints, Ints]:
+    joint = np.sort((new << 32) + old)
+    fresh = np.ones(len(joint), np.bool_)
+    fresh[1:] = joint[1:] != joint[:-1]
+    joint = joint[fresh]
+    return joint >> 32, joint & _LOW_HALF

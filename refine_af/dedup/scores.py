@@ -1,0 +1,96 @@
+"""ROUGE-L of many pairs at once: rapidfuzz counts, the reference's formula decides."""
+
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import numpy.typing as npt
+from rapidfuzz.distance import Indel, LCSseq
+from rapidfuzz.process import cdist, cpdist
+
+from refine_af.dedup.vocabulary import Encoded, Ints
+
+Floats = npt.NDArray[np.float64]
+
+_SLACK = 1e-6
+
+
+class EncodedRows(Protocol):
+    """Rows that can be compared: those asked about, or those of the pool."""
+
+    @property
+    def codes(self) -> list[str]:
+        """One string per row."""
+
+    @property
+    def lengths(self) -> Ints:
+        """Tokens of each row."""
+
+    def row(self, place: int) -> Ints:
+        """Return the token numbers of one row."""
+
+
+class Pairs(NamedTuple):
+    """Pairs of rows that exceed the bound, with their F1."""
+
+    new: list[int]
+    old: list[int]
+    score: list[float]
+
+
+def f_measures(lcs: Ints, new: Ints, old: Ints) -> Floats:
+    """Return :func:`refine_af.dedup.rouge_l.f_measure` of each item: the same roundings."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        precision, recall = lcs / new, lcs / old
+        scores: Floats = 2 * precision * recall / (precision + recall)
+    return np.where(lcs > 0, scores, 0.0)
+
+
+def exceeding(
+    new: Ints, old: Ints, asked: EncodedRows, stored: EncodedRows, bound: float, recheck: bool
+) -> Pairs:
+    """Return the pairs whose F1 is over ``bound``, in the order given.
+
+    Args:
+        new: Place of each pair's row in ``asked``; the row has tokens.
+        old: Place of each pair's row in ``stored``.
+        asked: Rows to judge.
+        stored: Rows to compare with.
+        bound: Strict lower bound of the F1.
+        recheck: Different tokens may share a code point: count survivors again by number.
+    """
+    ours, theirs = asked.codes, stored.codes
+    # Indel similarity is 2 LCS / (m + n); its cutoff lets rapidfuzz give up early.
+    likeness = cpdist(
+        [ours[place] for place in new.tolist()],
+        [theirs[place] for place in old.tolist()],
+        scorer=Indel.normalized_similarity,
+        score_cutoff=max(bound - _SLACK, 0.0),
+        dtype=np.float64,
+    )
+    likely = likeness > 0
+    new, old, likeness = new[likely], old[likely], likeness[likely]
+    new_size, old_size = asked.lengths[new], stored.lengths[old]
+    lcs = np.rint(likeness * (new_size + old_size) / 2).astype(np.int64)
+    if recheck:
+        lcs = _exact_overlaps(new, old, asked, stored)
+    scores = f_measures(lcs, new_size, old_size)
+    over = scores > bound
+    return Pairs(new[over].tolist(), old[over].tolist(), scores[over].tolist())
+
+
+def _exact_overlaps(new: Ints, old: Ints, asked: EncodedRows, stored: EncodedRows) -> Ints:
+    counts = (
+        LCSseq.similarity(asked.row(ours).tolist(), stored.row(theirs).tolist())
+        for ours, theirs in zip(new.tolist(), old.tolist(), strict=True)
+    )
+    return np.fromiter(counts, np.int64, len(new))
+
+
+def overlaps_with_all(asked: Encoded, stored: EncodedRows, recheck: bool) -> Ints:
+    """Return the LCS of the one row of ``asked`` with each stored row, in tokens."""
+    if recheck:
+        places = np.arange(len(stored.codes))
+        return _exact_overlaps(np.zeros_like(places), places, asked, stored)
+    counts = cdist(asked.codes, stored.codes, scorer=LCSseq.similarity, dtype=np.int64)
+    row: Ints = counts[0]
+    return row
