@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from refine_af.contracts.errors import DataError, ParameterError
@@ -65,9 +66,22 @@ class Scorers:
         return self._xlingual
 
 
-def reference_of(task: EvaluationTask, instance: TaskInstance) -> Reference:
-    """Return what an instance of a loaded task is scored against."""
-    return Reference(instance.id, task.name, task.category, task.track, instance.references)
+def score_answer(
+    task: EvaluationTask, instance: TaskInstance, answer: str, tokenizer: Tokenizer | None = None
+) -> Prediction:
+    """Return the scored row of one answer to an instance of a loaded task.
+
+    Args:
+        task: The task.
+        instance: One of its instances.
+        answer: What the model wrote.
+        tokenizer: The cross-lingual track's; pass the same object each time, because what was
+            remembered about texts is kept per tokenizer.
+
+    Raises:
+        ParameterError: For a task of the cross-lingual track without its tokenizer.
+    """
+    return _scorers(tokenizer).score(_reference_of(task, instance), answer)
 
 
 def score_predictions(
@@ -93,6 +107,15 @@ def score_predictions(
     _same_ids(golds, answers, references, predictions)
     scorers = Scorers(tokenizer)
     return [scorers.score(gold, answers[gold.id]) for gold in golds.values()]
+
+
+@lru_cache(maxsize=2)
+def _scorers(tokenizer: Tokenizer | None) -> Scorers:
+    return Scorers(tokenizer)
+
+
+def _reference_of(task: EvaluationTask, instance: TaskInstance) -> Reference:
+    return Reference(instance.id, task.name, task.category, task.track, instance.references)
 
 
 def _read_references(path: Path) -> Iterator[Reference]:

@@ -108,6 +108,11 @@ def load_tasks(
     return TaskSet(tasks=tasks, files=files, digest=_digest(tasks))
 
 
+def evaluation_texts(source: Path) -> list[str]:
+    """Return the definitions of a source's tasks: the texts that no training row may repeat."""
+    return [task.definition for task in load_tasks([source], first=1).tasks]
+
+
 def read_selection(path: Path) -> tuple[str, ...]:
     """Return the task names of a ``tasks.txt``; blank lines are skipped, ``.json`` is dropped."""
     lines = path.read_text(encoding="utf-8").split("\n")

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from refine_af.contracts.errors import DataError, ParameterError
-from refine_af.evaluation.predictions import Scorers, reference_of, score_predictions
+from refine_af.evaluation.predictions import score_answer, score_predictions
 from refine_af.evaluation.tasks import EvaluationTask, TaskInstance
 
 
@@ -43,9 +43,7 @@ def test_same_row_as_from_a_task(tmp_path: Path) -> None:
     task = EvaluationTask("task1_x", "Word Analogy", "Do.", "default", (instance,))
     references = put(tmp_path / "r.jsonl", gold("1", "up"))
     answers = put(tmp_path / "p.jsonl", {"id": "1", "prediction": "Up."})
-    assert score_predictions(references, answers) == [
-        Scorers().score(reference_of(task, instance), "Up.")
-    ]
+    assert score_predictions(references, answers) == [score_answer(task, instance, "Up.")]
 
 
 def test_cross_lingual_needs_and_uses_its_tokenizer(tmp_path: Path) -> None:

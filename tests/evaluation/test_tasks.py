@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from refine_af.contracts.errors import DataError
-from refine_af.evaluation.tasks import load_tasks
+from refine_af.evaluation.tasks import evaluation_texts, load_tasks
 
 DATA = os.environ.get("REFINE_AF_TEST_DATA")
 needs_data = pytest.mark.skipif(
@@ -164,6 +164,11 @@ def test_other_mistakes(tmp_path: Path) -> None:
     (tmp_path / "x.jsonl.gz").write_bytes(b"not gzip")
     with pytest.raises(DataError, match="not a whole gzip file"):
         load_tasks([tmp_path / "x.jsonl.gz"])
+
+
+def test_texts_that_training_must_not_repeat(tmp_path: Path) -> None:
+    put(tmp_path / "a.json", official())
+    assert evaluation_texts(tmp_path) == ["Complete the pair."]
 
 
 @needs_data
