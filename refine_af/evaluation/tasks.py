@@ -109,8 +109,13 @@ def load_tasks(
 
 
 def evaluation_texts(source: Path) -> list[str]:
-    """Return the definitions of a source's tasks: the texts that no training row may repeat."""
-    return [task.definition for task in load_tasks([source], first=1).tasks]
+    """Return what no training row may repeat: each task's definition and its first inputs.
+
+    Empty inputs are left out; the official first 100 instances count, see FIRST_INSTANCES.
+    """
+    tasks = load_tasks([source]).tasks
+    inputs = [item.input for task in tasks for item in task.instances if item.input.strip()]
+    return [task.definition for task in tasks] + inputs
 
 
 def read_selection(path: Path) -> tuple[str, ...]:

@@ -168,7 +168,7 @@ def test_other_mistakes(tmp_path: Path) -> None:
 
 def test_texts_that_training_must_not_repeat(tmp_path: Path) -> None:
     put(tmp_path / "a.json", official())
-    assert evaluation_texts(tmp_path) == ["Complete the pair."]
+    assert evaluation_texts(tmp_path) == ["Complete the pair.", "hot : cold", "day : night"]
 
 
 @needs_data
