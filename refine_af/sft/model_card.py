@@ -1,0 +1,110 @@
+"""The page beside the trained weights: what they were made of, computed from the rows."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+from refine_af.sft.settings import SFTSettings
+
+UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class CardFacts:
+    """What the page says.
+
+    Attributes:
+        model: Id of the base model, as the user gave it.
+        model_digest: Of its files; empty when nobody worked it out.
+        template: Of the prompts.
+        instances: Machine-written rows trained on.
+        seed_licences: Licence of each seed row trained on.
+        cut: Rows left out, by reason.
+        tokens: Read in training, over all epochs.
+        steps: Optimizer steps.
+        settings: Of the run.
+    """
+
+    model: str
+    model_digest: str
+    template: str
+    instances: int
+    seed_licences: Sequence[str]
+    cut: dict[str, int]
+    tokens: int
+    steps: int
+    settings: SFTSettings
+
+
+def model_card(facts: CardFacts) -> str:
+    """Return the page in Markdown, with the header that model hubs read.
+
+    It names no time and no place, so the same run gives the same bytes. Its licence is that of
+    the data where every row states the same one, and otherwise ``unknown``: rows that a model
+    wrote carry none.
+    """
+    settings = facts.settings
+    licence, lines = _licences(facts)
+    kind = "Model" if settings.method == "full" else "LoRA adapter"
+    return "\n".join(
+        [
+            "---",
+            f"base_model: {_quoted(facts.model)}",
+            f"library_name: {'transformers' if settings.method == 'full' else 'peft'}",
+            f"license: {_quoted(licence)}",
+            "pipeline_tag: text-generation",
+            "---",
+            "",
+            f"# {kind} fine-tuned on instruction data",
+            "",
+            f"Base model: `{facts.model}`, digest `{facts.model_digest or UNKNOWN}`.",
+            f"Prompt template: `{facts.template}`; ask the model in the same words.",
+            "",
+            "## Data",
+            "",
+            f"- {facts.instances} machine-written rows and {len(facts.seed_licences)} rows of seed"
+            " tasks.",
+            f"- Left out: {_listed(facts.cut)}.",
+            f"- {facts.tokens} tokens read in {facts.steps} steps; the loss is taken on the"
+            " completions only.",
+            "",
+            "## Licences of the data",
+            "",
+            *lines,
+            "",
+            "The base model's own licence applies as well; this page does not know it.",
+            "",
+            "## Settings",
+            "",
+            "| setting | value |",
+            "| --- | --- |",
+            *(f"| {name} | {value} |" for name, value in _method_settings(settings).items()),
+            "",
+        ]
+    )
+
+
+def _licences(facts: CardFacts) -> tuple[str, list[str]]:
+    """Return the licence of the whole, and one line per licence of the rows."""
+    counts = Counter(facts.seed_licences)
+    lines = [f"- {name}: {count} rows of seed tasks" for name, count in sorted(counts.items())]
+    if facts.instances:
+        lines.append(f"- {UNKNOWN}: {facts.instances} machine-written rows")
+    one = len(counts) == 1 and not facts.instances
+    return (next(iter(counts)).lower() if one else UNKNOWN), lines
+
+
+def _listed(cut: dict[str, int]) -> str:
+    return ", ".join(f"{count} {reason}" for reason, count in sorted(cut.items())) or "none"
+
+
+def _method_settings(settings: SFTSettings) -> dict[str, object]:
+    left_out = {"device", "gradient_checkpointing", "checkpoint_steps"}
+    return {name: value for name, value in asdict(settings).items() if name not in left_out}
+
+
+def _quoted(text: str) -> str:
+    """Return a YAML string: ids are the user's text."""
+    import json
+
+    return json.dumps(text, ensure_ascii=False)

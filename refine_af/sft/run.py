@@ -1,0 +1,229 @@
+"""One fine-tuning run from rows to weights: what the ``train_sft`` stage calls."""
+
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from datasets import disable_progress_bars
+from transformers.utils.logging import disable_progress_bar
+
+from refine_af.contracts.errors import DataError
+from refine_af.contracts.records import Instance, Seed
+from refine_af.contracts.stage import Journal, Progress
+from refine_af.sft.base_model import choose_device, load_tokenizer, load_trainable, save_trained
+from refine_af.sft.encoding import Example, encode, write_examples
+from refine_af.sft.model_card import CardFacts, model_card
+from refine_af.sft.selection import Arm, Reason, UsedRow, choose, seed_rows
+from refine_af.sft.settings import SFTSettings
+from refine_af.sft.templates import Template, training_text
+from refine_af.sft.trainer import peak_memory, train
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """What is trained on, and in which words.
+
+    Attributes:
+        instances: Rows of the arm.
+        others: Rows of the arms that it is compared with.
+        seeds: Seed tasks to train on too.
+        rows: Most instances; 0 takes all.
+        template: Words around a row.
+        model: Id of the base model, as the user gave it.
+        model_digest: Of its files; may be empty.
+    """
+
+    instances: Sequence[Instance]
+    others: Sequence[Sequence[Instance]]
+    seeds: Sequence[Seed]
+    rows: int
+    template: Template
+    model: str
+    model_digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a run hands back besides the weights.
+
+    Attributes:
+        history: See :class:`refine_af.sft.trainer.TrainingResult`.
+        used: Every offered row, trained on or not: instances in training-set order, seed rows,
+            then those left out, in the order of their files.
+        metrics: Deterministic numbers.
+        telemetry: Numbers that vary from run to run.
+    """
+
+    history: list[dict[str, float]]
+    used: list[UsedRow]
+    metrics: dict[str, float]
+    telemetry: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class _Chosen:
+    """Rows to train on with their tokens, and all offered rows as they are listed."""
+
+    examples: list[Example]
+    used: list[UsedRow]
+
+
+def fine_tune(
+    material: Material,
+    settings: SFTSettings,
+    location: str,
+    target: Path,
+    *,
+    journal: Journal,
+    progress: Progress,
+    scratch: Path,
+) -> Outcome:
+    """Train on the rows and write the weights with their page to ``target``.
+
+    Args:
+        material: What to train on.
+        settings: How.
+        location: Directory or Hub id of the base model.
+        target: Directory of the adapter, or of the full model.
+        journal: Keeps the checkpoints.
+        progress: Told of every step.
+        scratch: An empty directory.
+
+    Raises:
+        DataError: When no row is left to train on.
+        ParameterError: When model and settings do not fit together.
+        DependencyError: When the model or the GPU cannot be used.
+    """
+    disable_progress_bars()
+    disable_progress_bar()  # type: ignore[no-untyped-call]
+    started = time.monotonic()
+    device = choose_device(settings)
+    tokenizer = load_tokenizer(location)
+    chosen = _choose(material, settings, tokenizer)
+    rows = write_examples(scratch / "rows.arrow", chosen.examples)
+    model = load_trainable(location, settings, device)
+    prepared = time.monotonic() - started
+    trained = train(
+        model,
+        tokenizer,
+        rows,
+        settings,
+        device=device,
+        journal=journal,
+        progress=progress,
+        scratch=scratch,
+    )
+    save_trained(model, tokenizer, target, base_name=material.model, location=location)
+    facts = _card_facts(material, settings, chosen.used, trained.history)
+    (target / "README.md").write_text(model_card(facts), encoding="utf-8")
+    return Outcome(
+        history=trained.history,
+        used=chosen.used,
+        metrics=_metrics(chosen.used, trained.history),
+        telemetry=trained.telemetry | {"preparation_seconds": prepared} | peak_memory(device),
+    )
+
+
+def _choose(material: Material, settings: SFTSettings, tokenizer: Any) -> _Chosen:  # noqa: ANN401
+    def tokens_of(rows: Sequence[Instance]) -> list[Example]:
+        texts = [training_text(row, material.template, settings.seed, tokenizer) for row in rows]
+        return list(encode(texts, tokenizer))
+
+    def fits(examples: Sequence[Example]) -> list[bool]:
+        return [len(example.tokens) <= settings.max_length for example in examples]
+
+    own = tokens_of(material.instances)
+    arms = [Arm(material.instances, fits(own))]
+    arms += [Arm(rows, fits(tokens_of(rows))) for rows in material.others]
+    kept, reasons = choose(arms, material.rows)
+    seeds = seed_rows(material.seeds)
+    seed_examples = tokens_of(seeds)
+    fitting = [place for place, fit in enumerate(fits(seed_examples)) if fit]
+    too_long: dict[int, Reason] = {
+        place: "too_long" for place in range(len(seeds)) if place not in set(fitting)
+    }
+    if not kept:
+        _refuse_nothing(arms[0], own, settings.max_length)
+    used = [
+        *_listed(material.instances, own, dict.fromkeys(kept, ""), "instance"),
+        *_listed(seeds, seed_examples, dict.fromkeys(fitting, ""), "seed"),
+        *_listed(material.instances, own, reasons, "instance"),
+        *_listed(seeds, seed_examples, too_long, "seed"),
+    ]
+    examples = [own[place] for place in kept] + [seed_examples[place] for place in fitting]
+    return _Chosen(examples, used)
+
+
+def _refuse_nothing(arm: Arm, examples: Sequence[Example], max_length: int) -> None:
+    shortest = min(len(example.tokens) for example in examples)
+    if not any(arm.fits):
+        raise DataError(
+            f"train_sft: input 'instances': all {len(examples)} rows are longer than max_length,"
+            f" {max_length} tokens (the shortest has {shortest}), so every completion would be"
+            f" cut; set max_length to {shortest} or more, or give shorter rows"
+        )
+    raise DataError(
+        "train_sft: no instruction has a row of at most max_length tokens in every arm (inputs"
+        " 'instances', 'match', 'match_2'); check that the arms were made from the same"
+        " instructions, or raise max_length"
+    )
+
+
+def _listed(
+    rows: Sequence[Instance],
+    examples: Sequence[Example],
+    places: Mapping[int, Reason],
+    source: Any,  # noqa: ANN401  checked by UsedRow
+) -> list[UsedRow]:
+    return [
+        UsedRow(
+            id=rows[place].id,
+            parents=rows[place].parents,
+            source=source,
+            tokens=len(examples[place].tokens),
+            completion_tokens=len(examples[place].tokens) - examples[place].prompt_tokens,
+            cut=bool(reason),
+            reason=reason,
+        )
+        for place, reason in places.items()
+    ]
+
+
+def _card_facts(
+    material: Material,
+    settings: SFTSettings,
+    used: Sequence[UsedRow],
+    history: Sequence[Mapping[str, float]],
+) -> CardFacts:
+    licences = {seed.id: seed.licence for seed in material.seeds}
+    trained = [row for row in used if not row.cut]
+    return CardFacts(
+        model=material.model,
+        model_digest=material.model_digest,
+        template=material.template,
+        instances=sum(row.source == "instance" for row in trained),
+        seed_licences=[licences[row.parents[0]] for row in trained if row.source == "seed"],
+        cut=Counter(row.reason for row in used if row.cut),
+        tokens=int(history[-1]["tokens"]),
+        steps=len(history),
+        settings=settings,
+    )
+
+
+def _metrics(used: Sequence[UsedRow], history: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Return the stage's metrics; their names stay the same from run to run."""
+    reasons = Counter(row.reason for row in used if row.cut)
+    return {
+        "rows": sum(not row.cut for row in used),
+        "seed_rows": sum(row.source == "seed" and not row.cut for row in used),
+        "cut": reasons["too_long"],
+        "unmatched": reasons["unmatched"],
+        "over_limit": reasons["over_limit"],
+        "tokens": history[-1]["tokens"],
+        "steps": len(history),
+        "first_loss": history[0]["loss"],
+        "final_loss": history[-1]["loss"],
+    }

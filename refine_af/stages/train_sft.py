@@ -1,0 +1,138 @@
+"""LoRA fine-tuning on instances: paired arms train on the same instructions and counts."""
+
+from dataclasses import fields
+from typing import Literal
+
+from refine_af.contracts.errors import DataError
+from refine_af.contracts.jsonl import read_rows, write_rows
+from refine_af.contracts.params import Params, param
+from refine_af.contracts.records import Instance, Seed
+from refine_af.contracts.stage import Artifact, Metrics, Resources, Stage, Task
+from refine_af.sft.settings import SFTSettings
+
+
+class TrainSFTParams(Params):
+    """Model, rows, and how to train."""
+
+    model: str = param("builtin:tiny", "Base model: builtin:tiny, a directory or a Hub id.")
+    model_digest: str = param("", "Digest of the model's files; kept in the page of the adapter.")
+    seed: int = param(1, "Seed of the adapter's start, the row order and dropout.")
+    method: Literal["lora", "qlora", "full"] = param(
+        "lora", "lora; qlora (4-bit base weights, CUDA only); full (every weight)."
+    )
+    rows: int = param(0, "Train on at most this many instances, the first; 0 takes all.", ge=0)
+    include_seed_tasks: bool = param(
+        True, "Train on the seed tasks too.", source="Self-Instruct, prepare_for_finetuning.py"
+    )
+    template: Literal["plain", "alpaca", "mix", "chat"] = param(
+        "plain",
+        "Words around a row: plain, alpaca, mix (13 forms), chat (the model's own template).",
+        source="mix: Self-Instruct, prepare_for_finetuning.py",
+    )
+    epochs: float = param(2.0, "Passes over the rows.", source="Self-Instruct, appendix A.3", gt=0)
+    max_steps: int = param(0, "Optimizer steps; 0 follows epochs.", ge=0)
+    batch_size: int = param(
+        128, "Rows of one optimizer step.", source="Stanford Alpaca, training recipe", ge=1
+    )
+    gradient_accumulation: int = param(
+        0, "Pieces a batch is cut into to save memory; 0: pieces of at most 16 rows.", ge=0
+    )
+    learning_rate: float = param(2e-4, "Highest learning rate.", gt=0, lt=1)
+    schedule: Literal["cosine", "linear", "constant"] = param(
+        "cosine", "Learning rate after warm-up.", source="Stanford Alpaca, training recipe"
+    )
+    warmup_ratio: float = param(
+        0.03,
+        "Share of the steps in which the learning rate rises from 0.",
+        source="Stanford Alpaca, training recipe",
+        ge=0,
+        lt=1,
+    )
+    lora_rank: int = param(16, "Rank of the adapter, on all linear layers.", ge=1)
+    lora_alpha: int = param(32, "The adapter's output is scaled by alpha / rank.", ge=1)
+    lora_dropout: float = param(0.05, "Dropout on the adapter's input.", ge=0, lt=1)
+    max_length: int = param(
+        1024, "Most tokens of prompt and completion; longer rows are left out and listed.", ge=8
+    )
+    packing: bool = param(False, "Several rows in one sequence, each attending to itself only.")
+    device: Literal["auto", "cpu", "cuda"] = param("auto", "auto takes a GPU where there is one.")
+    dtype: Literal["auto", "float32", "bfloat16"] = param(
+        "auto", "Precision of the products; auto is bfloat16 on a GPU, float32 on the CPU."
+    )
+    gradient_checkpointing: bool = param(
+        True, "Recompute activations on a GPU to save memory.", method=False
+    )
+    checkpoint_steps: int = param(
+        50, "Optimizer steps between checkpoints; 0 keeps none.", method=False, ge=0
+    )
+
+    def settings(self) -> SFTSettings:
+        """Return what the trainer needs to know."""
+        return SFTSettings(**{item.name: getattr(self, item.name) for item in fields(SFTSettings)})
+
+
+def run(params: TrainSFTParams, task: Task) -> Metrics:
+    """Choose the rows, train, and write weights, history and the list of rows."""
+    settings = params.settings()
+    from refine_af.engines.models import resolve_model
+    from refine_af.sft.run import Material, fine_tune
+
+    with_seeds = params.include_seed_tasks and "seeds" in task.inputs
+    material = Material(
+        instances=_instances(task, "instances"),
+        others=[_instances(task, name) for name in ("match", "match_2") if name in task.inputs],
+        seeds=read_rows(task.inputs["seeds"], Seed) if with_seeds else [],
+        rows=params.rows,
+        template=params.template,
+        model=params.model,
+        model_digest=params.model_digest,
+    )
+    outcome = fine_tune(
+        material,
+        settings,
+        str(resolve_model(params.model)),
+        task.outputs["adapter"],
+        journal=task.journal,
+        progress=task.progress,
+        scratch=task.scratch,
+    )
+    write_rows(task.outputs["history"], outcome.history)
+    write_rows(task.outputs["used"], outcome.used)
+    task.telemetry.update(outcome.telemetry)
+    return outcome.metrics
+
+
+def _instances(task: Task, name: str) -> list[Instance]:
+    rows = read_rows(task.inputs[name], Instance)
+    if not rows:
+        raise DataError(f"train_sft: input {name!r} holds no row; nothing can be trained on")
+    return rows
+
+
+STAGE = Stage(
+    name="train_sft",
+    summary="Fine-tune the base model on instances; loss on the completions only.",
+    params=TrainSFTParams,
+    run=run,
+    inputs=(
+        Artifact("instances", "rows", "Instruction-input-output rows to train on."),
+        Artifact(
+            "match",
+            "rows",
+            "Rows of another arm: only instructions that both hold are trained on, with equal"
+            " counts.",
+            optional=True,
+        ),
+        Artifact("match_2", "rows", "Rows of a third arm, likewise.", optional=True),
+        Artifact("seeds", "rows", "Seed tasks, trained on too where asked for.", optional=True),
+    ),
+    outputs=(
+        Artifact("adapter", "model", "PEFT adapter with its page, or the full model."),
+        Artifact("history", "rows", "One row per optimizer step: loss, rate, tokens."),
+        Artifact("used", "rows", "Every offered row: its tokens, or why it was left out."),
+    ),
+    image="train",
+    resources=Resources(cpu="8", memory="32Gi", gpu=True),
+    source="Self-Instruct (arXiv 2212.10560), section 2.3 and appendix A.3; REFINE-AF, stage 3."
+    " LoRA instead of full fine-tuning is the default.",
+)
