@@ -157,7 +157,11 @@ def _place(task: Any, placement: Placement) -> None:  # noqa: ANN401  kfp is unt
             task, key=item.key, operator=item.operator, value=item.value, effect=item.effect
         )
     kubernetes.empty_dir_mount(
-        task, "dshm", "/dev/shm", medium="Memory", size_limit=placement.shm  # noqa: S108  a mount
+        task,
+        "dshm",
+        "/dev/shm",
+        medium="Memory",
+        size_limit=placement.shm,  # noqa: S108  a mount
     )
 
 

@@ -68,7 +68,7 @@ def build(
 
 
 def _tasks(flow: Flow, config: RunConfig) -> None:
-    checked = flow.add("check_inputs", params={"arms": ",".join(config.arms)})
+    checked = flow.add("check_inputs", params=_to_check(config))
     model = {"model_digest": checked.get("model_digest")}
     seeds = flow.add("seed_ingest", params={"seeds_digest": checked.get("seeds_digest")})
     shards = [
@@ -98,6 +98,15 @@ def _tasks(flow: Flow, config: RunConfig) -> None:
         report |= _tuned_and_judged(flow, arm, scored, shared["seeds"], model, tasks)
     start = flow.add("evaluate", "start", params=model | tasks)
     flow.add("report", inputs=report | {"predictions_start": start.get("predictions")})
+
+
+def _to_check(config: RunConfig) -> dict[str, Any]:
+    """Return what ``check_inputs`` must know of the later stages' parameters."""
+    wanted: dict[str, Any] = {"arms": ",".join(config.arms)}
+    for name, stage in (("instances", "evaluate"), ("reward", "score_rewards")):
+        if name in config.stages.get(stage, {}):
+            wanted[name] = config.stages[stage][name]
+    return wanted
 
 
 def _candidates(shards: list[Outputs], seeds: Outputs) -> dict[str, Any]:

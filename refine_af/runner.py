@@ -12,12 +12,15 @@ from typing import Any, Literal
 
 import refine_af
 from refine_af.contracts.errors import DataError, ParameterError, RefineAfError, nearest
+from refine_af.contracts.params import Params, Scalar
 from refine_af.contracts.progress import StageProgress
 from refine_af.contracts.stage import Metrics, Stage, Task
 from refine_af.stages import STAGES
 from refine_af.storage.digest import digest_path
-from refine_af.storage.journal import MemoryJournal, WorkJournal, open_journal
-from refine_af.storage.store import is_remote, open_store
+from refine_af.storage.identity import Identity
+from refine_af.storage.journal import WorkJournal, open_journal
+from refine_af.storage.memory import MemoryJournal
+from refine_af.storage.store import MissingObjectError, fetch, open_store
 
 Resume = Literal["if_possible", "always", "never"]
 EVERY_STAGE_WRITES = ("metrics", "telemetry")
@@ -88,48 +91,40 @@ def _run(
         scratch = Path(folder)
         present = fetch_inputs(stage, inputs, scratch / "inputs")
         identity = stage_identity(stage, settings.method_values(), present)
-        staged = {artifact.name: scratch / "outputs" / artifact.name for artifact in stage.outputs}
-        staged |= {extra: scratch / "outputs" / extra for extra in EVERY_STAGE_WRITES}
-        (scratch / "outputs").mkdir()
-        (scratch / "work").mkdir()
-        if not work_dir:
-            task = Task(present, staged, MemoryJournal(), progress, scratch / "work")
-            metrics = _execute(stage, settings, task)
-            publish_outputs(staged, outputs)
-            return metrics
-        with open_journal(work_dir, identity, resume) as journal:
-            metrics = _execute_with_journal(stage, settings, journal, present, staged, progress)
+        names = [artifact.name for artifact in stage.outputs] + list(EVERY_STAGE_WRITES)
+        staged = {name: scratch / "outputs" / name for name in names}
+        for part in ("outputs", "work"):
+            (scratch / part).mkdir()
+        with open_journal(work_dir, identity, resume) if work_dir else MemoryJournal() as journal:
+            task = Task(present, staged, journal, progress, scratch / "work")
+            metrics = _execute_once(stage, settings, journal, task)
             publish_outputs(staged, outputs)
             return metrics
 
 
-def _execute_with_journal(
+def _execute_once(
     stage: Stage,
-    settings: Any,  # noqa: ANN401  the stage's own Params type
-    journal: WorkJournal,
-    present: Mapping[str, Path],
-    staged: Mapping[str, Path],
-    progress: StageProgress,
+    settings: Params,
+    journal: WorkJournal | MemoryJournal,
+    task: Task,
 ) -> Metrics:
+    """Run the stage unless the journal knows how it ended."""
     if failure := journal.failure():
         kind = ParameterError if failure.exit_code == ParameterError.exit_code else DataError
-        raise kind(f"{failure.message} (failed so before; the same inputs fail the same way)")
-    if journal.finished():
-        progress.say("finished before with the same inputs and parameters: republished")
-        journal.republish(staged)
-        return dict(json.loads(staged["metrics"].read_text(encoding="utf-8")))
-    scratch = next(iter(staged.values())).parent.parent / "work"
+        raise kind(f"{failure.message} (it failed so before; a retry repeats it)")
+    if journal.republish(task.outputs):
+        task.progress.say("finished before with the same inputs and parameters: republished")
+        return dict(json.loads(task.outputs["metrics"].read_text(encoding="utf-8")))
     try:
-        metrics = _execute(stage, settings, Task(present, staged, journal, progress, scratch))
+        metrics = _execute(stage, settings, task)
     except RefineAfError as error:
-        if not error.retry_can_help and error.exit_code in (64, 65):
-            journal.fail(str(error), error.exit_code)
+        journal.fail(str(error), error.exit_code)
         raise
-    journal.finish(staged)
+    journal.finish(task.outputs, metrics)
     return metrics
 
 
-def _execute(stage: Stage, settings: Any, task: Task) -> Metrics:  # noqa: ANN401
+def _execute(stage: Stage, settings: Params, task: Task) -> Metrics:
     started = time.time()
     clock = time.monotonic()
     metrics = stage.run(settings, task)
@@ -177,15 +172,12 @@ def fetch_inputs(stage: Stage, inputs: Mapping[str, str], folder: Path) -> dict[
         uri = inputs.get(artifact.name, "")
         if not uri:
             continue
-        if is_remote(uri):
-            folder.mkdir(exist_ok=True)
-            present[artifact.name] = folder / artifact.name
-            open_store(uri).download(uri, present[artifact.name])
-            continue
-        path = Path(uri)
-        if not path.exists():
-            raise DataError(f"{stage.name}: input {artifact.name!r}: {path} does not exist")
-        present[artifact.name] = path
+        place = folder / artifact.name
+        place.mkdir(parents=True)
+        try:
+            present[artifact.name] = fetch(uri, place)
+        except MissingObjectError as error:
+            raise DataError(f"{stage.name}: input {artifact.name!r}: {error}") from None
     return present
 
 
@@ -203,15 +195,11 @@ def publish_outputs(staged: Mapping[str, Path], outputs: Mapping[str, str]) -> N
 
 
 def stage_identity(
-    stage: Stage, values: Mapping[str, Any], inputs: Mapping[str, Path]
-) -> dict[str, Any]:
+    stage: Stage, values: Mapping[str, Scalar], inputs: Mapping[str, Path]
+) -> Identity:
     """Return what decides the stage's rows: its name, parameters, inputs' digests and code."""
-    return {
-        "stage": stage.name,
-        "params": dict(values),
-        "inputs": {name: digest_path(path) for name, path in sorted(inputs.items())},
-        "code": code_version(),
-    }
+    digests = {name: digest_path(path) for name, path in sorted(inputs.items())}
+    return Identity(stage.name, dict(values), digests, code_version())
 
 
 @cache

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import refine_af
 from refine_af.contracts.errors import DataError, MissingLibraryError, ParameterError
-from refine_af.storage.store import is_remote, open_store
+from refine_af.storage.store import fetch
 
 PACKAGE = Path(refine_af.__file__).parent
 BUILTIN = {
@@ -15,26 +15,19 @@ BUILTIN = {
 """Data that travels with the package, by the name it is asked for."""
 
 
-def fetch(uri: str, folder: Path) -> Path:
+def fetch_source(uri: str, folder: Path) -> Path:
     """Return a local path of what ``uri`` names; remote content is downloaded into ``folder``.
 
     Raises:
         ParameterError: For an unknown ``builtin:`` name or a scheme that is not allowed.
-        DataError: For a local path that does not exist.
+        DataError: When nothing is there.
         StorageError: When the store cannot be read.
     """
     if uri.startswith("builtin:"):
         if uri not in BUILTIN:
             raise ParameterError(f"{uri} does not exist; there are: {', '.join(BUILTIN)}")
         return BUILTIN[uri]
-    if is_remote(uri):
-        target = folder / Path(uri).name
-        open_store(uri).download(uri, target)
-        return target
-    path = Path(uri)
-    if not path.exists():
-        raise DataError(f"{uri}: no such file or folder; give a path or URI that exists")
-    return path
+    return fetch(uri, folder)
 
 
 def fetch_rows_file(uri: str, folder: Path) -> Path:
@@ -45,7 +38,7 @@ def fetch_rows_file(uri: str, folder: Path) -> Path:
     """
     if uri.startswith("hf://"):
         return _from_hub(uri, folder / "hub.jsonl")
-    path = fetch(uri, folder)
+    path = fetch_source(uri, folder)
     if path.is_dir():
         raise DataError(f"{uri}: it is a folder; name the file with the rows")
     if path.suffix == ".parquet":

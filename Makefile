@@ -1,0 +1,38 @@
+# The commands of the project. PYTHON: the interpreter that makes .venv (3.11 or 3.12).
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+DATA := $(REFINE_AF_TEST_DATA)
+
+.PHONY: quickstart install gen check test test-vllm builtin-model clean
+
+quickstart: $(VENV)/installed
+	$(BIN)/refine-af run --preset quickstart
+
+install: $(VENV)/installed
+
+$(VENV)/installed: requirements/dev.txt pyproject.toml
+	sh ./install.sh $(PYTHON) $(VENV)
+
+gen: $(VENV)/installed
+	$(BIN)/python -m refine_af.generate
+
+check: $(VENV)/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m refine_af.generate --check
+
+test: $(VENV)/installed
+	$(BIN)/pytest -m "not vllm and not docker and not chaos"
+
+test-vllm: $(VENV)/installed
+	sh .ci/vllm_env.sh
+	.venv-vllm/bin/python -m pytest -m vllm
+
+builtin-model: $(VENV)/installed
+	$(BIN)/python -m refine_af.builtin.build
+
+clean:
+	rm -rf $(VENV) .venv-vllm runs

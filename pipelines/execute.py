@@ -1,0 +1,181 @@
+"""``refine-af run``: resolves a configuration, runs the pipeline locally, shows the outcome."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from pipelines.config import RunConfig
+from pipelines.display import Display
+from pipelines.flow import check_task
+from refine_af.contracts.errors import EXIT_BUG, ParameterError, RefineAfError
+from refine_af.contracts.progress import EVENTS_VARIABLE
+
+POLL_SECONDS = 0.2
+
+
+@dataclass(frozen=True)
+class RunRequest:
+    """What a person asked for.
+
+    Attributes:
+        config: Preset, file and ``--set`` together.
+        output_dir: Where artifacts, journals and the log go.
+        only: Task to run alone on the artifacts of an earlier run in ``output_dir``.
+        since: Task to start from, likewise.
+    """
+
+    config: RunConfig
+    output_dir: Path
+    only: str = ""
+    since: str = ""
+
+
+class RunFailedError(RefineAfError):
+    """A task failed; carries its exit code."""
+
+    def __init__(self, message: str, exit_code: int) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
+def run(request: RunRequest, console: Console) -> dict[str, Any]:
+    """Run the pipeline and return the report's result.
+
+    Raises:
+        RunFailedError: With the message and exit code of the task that failed.
+    """
+    output = prepare_folder(request.output_dir)
+    tasks = pipeline_tasks(request.config)
+    reuse, only = choose_tasks(request, tasks)
+    spec = {
+        "config": _with_work_dir(request.config, output).model_dump(mode="json"),
+        "output_dir": str(output),
+        "reuse": reuse,
+        "only": only,
+    }
+    (output / "run.json").write_text(json.dumps(spec, indent=1) + "\n", encoding="utf-8")
+    events = output / "events.jsonl"
+    events.unlink(missing_ok=True)
+    shown = tasks if only is None else [name for name in tasks if name in only]
+    with Display(shown, events, console) as display:
+        code = _follow(output, events, display)
+    if code != 0:
+        raise _failure(display.view.failure, output)
+    return _result(output)
+
+
+def prepare_folder(path: Path) -> Path:
+    """Return the absolute output folder after proving that it can be written."""
+    folder = path.absolute()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / ".write-probe"
+        probe.write_bytes(b"")
+        probe.unlink()
+    except OSError as error:
+        raise ParameterError(
+            f"--output-dir {path}: cannot be written ({error.strerror}); choose another folder"
+        ) from None
+    return folder
+
+
+def pipeline_tasks(config: RunConfig) -> list[str]:
+    """Return the names of all tasks of a configuration, in the order of the DAG."""
+    from pipelines.local import task_names
+    from pipelines.refine_af import build
+    from refine_af.targets.placement import load_profile
+
+    return list(task_names(build(config, load_profile("local"))).values())
+
+
+def choose_tasks(
+    request: RunRequest, tasks: list[str]
+) -> tuple[dict[str, dict[str, str]], list[str] | None]:
+    """Return the artifacts to reuse by task, and the tasks to run (None: all)."""
+    if not request.only and not request.since:
+        return {}, None
+    if request.only:
+        chosen = [check_task(request.only, tasks)]
+    else:
+        chosen = tasks[tasks.index(check_task(request.since, tasks)) :]
+    return earlier_artifacts(request.output_dir.absolute(), tasks, chosen), chosen
+
+
+def earlier_artifacts(
+    output: Path, tasks: list[str], chosen: list[str]
+) -> dict[str, dict[str, str]]:
+    """Return path or value of every output of the tasks that are not run again."""
+    from pipelines.local import artifact_folder
+    from refine_af.runner import find_stage
+
+    found: dict[str, dict[str, str]] = {}
+    for name in tasks:
+        folder = output / "artifacts" / artifact_folder(name)
+        if name in chosen or not folder.is_dir():
+            continue
+        stage = find_stage(name.split(" ")[0])
+        found[name] = {
+            item.name: (folder / item.name).read_text(encoding="utf-8")
+            if item.kind == "parameter"
+            else str(folder / item.name)
+            for item in stage.outputs
+            if (folder / item.name).exists()
+        }
+    if not found and len(chosen) < len(tasks):
+        raise ParameterError(
+            f"{output}: no artifacts of an earlier run to start from; run without --only and --from"
+        )
+    return found
+
+
+def _with_work_dir(config: RunConfig, output: Path) -> RunConfig:
+    if config.parameters.get("work_dir"):
+        return config
+    return config.model_copy(
+        update={"parameters": config.parameters | {"work_dir": str(output / "work")}}
+    )
+
+
+def _follow(output: Path, events: Path, display: Display) -> int:
+    """Run the pipeline in a process of its own and return its exit code."""
+    environment = os.environ | {EVENTS_VARIABLE: str(events)}
+    command = [sys.executable, "-m", "pipelines.local", str(output / "run.json")]
+    with (output / "run.log").open("wb") as log:
+        process = subprocess.Popen(  # noqa: S603  our own module
+            command, stdout=log, stderr=subprocess.STDOUT, env=environment, cwd=output
+        )
+        try:
+            while process.poll() is None:
+                display.refresh()
+                time.sleep(POLL_SECONDS)
+        except KeyboardInterrupt:
+            process.terminate()
+            process.wait()
+            raise
+    return process.returncode
+
+
+def _failure(event: dict[str, Any], output: Path) -> RunFailedError:
+    if event:
+        name = f"{event['stage']} ({event['label']})" if event["label"] else event["stage"]
+        return RunFailedError(f"{name}: {event['message']}", event["exit_code"])
+    log = output / "run.log"
+    tail = log.read_text(encoding="utf-8", errors="replace").strip().split("\n")[-12:]
+    return RunFailedError(
+        "a task broke; the end of " + str(log) + ":\n" + "\n".join(tail), EXIT_BUG
+    )
+
+
+def _result(output: Path) -> dict[str, Any]:
+    path = output / "artifacts" / "report" / "result"
+    if not path.exists():
+        return {}
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return found

@@ -1,0 +1,77 @@
+"""Runs a compiled-alike pipeline on this machine with KFP's own local runner.
+
+``python -m pipelines.local SPEC.json`` is a process of its own, because the runner replaces
+logging handlers and ``print`` and writes every task's input to standard output; its parent shows
+progress instead and keeps that output as ``run.log``.
+"""
+
+import json
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+from kfp import local
+
+from pipelines.config import RunConfig
+from pipelines.flow import Selection
+from pipelines.refine_af import build
+from refine_af.targets.placement import load_profile
+
+
+def artifact_folder(task: str) -> str:
+    """Return the folder of a task's artifacts, such as ``evaluate-rl`` for ``evaluate (rl)``."""
+    return task.replace(" (", "-").replace(")", "").replace(" ", "-")
+
+
+def task_names(pipeline: Any) -> dict[str, str]:  # noqa: ANN401  kfp is untyped
+    """Return the name for people of each task of a KFP pipeline, in the order of the DAG."""
+    tasks = pipeline.pipeline_spec.root.dag.tasks
+    names = {key: task.task_info.name for key, task in tasks.items()}
+    waiting = {key: set(tasks[key].dependent_tasks) for key in names}
+    ordered: list[str] = []
+    while waiting:
+        ready = [key for key, before in waiting.items() if not before & set(waiting)]
+        ordered += ready
+        for key in ready:
+            del waiting[key]
+    return {key: names[key] for key in ordered if not key.startswith("importer")}
+
+
+def collect(root: Path, names: dict[str, str], target: Path) -> None:
+    """Move the artifacts of finished tasks from the runner's folder to ``target/<task>/``.
+
+    A task's folder is replaced as a whole, so that no file of an earlier run stays in it.
+    """
+    runs = sorted(root.glob("refine-af-*"))
+    if not runs:
+        return
+    for folder in sorted(runs[-1].iterdir()):
+        name = names.get(folder.name)
+        if name is None or not (folder / "metrics").exists():
+            continue
+        place = target / artifact_folder(name)
+        shutil.rmtree(place, ignore_errors=True)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        os.replace(folder, place)
+
+
+def run(spec: dict[str, Any]) -> None:
+    """Run the pipeline that ``spec`` describes and collect its artifacts, also when it fails."""
+    config = RunConfig.model_validate(spec["config"])
+    only = spec["only"]
+    selection = Selection(spec["reuse"], None if only is None else frozenset(only))
+    root = Path(spec["output_dir"]) / "kfp"
+    shutil.rmtree(root, ignore_errors=True)
+    local.init(runner=local.SubprocessRunner(use_venv=False), pipeline_root=str(root))
+    pipeline = build(config, load_profile("local"), selection=selection)
+    try:
+        pipeline()
+    finally:
+        collect(root, task_names(pipeline), Path(spec["output_dir"]) / "artifacts")
+        shutil.rmtree(root, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    run(json.loads(Path(sys.argv[1]).read_text(encoding="utf-8")))

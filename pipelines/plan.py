@@ -1,0 +1,56 @@
+"""What a run would do: ``refine-af run --dry-run``."""
+
+from pathlib import Path
+from typing import Any
+
+from pipelines.config import RunConfig
+from pipelines.execute import pipeline_tasks
+from pipelines.refine_af import DEFAULTS
+from refine_af.contracts.stage import Stage
+from refine_af.runner import find_stage
+
+
+def resolved(config: RunConfig, stage: Stage) -> dict[str, Any]:
+    """Return every parameter of a stage as the run would set it."""
+    shared = DEFAULTS | config.parameters
+    given = {name: value for name, value in shared.items() if name in stage.params.model_fields}
+    return stage.params.parse(given | config.stages.get(stage.name, {})).model_dump()
+
+
+def model_calls(config: RunConfig) -> dict[str, tuple[int, int]]:
+    """Return an upper bound of (calls, new tokens) by task, from the parameters alone.
+
+    Requests of the bootstrap are bounded by ``max_requests``; instances by the target number of
+    instructions; evaluation calls are left out because they depend on the tasks' files.
+    """
+    bound: dict[str, tuple[int, int]] = {}
+    bootstrap = resolved(config, find_stage("generate_instructions"))
+    requests = bootstrap["max_requests"]
+    bound["generate_instructions"] = (requests, requests * bootstrap["max_tokens"])
+    instances = resolved(config, find_stage("generate_instances"))
+    for arm in config.arms:
+        calls = bootstrap["target"] * config.shards * instances["samples"]
+        calls *= config.best_of_n if arm == "best_of_n" else 1
+        bound[f"generate_instances ({arm})"] = (calls, calls * instances["max_tokens"])
+    if "rl" in config.arms:
+        ppo = resolved(config, find_stage("train_ppo"))
+        calls = ppo["updates"] * ppo["episodes_per_update"]
+        bound["train_ppo"] = (calls, calls * ppo["max_new_tokens"])
+    return bound
+
+
+def dry_run_text(config: RunConfig, folder: Path) -> str:
+    """Return the DAG, the parameters and the bound on model calls, for people."""
+    calls = model_calls(config)
+    lines = [f"output: {folder}", f"arms: {', '.join(config.arms)}; start model beside them", ""]
+    for name in pipeline_tasks(config):
+        stage = find_stage(name.split(" ")[0])
+        lines.append(f"{name}: {stage.summary}")
+        if name in calls:
+            requests, tokens = calls[name]
+            lines.append(f"    at most {requests:,} model calls, {tokens:,} new tokens")
+        values = resolved(config, stage)
+        lines.append("    " + ", ".join(f"{key}={value}" for key, value in values.items()))
+    total = sum(tokens for _, tokens in calls.values())
+    lines += ["", f"estimate: at most {total:,} new tokens before evaluation"]
+    return "\n".join(lines)

@@ -1,0 +1,21 @@
+"""What a run says at its end: a short table and where the report is."""
+
+from pathlib import Path
+from typing import Any
+
+
+def closing_lines(result: dict[str, Any], folder: Path) -> str:
+    """Return the table of arms, the comparison in one sentence and the report's path."""
+    lines: list[str] = []
+    arms: dict[str, dict[str, float]] = result.get("arms", {})
+    if arms:
+        names = list(next(iter(arms.values())))
+        lines.append("  ".join([f"{'arm':12}", *(f"{name:>14}" for name in names)]))
+        for arm, numbers in arms.items():
+            cells = [f"{numbers[name]:14.2f}" for name in names]
+            lines.append("  ".join([f"{arm:12}", *cells]))
+    if answer := result.get("answer"):
+        lines += ["", str(answer)]
+    report = folder / "artifacts" / "report" / "report"
+    lines += ["", f"report: {report}" if report.exists() else f"artifacts: {folder / 'artifacts'}"]
+    return "\n".join(lines)

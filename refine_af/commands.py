@@ -1,0 +1,160 @@
+"""The commands that work on whole pipelines or on finished artifacts; stages are in ``cli``."""
+
+import json
+from pathlib import Path
+
+import click
+
+from refine_af.contracts.errors import MissingLibraryError, ParameterError
+from refine_af.contracts.progress import printable
+
+PRESET = click.option(
+    "--preset", default="quickstart", show_default=True, help="A packaged preset."
+)
+CONFIG = click.option(
+    "-c", "--config", default="", metavar="FILE", help="YAML laid over the preset; same keys."
+)
+SET = click.option(
+    "--set",
+    "assignments",
+    multiple=True,
+    metavar="STAGE.PARAM=VALUE",
+    help="Change one parameter; repeat as needed. Without STAGE: a parameter of the pipeline.",
+)
+
+
+def _need_kfp() -> None:
+    try:
+        import kfp  # noqa: F401
+    except ImportError:
+        raise MissingLibraryError(
+            "pipelines need kfp, which is not installed; pip install 'refine-af[pipelines]'"
+        ) from None
+
+
+@click.command()
+@PRESET
+@CONFIG
+@SET
+@click.option("--output-dir", default="", metavar="DIR", help="Default: runs/<preset>-seed<seed>.")
+@click.option("--seed", type=int, default=None, help="Seed of all randomness.")
+@click.option("--dry-run", is_flag=True, help="Show the DAG, the parameters and an estimate.")
+@click.option(
+    "--only", default="", metavar="TASK", help="Run one task on an earlier run's artifacts."
+)
+@click.option("--from", "since", default="", metavar="TASK", help="Run this task and all after it.")
+def run(
+    preset: str,
+    config: str,
+    assignments: tuple[str, ...],
+    output_dir: str,
+    seed: int | None,
+    dry_run: bool,
+    only: str,
+    since: str,
+) -> None:
+    """Run a pipeline on this machine through KFP's local runner.
+
+    Run again with the same output folder: finished tasks republish, a killed one continues.
+    """
+    _need_kfp()
+    from rich.console import Console
+
+    from pipelines import execute
+    from pipelines.config import load_config
+    from pipelines.plan import dry_run_text
+    from pipelines.summary import closing_lines
+
+    if only and since:
+        raise ParameterError("--only and --from exclude each other; give one")
+    extra = () if seed is None else (f"seed={seed}",)
+    chosen = load_config(preset, config).with_values(assignments + extra)
+    chosen.check_values()
+    folder = Path(output_dir or f"runs/{preset}-seed{chosen.parameters.get('seed', 1)}")
+    if dry_run:
+        click.echo(dry_run_text(chosen, folder))
+        return
+    request = execute.RunRequest(chosen, folder, only, since)
+    result = execute.run(request, Console(stderr=True))
+    click.echo(closing_lines(result, folder))
+
+
+@click.command()
+@click.option("--pipeline", default="refine-af", show_default=True, help="refine-af.")
+@PRESET
+@CONFIG
+@SET
+@click.option("--profile", default="cpu", show_default=True, help="Hardware profile or YAML file.")
+@click.option("--registry", default="", help="Put before every image's name.")
+@click.option("--tag", default="", help="Image tag; default: this version.")
+@click.option("--images", default="", metavar="FILE", help="JSON: sha256 digest by stage.")
+@click.option("-o", "--output", required=True, metavar="FILE", help="The YAML to write.")
+def compile_pipeline(
+    pipeline: str,
+    preset: str,
+    config: str,
+    assignments: tuple[str, ...],
+    profile: str,
+    registry: str,
+    tag: str,
+    images: str,
+    output: str,
+) -> None:
+    """Compile a pipeline to KFP IR YAML."""
+    _need_kfp()
+    from pipelines.compiling import compile_to_file, read_digests
+    from pipelines.config import load_config
+
+    if pipeline != "refine-af":
+        raise ParameterError(f"--pipeline {pipeline!r} is not one; pipelines: refine-af")
+    chosen = load_config(preset, config).with_values(assignments)
+    chosen.check_values()
+    digests = read_digests(images) if images else {}
+    compile_to_file(chosen, profile, Path(output), registry=registry, tag=tag, digests=digests)
+    if not digests:
+        click.echo(
+            "refine-af: caching is off in this file: KFP's cache key holds the image's name, not"
+            " its content. Give --images digests.json to pin images and switch it on.",
+            err=True,
+        )
+
+
+@click.command()
+def presets() -> None:
+    """List the packaged presets and hardware profiles."""
+    from pipelines.config import load_config, preset_names
+    from refine_af.targets.placement import PROFILE_FOLDER, load_profile
+
+    click.echo("presets")
+    for name in preset_names():
+        click.echo(f"  {name:16} {load_config(name, '').summary}")
+    click.echo("profiles")
+    for path in sorted(PROFILE_FOLDER.glob("*.yaml")):
+        click.echo(f"  {path.stem:16} {load_profile(path.stem).summary}")
+
+
+@click.command()
+@click.option("--references", required=True, metavar="PATH", help="Evaluation tasks.")
+@click.option("--predictions", required=True, metavar="FILE", help="JSON Lines: id, prediction.")
+def score_predictions(references: str, predictions: str) -> None:
+    """Score existing predictions of any system with the official metrics."""
+    from refine_af.evaluation import score_predictions as score
+
+    click.echo(json.dumps(score(Path(references), Path(predictions)), indent=1))
+
+
+@click.command()
+@click.option("--stage", default="", help="Check what this stage needs; default: all stages.")
+def doctor(stage: str) -> None:
+    """Say whether the stages can start in this environment (the images run it when built)."""
+    from refine_af.health import check
+    from refine_af.runner import find_stage
+    from refine_af.stages import STAGES
+
+    missing = False
+    for item in [find_stage(stage)] if stage else STAGES:
+        problems = check(item)
+        missing = missing or bool(problems)
+        click.echo(f"{item.name:22} {'; '.join(map(printable, problems)) or 'ready'}")
+    if missing:
+        raise MissingLibraryError("some stages cannot start here; see the lines above")

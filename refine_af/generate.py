@@ -1,0 +1,128 @@
+"""Writes every file that derives from the registry; ``--check`` names what is stale instead."""
+
+import argparse
+import logging
+import sys
+import tempfile
+from importlib.machinery import SourceFileLoader
+from importlib.util import module_from_spec, spec_from_loader
+from pathlib import Path
+
+from refine_af import __version__
+from refine_af.contracts.stage import Stage
+from refine_af.stages import STAGES
+from refine_af.targets import kfp_source, pages
+
+ROOT = Path(__file__).parent.parent
+PROFILES = ("cpu", "l4", "a100", "h100")
+
+
+def component_files(stage: Stage, root: Path) -> dict[Path, str]:
+    """Return the text of the files of one component by their path."""
+    folder = root / "components" / stage.name
+    source = kfp_source.component_source(stage, __version__)
+    page = folder / "README.md"
+    custom = ""
+    if page.exists():
+        custom = page.read_text(encoding="utf-8").partition(pages.CUSTOM + "\n")[2]
+    return {
+        folder / "__init__.py": "",
+        folder / "component.py": source,
+        folder / "component.yaml": compiled(stage, source),
+        page: pages.page(stage, custom, __version__),
+        folder / "metadata.yaml": pages.metadata(stage, __version__),
+    }
+
+
+def compiled(stage: Stage, source: str) -> str:
+    """Return the component YAML that KFP compiles from the shim's source."""
+    from kfp import compiler
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "component.py"
+        path.write_text(source, encoding="utf-8")
+        loader = SourceFileLoader(f"generated_{stage.name}", str(path))
+        spec = spec_from_loader(loader.name, loader)
+        assert spec is not None  # noqa: S101  the loader is ours
+        module = module_from_spec(spec)
+        loader.exec_module(module)
+        target = Path(folder) / "component.yaml"
+        compiler.Compiler().compile(getattr(module, stage.name), str(target))
+        return target.read_text(encoding="utf-8")
+
+
+def manifest_files(root: Path) -> dict[Path, str]:
+    """Return the compiled default pipelines by their path under ``manifests/kfp``."""
+    from pipelines.compiling import compile_to_file
+    from pipelines.config import load_config
+
+    found: dict[Path, str] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for preset, profile in _defaults():
+            name = f"refine-af.{preset}.{profile}.yaml"
+            compile_to_file(load_config(preset, ""), profile, Path(folder) / name)
+            text = (Path(folder) / name).read_text(encoding="utf-8")
+            found[root / "manifests" / "kfp" / name] = text
+    return found
+
+
+def _defaults() -> list[tuple[str, str]]:
+    return [
+        ("quickstart", "cpu"),
+        *(("default", profile) for profile in PROFILES if profile != "cpu"),
+    ]
+
+
+def all_files(root: Path) -> dict[Path, str]:
+    """Return the text of every derived file by its path."""
+    found: dict[Path, str] = {}
+    for stage in STAGES:
+        found |= component_files(stage, root)
+    return found | manifest_files(root)
+
+
+def stale(root: Path) -> list[Path]:
+    """Return the derived files that differ from what they should be, or should not be there."""
+    wanted = all_files(root)
+    wrong = [
+        path
+        for path, text in wanted.items()
+        if not path.exists() or path.read_text(encoding="utf-8") != text
+    ]
+    present = {
+        path
+        for folder in ("components", "manifests/kfp")
+        for path in (root / folder).rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    kept_by_hand = {root / "components" / "__init__.py", root / "components" / "README.md"}
+    kept_by_hand.add(root / "manifests" / "kfp" / "README.md")
+    return sorted(wrong) + sorted(present - set(wanted) - kept_by_hand)
+
+
+def main() -> int:
+    """Write the derived files, or with ``--check`` list the stale ones and return 1."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true", help="change nothing; fail when stale")
+    options = parser.parse_args()
+    logging.getLogger("kfp").setLevel(logging.ERROR)
+    if options.check:
+        wrong = stale(ROOT)
+        for path in wrong:
+            sys.stderr.write(f"{path.relative_to(ROOT)} is stale; run make gen\n")
+        return 1 if wrong else 0
+    for stage in STAGES:
+        write(component_files(stage, ROOT))
+    write(manifest_files(ROOT))  # after the components, which the pipelines import
+    return 0
+
+
+def write(files: dict[Path, str]) -> None:
+    """Write each text to its path."""
+    for path, text in files.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

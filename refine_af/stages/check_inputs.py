@@ -1,0 +1,95 @@
+"""Before any GPU is asked for: every input found, every digest taken, every place writable."""
+
+import json
+from pathlib import Path
+
+from refine_af import __version__
+from refine_af.contracts.errors import ParameterError
+from refine_af.contracts.params import Params, param
+from refine_af.contracts.stage import Artifact, Metrics, Resources, Stage, Task
+from refine_af.evaluation.tasks import load_tasks
+from refine_af.feedback.presets import find_preset
+from refine_af.stages.seed_ingest import read_seeds
+from refine_af.storage.digest import digest_path
+from refine_af.storage.sources import fetch_rows_file, fetch_source
+from refine_af.storage.store import open_store
+
+
+class CheckInputsParams(Params):
+    """What the run will read and write."""
+
+    seeds_uri: str = param("builtin:seeds", "Seed tasks.")
+    model: str = param("builtin:tiny", "Start model.")
+    tasks_uri: str = param("builtin:tasks", "Evaluation tasks.")
+    instances: int = param(100, "First N instances of each evaluation task.", ge=1)
+    reward: str = param("balanced", "Reward preset of the run.")
+    arms: str = param("rl,baseline", "Trained arms, comma separated; part of the provenance.")
+    work_dir_uri: str = param("", "Folder of the journals, tried with a small write.")
+    seed: int = param(1, "Seed of the run; part of the provenance.")
+
+
+def run(params: CheckInputsParams, task: Task) -> Metrics:
+    """Resolve everything to a digest or revision and write the run's manifest."""
+    from refine_af.engines.models import model_revision
+
+    find_preset(params.reward)
+    seeds_path = fetch_rows_file(params.seeds_uri, task.scratch)
+    seeds = read_seeds(seeds_path, params.seeds_uri, "unknown")
+    task.progress.say(f"{len(seeds)} seeds are readable")
+    tasks = load_tasks([fetch_source(params.tasks_uri, task.scratch)], first=params.instances)
+    task.progress.say(f"{len(tasks.tasks)} evaluation tasks with {tasks.count} instances")
+    found = {
+        "seeds_digest": digest_path(seeds_path),
+        "model_digest": model_revision(params.model),
+        "tasks_digest": tasks.digest,
+    }
+    if params.work_dir_uri:
+        _try_to_write(params.work_dir_uri)
+    for name, value in found.items():
+        task.outputs[name].write_text(value, encoding="utf-8")
+    manifest = {
+        "refine_af": __version__,
+        "arms": params.arms.split(","),
+        "seeds_uri": _shown(params.seeds_uri),
+        "model": _shown(params.model),
+        "tasks_uri": _shown(params.tasks_uri),
+        "reward": params.reward,
+        "seed": params.seed,
+        **found,
+    }
+    text = json.dumps(manifest, indent=1, ensure_ascii=False) + "\n"
+    task.outputs["manifest"].write_text(text, encoding="utf-8")
+    return {"seeds": len(seeds), "tasks": len(tasks.tasks), "task_instances": tasks.count}
+
+
+def _shown(uri: str) -> str:
+    """Return a URI, or the name of a local path: its folder differs between machines."""
+    return uri if ":" in uri else Path(uri).name or uri
+
+
+def _try_to_write(uri: str) -> None:
+    probe = f"{uri.rstrip('/')}/write-probe"
+    try:
+        open_store(probe).publish_bytes(probe, b"")
+        open_store(probe).delete(probe)
+    except OSError as error:
+        raise ParameterError(f"work_dir {uri}: cannot be written ({error.strerror})") from None
+
+
+STAGE = Stage(
+    name="check_inputs",
+    summary="Resolve seeds, model and tasks to digests and prove that the run can start.",
+    params=CheckInputsParams,
+    run=run,
+    inputs=(),
+    outputs=(
+        Artifact("manifest", "json", "What the run reads, with digests."),
+        Artifact("seeds_digest", "parameter", "sha256 of the seeds."),
+        Artifact("model_digest", "parameter", "Digest or revision of the model."),
+        Artifact("tasks_digest", "parameter", "Digest of the evaluation tasks."),
+    ),
+    image="core",
+    resources=Resources(cpu="1", memory="2Gi"),
+    source="project choice: a wrong input must not cost a GPU hour",
+    cache=False,
+)

@@ -1,0 +1,106 @@
+"""Unseen tasks, zero-shot: answers of one model, with and without an adapter, and their scores."""
+
+import json
+
+from refine_af.contracts.errors import DataError
+from refine_af.contracts.jsonl import write_rows
+from refine_af.contracts.params import param
+from refine_af.contracts.records import Prediction
+from refine_af.contracts.stage import Artifact, Metrics, Resources, Stage, Task
+from refine_af.engines.text import Completion, Request, Sampling
+from refine_af.evaluation.predictions import score_answer
+from refine_af.evaluation.prompts import render_prompt
+from refine_af.evaluation.summary import official, summarise
+from refine_af.evaluation.tasks import FIRST_INSTANCES, EvaluationTask, TaskInstance, load_tasks
+from refine_af.stages.engine_params import EngineParams, open_engine
+from refine_af.stages.generation import complete_in_steps
+from refine_af.storage.sources import fetch_source
+
+Question = tuple[EvaluationTask, TaskInstance]
+
+
+class EvaluateParams(EngineParams):
+    """Which tasks, how they are asked, how they are answered."""
+
+    tasks_uri: str = param(
+        "builtin:tasks", "Natural-Instructions task files: builtin:tasks, a path or a URI."
+    )
+    tasks_digest: str = param("", "Expected digest of the tasks; empty accepts any.")
+    instances: int = param(
+        FIRST_INSTANCES,
+        "First N instances of each task.",
+        source="SUPER-NI: the first 100 are label-balanced on purpose",
+        ge=1,
+    )
+    prompt: str = param(
+        "tk_instruct",
+        "tk_instruct, plain, alpaca, or a Jinja2 template of your own.",
+        source="Tk-Instruct, definition only",
+    )
+    max_tokens: int = param(128, "Most tokens of an answer.", source="Tk-Instruct", ge=1)
+    stop: str = param(
+        "\\n\\n", "Text that ends an answer, backslash escapes allowed; empty: end token only."
+    )
+
+
+def run(params: EvaluateParams, task: Task) -> Metrics:
+    """Answer every instance greedily and score it as the official evaluation does."""
+    found = load_tasks([fetch_source(params.tasks_uri, task.scratch)], first=params.instances)
+    if params.tasks_digest and found.digest != params.tasks_digest:
+        raise DataError(
+            f"{params.tasks_uri}: the tasks' digest is {found.digest}, expected"
+            f" {params.tasks_digest}; the tasks changed since they were checked"
+        )
+    questions = [(item, instance) for item in found.tasks for instance in item.instances]
+    engine = open_engine(params, task.inputs.get("adapter"))
+    sampling = Sampling(
+        max_tokens=params.max_tokens,
+        temperature=0.0,
+        stop=(params.stop.encode().decode("unicode_escape"),) if params.stop else (),
+    )
+    requests = [
+        Request(f"{item.name}/{instance.id}", _prompt(params, item, instance), params.seed)
+        for item, instance in questions
+    ]
+    answers = complete_in_steps(engine, requests, sampling, task)
+    rows = [_scored(*pair, answer) for pair, answer in zip(questions, answers, strict=True)]
+    write_rows(task.outputs["predictions"], rows)
+    return _write_scores(rows, task)
+
+
+def _prompt(params: EvaluateParams, item: EvaluationTask, instance: TaskInstance) -> str:
+    return render_prompt(params.prompt, item.definition, instance.input)
+
+
+def _scored(item: EvaluationTask, instance: TaskInstance, answer: Completion) -> Prediction:
+    if answer.finish == "error":
+        raise DataError(f"{item.name}, instance {instance.id}: not answered: {answer.error}")
+    return score_answer(item, instance, answer.text.strip())
+
+
+def _write_scores(rows: list[Prediction], task: Task) -> Metrics:
+    summary = summarise(rows)
+    text = json.dumps(official(summary), indent=1) + "\n"
+    task.outputs["scores"].write_text(text, encoding="utf-8")
+    return {
+        "tasks": len(summary.per_task),
+        "instances": len(rows),
+        "rouge_l": 100 * summary.overall.rouge_l,
+        "exact_match": 100 * summary.overall.exact_match,
+    }
+
+
+STAGE = Stage(
+    name="evaluate",
+    summary="Answer unseen tasks zero-shot and score them with the official SUPER-NI metrics.",
+    params=EvaluateParams,
+    run=run,
+    inputs=(Artifact("adapter", "model", "LoRA adapter; without it the model as it is.", True),),
+    outputs=(
+        Artifact("predictions", "rows", "One row per instance with both scores."),
+        Artifact("scores", "json", "Per task, per category and overall, times 100."),
+    ),
+    image="vllm",
+    resources=Resources(cpu="4", memory="16Gi", gpu=True),
+    source="REFINE-AF, evaluation on unseen SUPER-NI tasks; Tk-Instruct (arXiv 2204.07705).",
+)

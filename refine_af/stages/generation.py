@@ -1,0 +1,64 @@
+"""Model calls in journalled steps: a killed stage repeats at most one step of them."""
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from refine_af.contracts.stage import Task
+from refine_af.engines.text import Completion, Request, Sampling, TextEngine
+
+STEP = 256
+"""Requests per step. The steps' borders are fixed, so that a resumed run batches as a whole one."""
+
+
+def complete_in_steps(
+    engine: TextEngine, requests: Sequence[Request], sampling: Sampling, task: Task
+) -> list[Completion]:
+    """Return one completion per request, in order, keeping each step in the journal."""
+    found: list[Completion] = []
+    started = time.monotonic()
+    new_tokens = 0
+    for start in range(0, len(requests), STEP):
+        name = f"completions-{start:09d}"
+        stored = task.journal.read(name)
+        if stored is not None:
+            found += load_completions(stored)
+        else:
+            batch = engine.generate(requests[start : start + STEP], sampling)
+            task.journal.publish(name, dump_completions(batch))
+            new_tokens += sum(one.tokens for one in batch)
+            found += batch
+        task.progress.step(len(found), len(requests), "completions")
+    record_engine(engine, task, found, new_tokens, time.monotonic() - started)
+    return found
+
+
+def record_engine(
+    engine: TextEngine,
+    task: Task,
+    completions: Sequence[Completion],
+    new_tokens: int,
+    seconds: float,
+) -> None:
+    """Put engine, tokens and rate into the telemetry."""
+    task.telemetry |= {
+        "engine": engine.describe(),
+        "determinism": engine.determinism,
+        "calls": len(completions),
+        "prompt_tokens": sum(one.prompt_tokens for one in completions),
+        "new_tokens": sum(one.tokens for one in completions),
+        "new_tokens_per_second": new_tokens / seconds if seconds > 0 else 0.0,
+    }
+
+
+def dump_completions(completions: Sequence[Completion]) -> bytes:
+    """Return completions as JSON; ASCII, so that any text survives."""
+    return json.dumps([asdict(one) for one in completions]).encode()
+
+
+def load_completions(data: bytes) -> list[Completion]:
+    """Return the completions of :func:`dump_completions`."""
+    found: list[dict[str, Any]] = json.loads(data)
+    return [Completion(**values) for values in found]

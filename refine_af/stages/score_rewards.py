@@ -1,0 +1,129 @@
+"""Automated feedback over any instances: every part and the total; selection when asked for."""
+
+from typing import Literal
+
+from refine_af.contracts.jsonl import read_rows, write_rows
+from refine_af.contracts.params import param
+from refine_af.contracts.records import Instance, Rejected
+from refine_af.contracts.stage import Artifact, Metrics, Resources, Stage, Task
+from refine_af.feedback.interface import Parts, Scored, Triplet
+from refine_af.feedback.preflight import preflight
+from refine_af.feedback.reward import Reward
+from refine_af.feedback.selection import select
+from refine_af.stages.reward_params import RewardParams, open_preset
+
+BATCH = 64
+
+
+class ScoreRewardsParams(RewardParams):
+    """What judges, and what is kept."""
+
+    model: str = param("builtin:tiny", "Not used to score; part of the provenance.")
+    model_digest: str = param("", "Digest of that model.")
+    select: Literal["none", "threshold", "top_k", "best_per_instruction"] = param(
+        "none",
+        "none only measures, as the paired arms need; the others drop rows with a reason.",
+    )
+    threshold: float = param(0.0, "Least total, for select=threshold.")
+    top_k: int = param(1000, "Rows kept, for select=top_k.", ge=1)
+
+
+def run(params: ScoreRewardsParams, task: Task) -> Metrics:
+    """Score every instance; drop by the chosen rule."""
+    rows = read_rows(task.inputs["instances"], Instance)
+    reward = open_preset(params)
+    parts = _measure(reward, rows, task)
+    reward.observe(parts)
+    scored = [_with_score(row, one) for row, one in zip(rows, reward.combine(parts), strict=True)]
+    kept, dropped = _choose(params, scored)
+    write_rows(task.outputs["scored"], kept)
+    write_rows(task.outputs["rejected"], dropped)
+    _preflight(reward, parts, task)
+    return _metrics(kept, dropped)
+
+
+def _measure(reward: Reward, rows: list[Instance], task: Task) -> list[Parts | None]:
+    found: list[Parts | None] = []
+    for start in range(0, len(rows), BATCH):
+        batch = rows[start : start + BATCH]
+        found += reward.measure([Triplet(row.instruction, row.input, row.output) for row in batch])
+        task.progress.step(len(found), len(rows), "rows")
+    return found
+
+
+def _with_score(row: Instance, scored: Scored) -> Instance:
+    return row.model_copy(update={"total": scored.total, "parts": dict(scored.parts)})
+
+
+def _choose(
+    params: ScoreRewardsParams, rows: list[Instance]
+) -> tuple[list[Instance], list[Rejected]]:
+    totals = [row.total if row.total is not None else 0.0 for row in rows]
+    if params.select == "best_per_instruction":
+        return _best_per_instruction(rows, totals)
+    chosen = select(
+        totals,
+        threshold=params.threshold if params.select == "threshold" else None,
+        top_k=params.top_k if params.select == "top_k" else None,
+    )
+    dropped = [
+        _rejected(rows[item.position], item.reason, item.detail) for item in chosen.dropped
+    ]
+    return [rows[place] for place in chosen.kept], dropped
+
+
+def _best_per_instruction(
+    rows: list[Instance], totals: list[float]
+) -> tuple[list[Instance], list[Rejected]]:
+    best: dict[str, int] = {}
+    for place, row in enumerate(rows):
+        key = row.parents[0] if row.parents else row.instruction
+        if key not in best or totals[place] > totals[best[key]]:
+            best[key] = place
+    keep = set(best.values())
+    dropped = [
+        _rejected(row, "not_best", "another instance of the instruction scored higher")
+        for place, row in enumerate(rows)
+        if place not in keep
+    ]
+    return [row for place, row in enumerate(rows) if place in keep], dropped
+
+
+def _rejected(row: Instance, reason: str, detail: str) -> Rejected:
+    return Rejected.make(
+        "score_rewards", reason, row.output, (row.id,), score=row.total, detail=detail
+    )
+
+
+def _preflight(reward: Reward, parts: list[Parts | None], task: Task) -> None:
+    real = [row for row in parts if row is not None]
+    found = preflight(real, reward.preset)
+    for warning in found.warnings:
+        task.progress.say(warning)
+    task.telemetry["warnings"] = list(found.warnings)
+
+
+def _metrics(kept: list[Instance], dropped: list[Rejected]) -> Metrics:
+    metrics: Metrics = {"rows": len(kept), "rejected": len(dropped)}
+    names = sorted({name for row in kept for name in row.parts})
+    if kept:
+        metrics["total"] = sum(row.total or 0.0 for row in kept) / len(kept)
+    for name in names:
+        metrics[name] = sum(row.parts[name] for row in kept) / len(kept)
+    return metrics
+
+
+STAGE = Stage(
+    name="score_rewards",
+    summary="Score instruction-input-output rows by automated feedback, every part kept.",
+    params=ScoreRewardsParams,
+    run=run,
+    inputs=(Artifact("instances", "rows", "Instances to score."),),
+    outputs=(
+        Artifact("scored", "rows", "The instances with `parts` and `total`."),
+        Artifact("rejected", "rows", "Dropped rows with the rule; empty when only measuring."),
+    ),
+    image="train",
+    resources=Resources(cpu="4", memory="16Gi", gpu=True),
+    source="REFINE-AF, stage 2 reward; InstructMining (arXiv 2307.06290); UniEval (EMNLP 2022).",
+)
