@@ -40,16 +40,15 @@ def value_loss(new: Tensor, old: Tensor, returns: Tensor, clip: float) -> Tensor
 
 
 def log_probabilities(logits: Tensor, taken: Tensor) -> Tensor:
-    """Return log p of the taken tokens: logits [B, A, V], taken [B, A] -> [B, A] float32.
+    """Return log p of the taken tokens: logits [B, A, V], taken [B, A] -> [B, A].
 
     ``logit - logsumexp`` instead of a gathered log-softmax: no second [B, A, V] tensor is kept.
     """
-    logits = logits.float()
     chosen = logits.gather(-1, taken.unsqueeze(-1)).squeeze(-1)
     return chosen - logits.logsumexp(-1)
 
 
 def entropies(logits: Tensor) -> Tensor:
-    """Return the entropy of each next-token distribution in nats: [B, A, V] -> [B, A] float32."""
-    logprobs = logits.float().log_softmax(-1)
+    """Return the entropy of each next-token distribution in nats: [B, A, V] -> [B, A]."""
+    logprobs = logits.log_softmax(-1)
     return -(logprobs.exp() * logprobs).sum(-1)

@@ -75,7 +75,10 @@ class Policy(nn.Module):
         else:
             self.reference = copy.deepcopy(model).requires_grad_(False)
             self.model = model.requires_grad_(True)
-        self.value_head = nn.Linear(self.config.hidden_size, 1, device=self.device)
+        # skip_init: the random start of a Linear would draw from torch's global generator.
+        self.value_head = nn.utils.skip_init(
+            nn.Linear, self.config.hidden_size, 1, device=self.device
+        )
         nn.init.zeros_(self.value_head.weight)
         nn.init.zeros_(self.value_head.bias)
         self.eval()
@@ -140,8 +143,13 @@ class Policy(nn.Module):
             output_hidden_states=True,
             use_cache=False,
         )
-        hidden = found.hidden_states[-1][:, -columns:-1].float()
-        return found.logits[:, :-1].float() / self._temperature, hidden
+        hidden = found.hidden_states[-1][:, -columns:-1]
+        return widened(found.logits[:, :-1]) / self._temperature, widened(hidden)
+
+
+def widened(values: Tensor) -> Tensor:
+    """Return half-precision values as float32 and others as they are: sums need the digits."""
+    return values.float() if values.dtype in (torch.bfloat16, torch.float16) else values
 
 
 def _with_adapter(model: PreTrainedModel, settings: PPOSettings, base_name: str) -> PreTrainedModel:

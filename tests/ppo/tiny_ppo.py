@@ -40,7 +40,7 @@ def tiny_tokenizer() -> PreTrainedTokenizerFast:
     )
 
 
-def tiny_model(seed: int = 0, **changes: Any) -> LlamaForCausalLM:
+def tiny_model(seed: int = 0, **changes: Any) -> LlamaForCausalLM:  # noqa: ANN401
     """Return a random Llama of about 20,000 parameters."""
     config = {
         "vocab_size": 2 + len(LETTERS),
@@ -61,7 +61,7 @@ def tiny_model(seed: int = 0, **changes: Any) -> LlamaForCausalLM:
         return LlamaForCausalLM(LlamaConfig(**(config | changes)))
 
 
-def tiny_settings(**changes: Any) -> PPOSettings:
+def tiny_settings(**changes: Any) -> PPOSettings:  # noqa: ANN401
     """Return settings of a run of a few seconds."""
     values: dict[str, Any] = {
         "updates": 4,
@@ -96,6 +96,7 @@ class CentredShare:
         self.total, self.count = 0.0, 0
 
     def __call__(self, episodes: Sequence[Episode]) -> list[Feedback]:
+        """Score, and count the scores in."""
         found = letter_share(episodes)
         self.total += sum(one.total for one in found)
         self.count += len(found)
@@ -103,9 +104,11 @@ class CentredShare:
         return [Feedback(one.total - mean, one.parts, one.parseable) for one in found]
 
     def get_state(self) -> dict[str, Any]:
+        """Return sum and number of the scores."""
         return {"total": self.total, "count": self.count}
 
     def set_state(self, state: dict[str, Any]) -> None:
+        """Go back to them."""
         self.total, self.count = state["total"], state["count"]
 
 
