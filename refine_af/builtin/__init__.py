@@ -1,0 +1,33 @@
+"""The embedded start model, its reward, its corpus generator and its gold scorer.
+
+Importing this package loads no heavy library: it only knows where the files are.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+SCHEME = "builtin:"
+_WEIGHTS = Path(__file__).parent / "weights"
+PATHS: dict[str, Path] = {
+    "tiny": _WEIGHTS / "tiny",
+    "fixture": _WEIGHTS / "fixture",
+    "tiny-reward": _WEIGHTS / "reward",
+    "tasks": Path(__file__).parent / "tasks",
+}
+
+
+def resolve(name: str) -> Path:
+    """Return the folder of an embedded thing such as ``builtin:tiny``.
+
+    Raises:
+        ValueError: The name is not one of the embedded ones; the message lists them.
+    """
+    key = name.removeprefix(SCHEME)
+    if not name.startswith(SCHEME) or key not in PATHS:
+        allowed = ", ".join(SCHEME + k for k in PATHS)
+        raise ValueError(f"unknown embedded model {name!r}; allowed: {allowed}")
+    return PATHS[key]
+
+
+__all__ = ["PATHS", "SCHEME", "resolve"]

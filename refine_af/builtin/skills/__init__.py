@@ -1,0 +1,1 @@
+"""The programmatic skills, by family."""
