@@ -61,7 +61,7 @@ class RunConfig(BaseModel):
             raise ParameterError(f"arms: {list(self.arms)} names an arm twice")
         return self
 
-    def with_values(self, assignments: tuple[str, ...]) -> Self:
+    def with_values(self, assignments: tuple[str, ...]) -> "RunConfig":
         """Return the configuration with ``stage.param=value`` or ``param=value`` applied.
 
         Raises:

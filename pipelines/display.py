@@ -68,7 +68,8 @@ def describe(event: dict[str, Any]) -> str:
         left = event["eta"]
         numbers = "  ".join(f"{key} {value:.3g}" for key, value in event["numbers"].items())
         eta = f", {left:.0f} s left" if left == left and left > 0 else ""  # NaN is not equal to NaN
-        return f"{event['done']}/{event['total']} {event['unit']}, {event['rate']:.3g}/s{eta}  {numbers}"
+        counts = f"{event['done']}/{event['total']} {event['unit']}"
+        return f"{counts}, {event['rate']:.3g}/s{eta}  {numbers}"
     if event["event"] == "end":
         skipped = {"at", "stage", "label", "event"}
         numbers = [(key, value) for key, value in event.items() if key not in skipped]

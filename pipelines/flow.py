@@ -15,6 +15,8 @@ from refine_af.runner import find_stage
 from refine_af.targets.kfp_source import KFP_TYPES, image_name
 from refine_af.targets.placement import GPU_RESOURCE, Placement, Profile, place
 
+SHARED_MEMORY = "/dev/shm"  # noqa: S108  the mount point that vLLM and NCCL expect
+
 Outputs = Mapping[str, Any]
 """Outputs of a task by name: what a later task takes as input or parameter."""
 
@@ -159,9 +161,9 @@ def _place(task: Any, placement: Placement) -> None:  # noqa: ANN401  kfp is unt
     kubernetes.empty_dir_mount(
         task,
         "dshm",
-        "/dev/shm",
+        SHARED_MEMORY,
         medium="Memory",
-        size_limit=placement.shm,  # noqa: S108  a mount
+        size_limit=placement.shm,
     )
 
 
