@@ -20,7 +20,8 @@ from refine_af.storage.digest import digest_path
 from refine_af.storage.identity import Identity
 from refine_af.storage.journal import WorkJournal, open_journal
 from refine_af.storage.memory import MemoryJournal
-from refine_af.storage.store import MissingObjectError, fetch, open_store
+from refine_af.storage.sources import fetch
+from refine_af.storage.store import open_store
 
 Resume = Literal["if_possible", "always", "never"]
 EVERY_STAGE_WRITES = ("metrics", "telemetry")
@@ -176,7 +177,7 @@ def fetch_inputs(stage: Stage, inputs: Mapping[str, str], folder: Path) -> dict[
         place.mkdir(parents=True)
         try:
             present[artifact.name] = fetch(uri, place)
-        except MissingObjectError as error:
+        except DataError as error:
             raise DataError(f"{stage.name}: input {artifact.name!r}: {error}") from None
     return present
 

@@ -29,8 +29,6 @@ def open_preset(params: RewardParams) -> Reward:
     """Return the reward of the preset."""
     return open_reward(
         params.reward,
-        ScorerModels(
-            reward_model=params.reward_model, unieval=params.unieval, loading=Loading()
-        ),
+        ScorerModels(reward_model=params.reward_model, unieval=params.unieval, loading=Loading()),
         RewardSettings(clip=params.reward_clip, guards=Guards() if params.guards else None),
     )

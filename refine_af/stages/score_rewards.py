@@ -66,9 +66,7 @@ def _choose(
         threshold=params.threshold if params.select == "threshold" else None,
         top_k=params.top_k if params.select == "top_k" else None,
     )
-    dropped = [
-        _rejected(rows[item.position], item.reason, item.detail) for item in chosen.dropped
-    ]
+    dropped = [_rejected(rows[item.position], item.reason, item.detail) for item in chosen.dropped]
     return [rows[place] for place in chosen.kept], dropped
 
 

@@ -105,9 +105,7 @@ def run(params: TrainPpoParams, task: Task) -> Metrics:
     names = {field for field in PPOSettings.__dataclass_fields__ if hasattr(params, field)}
     settings = PPOSettings(**{name: getattr(params, name) for name in names})
     model, tokenizer = load_model(params.model)
-    reward = InstanceReward(
-        open_preset(params), {row.id: row.instruction for row in instructions}
-    )
+    reward = InstanceReward(open_preset(params), {row.id: row.instruction for row in instructions})
     episodes: list[EpisodeRow] = []
     result = train(
         Policy(model, settings, base_name=params.model),

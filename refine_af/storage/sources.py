@@ -5,7 +5,8 @@ from pathlib import Path
 
 import refine_af
 from refine_af.contracts.errors import DataError, MissingLibraryError, ParameterError
-from refine_af.storage.store import fetch
+from refine_af.storage.location import locate
+from refine_af.storage.store import open_store
 
 PACKAGE = Path(refine_af.__file__).parent
 BUILTIN = {
@@ -28,6 +29,23 @@ def fetch_source(uri: str, folder: Path) -> Path:
             raise ParameterError(f"{uri} does not exist; there are: {', '.join(BUILTIN)}")
         return BUILTIN[uri]
     return fetch(uri, folder)
+
+
+def fetch(uri: str, folder: Path) -> Path:
+    """Return a local path with the content of ``uri``: itself when local, else a copy.
+
+    Raises:
+        DataError: When nothing is there.
+    """
+    location = locate(uri)
+    if location.scheme == "local":
+        path = Path(uri)
+        if not path.exists():
+            raise DataError(f"{uri}: no such file or directory; check the path")
+        return path
+    target = folder / (location.key.rsplit("/", 1)[-1].partition("?")[0] or "content")
+    open_store(uri).download(uri, target)
+    return target
 
 
 def fetch_rows_file(uri: str, folder: Path) -> Path:

@@ -43,7 +43,7 @@ def component_source(stage: Stage, tag: str) -> str:
     lines += [f'    {name}: str = "",' for name, _ in RUN_OPTIONS]
     return "\n".join(
         [
-            f'"""KFP component of the stage ``{stage.name}``. Written by ``make gen``: do not edit."""',
+            f'"""KFP component ``{stage.name}``. Written by ``make gen``: do not edit."""',
             "",
             "from kfp import dsl",
             "",
