@@ -1,0 +1,83 @@
+"""LoRA adapters: read from safetensors, checked against the model, applied."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from refine_af.contracts.errors import DataError, MissingLibraryError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+WEIGHTS = "adapter_model.safetensors"
+CONFIG = "adapter_config.json"
+
+
+def check_adapter_folder(adapter: Path) -> dict[str, object]:
+    """Return the adapter's configuration.
+
+    Raises:
+        DataError: The folder lacks the configuration or the safetensors weights.
+    """
+    for name in (CONFIG, WEIGHTS):
+        if not (adapter / name).is_file():
+            raise DataError(
+                f"{adapter}: no {name}; an adapter is a PEFT folder with {CONFIG} and {WEIGHTS}"
+            )
+    try:
+        config = json.loads((adapter / CONFIG).read_bytes())
+    except ValueError as error:
+        raise DataError(f"{adapter / CONFIG}: not JSON ({error})") from None
+    if not isinstance(config, dict):
+        raise DataError(f"{adapter / CONFIG}: it must be a JSON object")
+    return config
+
+
+def apply_adapter(model: "PreTrainedModel", adapter: Path) -> "PreTrainedModel":
+    """Return the model with the adapter in force.
+
+    In float32 the adapter is added into the weights, which makes decoding as fast as without;
+    in half precisions the sum would be rounded, so the adapter stays beside them.
+
+    Raises:
+        DataError: The adapter is incomplete or was made for another model.
+    """
+    try:
+        from peft import PeftModel
+        from safetensors import SafetensorError, safe_open
+    except ImportError:
+        raise MissingLibraryError(
+            f"{adapter}: adapters need peft; pip install 'refine-af[train]'"
+        ) from None
+    check_adapter_folder(adapter)
+    try:
+        tuned = PeftModel.from_pretrained(model, str(adapter))
+        with safe_open(adapter / WEIGHTS, framework="pt") as file:
+            stored = set(file.keys())
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+        raise DataError(_misfit(adapter, str(error))) from error
+    _require_same_names(tuned, stored, adapter)
+    if model.dtype == torch.float32:
+        return tuned.merge_and_unload()  # type: ignore[no-any-return]
+    return tuned.eval()  # type: ignore[no-any-return]
+
+
+def _require_same_names(tuned: "PreTrainedModel", stored: set[str], adapter: Path) -> None:
+    """PEFT only warns when the file has more or fewer layers than the model."""
+    from peft import get_peft_model_state_dict
+
+    wanted = set(get_peft_model_state_dict(tuned))
+    strange = sorted(stored ^ wanted)
+    if strange:
+        side = "only in the adapter" if strange[0] in stored else "missing in the adapter"
+        raise DataError(_misfit(adapter, f"{len(strange)} weights differ: {strange[0]} is {side}"))
+
+
+def _misfit(adapter: Path, detail: str) -> str:
+    first = " ".join(detail.split())[:300]
+    return (
+        f"{adapter}: the adapter does not fit the model ({first}); use the model that it was"
+        " trained on"
+    )

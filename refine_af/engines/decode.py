@@ -1,0 +1,273 @@
+"""Batched decoding of a causal language model, for the transformers engine and for PPO.
+
+Why not ``model.generate``: it joins the cache anew for every token, keeps computing rows that have
+ended until the last one ends, and draws from one global generator, so that a completion depends
+on its neighbours and their order. ``benchmarks/decode.py`` measures both.
+
+Shapes: B rows of the batch (only those still in it), T columns so far, V words of the vocabulary.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+import torch
+from torch import Tensor
+from transformers.cache_utils import Cache, DynamicCache
+
+from refine_af.contracts.errors import DataError
+from refine_af.engines.draw import draw, noise
+from refine_af.engines.kv_cache import can_grow, joined, select_rows, truncate
+from refine_af.engines.stopping import completion_text, end_tokens, stop_triggers
+from refine_af.engines.text import Sampling
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+PREFILL_TOKENS = {"cpu": 1024}
+PREFILL_TOKENS_ELSEWHERE = 16384
+"""Prompt tokens read at a time: what fits the caches of a core, and the memory of a GPU."""
+
+COMPACT_AT = 0.75
+"""Finished rows leave the batch when at most this share of its rows is still alive."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """One completion.
+
+    Attributes:
+        tokens: What was written, with the end token, and with the tokens of a stop text (its
+            last token may hold characters beyond it: cut the text, not the tokens).
+        finish: ``stop`` for an end token, a stop text or a choice; ``length`` for a cut.
+        logprob: Sum over ``tokens`` of log p under the model itself: temperature 1, no nucleus,
+            no penalty; nats.
+    """
+
+    tokens: list[int]
+    finish: Literal["stop", "length"]
+    logprob: float
+
+
+def decode(
+    model: "PreTrainedModel",
+    tokenizer: "PreTrainedTokenizerBase",
+    prompts: Sequence[Sequence[int]],
+    seeds: Sequence[int],
+    sampling: Sampling,
+) -> list[Decoded]:
+    """Return one completion per prompt, in order, computed as one left-padded batch.
+
+    The randomness of a row is a function of its seed and of the step only. The logits still
+    depend on the shape of the batch in their last bits.
+
+    Args:
+        model: Any causal model of transformers, with or without a PEFT adapter. It is put into
+            evaluation mode for the call and left in the mode that it was in.
+        tokenizer: The model's tokenizer.
+        prompts: Token ids; no prompt may be empty, and prompt and completion must fit the
+            model's context (the caller checks).
+        seeds: One per prompt.
+        sampling: With ``choices``, each completion is one of them, see
+            :func:`refine_af.engines.choose.choose`.
+
+    Raises:
+        DataError: The model's logits are not finite (a training that diverged).
+    """
+    if not prompts:
+        return []
+    with evaluation(model):
+        if sampling.choices:
+            from refine_af.engines.choose import choose
+
+            return choose(model, tokenizer, prompts, seeds, sampling)
+        return _Batch(model, tokenizer, prompts, seeds, sampling).run()
+
+
+@contextmanager
+def evaluation(model: "PreTrainedModel") -> Iterator[None]:
+    """Switch off dropout and gradients, and put the training mode back afterwards."""
+    was_training = model.training
+    model.eval()
+    try:
+        # Not inference_mode: tensors that a model caches inside would be unusable for training.
+        with torch.no_grad():
+            yield
+    finally:
+        model.train(was_training)
+
+
+@dataclass(slots=True)
+class Prefilled:
+    """A batch whose prompts have been read.
+
+    Attributes:
+        cache: Keys and values of all prompt columns.
+        mask: Which columns hold a token, bool, shape (B, T).
+        positions: Position of the last token of each row, shape (B, 1).
+        logits: Of the token after each prompt, float32, shape (B, V).
+        growing: Whether the cache is ours: every layer sees all columns and can be rewound.
+    """
+
+    cache: Cache
+    mask: Tensor
+    positions: Tensor
+    logits: Tensor
+    growing: bool
+
+    def step(self, model: "PreTrainedModel", tokens: Tensor) -> Tensor:
+        """Append ``tokens``, shape (B, new); return their logits, float32, (B, new, V)."""
+        new = tokens.shape[1]
+        self.mask = torch.nn.functional.pad(self.mask, (0, new), value=True)
+        positions = self.positions + torch.arange(1, new + 1, device=tokens.device)
+        # A ready (B, 1, 1, T) mask spares the model building one per step.
+        ready = self.growing and new == 1 and model.config._attn_implementation == "sdpa"
+        output = model(
+            input_ids=tokens,
+            attention_mask=self.mask[:, None, None, :] if ready else self.mask.long(),
+            position_ids=positions,
+            past_key_values=self.cache,
+            use_cache=True,
+        )
+        self.positions = positions[:, -1:]
+        logits: Tensor = output.logits
+        return logits.float()
+
+    def rewind(self, width: int, positions: Tensor) -> None:
+        """Forget the columns from ``width`` on; ``positions`` are those of before."""
+        truncate(self.cache, width)
+        self.mask, self.positions = self.mask[:, :width], positions
+
+    def keep(self, rows: list[int]) -> None:
+        """Let all other rows go."""
+        select_rows(self.cache, rows)
+        self.mask, self.positions = self.mask[rows], self.positions[rows]
+
+
+def prefill(model: "PreTrainedModel", prompts: Sequence[Sequence[int]]) -> Prefilled:
+    """Read the prompts; several forward passes when they hold many tokens."""
+    width = max(len(prompt) for prompt in prompts)
+    padded = [[0] * (width - len(prompt)) + list(prompt) for prompt in prompts]
+    tokens = torch.tensor(padded, device=model.device)
+    lengths = torch.tensor([len(prompt) for prompt in prompts], device=model.device)
+    columns = torch.arange(width, device=model.device)
+    mask = columns >= width - lengths[:, None]
+    positions = (columns - (width - lengths[:, None])).clamp(min=0)
+
+    growing = can_grow(model.config)
+    budget = PREFILL_TOKENS.get(model.device.type, PREFILL_TOKENS_ELSEWHERE)
+    rows = max(1, budget // width) if growing else len(prompts)
+    caches, logits = [], []
+    for start in range(0, len(prompts), rows):
+        part = slice(start, start + rows)
+        cache = DynamicCache(config=model.config)
+        output = model(
+            input_ids=tokens[part],
+            attention_mask=mask[part].long(),
+            position_ids=positions[part],
+            past_key_values=cache,
+            use_cache=True,
+            logits_to_keep=1,
+        )
+        caches.append(cache)
+        logits.append(output.logits[:, -1].float())
+    return Prefilled(
+        cache=joined(caches) if growing else caches[0],
+        mask=mask,
+        positions=positions[:, -1:],
+        logits=torch.cat(logits),
+        growing=growing,
+    )
+
+
+@dataclass(slots=True)
+class _Row:
+    """A completion in the making; ``place`` is its index in the caller's order."""
+
+    place: int
+    tokens: list[int] = field(default_factory=list)
+    logprob: float = 0.0
+    finish: Literal["stop", "length"] | None = None
+
+
+class _Batch:
+    def __init__(
+        self,
+        model: "PreTrainedModel",
+        tokenizer: "PreTrainedTokenizerBase",
+        prompts: Sequence[Sequence[int]],
+        seeds: Sequence[int],
+        sampling: Sampling,
+    ) -> None:
+        self.model, self.tokenizer, self.sampling = model, tokenizer, sampling
+        self.prompts = prompts
+        self.ends = end_tokens(model, tokenizer)
+        self.triggers = stop_triggers(tokenizer, sampling.stop) if sampling.stop else frozenset()
+        self.noise = noise(seeds, sampling.max_tokens).to(model.device)
+        self.rows = [_Row(place) for place in range(len(prompts))]
+        self.seen: Tensor | None = None
+
+    def run(self) -> list[Decoded]:
+        everything = list(self.rows)
+        if self.sampling.max_tokens > 0:
+            self._write()
+        return [Decoded(row.tokens, row.finish or "length", row.logprob) for row in everything]
+
+    def _write(self) -> None:
+        state = prefill(self.model, self.prompts)
+        logits = state.logits
+        for step in range(self.sampling.max_tokens):
+            tokens = self._choose(logits, step)
+            alive = [place for place, row in enumerate(self.rows) if row.finish is None]
+            if not alive or step + 1 == self.sampling.max_tokens:
+                return
+            if len(alive) <= COMPACT_AT * len(self.rows):
+                state.keep(alive)
+                self._keep(alive)
+                tokens = tokens[alive]
+            logits = state.step(self.model, tokens[:, None])[:, -1]
+
+    def _choose(self, logits: Tensor, step: int) -> Tensor:
+        """Draw a token for each row, note it, and return them, shape (B,)."""
+        normaliser = logits.logsumexp(-1)
+        tokens = draw(self._penalised(logits), self.noise[:, step], self.sampling)
+        logprobs = logits.gather(1, tokens[:, None]).squeeze(1) - normaliser
+        if self.seen is not None:
+            self.seen.scatter_(1, tokens[:, None], 1.0)
+        # One transfer per step: on a GPU each one waits for the device.
+        drawn, scores = torch.stack([tokens.double(), logprobs.double()]).tolist()
+        for row, token, score in zip(self.rows, drawn, scores, strict=True):
+            if row.finish is None:
+                self._note(row, int(token), score, step)
+        return tokens
+
+    def _penalised(self, logits: Tensor) -> Tensor:
+        if self.sampling.presence_penalty == 0.0:
+            return logits
+        if self.seen is None:
+            self.seen = torch.zeros_like(logits)
+        return logits - self.sampling.presence_penalty * self.seen
+
+    def _note(self, row: _Row, token: int, score: float, step: int) -> None:
+        if score != score or score == float("-inf"):
+            raise DataError(
+                f"the model's logits at step {step} of row {row.place} are not finite; its weights"
+                " are damaged or its training diverged: use an earlier checkpoint"
+            )
+        row.tokens.append(token)
+        row.logprob += score
+        if token in self.ends or self._stopped(row, token):
+            row.finish = "stop"
+
+    def _stopped(self, row: _Row, token: int) -> bool:
+        if not self.sampling.stop or (self.triggers is not None and token not in self.triggers):
+            return False
+        text = completion_text(self.tokenizer, self.prompts[row.place], row.tokens)
+        return any(stop in text for stop in self.sampling.stop)
+
+    def _keep(self, alive: list[int]) -> None:
+        self.rows = [self.rows[place] for place in alive]
+        self.noise = self.noise[alive]
+        if self.seen is not None:
+            self.seen = self.seen[alive]

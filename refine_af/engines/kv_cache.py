@@ -1,0 +1,112 @@
+"""The attention cache of a batch: it grows in place and lets finished rows go.
+
+transformers' own ``DynamicLayer`` joins old and new keys with ``torch.cat``, which copies the
+whole cache once per layer and token. Here a layer keeps spare columns and copies only when they
+run out. Shapes: B rows, H key-value heads, T columns (padding included), D head size.
+"""
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+from transformers.cache_utils import Cache, DynamicCache, DynamicLayer
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig
+
+SPARE_COLUMNS = 128
+"""Columns added when a layer is full: one copy per this many tokens instead of one per token."""
+
+
+class GrowingLayer(DynamicLayer):  # type: ignore[misc]  # transformers is untyped
+    """Keys and values of one layer, views of a larger block."""
+
+    def __init__(self, parts: list[DynamicLayer]) -> None:
+        """Join the layers of batches that have the same T, in the order of their rows."""
+        super().__init__()
+        self.length = parts[0].keys.shape[2]
+        self.dtype, self.device = parts[0].keys.dtype, parts[0].keys.device
+        self.is_initialized = True
+        self._fill([part.keys for part in parts], [part.values for part in parts])
+
+    def _fill(self, keys: list[Tensor], values: list[Tensor]) -> None:
+        self._keys = _block(keys, self.length + SPARE_COLUMNS)
+        self._values = _block(values, self.length + SPARE_COLUMNS)
+        self._show()
+
+    def _show(self) -> None:
+        self.keys = self._keys[:, :, : self.length]
+        self.values = self._values[:, :, : self.length]
+
+    def update(
+        self, key_states: Tensor, value_states: Tensor, *args: object, **kwargs: object
+    ) -> tuple[Tensor, Tensor]:
+        """Append columns, shape (B, H, new, D), and return all keys and values."""
+        start, end = self.length, self.length + key_states.shape[2]
+        if end > self._keys.shape[2]:
+            self.length = end
+            self._fill([_padded(self.keys, end)], [_padded(self.values, end)])
+        self._keys[:, :, start:end] = key_states
+        self._values[:, :, start:end] = value_states
+        self.length = end
+        self._show()
+        return self.keys, self.values
+
+    def get_seq_length(self) -> int:
+        """Return T."""
+        return self.length
+
+    def truncate(self, length: int) -> None:
+        """Forget the columns from ``length`` on; they are overwritten by the next update."""
+        self.length = length
+        self._show()
+
+    def batch_select_indices(self, indices: Tensor) -> None:
+        """Keep only these rows, in this order."""
+        self._fill([self.keys[indices]], [self.values[indices]])
+
+
+def _block(parts: list[Tensor], columns: int) -> Tensor:
+    _, heads, length, size = parts[0].shape
+    rows = sum(part.shape[0] for part in parts)
+    block = parts[0].new_empty(rows, heads, columns, size)
+    start = 0
+    for part in parts:
+        block[start : start + part.shape[0], :, :length] = part
+        start += part.shape[0]
+    return block
+
+
+def _padded(tensor: Tensor, columns: int) -> Tensor:
+    wider = tensor.new_empty(*tensor.shape[:2], columns, tensor.shape[3])
+    wider[:, :, : tensor.shape[2]] = tensor
+    return wider
+
+
+def can_grow(config: "PreTrainedConfig") -> bool:
+    """Return whether every layer attends to all columns (no window, no recurrent state)."""
+    return all(type(layer) is DynamicLayer for layer in DynamicCache(config=config).layers)
+
+
+def joined(parts: list[Cache]) -> Cache:
+    """Return one growing cache for the rows of all parts; each part has plain layers only."""
+    cache = DynamicCache()
+    cache.layers = [
+        GrowingLayer([part.layers[place] for part in parts])
+        for place in range(len(parts[0].layers))
+    ]
+    return cache
+
+
+def select_rows(cache: Cache, rows: list[int]) -> None:
+    """Keep only these rows of the batch, in this order."""
+    device = cache.layers[0].keys.device
+    indices = torch.tensor(rows, device=device)
+    for layer in cache.layers:
+        layer.batch_select_indices(indices.to(layer.keys.device))
+
+
+def truncate(cache: Cache, length: int) -> None:
+    """Forget the columns from ``length`` on, in a cache of growing layers."""
+    for layer in cache.layers:
+        layer.truncate(length)

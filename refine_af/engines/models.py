@@ -1,0 +1,204 @@
+"""Model names become folders with weights, on any machine and without loading a heavy library.
+
+Only safetensors are ever read: pickled weights can run code. No code that travels with a model
+is run unless ``trust_remote_code=True`` is passed by name.
+"""
+
+import re
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from refine_af import builtin
+from refine_af.contracts.errors import (
+    DataError,
+    DependencyError,
+    MissingLibraryError,
+    ParameterError,
+)
+from refine_af.storage.digest import digest_bytes, digest_directory
+from refine_af.storage.location import locate
+from refine_af.storage.store import open_store
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import torch
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+ALLOWED = (
+    "builtin:tiny, builtin:fixture, a folder with config.json, s3://BUCKET/KEY, gs://BUCKET/KEY,"
+    " or a Hub id such as org/name or org/name@revision"
+)
+DTYPES = ("auto", "float32", "bfloat16", "float16")
+Dtype = Literal["auto", "float32", "bfloat16", "float16"]
+
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?(@[\w./-]+)?")
+_HUB_FILES = ["*.safetensors", "*.json", "*.jinja", "*.txt", "*.model"]
+_CACHE = Path.home() / ".cache" / "refine-af" / "models"
+
+
+def resolve_model(model: str) -> Path:
+    """Return a local folder with the model's files, downloading them where necessary.
+
+    An object store is read once per process, because its content may change; the Hub's own cache
+    keeps what comes from the Hub. An existing folder wins over a Hub id of the same name.
+
+    Raises:
+        ParameterError: The name has none of the allowed forms.
+        DataError: A folder without ``config.json`` or with pickled weights only.
+        DependencyError: The model cannot be fetched now.
+    """
+    if model.startswith(builtin.SCHEME):
+        return _checked(_embedded(model), model)
+    if Path(model).is_dir():
+        return _checked(Path(model), model)
+    if "://" in model:
+        return _checked(_stored(model), model)
+    name, revision = _hub_name(model)
+    return _checked(_from_hub(name, revision), model)
+
+
+def model_revision(model: str) -> str:
+    """Return what pins the model: the folder's sha256, or ``hub:<commit>`` for a Hub id.
+
+    Raises:
+        ParameterError, DataError, DependencyError: As :func:`resolve_model`.
+    """
+    if model.startswith(builtin.SCHEME) or Path(model).is_dir() or "://" in model:
+        return digest_directory(resolve_model(model))
+    name, revision = _hub_name(model)
+    with _hub_errors(model):
+        from huggingface_hub import HfApi
+
+        return f"hub:{HfApi().model_info(name, revision=revision).sha}"
+
+
+def load_model(
+    model: str,
+    *,
+    dtype: Dtype = "auto",
+    device: str = "auto",
+    trust_remote_code: bool = False,
+) -> "tuple[PreTrainedModel, PreTrainedTokenizerBase]":
+    """Return the model, in evaluation mode on its device, and its tokenizer.
+
+    Args:
+        model: As :func:`resolve_model`.
+        dtype: ``auto`` is bfloat16 on a GPU and float32 on the CPU, whatever the file holds.
+        device: A torch device; ``auto`` is the first GPU where there is one.
+        trust_remote_code: Whether code that travels with the model may run.
+    """
+    try:
+        from transformers import AutoModelForCausalLM, AutoTokenizer
+    except ImportError:
+        raise MissingLibraryError(
+            f"{model}: reading a model needs transformers and torch; pip install 'refine-af[train]'"
+        ) from None
+    folder = resolve_model(model)
+    place = pick_device(device)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=trust_remote_code)
+        loaded = AutoModelForCausalLM.from_pretrained(
+            folder,
+            dtype=pick_dtype(dtype, place),
+            use_safetensors=True,
+            trust_remote_code=trust_remote_code,
+        )
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        raise DataError(f"{model}: transformers cannot read it as a causal LM ({error})") from error
+    return loaded.to(place).eval(), tokenizer
+
+
+def pick_device(device: str) -> "torch.device":
+    """Return the torch device; ``auto`` is the first GPU, or the CPU."""
+    import torch
+
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        return torch.device(device)
+    except RuntimeError:
+        raise ParameterError(f"device is {device!r}; give auto, cpu, cuda or cuda:N") from None
+
+
+def pick_dtype(dtype: str, device: "torch.device") -> "torch.dtype":
+    """Return the torch precision; ``auto`` as :func:`load_model` says."""
+    import torch
+
+    if dtype not in DTYPES:
+        raise ParameterError(f"dtype is {dtype!r}; it must be one of: {', '.join(DTYPES)}")
+    if dtype == "auto":
+        return torch.float32 if device.type == "cpu" else torch.bfloat16
+    found: torch.dtype = getattr(torch, dtype)
+    return found
+
+
+def _checked(folder: Path, model: str) -> Path:
+    if not (folder / "config.json").is_file():
+        raise DataError(f"{model}: {folder} has no config.json; it is not a model folder")
+    if not any(folder.glob("*.safetensors")):
+        raise DataError(
+            f"{model}: {folder} has no *.safetensors; pickled weights are never read, so convert"
+            " them with model.save_pretrained(FOLDER)"
+        )
+    return folder
+
+
+def _embedded(model: str) -> Path:
+    try:
+        folder = builtin.resolve(model)
+    except ValueError:
+        raise ParameterError(f"model is {model!r}; it must be one of: {ALLOWED}") from None
+    if not folder.is_dir():
+        raise DependencyError(
+            f"{model}: its weights are not in this installation; build them with"
+            " 'make builtin-model' or install a release"
+        )
+    return folder
+
+
+@lru_cache(maxsize=8)
+def _stored(uri: str) -> Path:
+    if locate(uri).scheme not in ("s3", "gs"):
+        raise ParameterError(f"model is {uri!r}; it must be one of: {ALLOWED}")
+    folder = _CACHE / digest_bytes(uri.encode())[:32]
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    open_store(uri).download(uri, folder)
+    return folder
+
+
+def _hub_name(model: str) -> tuple[str, str | None]:
+    if not _HUB_ID.fullmatch(model):
+        raise ParameterError(
+            f"model is {model!r}, which is no existing folder; it must be one of: {ALLOWED}"
+        )
+    name, _, revision = model.partition("@")
+    return name, revision or None
+
+
+def _from_hub(name: str, revision: str | None) -> Path:
+    with _hub_errors(name):
+        from huggingface_hub import snapshot_download
+
+        return Path(snapshot_download(name, revision=revision, allow_patterns=_HUB_FILES))
+
+
+@contextmanager
+def _hub_errors(model: str) -> "Iterator[None]":
+    try:
+        import httpx
+        import huggingface_hub.errors
+    except ImportError:
+        raise MissingLibraryError(
+            f"{model}: a Hub id needs huggingface_hub; pip install 'refine-af[train]'"
+        ) from None
+    try:
+        yield
+    except (OSError, ValueError, httpx.HTTPError, huggingface_hub.errors.HfHubHTTPError) as error:
+        first = next(iter(str(error).splitlines()), type(error).__name__)
+        raise DependencyError(
+            f"{model}: no folder of that name, and the Hub did not give it ({first}); check the"
+            f" name, the network and the access token, or use one of: {ALLOWED}"
+        ) from error

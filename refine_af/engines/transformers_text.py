@@ -1,0 +1,185 @@
+"""The ``transformers`` text engine: batches on one CPU or GPU, without a server."""
+
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from refine_af.contracts.errors import ParameterError
+from refine_af.engines.adapters import apply_adapter
+from refine_af.engines.decode import Decoded, decode
+from refine_af.engines.models import Dtype, load_model, resolve_model
+from refine_af.engines.stopping import completion_text, cut
+from refine_af.engines.text import Completion, Determinism, Request, Sampling
+from refine_af.storage.digest import digest_directory
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+DEFAULT_BATCH = 32
+
+
+class TransformersText:
+    """Writes completions with a model in this process.
+
+    Prompts are sorted by length and cut into batches of a fixed size, so that little is padded;
+    the answers come back in the order of the requests. The randomness of a request depends on its
+    seed only; its logits depend in their last bits on the shape of its batch.
+    """
+
+    determinism: Determinism = "same_batch"
+
+    def __init__(
+        self,
+        model: str,
+        adapter: Path | None = None,
+        *,
+        device: str = "auto",
+        dtype: Dtype = "auto",
+        batch_size: int = DEFAULT_BATCH,
+        chat: bool = False,
+        trust_remote_code: bool = False,
+    ) -> None:
+        """Load the model.
+
+        Args:
+            model: As :func:`refine_af.engines.models.resolve_model`.
+            adapter: A PEFT LoRA folder.
+            device: A torch device; ``auto`` is the first GPU where there is one.
+            dtype: ``auto`` is bfloat16 on a GPU and float32 on the CPU.
+            batch_size: Prompts per batch.
+            chat: Put each prompt into the model's chat template as the user's turn.
+            trust_remote_code: Whether code that travels with the model may run.
+
+        Raises:
+            DataError: The model cannot be read, or the adapter does not fit it.
+            ParameterError: ``chat`` for a model without a chat template.
+        """
+        loaded, tokenizer = load_model(
+            model, dtype=dtype, device=device, trust_remote_code=trust_remote_code
+        )
+        facts = {"model": model, "model_digest": digest_directory(resolve_model(model))}
+        if adapter is not None:
+            loaded = apply_adapter(loaded, adapter)
+            facts["adapter_digest"] = digest_directory(adapter)
+        self._start(loaded, tokenizer, batch_size, chat, facts)
+
+    @classmethod
+    def wrap(
+        cls,
+        model: "PreTrainedModel",
+        tokenizer: "PreTrainedTokenizerBase",
+        *,
+        batch_size: int = DEFAULT_BATCH,
+        chat: bool = False,
+    ) -> Self:
+        """Return an engine over a model in memory, as it is at each call."""
+        engine = cls.__new__(cls)
+        engine._start(model, tokenizer, batch_size, chat, {"model": "in memory"})
+        return engine
+
+    def _start(
+        self,
+        model: "PreTrainedModel",
+        tokenizer: "PreTrainedTokenizerBase",
+        batch_size: int,
+        chat: bool,
+        facts: dict[str, str],
+    ) -> None:
+        if batch_size < 1:
+            raise ParameterError(f"batch_size is {batch_size}; it must be at least 1")
+        if chat and not tokenizer.chat_template:
+            raise ParameterError("chat is on, but the model has no chat template; switch it off")
+        self._model, self._tokenizer = model, tokenizer
+        self._batch_size, self._chat, self._facts = batch_size, chat, facts
+
+    def generate(self, requests: Sequence[Request], sampling: Sampling) -> list[Completion]:
+        """Return one completion per request, in order.
+
+        A prompt that leaves no room for ``max_tokens`` in the model's context gets an error.
+        """
+        prompts = [self._encode(request.prompt) for request in requests]
+        found: dict[int, Completion] = {}
+        fitting: list[int] = []
+        for place, (request, prompt) in enumerate(zip(requests, prompts, strict=True)):
+            problem = self._too_long(len(prompt), self._room(sampling))
+            if problem:
+                found[place] = Completion(request.id, "", "error", len(prompt), 0, error=problem)
+            else:
+                fitting.append(place)
+        fitting.sort(key=lambda place: (len(prompts[place]), place))
+        for start in range(0, len(fitting), self._batch_size):
+            places = fitting[start : start + self._batch_size]
+            decoded = decode(
+                self._model,
+                self._tokenizer,
+                [prompts[place] for place in places],
+                [requests[place].seed for place in places],
+                sampling,
+            )
+            for place, one in zip(places, decoded, strict=True):
+                found[place] = self._completion(requests[place], prompts[place], one, sampling)
+        return [found[place] for place in range(len(requests))]
+
+    def _encode(self, prompt: str) -> list[int]:
+        ids: list[int]
+        if self._chat:
+            turns = [{"role": "user", "content": prompt}]
+            text = self._tokenizer.apply_chat_template(
+                turns, tokenize=False, add_generation_prompt=True
+            )
+            ids = self._tokenizer(text, add_special_tokens=False)["input_ids"]
+        else:
+            ids = self._tokenizer(prompt)["input_ids"]
+        return ids or [self._start_token()]
+
+    def _start_token(self) -> int:
+        """Return the token to begin with when a prompt is empty."""
+        for token in (self._tokenizer.bos_token_id, self._tokenizer.eos_token_id):
+            if token is not None:
+                return int(token)
+        raise ParameterError("a prompt is empty and the tokenizer has no bos or eos token")
+
+    def _room(self, sampling: Sampling) -> int:
+        texts = [self._tokenizer(text, add_special_tokens=False) for text in sampling.choices]
+        return max((len(text["input_ids"]) for text in texts), default=sampling.max_tokens)
+
+    def _too_long(self, tokens: int, room: int) -> str:
+        context = getattr(self._model.config, "max_position_embeddings", None)
+        if context is None or tokens + room <= context:
+            return ""
+        return (
+            f"the prompt has {tokens} tokens and {room} more may follow; the model's context"
+            f" holds {context}"
+        )
+
+    def _completion(
+        self, request: Request, prompt: Sequence[int], one: Decoded, sampling: Sampling
+    ) -> Completion:
+        text = completion_text(self._tokenizer, prompt, one.tokens)
+        return Completion(
+            id=request.id,
+            text=text if sampling.choices else cut(text, sampling.stop),
+            finish=one.finish,
+            prompt_tokens=len(prompt),
+            tokens=len(one.tokens),
+            logprob=one.logprob,
+        )
+
+    def describe(self) -> dict[str, str]:
+        """Return engine, versions, model and adapter digests, and what the numbers depend on."""
+        return {
+            "engine": "transformers",
+            "transformers": version("transformers"),
+            "torch": version("torch"),
+            "determinism": self.determinism,
+            "device": str(self._model.device),
+            "dtype": str(self._model.dtype).removeprefix("torch."),
+            "batch_size": str(self._batch_size),
+            "chat": str(self._chat).lower(),
+            **self._facts,
+        }
+
+    def close(self) -> None:
+        """Drop the model; the engine cannot be used afterwards."""
+        del self._model
