@@ -1,0 +1,129 @@
+"""What the page shows, worked out once for HTML, Markdown and the metrics."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from refine_af.evaluation.compare import Comparison, TaskResult
+from refine_af.reporting import charts
+from refine_af.reporting.answer import Answer, find_answer
+from refine_af.reporting.charts import Chart
+from refine_af.reporting.diversity import Copies, Variety, copies, variety
+from refine_af.reporting.funnel import Funnel, build_funnel
+from refine_af.reporting.inputs import ReportInputs
+from refine_af.reporting.samples import (
+    Dropped,
+    Kept,
+    Moment,
+    dropped_samples,
+    kept_samples,
+    moments,
+)
+
+MOST_TASKS = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class TaskRow:
+    """One line of the per-task table: means in [0, 1] per arm, and the paired result."""
+
+    task: str
+    category: str
+    count: int
+    scores: Mapping[str, float]
+    result: TaskResult | None
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """All of it. ``facts`` is the manifest, flat; ``left_out`` the tasks beyond the limit."""
+
+    answer: Answer
+    funnel: Funnel
+    variety: Variety
+    copies: Mapping[str, Copies]
+    answer_charts: tuple[Chart, ...]
+    data_charts: tuple[Chart, ...]
+    training_charts: tuple[Chart, ...]
+    moments: tuple[Moment, ...]
+    tasks: tuple[TaskRow, ...]
+    left_out: int
+    kept: tuple[Kept, ...]
+    dropped: tuple[Dropped, ...]
+    facts: Mapping[str, str]
+
+
+def find_contents(inputs: ReportInputs) -> Contents:
+    """Work out everything that the report shows."""
+    answer = find_answer(inputs)
+    found = variety(inputs.instructions, inputs.seeds)
+    tasks = _task_rows(answer)
+    main = answer.main if isinstance(answer.main, Comparison) else None
+    loss = charts.sft(inputs.arms)
+    return Contents(
+        answer=answer,
+        funnel=build_funnel(inputs),
+        variety=found,
+        copies={name: copies(arm.instances) for name, arm in inputs.arms.items() if arm.instances},
+        answer_charts=(charts.task_differences(main),) if main else (),
+        data_charts=tuple(_data_charts(inputs, found)),
+        training_charts=(*charts.ppo(inputs.ppo_updates), *([loss] if loss else [])),
+        moments=tuple(moments(inputs.ppo_episodes, inputs.seed)),
+        tasks=tuple(tasks[:MOST_TASKS]),
+        left_out=max(0, len(tasks) - MOST_TASKS),
+        kept=tuple(kept_samples(inputs)),
+        dropped=tuple(dropped_samples(inputs)),
+        facts=flat(inputs.manifest),
+    )
+
+
+def flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """Return nested values by dotted name, as text."""
+    found: dict[str, str] = {}
+    for key, item in value.items():
+        name = f"{prefix}{key}"
+        if isinstance(item, Mapping):
+            found |= flat(item, f"{name}.")
+        elif isinstance(item, list | tuple):
+            found[name] = ", ".join(str(one) for one in item)
+        else:
+            found[name] = str(item)
+    return found
+
+
+def _data_charts(inputs: ReportInputs, found: Variety) -> list[Chart]:
+    drawn = []
+    if inputs.rounds:
+        drawn += [charts.acceptance(inputs.rounds), charts.growth(inputs.rounds)]
+    if found.verbs:
+        drawn.append(charts.verbs(found))
+    if found.similarity:
+        drawn.append(charts.similarity(found))
+    return drawn + charts.lengths(found, inputs.arms)
+
+
+def _task_rows(answer: Answer) -> list[TaskRow]:
+    names: dict[str, None] = {}
+    for summary in answer.summaries.values():
+        names |= dict.fromkeys(summary.per_task)
+    results: dict[str, TaskResult] = {}
+    if isinstance(answer.main, Comparison):
+        results = {task.task: task for task in answer.main.tasks}
+    rows = []
+    for name in sorted(names):
+        per_arm = {
+            arm: summary.per_task[name]
+            for arm, summary in answer.summaries.items()
+            if name in summary.per_task
+        }
+        result = results.get(name)
+        rows.append(
+            TaskRow(
+                task=name,
+                category=result.category if result else "",
+                count=next(iter(per_arm.values())).count,
+                scores={arm: score.rouge_l for arm, score in per_arm.items()},
+                result=result,
+            )
+        )
+    return rows

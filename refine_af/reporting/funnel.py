@@ -1,0 +1,167 @@
+"""The funnel: what became of every request, completion, instruction and instance.
+
+Each step is a ledger: what went in is what was dropped, by reason, and what came out. A report
+whose ledgers do not add up says so instead of hiding it.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+from refine_af.contracts.records import Rejected
+from refine_af.reporting.inputs import ArmInputs, ReportInputs
+
+REASONS = {
+    "too_short": "fewer words than allowed",
+    "too_long": "longer than allowed",
+    "similar": "ROUGE-L over the limit with a row that was there first",
+    "contaminated": "repeats an evaluation text",
+    "no_text": "no text in the compared field",
+    "over_limit": "beyond the asked number of rows",
+    "unmatched": "another arm has no row of this instruction",
+    "not_best": "another instance of the instruction scored higher",
+    "keyword": "asks for what a text model cannot do",
+    "truncated": "the model was cut off",
+}
+"""What a reason means, for those whose word does not say it all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One ledger.
+
+    Attributes:
+        title: What happens.
+        unit: What is counted.
+        into: How many went in.
+        dropped: How many went out of the run, by reason.
+        out: How many go on.
+        group: Steps of one group follow each other; ``out`` of one is ``into`` of the next when
+            the units are the same.
+    """
+
+    title: str
+    unit: str
+    into: int
+    dropped: Mapping[str, int]
+    out: int
+    group: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Funnel:
+    """All ledgers, how many rows went where, and what does not add up (empty when all does)."""
+
+    steps: tuple[Step, ...]
+    uses: Mapping[str, int] = field(default_factory=dict)
+    problems: tuple[str, ...] = ()
+
+
+def build_funnel(inputs: ReportInputs) -> Funnel:
+    """Return the funnel of a run, counted from its rows and held against the rounds' counts."""
+    steps = [*_instruction_steps(inputs)]
+    for name, arm in inputs.arms.items():
+        steps += _arm_steps(name, arm)
+    return Funnel(
+        steps=tuple(steps),
+        uses=_uses(inputs),
+        problems=(*find_gaps(steps), *_unknown_prompts(inputs)),
+    )
+
+
+def find_gaps(steps: Sequence[Step]) -> list[str]:
+    """Return one sentence per ledger that does not balance or does not follow from the last."""
+    found = []
+    for step in steps:
+        dropped = sum(step.dropped.values())
+        if step.into != dropped + step.out:
+            found.append(
+                f"{step.title}: {step.into} {step.unit} went in, but {dropped} dropped and"
+                f" {step.out} kept make {dropped + step.out}"
+            )
+    for before, after in pairwise(steps):
+        same = before.group == after.group and before.unit == after.unit
+        if same and before.out != after.into:
+            found.append(
+                f"{after.title}: {after.into} {after.unit} went in, but {before.out} came out of"
+                f" {before.title}"
+            )
+    return found
+
+
+def _instruction_steps(inputs: ReportInputs) -> list[Step]:
+    generated = _reasons(inputs.rejected, "generate_instructions")
+    repeated = _reasons(inputs.rejected, "dedup_filter")
+    kept = len(inputs.instructions)
+    steps = []
+    passed = kept + sum(repeated.values())
+    parsed = passed + sum(generated.values())
+    if inputs.rounds:
+        requested = sum(one.requested for one in inputs.rounds)
+        returned = sum(one.returned for one in inputs.rounds)
+        parsed = sum(one.parsed for one in inputs.rounds)
+        passed = sum(one.kept for one in inputs.rounds)
+        lost = {"no_answer": requested - returned} if requested != returned else {}
+        steps.append(Step("Requests answered", "requests", requested, lost, returned, "ins"))
+    steps.append(
+        Step("Instructions through the filters", "instructions", parsed, generated, passed, "ins")
+    )
+    into = kept + sum(repeated.values())
+    steps.append(
+        Step("Instructions after near-duplicates", "instructions", into, repeated, kept, "ins")
+    )
+    return steps
+
+
+def _arm_steps(name: str, arm: ArmInputs) -> list[Step]:
+    steps = []
+    written = _reasons(arm.rejected, "generate_instances")
+    chosen = _reasons(arm.rejected, "score_rewards")
+    kept = len(arm.instances)
+    if arm.instances or arm.rejected:
+        scored = kept + sum(chosen.values())
+        parsed = scored + sum(written.values())
+        steps += [
+            Step(f"{name}: instances parsed", "instances", parsed, written, scored, name),
+            Step(f"{name}: instances chosen", "instances", scored, chosen, kept, name),
+        ]
+    if arm.used:
+        rows = [row for row in arm.used if row["source"] == "instance"]
+        cut = Counter(str(row["reason"]) for row in rows if row["cut"])
+        trained = sum(not row["cut"] for row in rows)
+        title = f"{name}: instances trained on"
+        steps.append(Step(title, "instances", len(rows), _sorted(cut), trained, name))
+    return steps
+
+
+def _uses(inputs: ReportInputs) -> dict[str, int]:
+    uses: dict[str, int] = {}
+    if inputs.ppo_episodes:
+        prompts = {row["prompt_id"] for row in inputs.ppo_episodes}
+        uses["instructions used in PPO"] = len(prompts)
+        uses["PPO episodes"] = len(inputs.ppo_episodes)
+    for name, arm in inputs.arms.items():
+        if arm.used:
+            trained = [row for row in arm.used if not row["cut"]]
+            seeds = sum(row["source"] == "seed" for row in trained)
+            uses[f"rows used in SFT ({name})"] = len(trained)
+            uses[f"of these seed tasks ({name})"] = seeds
+            uses[f"tokens of these rows ({name})"] = sum(int(row["tokens"]) for row in trained)
+    return uses
+
+
+def _unknown_prompts(inputs: ReportInputs) -> list[str]:
+    known = {row.id for row in inputs.instructions}
+    strangers = {row["prompt_id"] for row in inputs.ppo_episodes} - known
+    if not strangers:
+        return []
+    return [f"PPO: {len(strangers)} prompts are not among the {len(known)} kept instructions"]
+
+
+def _reasons(rows: Sequence[Rejected], stage: str) -> dict[str, int]:
+    return _sorted(Counter(row.reason for row in rows if row.stage == stage))
+
+
+def _sorted(counts: Counter[str]) -> dict[str, int]:
+    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))

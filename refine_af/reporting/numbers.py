@@ -1,0 +1,81 @@
+"""The report as flat numbers, for the comparison of runs in the KFP UI."""
+
+from refine_af.evaluation.compare import Comparison
+from refine_af.reporting.contents import Contents
+from refine_af.reporting.inputs import ReportInputs
+
+
+def flat_metrics(inputs: ReportInputs, contents: Contents) -> dict[str, float]:
+    """Return finite numbers by name; scores and differences are in points (0 to 100)."""
+    found: dict[str, float] = {}
+    comparisons = [contents.answer.main, *contents.answer.others, contents.answer.aa]
+    for result in comparisons:
+        if isinstance(result, Comparison):
+            found |= _comparison(result)
+    for arm in contents.answer.arms:
+        values = {
+            "rouge_l": _points(arm.rouge_l),
+            "exact_match": _points(arm.exact_match),
+            "reward": arm.reward,
+            "sft_rows": float(arm.rows) if arm.rows else None,
+        }
+        found |= {f"{arm.name}_{key}": value for key, value in values.items() if value is not None}
+    return found | _data(contents) | _training(inputs)
+
+
+def _comparison(result: Comparison) -> dict[str, float]:
+    name = f"{result.first}_vs_{result.second}"
+    interval = result.intervals.win_share
+    values = {
+        "win_share": _points(result.win_share),
+        "win_share_low": _points(interval.low),
+        "win_share_high": _points(interval.high),
+        "win_share_all": _points(result.win_share_all),
+        "wins": float(result.wins),
+        "ties": float(result.ties),
+        "losses": float(result.losses),
+        "mean_difference": _points(result.mean_difference),
+        "p_two_sided": result.p_two_sided,
+    }
+    return {f"{name}_{key}": value for key, value in values.items() if value is not None}
+
+
+def _data(contents: Contents) -> dict[str, float]:
+    variety = contents.variety
+    found = {"funnel_problems": float(len(contents.funnel.problems))}
+    if variety.words:
+        count = len(variety.words)
+        found |= {
+            "instructions": float(count),
+            "instruction_words": sum(variety.words) / count,
+            "verb_noun_covered": 100 * variety.covered / count,
+            "verb_noun_pairs": float(variety.pairs),
+        }
+    if variety.similarity:
+        found["seed_likeness"] = sum(variety.similarity) / len(variety.similarity)
+    for name, one in contents.copies.items():
+        found |= {
+            f"{name}_instances": float(one.rows),
+            f"{name}_copies_of_prompt": 100 * one.of_prompt,
+            f"{name}_repeated_outputs": 100 * one.repeated,
+            f"{name}_output_words": one.output_words,
+        }
+    return found
+
+
+def _training(inputs: ReportInputs) -> dict[str, float]:
+    if not inputs.ppo_updates:
+        return {}
+    found = {
+        "ppo_updates": float(len(inputs.ppo_updates)),
+        "ppo_alarms": float(len(inputs.ppo_alarms)),
+    }
+    for key in ("reward_mean", "kl", "entropy", "length", "parseable"):
+        for when, row in (("first", inputs.ppo_updates[0]), ("last", inputs.ppo_updates[-1])):
+            if key in row:
+                found[f"ppo_{key}_{when}"] = float(row[key])
+    return found
+
+
+def _points(value: float | None) -> float | None:
+    return None if value is None else 100 * value

@@ -1,0 +1,97 @@
+"""Rows to look at: kept, dropped and written during training. Chosen by seed, not by beauty."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from refine_af.contracts.randomness import derive, sample
+from refine_af.contracts.records import Instance, Rejected
+from refine_af.reporting.inputs import ReportInputs
+
+KEPT_PER_ARM = 5
+DROPPED_PER_REASON = 3
+EPISODES_PER_UPDATE = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A kept instance of an arm."""
+
+    arm: str
+    row: Instance
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """A dropped row, with the text of the row that it repeats where it is known."""
+
+    arm: str
+    row: Rejected
+    neighbour: str
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """Some episodes of one PPO update; ``when`` is start, middle or end."""
+
+    when: str
+    update: int
+    episodes: tuple[Mapping[str, Any], ...]
+
+
+def kept_samples(inputs: ReportInputs) -> list[Kept]:
+    """Return a few kept instances of each arm; paired arms show the same instructions.
+
+    Rows are ranked by a hash of their instruction's id, so that the arms' samples meet.
+    """
+    found = []
+    for name, arm in inputs.arms.items():
+        by_parent: dict[str, Instance] = {}
+        for row in arm.instances:
+            by_parent.setdefault(row.parents[0] if row.parents else row.id, row)
+        chosen = _hashed(sorted(by_parent), KEPT_PER_ARM, inputs.seed)
+        found += [Kept(name, by_parent[key]) for key in chosen]
+    return found
+
+
+def dropped_samples(inputs: ReportInputs) -> list[Dropped]:
+    """Return a few dropped rows of each stage and reason, those of the arms apart."""
+    texts = {row.id: row.instruction for row in inputs.seeds}
+    texts |= {row.id: row.instruction for row in inputs.instructions}
+    texts |= {row.id: row.text for row in inputs.rejected}
+    sources = [("", inputs.rejected), *((name, arm.rejected) for name, arm in inputs.arms.items())]
+    found = []
+    for arm, rows in sources:
+        for key, group in sorted(_groups(rows).items()):
+            for row in sample(group, DROPPED_PER_REASON, inputs.seed, "dropped", arm, *key):
+                found.append(Dropped(arm, row, texts.get(row.neighbour or "", "")))
+    return found
+
+
+def moments(episodes: Sequence[Mapping[str, Any]], seed: int) -> list[Moment]:
+    """Return episodes of the first, the middle and the last update."""
+    updates = sorted({int(row["update"]) for row in episodes})
+    if not updates:
+        return []
+    places = {"start": 0, "middle": len(updates) // 2, "end": len(updates) - 1}
+    found, used = [], set()
+    for when, place in places.items():
+        update = updates[place]
+        if update in used:
+            continue
+        used.add(update)
+        rows = [row for row in episodes if int(row["update"]) == update]
+        chosen = sample(rows, EPISODES_PER_UPDATE, seed, "episodes", update)
+        found.append(Moment(when, update, tuple(chosen)))
+    return found
+
+
+def _groups(rows: Sequence[Rejected]) -> dict[tuple[str, str], list[Rejected]]:
+    groups: dict[tuple[str, str], list[Rejected]] = {}
+    for row in rows:
+        groups.setdefault((row.stage, row.reason), []).append(row)
+    return groups
+
+
+def _hashed(keys: list[str], count: int, seed: int) -> list[str]:
+    return sorted(keys, key=lambda key: derive(seed, "kept", key))[:count]

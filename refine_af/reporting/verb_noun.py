@@ -1,0 +1,104 @@
+"""Root verb and direct object of an instruction, by rules over words: no parser, no model.
+
+Self-Instruct (section 3.3) parses with the Berkeley parser; this replaces it by word lists. It
+returns nothing rather than a guess when the instruction does not open with a verb it knows.
+"""
+
+import re
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+VERBS = _words(
+    """add adjust analyse analyze answer arrange ask assign brainstorm break build calculate
+    change check choose cite classify clean combine come compare compile complete compose compute
+    conclude condense connect construct continue convert copy correct count create criticise
+    critique debate decide define delete describe design detect determine develop devise diagnose
+    discuss divide draft draw edit elaborate eliminate evaluate examine expand explain explore
+    express extract figure fill find finish fix follow form format formulate generate get give
+    group guess help highlight identify illustrate imagine improve infer insert interpret invent
+    judge justify keep label list locate look make map mark match measure merge modify name
+    negate number offer order organise organize outline paraphrase pick plan play point predict
+    prepare present produce proofread propose prove provide put rank rate read rearrange recall
+    recite recommend record reduce rephrase remove rename reorder repeat replace reply report
+    research respond restate reverse review revise rewrite round say score search select separate
+    set shorten show simplify sketch solve sort specify spell split state study substitute suggest
+    sum summarise summarize support swap take talk tell test think trace transcribe transform
+    translate turn underline unscramble update use verify visualise weigh work write"""
+)
+
+OPENERS = re.compile(
+    r"^(?:please|kindly|now|then|first|next|just|briefly|carefully|quickly|simply|also|"
+    r"can you|could you|would you|will you|i want you to|i would like you to|i need you to|"
+    r"you are asked to|you need to|you have to|you must|you should|you will|you are to|"
+    r"your (?:task|job|goal|aim) is to|the (?:task|job|goal) is to|"
+    r"in this task,?|we ask you to|try to|help me|help me to|let us|let's|step by step,?)[\s,:]+"
+)
+CONTEXT = re.compile(
+    r"^(?:given|based on|using|with|for|in|from|as|after|before|if|when|imagine|suppose|assume)\b"
+    r"[^,:.]*[,:.]\s+"
+)
+WORDS = re.compile(r"[a-z][a-z'-]*|[0-9]+|[^\w\s]")
+
+BEFORE_NOUN = _words(
+    """a an the this that these those my your his her its our their some any each every all both
+    many few several more most other another one two three four five six seven eight nine ten me
+    us him them out up down off whether which what who how following given same"""
+)
+BOUNDARIES = _words(
+    """of for in on at to from with without about into onto by as than that which who whom whose
+    where when while because if so and or but using based between among against after before
+    during under over through per via is are was were be been being has have had can could should
+    would will may might must does do did not i you he she it we they given such like whether how
+    what why following"""
+)
+PLURALS = {"children": "child", "people": "person", "men": "man", "women": "woman"}
+NO_PLURAL = ("ss", "us", "is")
+
+
+def verb_and_noun(instruction: str) -> tuple[str, str] | None:
+    """Return (verb, noun) in lower case, the noun in the singular, or None.
+
+    The noun is the last word of the word group behind the verb, up to the first preposition,
+    clause or punctuation ("Write a short story about ..." gives story). Verbs without such a
+    group ("Explain how ...") give None.
+    """
+    words = WORDS.findall(_without_opening(instruction.lower()))
+    if not words or words[0] not in VERBS:
+        return None
+    group: list[str] = []
+    for word in words[1:]:
+        if not word[0].isalpha() and not word.isdigit():
+            break
+        if word in BOUNDARIES and (group or word not in BEFORE_NOUN):
+            break
+        if word in BEFORE_NOUN or word.isdigit() or (word.endswith("ly") and not group):
+            continue
+        group.append(word)
+    return (words[0], _singular(group[-1])) if group else None
+
+
+def _without_opening(text: str) -> str:
+    text = text.strip()
+    while True:
+        shorter = OPENERS.sub("", text)
+        if shorter == text and text.split(" ", 1)[0] not in VERBS:
+            shorter = CONTEXT.sub("", text)
+        if shorter == text:
+            return text
+        text = shorter
+
+
+def _singular(noun: str) -> str:
+    noun = noun.removesuffix("'s").strip("'-")
+    if noun in PLURALS:
+        return PLURALS[noun]
+    if noun.endswith("ies") and len(noun) > 4:
+        return noun[:-3] + "y"
+    if noun.endswith(("sses", "ches", "shes", "xes")):
+        return noun[:-2]
+    if noun.endswith("s") and not noun.endswith(NO_PLURAL) and len(noun) > 3:
+        return noun[:-1]
+    return noun
