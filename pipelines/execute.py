@@ -16,6 +16,7 @@ from pipelines.display import Display
 from pipelines.flow import check_task
 from refine_af.contracts.errors import EXIT_BUG, ParameterError, RefineAfError
 from refine_af.contracts.progress import EVENTS_VARIABLE
+from refine_af.contracts.stage import EVERY_STAGE_WRITES
 
 POLL_SECONDS = 0.2
 
@@ -125,7 +126,7 @@ def earlier_artifacts(
             item.name: (folder / item.name).read_text(encoding="utf-8")
             if item.kind == "parameter"
             else str(folder / item.name)
-            for item in stage.outputs
+            for item in (*stage.outputs, *EVERY_STAGE_WRITES)
             if (folder / item.name).exists()
         }
     if not found and len(chosen) < len(tasks):

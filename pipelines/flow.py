@@ -10,7 +10,7 @@ from kfp import dsl, kubernetes
 from pipelines.config import RunConfig
 from refine_af.contracts.errors import ParameterError, nearest
 from refine_af.contracts.params import scalar_type
-from refine_af.contracts.stage import Stage
+from refine_af.contracts.stage import EVERY_STAGE_WRITES, Stage
 from refine_af.runner import find_stage
 from refine_af.targets.kfp_source import KFP_TYPES, image_name
 from refine_af.targets.placement import GPU_RESOURCE, Placement, Profile, place
@@ -135,7 +135,7 @@ class Flow:
     def _earlier(self, stage: Stage, name: str) -> Outputs:
         found = self._selection.reuse.get(name, {})
         outputs: dict[str, Any] = {}
-        for item in stage.outputs:
+        for item in (*stage.outputs, *EVERY_STAGE_WRITES):
             if item.name not in found:
                 continue
             if item.kind == "parameter":

@@ -85,10 +85,11 @@ def _tasks(flow: Flow, config: RunConfig) -> None:
     report: dict[str, Any] = {
         "manifest": checked.get("manifest"),
         **shared,
-        "rejected": shards[0].get("rejected"),
         "duplicates": filtered.get("rejected"),
-        "rounds": shards[0].get("rounds"),
     }
+    for number, shard in enumerate(shards, start=1):
+        for name in ("rejected", "rounds"):
+            report[name if number == 1 else f"{name}_{number}"] = shard.get(name)
     tasks = {"tasks_digest": checked.get("tasks_digest")}
     scored = {}
     for arm in config.arms:
@@ -97,7 +98,9 @@ def _tasks(flow: Flow, config: RunConfig) -> None:
     for arm in config.arms:
         report |= _tuned_and_judged(flow, arm, scored, shared["seeds"], model, tasks)
     start = flow.add("evaluate", "start", params=model | tasks)
-    flow.add("report", inputs=report | {"predictions_start": start.get("predictions")})
+    report["predictions_start"] = start.get("predictions")
+    report["judging_start"] = start.get("provenance")
+    flow.add("report", inputs=report)
 
 
 def _to_check(config: RunConfig) -> dict[str, Any]:
@@ -127,6 +130,7 @@ def _instances(
         trained = flow.add("train_ppo", inputs=given, params=model)
         adapter = trained.get("adapter")
         pages = {f"ppo_{name}": trained.get(name) for name in ("updates", "episodes", "alarms")}
+        pages["ppo_provenance"] = trained.get("provenance")
     best = arm == "best_of_n"
     written = flow.add(
         "generate_instances",
@@ -140,7 +144,12 @@ def _instances(
         inputs={"instances": written.get("instances")},
         params=model | ({"select": "best_per_instruction"} if best else {}),
     )
-    pages |= {f"instances_{arm}": scored.get("scored"), f"rejected_{arm}": written.get("rejected")}
+    pages |= {
+        f"instances_{arm}": scored.get("scored"),
+        f"rejected_{arm}": written.get("rejected"),
+        f"unselected_{arm}": scored.get("rejected"),
+        f"writing_{arm}": written.get("provenance"),
+    }
     return scored.get("scored"), pages
 
 
@@ -161,4 +170,10 @@ def _tuned_and_judged(
     judged = flow.add(
         "evaluate", arm, inputs={"adapter": tuned.get("adapter")}, params=model | tasks
     )
-    return {f"sft_{arm}": tuned.get("history"), f"predictions_{arm}": judged.get("predictions")}
+    return {
+        f"used_{arm}": tuned.get("used"),
+        f"history_{arm}": tuned.get("history"),
+        f"tuning_{arm}": tuned.get("provenance"),
+        f"predictions_{arm}": judged.get("predictions"),
+        f"judging_{arm}": judged.get("provenance"),
+    }

@@ -10,7 +10,7 @@ from refine_af import __version__
 from refine_af.contracts.errors import EXIT_BUG, ParameterError, RefineAfError
 from refine_af.contracts.params import choices, scalar_type
 from refine_af.contracts.progress import printable
-from refine_af.contracts.stage import Artifact, Stage
+from refine_af.contracts.stage import EVERY_STAGE_WRITES, Artifact, Stage
 from refine_af.stages import STAGES
 
 RESUME = ("if_possible", "always", "never")
@@ -21,10 +21,7 @@ def stage_command(stage: Stage) -> click.Command:
     options: list[click.Parameter] = [
         *[_artifact(item, required=not item.optional, group="in") for item in stage.inputs],
         *[_artifact(item, required=True, group="out") for item in stage.outputs],
-        *[
-            _artifact(Artifact(name, "json", help_line), required=False, group="out")
-            for name, help_line in (("metrics", "Numbers."), ("telemetry", "Seconds, rates, host."))
-        ],
+        *[_artifact(item, required=False, group="out") for item in EVERY_STAGE_WRITES],
         *[_parameter(stage, name) for name in stage.params.model_fields],
         click.Option(["--work-dir"], default="", help="Folder or URI of the journals."),
         click.Option(["--label"], default="", help="Name of this task in progress reports."),

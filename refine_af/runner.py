@@ -14,7 +14,7 @@ import refine_af
 from refine_af.contracts.errors import DataError, ParameterError, RefineAfError, nearest
 from refine_af.contracts.params import Params, Scalar
 from refine_af.contracts.progress import StageProgress
-from refine_af.contracts.stage import Metrics, Stage, Task
+from refine_af.contracts.stage import EVERY_STAGE_WRITES, Metrics, Stage, Task
 from refine_af.stages import STAGES
 from refine_af.storage.digest import digest_path
 from refine_af.storage.identity import Identity
@@ -24,7 +24,6 @@ from refine_af.storage.sources import fetch
 from refine_af.storage.store import open_store
 
 Resume = Literal["if_possible", "always", "never"]
-EVERY_STAGE_WRITES = ("metrics", "telemetry")
 
 
 def find_stage(name: str) -> Stage:
@@ -52,7 +51,7 @@ def run_stage(
     Args:
         name: A stage of the registry.
         inputs: Path or URI by input name; optional inputs may be absent or empty.
-        outputs: Path or URI by output name; ``metrics`` and ``telemetry`` may be absent.
+        outputs: Path or URI by output name; those that every stage writes may be absent.
         params: Raw values; unset ones take their defaults.
         work_dir: Where the journal lives (path or URI). With it a killed run continues and a
             finished one republishes; without it every run starts anew.
@@ -92,12 +91,13 @@ def _run(
         scratch = Path(folder)
         present = fetch_inputs(stage, inputs, scratch / "inputs")
         identity = stage_identity(stage, settings.method_values(), present)
-        names = [artifact.name for artifact in stage.outputs] + list(EVERY_STAGE_WRITES)
+        names = [artifact.name for artifact in (*stage.outputs, *EVERY_STAGE_WRITES)]
         staged = {name: scratch / "outputs" / name for name in names}
         for part in ("outputs", "work"):
             (scratch / part).mkdir()
         with open_journal(work_dir, identity, resume) if work_dir else MemoryJournal() as journal:
             task = Task(present, staged, journal, progress, scratch / "work")
+            staged["provenance"].write_bytes(identity.dump() + b"\n")
             metrics = _execute_once(stage, settings, journal, task)
             publish_outputs(staged, outputs)
             return metrics
@@ -162,7 +162,7 @@ def _check_names(stage: Stage, inputs: Mapping[str, str], outputs: Mapping[str, 
         if not outputs.get(name):
             raise ParameterError(f"{stage.name} needs a place for its output {name!r}")
     for name in outputs:
-        if name not in wanted and name not in EVERY_STAGE_WRITES:
+        if name not in wanted and name not in [item.name for item in EVERY_STAGE_WRITES]:
             raise ParameterError(f"{stage.name} has no output {name!r}; outputs: {wanted}")
 
 

@@ -31,6 +31,14 @@ class Artifact:
     optional: bool = False
 
 
+EVERY_STAGE_WRITES = (
+    Artifact("metrics", "json", "Deterministic numbers."),
+    Artifact("provenance", "json", "Parameters, digests of inputs and code that decided the rows."),
+    Artifact("telemetry", "json", "Seconds, rates, host: all that differs between equal runs."),
+)
+"""Outputs that the runner writes for every stage; optional on the command line."""
+
+
 @dataclass(frozen=True, slots=True)
 class Resources:
     """What one task of the stage needs; ``gpu`` stages take count and selector from a profile."""

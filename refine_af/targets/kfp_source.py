@@ -5,7 +5,7 @@ no ``X | None``, no ``Literal`` and no ``from __future__ import annotations`` (e
 """
 
 from refine_af.contracts.params import Scalar, scalar_type
-from refine_af.contracts.stage import Artifact, Stage
+from refine_af.contracts.stage import EVERY_STAGE_WRITES, Artifact, Stage
 
 KFP_TYPES = {
     "rows": "dsl.Dataset",
@@ -32,7 +32,8 @@ def component_source(stage: Stage, tag: str) -> str:
     optional = [item for item in stage.inputs if item.optional]
     lines = [f"    {item.name}: dsl.Input[{KFP_TYPES[item.kind]}]," for item in required]
     lines += [_output(item) for item in stage.outputs]
-    lines += ["    metrics: dsl.Output[dsl.Metrics],", "    telemetry: dsl.Output[dsl.Artifact],"]
+    lines += ["    metrics: dsl.Output[dsl.Metrics],"]
+    lines += [_output(item) for item in EVERY_STAGE_WRITES[1:]]
     lines += [f"    {name}: {kind}," for name, kind, default in _params(stage) if default is None]
     lines += [f"    {item.name}: dsl.Input[{KFP_TYPES[item.kind]}] = None," for item in optional]
     lines += [
@@ -85,7 +86,7 @@ def _literal(value: Scalar | None) -> str:
 def _docstring(stage: Stage) -> str:
     rows = [(item.name, item.summary) for item in stage.inputs if not item.optional]
     rows += [(item.name, item.summary) for item in stage.outputs]
-    rows += [("metrics", "Counts and scores."), ("telemetry", "Seconds, rates, host, versions.")]
+    rows += [(item.name, item.summary) for item in EVERY_STAGE_WRITES]
     rows += [(item.name, f"{item.summary} Optional.") for item in stage.inputs if item.optional]
     rows += [(name, field.description or "") for name, field in stage.params.model_fields.items()]
     rows += list(RUN_OPTIONS)
@@ -106,7 +107,7 @@ def _body(stage: Stage) -> list[str]:
     for item in stage.outputs:
         place = item.name if item.kind == "parameter" else f"{item.name}.path"
         lines.append(f'            "{item.name}": {place},')
-    lines += ['            "metrics": metrics.path,', '            "telemetry": telemetry.path,']
+    lines += [f'            "{item.name}": {item.name}.path,' for item in EVERY_STAGE_WRITES]
     lines += ["        },", "        params={"]
     lines += [f'            "{name}": {name},' for name in stage.params.model_fields]
     lines += ["        },", "        work_dir=work_dir,", "        label=label,", "    )"]

@@ -1,7 +1,7 @@
 """The reference page and the catalogue entry of a component."""
 
 from refine_af.contracts.params import choices, scalar_type
-from refine_af.contracts.stage import Artifact, Stage
+from refine_af.contracts.stage import EVERY_STAGE_WRITES, Artifact, Stage
 
 CUSTOM = "<!-- below this line: written by hand, kept by make gen -->"
 
@@ -27,8 +27,9 @@ def page(stage: Stage, custom: str, version: str) -> str:
         "",
         *_artifacts(stage.outputs),
         "",
-        "Every stage also writes `metrics` (deterministic numbers) and `telemetry` (seconds,",
-        "rates, host: the only output that differs between equal runs).",
+        "Written by every stage:",
+        "",
+        *_artifacts(EVERY_STAGE_WRITES),
         "",
         "## Parameters",
         "",

@@ -1,0 +1,183 @@
+"""What people look at: the paired answer first, then where every row went."""
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from refine_af.contracts.jsonl import iter_objects, read_rows
+from refine_af.contracts.params import Params, Scalar, param
+from refine_af.contracts.records import Instance, Instruction, Prediction, Rejected, Seed
+from refine_af.contracts.stage import Artifact, Metrics, Resources, Stage, Task
+
+SHARDS = range(2, 9)
+ARMS = ("rl", "baseline", "best_of_n", "start")
+PARTS: dict[str, str] = {
+    "instances": "Scored instances of the arm",
+    "rejected": "Instances that were dropped when they were written, of the arm",
+    "unselected": "Instances that the selection by reward dropped, of the arm",
+    "writing": "Provenance of generate_instances, of the arm",
+    "used": "Rows that fine-tuning used or left out, of the arm",
+    "history": "Loss per step of fine-tuning, of the arm",
+    "tuning": "Provenance of train_sft, of the arm",
+    "predictions": "Scored answers to the evaluation tasks, of the arm",
+    "judging": "Provenance of evaluate, of the arm",
+}
+SETTINGS = {"writing": "instances", "tuning": "sft", "judging": "evaluate"}
+MAY_DIFFER = {"samples", "model_digest"}
+
+
+class ReportParams(Params):
+    """How the comparison is resampled."""
+
+    seed: int = param(1, "Seed of the bootstrap and of the samples shown.")
+    resamples: int = param(2000, "Resamples of the bootstrap intervals.", ge=100)
+
+
+def run(params: ReportParams, task: Task) -> Metrics:
+    """Read every artifact that is there and render the report."""
+    from refine_af.reporting.inputs import ReportInputs
+    from refine_af.reporting.render import render
+
+    alarms = _json(task, "ppo_alarms")
+    inputs = ReportInputs(
+        arms={arm: _arm(task, arm) for arm in ARMS if f"predictions_{arm}" in task.inputs},
+        seeds=_rows(task, "seeds", Seed),
+        instructions=_rows(task, "instructions", Instruction),
+        rejected=_rejected(
+            task, "rejected", *[f"rejected_{shard}" for shard in SHARDS], "duplicates"
+        ),
+        rounds=_rounds(task),
+        ppo_updates=list(_objects(task, "ppo_updates")),
+        ppo_episodes=list(_objects(task, "ppo_episodes")),
+        ppo_alarms=[alarm["message"] for alarm in alarms.get("alarms", [])],
+        ppo_stopped=alarms.get("stopped", ""),
+        manifest=_manifest(task),
+        seed=params.seed,
+        resamples=params.resamples,
+    )
+    report = render(inputs)
+    task.outputs["report"].write_text(report.html, encoding="utf-8", newline="\n")
+    task.outputs["summary"].write_text(report.markdown, encoding="utf-8", newline="\n")
+    text = json.dumps(report.result, indent=1, ensure_ascii=False) + "\n"
+    task.outputs["result"].write_text(text, encoding="utf-8")
+    return report.metrics
+
+
+def _arm(task: Task, arm: str) -> Any:  # noqa: ANN401  ArmInputs, imported with the report
+    from refine_af.reporting.inputs import ArmInputs
+
+    return ArmInputs(
+        instances=_rows(task, f"instances_{arm}", Instance),
+        rejected=_rejected(task, f"rejected_{arm}", f"unselected_{arm}"),
+        used=list(_objects(task, f"used_{arm}")),
+        sft_history=list(_objects(task, f"history_{arm}")),
+        predictions=_rows(task, f"predictions_{arm}", Prediction),
+        settings=_settings(task, arm),
+    )
+
+
+def _settings(task: Task, arm: str) -> dict[str, Scalar]:
+    """Return what must be equal between arms: the parameters and inputs of each step.
+
+    The number of samples is what makes ``best_of_n`` another arm, so it may differ.
+    """
+    found: dict[str, Scalar] = {}
+    for part, step in SETTINGS.items():
+        provenance = _json(task, f"{part}_{arm}")
+        for name, value in provenance.get("params", {}).items():
+            if name not in MAY_DIFFER:
+                found[f"{step}.{name}"] = value
+        for name in ("instructions", "seeds"):
+            if name in provenance.get("inputs", {}):
+                found[f"{step}.{name}_digest"] = provenance["inputs"][name]
+    return found
+
+
+def _manifest(task: Task) -> dict[str, Any]:
+    """Return the run's manifest with the provenance of PPO under its own key."""
+    manifest = _json(task, "manifest")
+    ppo = _json(task, "ppo_provenance")
+    return manifest | ({"train_ppo": ppo["params"]} if ppo else {})
+
+
+def _rounds(task: Task) -> list[Any]:
+    from refine_af.reporting.inputs import Round
+
+    names = ("requested", "returned", "parsed", "kept")
+    return [
+        Round(**{name: row[name] for name in names})
+        for artifact in ("rounds", *[f"rounds_{shard}" for shard in SHARDS])
+        for row in _objects(task, artifact)
+    ]
+
+
+def _rows(task: Task, name: str, kind: type[Any]) -> list[Any]:
+    return read_rows(task.inputs[name], kind) if name in task.inputs else []
+
+
+def _rejected(task: Task, *names: str) -> list[Rejected]:
+    """Return rejections; the filter keeps the whole row beside them, which is left out here."""
+    found: list[Rejected] = []
+    for name in names:
+        for row in _objects(task, name):
+            fields = {key: row[key] for key in Rejected.model_fields if key in row}
+            found.append(Rejected.model_validate(fields))
+    return found
+
+
+def _objects(task: Task, name: str) -> Iterator[Mapping[str, Any]]:
+    path = task.inputs.get(name)
+    if path is not None:
+        for _, value in iter_objects(path):
+            yield value
+
+
+def _json(task: Task, name: str) -> dict[str, Any]:
+    path: Path | None = task.inputs.get(name)
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path else {}
+    return found
+
+
+STAGE = Stage(
+    name="report",
+    summary="One self-contained HTML report: did RL help, on which tasks, where every row went.",
+    params=ReportParams,
+    run=run,
+    inputs=(
+        Artifact("manifest", "json", "What the run read, with digests.", True),
+        Artifact("seeds", "rows", "Seed tasks.", True),
+        Artifact("instructions", "rows", "Instructions after all filters.", True),
+        Artifact("rejected", "rows", "Instructions that the bootstrap dropped.", True),
+        Artifact("duplicates", "rows", "Instructions that the filter dropped.", True),
+        Artifact("rounds", "rows", "Rounds of the bootstrap.", True),
+        *[
+            Artifact(f"{name}_{shard}", "rows", f"The same of shard {shard - 1}.", optional=True)
+            for name in ("rejected", "rounds")
+            for shard in SHARDS
+        ],
+        Artifact("ppo_updates", "rows", "Numbers per PPO update.", True),
+        Artifact("ppo_episodes", "rows", "PPO episodes.", True),
+        Artifact("ppo_alarms", "json", "Signs of reward hacking.", True),
+        Artifact("ppo_provenance", "json", "Provenance of train_ppo.", True),
+        *[
+            Artifact(
+                f"{part}_{arm}",
+                "json" if part in SETTINGS else "rows",
+                f"{text} {arm}.",
+                optional=True,
+            )
+            for arm in ARMS
+            for part, text in PARTS.items()
+            if arm != "start" or part in ("predictions", "judging")
+        ],
+    ),
+    outputs=(
+        Artifact("report", "html", "The report."),
+        Artifact("summary", "markdown", "The same content for the KFP UI."),
+        Artifact("result", "json", "The answer, and three numbers per arm."),
+    ),
+    image="core",
+    resources=Resources(cpu="1", memory="4Gi"),
+    source="REFINE-AF, section on results: share of tasks that improve over the non-RL pipeline.",
+)
