@@ -76,7 +76,7 @@ class Policy(nn.Module):
             self.reference = copy.deepcopy(model).requires_grad_(False)
             self.model = model.requires_grad_(True)
         # skip_init: the random start of a Linear would draw from torch's global generator.
-        self.value_head = nn.utils.skip_init(
+        self.value_head: nn.Linear = nn.utils.skip_init(  # type: ignore[no-untyped-call]
             nn.Linear, self.config.hidden_size, 1, device=self.device
         )
         nn.init.zeros_(self.value_head.weight)

@@ -13,6 +13,9 @@ from refine_af.ppo.policy import Policy
 from refine_af.ppo.schedule import microbatches, minibatches
 from refine_af.ppo.settings import PPOSettings
 
+VALUE_STEP = 0.1
+"""About how far one step moves a value, in reward units, where no rate is given."""
+
 
 def make_optimizer(policy: Policy, settings: PPOSettings) -> torch.optim.AdamW:
     """Return AdamW without weight decay, with one group for the policy and one for the value head.
@@ -21,10 +24,12 @@ def make_optimizer(policy: Policy, settings: PPOSettings) -> torch.optim.AdamW:
     already does at a stated price.
     """
     head = list(policy.value_head.parameters())
+    # AdamW moves each of the H weights by its rate, and hidden states are of size one.
+    head_rate = settings.value_learning_rate or VALUE_STEP / policy.value_head.in_features
     body = [one for one in policy.model.parameters() if one.requires_grad]
     groups = [
         {"params": body, "base_lr": settings.learning_rate},
-        {"params": head, "base_lr": settings.value_learning_rate or settings.learning_rate},
+        {"params": head, "base_lr": head_rate},
     ]
     return torch.optim.AdamW(groups, lr=settings.learning_rate, weight_decay=0.0)
 

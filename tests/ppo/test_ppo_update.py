@@ -36,7 +36,7 @@ def exact_model() -> GPT2LMHeadModel:
     )
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        return GPT2LMHeadModel(config).double()
+        return GPT2LMHeadModel(config).double()  # type: ignore[no-untyped-call]
 
 
 def prepared(options: PPOSettings, *, exact: bool = False) -> tuple[Policy, Experience]:

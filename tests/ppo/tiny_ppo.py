@@ -33,7 +33,7 @@ def tiny_tokenizer() -> PreTrainedTokenizerFast:
     inner = Tokenizer(models.WordLevel(words, unk_token="<unk>"))  # noqa: S106  no password
     inner.pre_tokenizer = pre_tokenizers.Split("", "isolated")
     inner.decoder = decoders.Fuse()
-    return PreTrainedTokenizerFast(
+    return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
         tokenizer_object=inner,
         eos_token="<eos>",  # noqa: S106
         unk_token="<unk>",  # noqa: S106
@@ -58,7 +58,7 @@ def tiny_model(seed: int = 0, **changes: Any) -> LlamaForCausalLM:  # noqa: ANN4
     }
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        return LlamaForCausalLM(LlamaConfig(**(config | changes)))
+        return LlamaForCausalLM(LlamaConfig(**(config | changes)))  # type: ignore[no-untyped-call]
 
 
 def tiny_settings(**changes: Any) -> PPOSettings:  # noqa: ANN401
