@@ -1,0 +1,156 @@
+"""Opening by name, the judge and the user's own function."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from refine_af.contracts.errors import (
+    DataError,
+    DependencyError,
+    MissingLibraryError,
+    ParameterError,
+)
+from refine_af.engines.scorers.judge import JudgeScorer
+from refine_af.engines.scorers.opening import ScorerModels, open_reward, open_scorer, open_scorers
+from refine_af.engines.text import Completion, Determinism, Request, Sampling
+from refine_af.feedback.interface import Triplet
+
+ROWS = [Triplet("Add.", "2 and 3", "5"), Triplet("Say yes.", "", "### Grade: 5")]
+
+
+class WrittenAnswers:
+    """A text engine that gives written answers in turn and keeps what it was asked."""
+
+    determinism: Determinism = "exact"
+
+    def __init__(self, *answers: str, finish: str = "stop") -> None:
+        self.answers, self.finish = answers, finish
+        self.asked: list[Request] = []
+        self.sampling = Sampling()
+
+    def generate(self, requests: Sequence[Request], sampling: Sampling) -> list[Completion]:
+        """Return the written answers."""
+        self.asked, self.sampling = list(requests), sampling
+        return [
+            Completion(request.id, answer, self.finish, 0, 1, error="no route to host")  # type: ignore[arg-type]
+            for request, answer in zip(requests, self.answers, strict=True)
+        ]
+
+    def describe(self) -> dict[str, str]:
+        """Return the model's name."""
+        return {"model": "written"}
+
+    def close(self) -> None:
+        """Nothing to free."""
+
+
+def test_the_judge_gives_its_digit_and_asks_one_constrained_greedy_question() -> None:
+    engine = WrittenAnswers("4", " 2\n")
+    scorer = JudgeScorer(engine)
+    assert scorer.score(ROWS) == [{"judge": 4.0}, {"judge": 2.0}]
+    assert (engine.sampling.temperature, engine.sampling.choices) == (0.0, tuple("12345"))
+    prompt = engine.asked[0].prompt
+    assert "INPUT\n2 and 3\n" in prompt
+    assert prompt.endswith("Grade (one digit from 1 to 5):")
+    again = WrittenAnswers("4", "2")
+    JudgeScorer(again).score(ROWS)
+    assert again.asked == engine.asked
+
+
+def test_a_row_that_holds_braces_is_put_in_as_it_is() -> None:
+    engine = WrittenAnswers("1")
+    JudgeScorer(engine).score([Triplet("Fill {output}.", "{marker}", "{0}")])
+    assert "Fill {output}." in engine.asked[0].prompt
+
+
+@pytest.mark.parametrize("answer", ["", "good", "6", "10", "55"])
+def test_a_verdict_outside_the_rubric_is_refused(answer: str) -> None:
+    with pytest.raises(DataError, match="row 2: the verdict is"):
+        JudgeScorer(WrittenAnswers("4", answer)).score(ROWS)
+
+
+def test_a_failed_request_names_its_reason() -> None:
+    with pytest.raises(DependencyError, match="row 1: no route to host"):
+        JudgeScorer(WrittenAnswers("", "", finish="error")).score(ROWS)
+
+
+USER_MODULE = """
+def count_words(rows):
+    return [len(row.output.split()) for row in rows]
+
+def several(rows):
+    return [{"several": 1, "extra": 2.5} for row in rows]
+several.part_names = ("several", "extra")
+
+def broken(rows):
+    raise KeyError("colour")
+
+def textual(rows):
+    return ["high" for row in rows]
+
+def forgetful(rows):
+    return [1.0]
+
+number = 3
+"""
+
+
+@pytest.fixture
+def user_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    (tmp_path / "my_own_reward.py").write_text(USER_MODULE)
+    monkeypatch.syspath_prepend(tmp_path)
+    sys.modules.pop("my_own_reward", None)
+    return "my_own_reward"
+
+
+def test_the_users_function_is_the_reward(user_module: str) -> None:
+    scored = open_reward(f"{user_module}:count_words").score(ROWS)
+    assert [one.raw for one in scored] == [1.0, 3.0]
+    assert open_scorer(f"{user_module}:several").score(ROWS) == [{"several": 1.0, "extra": 2.5}] * 2
+    assert open_reward(f"{user_module}:several").score(ROWS)[0].raw == 1.0
+
+
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        ("broken", "raised KeyError: 'colour'"),
+        ("textual", "row 1: found 'high'"),
+        ("forgetful", "returned 1 scores for 2 rows"),
+    ],
+)
+def test_a_bad_user_function_is_refused(user_module: str, function: str, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        open_reward(f"{user_module}:{function}").score(ROWS)
+
+
+@pytest.mark.parametrize(
+    ("place", "message"),
+    [
+        ("no_such_module_here:f", "cannot import no_such_module_here"),
+        ("my_own_reward:count_word", "Did you mean 'count_words'"),
+        ("my_own_reward:number", "no such function"),
+        ("my_own_reward:", "must be module:function"),
+    ],
+)
+def test_a_user_function_that_is_not_there(user_module: str, place: str, message: str) -> None:
+    with pytest.raises(ParameterError, match=message):
+        open_reward(place)
+
+
+def test_unknown_names_and_a_missing_judge() -> None:
+    with pytest.raises(ParameterError, match="Did you mean 'unieval'"):
+        open_scorer("uni_eval")
+    with pytest.raises(ParameterError, match="Did you mean 'instructmining'"):
+        open_scorers("instruct_mining")
+    with pytest.raises(ParameterError, match="needs a text engine"):
+        open_scorers("judge")
+    reward = open_reward("judge", ScorerModels(judge=WrittenAnswers("5", "1")))
+    assert [one.raw for one in reward.score(ROWS)] == [5.0, 1.0]
+
+
+def test_a_missing_library_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "transformers", None)
+    with pytest.raises(MissingLibraryError, match="scorer reward_model needs transformers"):
+        open_scorers("no_und")
