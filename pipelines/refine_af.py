@@ -129,7 +129,7 @@ def _instances(
         given = {"instructions": shared["instructions"]}
         trained = flow.add("train_ppo", inputs=given, params=model)
         adapter = trained.get("adapter")
-        pages = {f"ppo_{name}": trained.get(name) for name in ("updates", "episodes", "alarms")}
+        pages = {f"ppo_{name}": trained.get(name) for name in ("curves", "episodes", "alarms")}
         pages["ppo_provenance"] = trained.get("provenance")
     best = arm == "best_of_n"
     written = flow.add(

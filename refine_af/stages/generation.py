@@ -43,14 +43,16 @@ def record_engine(
     seconds: float,
 ) -> None:
     """Put engine, tokens and rate into the telemetry."""
-    task.telemetry |= {
-        "engine": engine.describe(),
-        "determinism": engine.determinism,
-        "calls": len(completions),
-        "prompt_tokens": sum(one.prompt_tokens for one in completions),
-        "new_tokens": sum(one.tokens for one in completions),
-        "new_tokens_per_second": new_tokens / seconds if seconds > 0 else 0.0,
-    }
+    task.telemetry.update(
+        {
+            "engine": engine.describe(),
+            "determinism": engine.determinism,
+            "calls": len(completions),
+            "prompt_tokens": sum(one.prompt_tokens for one in completions),
+            "new_tokens": sum(one.tokens for one in completions),
+            "new_tokens_per_second": new_tokens / seconds if seconds > 0 else 0.0,
+        }
+    )
 
 
 def dump_completions(completions: Sequence[Completion]) -> bytes:

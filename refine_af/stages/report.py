@@ -48,7 +48,7 @@ def run(params: ReportParams, task: Task) -> Metrics:
             task, "rejected", *[f"rejected_{shard}" for shard in SHARDS], "duplicates"
         ),
         rounds=_rounds(task),
-        ppo_updates=list(_objects(task, "ppo_updates")),
+        ppo_updates=list(_objects(task, "ppo_curves")),
         ppo_episodes=list(_objects(task, "ppo_episodes")),
         ppo_alarms=[alarm["message"] for alarm in alarms.get("alarms", [])],
         ppo_stopped=alarms.get("stopped", ""),
@@ -61,7 +61,7 @@ def run(params: ReportParams, task: Task) -> Metrics:
     task.outputs["summary"].write_text(report.markdown, encoding="utf-8", newline="\n")
     text = json.dumps(report.result, indent=1, ensure_ascii=False) + "\n"
     task.outputs["result"].write_text(text, encoding="utf-8")
-    return report.metrics
+    return dict(report.metrics)
 
 
 def _arm(task: Task, arm: str) -> Any:  # noqa: ANN401  ArmInputs, imported with the report
@@ -156,7 +156,7 @@ STAGE = Stage(
             for name in ("rejected", "rounds")
             for shard in SHARDS
         ],
-        Artifact("ppo_updates", "rows", "Numbers per PPO update.", True),
+        Artifact("ppo_curves", "rows", "Numbers per PPO update.", True),
         Artifact("ppo_episodes", "rows", "PPO episodes.", True),
         Artifact("ppo_alarms", "json", "Signs of reward hacking.", True),
         Artifact("ppo_provenance", "json", "Provenance of train_ppo.", True),

@@ -120,7 +120,7 @@ def run(params: TrainPpoParams, task: Task) -> Metrics:
         on_episodes=lambda _update, rows: episodes.extend(rows),
     )
     updates = _with_gold(result.metrics, episodes, reward) if _embedded(params) else result.metrics
-    task.telemetry |= result.telemetry
+    task.telemetry.update(result.telemetry)
     return _write(updates, episodes, result.stopped, task)
 
 
@@ -168,7 +168,7 @@ def _write(
 ) -> Metrics:
     from refine_af.feedback.alarms import find_alarms
 
-    write_rows(task.outputs["updates"], updates)
+    write_rows(task.outputs["curves"], updates)
     write_rows(task.outputs["episodes"], [asdict(row) for row in episodes])
     alarms = [asdict(alarm) for alarm in find_alarms(updates)]
     for alarm in alarms:
@@ -196,7 +196,7 @@ STAGE = Stage(
     inputs=(Artifact("instructions", "rows", "Instructions to write instances for."),),
     outputs=(
         Artifact("adapter", "model", "The trained policy as a PEFT directory."),
-        Artifact("updates", "rows", "One row of numbers per update."),
+        Artifact("curves", "rows", "One row of numbers per update."),
         Artifact("episodes", "rows", "Every episode: prompt, action, parts, advantage."),
         Artifact("alarms", "json", "Signs of reward hacking, and why training stopped early."),
     ),

@@ -3,7 +3,7 @@
 from dataclasses import fields
 from typing import Literal
 
-from refine_af.contracts.errors import DataError
+from refine_af.contracts.errors import DataError, MissingLibraryError
 from refine_af.contracts.jsonl import read_rows, write_rows
 from refine_af.contracts.params import Params, param
 from refine_af.contracts.records import Instance, Seed
@@ -14,8 +14,8 @@ from refine_af.sft.settings import SFTSettings
 class TrainSFTParams(Params):
     """Model, rows, and how to train."""
 
-    model: str = param("builtin:tiny", "Base model: builtin:tiny, a directory or a Hub id.")
-    model_digest: str = param("", "Digest of the model's files; kept in the page of the adapter.")
+    model: str = param("builtin:tiny", "Base model: builtin:tiny, a Hub id, a path or a URI.")
+    model_digest: str = param("", "Digest or revision of the model, as check_inputs found it.")
     seed: int = param(1, "Seed of the adapter's start, the row order and dropout.")
     method: Literal["lora", "qlora", "full"] = param(
         "lora", "lora; qlora (4-bit base weights, CUDA only); full (every weight)."
@@ -73,10 +73,18 @@ class TrainSFTParams(Params):
 
 def run(params: TrainSFTParams, task: Task) -> Metrics:
     """Choose the rows, train, and write weights, history and the list of rows."""
-    settings = params.settings()
     from refine_af.engines.models import resolve_model
-    from refine_af.sft.run import Material, fine_tune
 
+    settings = params.settings()
+    try:
+        from refine_af.sft.run import Material, fine_tune
+    except ModuleNotFoundError as error:
+        if (error.name or "refine_af").startswith("refine_af"):
+            raise
+        raise MissingLibraryError(
+            f"train_sft needs {error.name}, which is not installed here; pip install"
+            " 'refine-af[train]', or run it in the image refine-af-train_sft"
+        ) from None
     with_seeds = params.include_seed_tasks and "seeds" in task.inputs
     material = Material(
         instances=_instances(task, "instances"),

@@ -1,0 +1,78 @@
+"""KFP component ``check_inputs``. Written by ``make gen``: do not edit."""
+
+from kfp import dsl
+
+
+@dsl.component(base_image="refine-af-check_inputs:0.1.0", install_kfp_package=False)
+def check_inputs(
+    manifest: dsl.Output[dsl.Artifact],
+    seeds_digest: dsl.OutputPath(str),
+    model_digest: dsl.OutputPath(str),
+    tasks_digest: dsl.OutputPath(str),
+    metrics: dsl.Output[dsl.Metrics],
+    provenance: dsl.Output[dsl.Artifact],
+    telemetry: dsl.Output[dsl.Artifact],
+    seeds_uri: str = "builtin:seeds",
+    model: str = "builtin:tiny",
+    tasks_uri: str = "builtin:tasks",
+    instances: int = 100,
+    reward: str = "balanced",
+    arms: str = "rl,baseline",
+    work_dir_uri: str = "",
+    seed: int = 1,
+    work_dir: str = "",
+    label: str = "",
+) -> None:
+    """Resolve seeds, model and tasks to digests and prove that the run can start.
+
+    Source: project choice: a wrong input must not cost a GPU hour
+
+    Args:
+        manifest: What the run reads, with digests.
+        seeds_digest: sha256 of the seeds.
+        model_digest: Digest or revision of the model.
+        tasks_digest: Digest of the evaluation tasks.
+        metrics: Deterministic numbers.
+        provenance: Parameters, digests of inputs and code that decided the rows.
+        telemetry: Seconds, rates, host: all that differs between equal runs.
+        seeds_uri: Seed tasks.
+        model: Start model.
+        tasks_uri: Evaluation tasks.
+        instances: First N instances of each evaluation task.
+        reward: Reward preset of the run.
+        arms: Trained arms, comma separated; part of the provenance.
+        work_dir_uri: Folder of the journals, tried with a small write.
+        seed: Seed of the run; part of the provenance.
+        work_dir: Folder or URI of the journals; a retried task continues from there.
+        label: Tells apart several tasks of this stage in progress reports.
+    """
+    from refine_af.runner import run_stage
+
+    found = run_stage(
+        "check_inputs",
+        inputs={
+        },
+        outputs={
+            "manifest": manifest.path,
+            "seeds_digest": seeds_digest,
+            "model_digest": model_digest,
+            "tasks_digest": tasks_digest,
+            "metrics": metrics.path,
+            "provenance": provenance.path,
+            "telemetry": telemetry.path,
+        },
+        params={
+            "seeds_uri": seeds_uri,
+            "model": model,
+            "tasks_uri": tasks_uri,
+            "instances": instances,
+            "reward": reward,
+            "arms": arms,
+            "work_dir_uri": work_dir_uri,
+            "seed": seed,
+        },
+        work_dir=work_dir,
+        label=label,
+    )
+    for name, value in found.items():
+        metrics.log_metric(name, value)

@@ -1,0 +1,90 @@
+"""KFP component ``dedup_filter``. Written by ``make gen``: do not edit."""
+
+from kfp import dsl
+
+
+@dsl.component(base_image="refine-af-dedup_filter:0.1.0", install_kfp_package=False)
+def dedup_filter(
+    candidates: dsl.Input[dsl.Dataset],
+    kept: dsl.Output[dsl.Dataset],
+    rejected: dsl.Output[dsl.Dataset],
+    metrics: dsl.Output[dsl.Metrics],
+    provenance: dsl.Output[dsl.Artifact],
+    telemetry: dsl.Output[dsl.Artifact],
+    candidates_2: dsl.Input[dsl.Dataset] = None,
+    candidates_3: dsl.Input[dsl.Dataset] = None,
+    candidates_4: dsl.Input[dsl.Dataset] = None,
+    candidates_5: dsl.Input[dsl.Dataset] = None,
+    candidates_6: dsl.Input[dsl.Dataset] = None,
+    candidates_7: dsl.Input[dsl.Dataset] = None,
+    candidates_8: dsl.Input[dsl.Dataset] = None,
+    pool: dsl.Input[dsl.Dataset] = None,
+    max_rouge_l: float = 0.7,
+    text_field: str = "instruction",
+    tokens: str = "rouge",
+    max_rows: int = 0,
+    tasks_uri: str = "",
+    work_dir: str = "",
+    label: str = "",
+) -> None:
+    """Drop near-duplicates from anyone's JSON Lines, exactly as Self-Instruct decides.
+
+    Source: Self-Instruct (arXiv 2212.10560), section 3.1: ROUGE-L over 0.7 is a repeat.
+
+    Args:
+        candidates: Rows to judge, in order of arrival.
+        kept: Rows that repeat nothing, unchanged.
+        rejected: Dropped rows with reason, neighbour and score.
+        metrics: Deterministic numbers.
+        provenance: Parameters, digests of inputs and code that decided the rows.
+        telemetry: Seconds, rates, host: all that differs between equal runs.
+        candidates_2: More candidates, merged after the others. Optional.
+        candidates_3: More candidates, merged after the others. Optional.
+        candidates_4: More candidates, merged after the others. Optional.
+        candidates_5: More candidates, merged after the others. Optional.
+        candidates_6: More candidates, merged after the others. Optional.
+        candidates_7: More candidates, merged after the others. Optional.
+        candidates_8: More candidates, merged after the others. Optional.
+        pool: Rows that are already taken (seeds); never dropped. Optional.
+        max_rouge_l: Drop a row whose ROUGE-L F1 with a pool or kept row is strictly above this.
+        text_field: Column that is compared.
+        tokens: rouge: as rouge_score, which drops non-Latin text; unicode_words; characters.
+        max_rows: Keep at most this many rows, in order; 0 keeps all.
+        tasks_uri: Evaluation tasks that no row may match: builtin:tasks or a URI; empty checks nothing.
+        work_dir: Folder or URI of the journals; a retried task continues from there.
+        label: Tells apart several tasks of this stage in progress reports.
+    """
+    from refine_af.runner import run_stage
+
+    found = run_stage(
+        "dedup_filter",
+        inputs={
+            "candidates": candidates.path,
+            "candidates_2": candidates_2.path if candidates_2 else "",
+            "candidates_3": candidates_3.path if candidates_3 else "",
+            "candidates_4": candidates_4.path if candidates_4 else "",
+            "candidates_5": candidates_5.path if candidates_5 else "",
+            "candidates_6": candidates_6.path if candidates_6 else "",
+            "candidates_7": candidates_7.path if candidates_7 else "",
+            "candidates_8": candidates_8.path if candidates_8 else "",
+            "pool": pool.path if pool else "",
+        },
+        outputs={
+            "kept": kept.path,
+            "rejected": rejected.path,
+            "metrics": metrics.path,
+            "provenance": provenance.path,
+            "telemetry": telemetry.path,
+        },
+        params={
+            "max_rouge_l": max_rouge_l,
+            "text_field": text_field,
+            "tokens": tokens,
+            "max_rows": max_rows,
+            "tasks_uri": tasks_uri,
+        },
+        work_dir=work_dir,
+        label=label,
+    )
+    for name, value in found.items():
+        metrics.log_metric(name, value)

@@ -1,0 +1,111 @@
+"""KFP component ``evaluate``. Written by ``make gen``: do not edit."""
+
+from kfp import dsl
+
+
+@dsl.component(base_image="refine-af-evaluate:0.1.0", install_kfp_package=False)
+def evaluate(
+    predictions: dsl.Output[dsl.Dataset],
+    scores: dsl.Output[dsl.Artifact],
+    metrics: dsl.Output[dsl.Metrics],
+    provenance: dsl.Output[dsl.Artifact],
+    telemetry: dsl.Output[dsl.Artifact],
+    adapter: dsl.Input[dsl.Model] = None,
+    model: str = "builtin:tiny",
+    model_digest: str = "",
+    engine: str = "transformers",
+    seed: int = 1,
+    chat: bool = False,
+    dtype: str = "auto",
+    engine_batch: int = 32,
+    max_model_len: int = 0,
+    gpu_memory_utilization: float = 0.9,
+    tensor_parallel_size: int = 1,
+    quantization: str = "",
+    max_lora_rank: int = 64,
+    base_url: str = "",
+    api_key_variable: str = "OPENAI_API_KEY",
+    tasks_uri: str = "builtin:tasks",
+    tasks_digest: str = "",
+    instances: int = 100,
+    prompt: str = "tk_instruct",
+    max_tokens: int = 128,
+    stop: str = "\\n\\n",
+    work_dir: str = "",
+    label: str = "",
+) -> None:
+    """Answer unseen tasks zero-shot and score them with the official SUPER-NI metrics.
+
+    Source: REFINE-AF, evaluation on unseen SUPER-NI tasks; Tk-Instruct (arXiv 2204.07705).
+
+    Args:
+        predictions: One row per instance with both scores.
+        scores: Per task, per category and overall, times 100.
+        metrics: Deterministic numbers.
+        provenance: Parameters, digests of inputs and code that decided the rows.
+        telemetry: Seconds, rates, host: all that differs between equal runs.
+        adapter: LoRA adapter; without it the model as it is. Optional.
+        model: builtin:tiny, a Hub id (org/name@revision), a path, gs:// or s3://.
+        model_digest: Digest or revision of the model, as check_inputs found it.
+        engine: Text engine.
+        seed: Seed of all randomness.
+        chat: Put prompts into the model's chat template.
+        dtype: Weights' precision.
+        engine_batch: Prompts per batch (transformers) or in flight (openai).
+        max_model_len: Longest prompt and answer, tokens (vllm); 0: the model's.
+        gpu_memory_utilization: Share of the GPU's memory that vLLM takes.
+        tensor_parallel_size: GPUs per model (vllm).
+        quantization: Quantisation that vLLM applies, such as fp8 or awq.
+        max_lora_rank: Largest adapter rank (vllm).
+        base_url: Address of an OpenAI-compatible endpoint (openai).
+        api_key_variable: Environment variable that holds the endpoint's key.
+        tasks_uri: Natural-Instructions task files: builtin:tasks, a path or a URI.
+        tasks_digest: Expected digest of the tasks; empty accepts any.
+        instances: First N instances of each task.
+        prompt: tk_instruct, plain, alpaca, or a Jinja2 template of your own.
+        max_tokens: Most tokens of an answer.
+        stop: Text that ends an answer, backslash escapes allowed; empty: end token only.
+        work_dir: Folder or URI of the journals; a retried task continues from there.
+        label: Tells apart several tasks of this stage in progress reports.
+    """
+    from refine_af.runner import run_stage
+
+    found = run_stage(
+        "evaluate",
+        inputs={
+            "adapter": adapter.path if adapter else "",
+        },
+        outputs={
+            "predictions": predictions.path,
+            "scores": scores.path,
+            "metrics": metrics.path,
+            "provenance": provenance.path,
+            "telemetry": telemetry.path,
+        },
+        params={
+            "model": model,
+            "model_digest": model_digest,
+            "engine": engine,
+            "seed": seed,
+            "chat": chat,
+            "dtype": dtype,
+            "engine_batch": engine_batch,
+            "max_model_len": max_model_len,
+            "gpu_memory_utilization": gpu_memory_utilization,
+            "tensor_parallel_size": tensor_parallel_size,
+            "quantization": quantization,
+            "max_lora_rank": max_lora_rank,
+            "base_url": base_url,
+            "api_key_variable": api_key_variable,
+            "tasks_uri": tasks_uri,
+            "tasks_digest": tasks_digest,
+            "instances": instances,
+            "prompt": prompt,
+            "max_tokens": max_tokens,
+            "stop": stop,
+        },
+        work_dir=work_dir,
+        label=label,
+    )
+    for name, value in found.items():
+        metrics.log_metric(name, value)

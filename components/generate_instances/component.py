@@ -1,0 +1,123 @@
+"""KFP component ``generate_instances``. Written by ``make gen``: do not edit."""
+
+from kfp import dsl
+
+
+@dsl.component(base_image="refine-af-generate_instances:0.1.0", install_kfp_package=False)
+def generate_instances(
+    instructions: dsl.Input[dsl.Dataset],
+    instances: dsl.Output[dsl.Dataset],
+    rejected: dsl.Output[dsl.Dataset],
+    metrics: dsl.Output[dsl.Metrics],
+    provenance: dsl.Output[dsl.Artifact],
+    telemetry: dsl.Output[dsl.Artifact],
+    adapter: dsl.Input[dsl.Model] = None,
+    model: str = "builtin:tiny",
+    model_digest: str = "",
+    engine: str = "transformers",
+    seed: int = 1,
+    chat: bool = False,
+    dtype: str = "auto",
+    engine_batch: int = 32,
+    max_model_len: int = 0,
+    gpu_memory_utilization: float = 0.9,
+    tensor_parallel_size: int = 1,
+    quantization: str = "",
+    max_lora_rank: int = 64,
+    base_url: str = "",
+    api_key_variable: str = "OPENAI_API_KEY",
+    style: str = "few_shot",
+    split: str = "classification",
+    samples: int = 1,
+    max_instances: int = 5,
+    temperature: float = 0.0,
+    top_p: float = 1.0,
+    presence_penalty: float = 0.0,
+    max_tokens: int = 350,
+    limit: int = 0,
+    work_dir: str = "",
+    label: str = "",
+) -> None:
+    """Write input-output pairs for instructions, with the start model or an adapter.
+
+    Source: Self-Instruct (arXiv 2212.10560), section 3.1 and appendix; REFINE-AF, stage 3.
+
+    Args:
+        instructions: Instructions to write instances for.
+        instances: Instruction-input-output rows.
+        rejected: What could not be used, with the reason.
+        metrics: Deterministic numbers.
+        provenance: Parameters, digests of inputs and code that decided the rows.
+        telemetry: Seconds, rates, host: all that differs between equal runs.
+        adapter: PPO adapter; without it the start model. Optional.
+        model: builtin:tiny, a Hub id (org/name@revision), a path, gs:// or s3://.
+        model_digest: Digest or revision of the model, as check_inputs found it.
+        engine: Text engine.
+        seed: Seed of all randomness.
+        chat: Put prompts into the model's chat template.
+        dtype: Weights' precision.
+        engine_batch: Prompts per batch (transformers) or in flight (openai).
+        max_model_len: Longest prompt and answer, tokens (vllm); 0: the model's.
+        gpu_memory_utilization: Share of the GPU's memory that vLLM takes.
+        tensor_parallel_size: GPUs per model (vllm).
+        quantization: Quantisation that vLLM applies, such as fp8 or awq.
+        max_lora_rank: Largest adapter rank (vllm).
+        base_url: Address of an OpenAI-compatible endpoint (openai).
+        api_key_variable: Environment variable that holds the endpoint's key.
+        style: few_shot: worked tasks of our own, for base models; plain: the instruction alone, as builtin:tiny and a PPO-trained model read it.
+        split: classification: ask first, then write outputs first for such tasks; none: inputs first.
+        samples: Completions per instruction.
+        max_instances: Most instances per completion.
+        temperature: 0 is greedy.
+        top_p: Nucleus mass.
+        presence_penalty: Against repetition; the published 1.5 suits few models.
+        max_tokens: Most new tokens.
+        limit: First N instructions; 0 takes all.
+        work_dir: Folder or URI of the journals; a retried task continues from there.
+        label: Tells apart several tasks of this stage in progress reports.
+    """
+    from refine_af.runner import run_stage
+
+    found = run_stage(
+        "generate_instances",
+        inputs={
+            "instructions": instructions.path,
+            "adapter": adapter.path if adapter else "",
+        },
+        outputs={
+            "instances": instances.path,
+            "rejected": rejected.path,
+            "metrics": metrics.path,
+            "provenance": provenance.path,
+            "telemetry": telemetry.path,
+        },
+        params={
+            "model": model,
+            "model_digest": model_digest,
+            "engine": engine,
+            "seed": seed,
+            "chat": chat,
+            "dtype": dtype,
+            "engine_batch": engine_batch,
+            "max_model_len": max_model_len,
+            "gpu_memory_utilization": gpu_memory_utilization,
+            "tensor_parallel_size": tensor_parallel_size,
+            "quantization": quantization,
+            "max_lora_rank": max_lora_rank,
+            "base_url": base_url,
+            "api_key_variable": api_key_variable,
+            "style": style,
+            "split": split,
+            "samples": samples,
+            "max_instances": max_instances,
+            "temperature": temperature,
+            "top_p": top_p,
+            "presence_penalty": presence_penalty,
+            "max_tokens": max_tokens,
+            "limit": limit,
+        },
+        work_dir=work_dir,
+        label=label,
+    )
+    for name, value in found.items():
+        metrics.log_metric(name, value)

@@ -1,0 +1,132 @@
+"""KFP component ``generate_instructions``. Written by ``make gen``: do not edit."""
+
+from kfp import dsl
+
+
+@dsl.component(base_image="refine-af-generate_instructions:0.1.0", install_kfp_package=False)
+def generate_instructions(
+    seeds: dsl.Input[dsl.Dataset],
+    instructions: dsl.Output[dsl.Dataset],
+    rejected: dsl.Output[dsl.Dataset],
+    rounds: dsl.Output[dsl.Dataset],
+    metrics: dsl.Output[dsl.Metrics],
+    provenance: dsl.Output[dsl.Artifact],
+    telemetry: dsl.Output[dsl.Artifact],
+    model: str = "builtin:tiny",
+    model_digest: str = "",
+    engine: str = "transformers",
+    seed: int = 1,
+    chat: bool = False,
+    dtype: str = "auto",
+    engine_batch: int = 32,
+    max_model_len: int = 0,
+    gpu_memory_utilization: float = 0.9,
+    tensor_parallel_size: int = 1,
+    quantization: str = "",
+    max_lora_rank: int = 64,
+    base_url: str = "",
+    api_key_variable: str = "OPENAI_API_KEY",
+    target: int = 15000,
+    shard: int = 0,
+    round_size: int = 64,
+    max_requests: int = 20000,
+    max_empty_rounds: int = 5,
+    in_context: int = 8,
+    machine_in_context: int = 2,
+    sampling: str = "small_lm",
+    max_tokens: int = 1024,
+    max_rouge_l: float = 0.7,
+    parity: bool = False,
+    alpaca_keywords: bool = False,
+    work_dir: str = "",
+    label: str = "",
+) -> None:
+    """Bootstrap new instructions from seeds with a language model (Self-Instruct).
+
+    Source: Self-Instruct (arXiv 2212.10560), section 3.1; REFINE-AF, stage 1.
+
+    Args:
+        seeds: Seed tasks.
+        instructions: New instructions in the order they were accepted.
+        rejected: Dropped pieces with reason and neighbour.
+        rounds: The acceptance curve: counts per round.
+        metrics: Deterministic numbers.
+        provenance: Parameters, digests of inputs and code that decided the rows.
+        telemetry: Seconds, rates, host: all that differs between equal runs.
+        model: builtin:tiny, a Hub id (org/name@revision), a path, gs:// or s3://.
+        model_digest: Digest or revision of the model, as check_inputs found it.
+        engine: Text engine.
+        seed: Seed of all randomness.
+        chat: Put prompts into the model's chat template.
+        dtype: Weights' precision.
+        engine_batch: Prompts per batch (transformers) or in flight (openai).
+        max_model_len: Longest prompt and answer, tokens (vllm); 0: the model's.
+        gpu_memory_utilization: Share of the GPU's memory that vLLM takes.
+        tensor_parallel_size: GPUs per model (vllm).
+        quantization: Quantisation that vLLM applies, such as fp8 or awq.
+        max_lora_rank: Largest adapter rank (vllm).
+        base_url: Address of an OpenAI-compatible endpoint (openai).
+        api_key_variable: Environment variable that holds the endpoint's key.
+        target: Instructions to reach.
+        shard: Number of this shard; each has a random stream of its own.
+        round_size: Prompts drawn from one frozen pool; the published loop has 5, more keep a GPU busy.
+        max_requests: Most requests before it ends.
+        max_empty_rounds: Ends after so many rounds without a new instruction.
+        in_context: Instructions shown.
+        machine_in_context: Of them written by the model, where there are any.
+        sampling: self_instruct (published values) or small_lm.
+        max_tokens: Most new tokens of a request.
+        max_rouge_l: Drop above this likeness.
+        parity: Decide as the published code where small models need better: str.capitalize, and a cut completion dropped whole.
+        alpaca_keywords: Also drop Alpaca's five further keywords.
+        work_dir: Folder or URI of the journals; a retried task continues from there.
+        label: Tells apart several tasks of this stage in progress reports.
+    """
+    from refine_af.runner import run_stage
+
+    found = run_stage(
+        "generate_instructions",
+        inputs={
+            "seeds": seeds.path,
+        },
+        outputs={
+            "instructions": instructions.path,
+            "rejected": rejected.path,
+            "rounds": rounds.path,
+            "metrics": metrics.path,
+            "provenance": provenance.path,
+            "telemetry": telemetry.path,
+        },
+        params={
+            "model": model,
+            "model_digest": model_digest,
+            "engine": engine,
+            "seed": seed,
+            "chat": chat,
+            "dtype": dtype,
+            "engine_batch": engine_batch,
+            "max_model_len": max_model_len,
+            "gpu_memory_utilization": gpu_memory_utilization,
+            "tensor_parallel_size": tensor_parallel_size,
+            "quantization": quantization,
+            "max_lora_rank": max_lora_rank,
+            "base_url": base_url,
+            "api_key_variable": api_key_variable,
+            "target": target,
+            "shard": shard,
+            "round_size": round_size,
+            "max_requests": max_requests,
+            "max_empty_rounds": max_empty_rounds,
+            "in_context": in_context,
+            "machine_in_context": machine_in_context,
+            "sampling": sampling,
+            "max_tokens": max_tokens,
+            "max_rouge_l": max_rouge_l,
+            "parity": parity,
+            "alpaca_keywords": alpaca_keywords,
+        },
+        work_dir=work_dir,
+        label=label,
+    )
+    for name, value in found.items():
+        metrics.log_metric(name, value)

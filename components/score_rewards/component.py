@@ -1,0 +1,81 @@
+"""KFP component ``score_rewards``. Written by ``make gen``: do not edit."""
+
+from kfp import dsl
+
+
+@dsl.component(base_image="refine-af-score_rewards:0.1.0", install_kfp_package=False)
+def score_rewards(
+    instances: dsl.Input[dsl.Dataset],
+    scored: dsl.Output[dsl.Dataset],
+    rejected: dsl.Output[dsl.Dataset],
+    metrics: dsl.Output[dsl.Metrics],
+    provenance: dsl.Output[dsl.Artifact],
+    telemetry: dsl.Output[dsl.Artifact],
+    reward: str = "balanced",
+    reward_model: str = "OpenAssistant/oasst-rm-2.1-pythia-1.4b-epoch-2.5",
+    unieval: str = "MingZhong/unieval-dialog",
+    reward_clip: float = 5.0,
+    guards: bool = True,
+    model: str = "builtin:tiny",
+    model_digest: str = "",
+    select: str = "none",
+    threshold: float = 0.0,
+    top_k: int = 1000,
+    work_dir: str = "",
+    label: str = "",
+) -> None:
+    """Score instruction-input-output rows by automated feedback, every part kept.
+
+    Source: REFINE-AF, stage 2 reward; InstructMining (arXiv 2307.06290); UniEval (EMNLP 2022).
+
+    Args:
+        instances: Instances to score.
+        scored: The instances with `parts` and `total`.
+        rejected: Dropped rows with the rule; empty when only measuring.
+        metrics: Deterministic numbers.
+        provenance: Parameters, digests of inputs and code that decided the rows.
+        telemetry: Seconds, rates, host: all that differs between equal runs.
+        reward: instructmining, no_und, balanced, reward_model, embedded, or module:function of your own.
+        reward_model: Reward model; builtin:tiny takes every learned part from the package.
+        unieval: UniEval's dialogue evaluator.
+        reward_clip: Largest absolute normalised reward.
+        guards: Penalise outputs that are empty, too long, repetitive or foreign.
+        model: Not used to score; part of the provenance.
+        model_digest: Digest of that model.
+        select: none only measures, as the paired arms need; the others drop rows with a reason.
+        threshold: Least total, for select=threshold.
+        top_k: Rows kept, for select=top_k.
+        work_dir: Folder or URI of the journals; a retried task continues from there.
+        label: Tells apart several tasks of this stage in progress reports.
+    """
+    from refine_af.runner import run_stage
+
+    found = run_stage(
+        "score_rewards",
+        inputs={
+            "instances": instances.path,
+        },
+        outputs={
+            "scored": scored.path,
+            "rejected": rejected.path,
+            "metrics": metrics.path,
+            "provenance": provenance.path,
+            "telemetry": telemetry.path,
+        },
+        params={
+            "reward": reward,
+            "reward_model": reward_model,
+            "unieval": unieval,
+            "reward_clip": reward_clip,
+            "guards": guards,
+            "model": model,
+            "model_digest": model_digest,
+            "select": select,
+            "threshold": threshold,
+            "top_k": top_k,
+        },
+        work_dir=work_dir,
+        label=label,
+    )
+    for name, value in found.items():
+        metrics.log_metric(name, value)

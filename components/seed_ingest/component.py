@@ -1,0 +1,54 @@
+"""KFP component ``seed_ingest``. Written by ``make gen``: do not edit."""
+
+from kfp import dsl
+
+
+@dsl.component(base_image="refine-af-seed_ingest:0.1.0", install_kfp_package=False)
+def seed_ingest(
+    seeds: dsl.Output[dsl.Dataset],
+    metrics: dsl.Output[dsl.Metrics],
+    provenance: dsl.Output[dsl.Artifact],
+    telemetry: dsl.Output[dsl.Artifact],
+    seeds_uri: str = "builtin:seeds",
+    seeds_digest: str = "",
+    licence: str = "",
+    work_dir: str = "",
+    label: str = "",
+) -> None:
+    """Read seed tasks from anywhere and check every one.
+
+    Source: Self-Instruct (arXiv 2212.10560), section 3.1; REFINE-AF, stage 1.
+
+    Args:
+        seeds: Checked seed tasks with content-derived ids.
+        metrics: Deterministic numbers.
+        provenance: Parameters, digests of inputs and code that decided the rows.
+        telemetry: Seconds, rates, host: all that differs between equal runs.
+        seeds_uri: builtin:seeds, a path, gs://, s3://, https:// (JSON Lines or Parquet), or hf://data-set.
+        seeds_digest: Expected sha256 of the file; empty accepts any.
+        licence: Licence of seeds that name none; builtin:seeds are Apache-2.0.
+        work_dir: Folder or URI of the journals; a retried task continues from there.
+        label: Tells apart several tasks of this stage in progress reports.
+    """
+    from refine_af.runner import run_stage
+
+    found = run_stage(
+        "seed_ingest",
+        inputs={
+        },
+        outputs={
+            "seeds": seeds.path,
+            "metrics": metrics.path,
+            "provenance": provenance.path,
+            "telemetry": telemetry.path,
+        },
+        params={
+            "seeds_uri": seeds_uri,
+            "seeds_digest": seeds_digest,
+            "licence": licence,
+        },
+        work_dir=work_dir,
+        label=label,
+    )
+    for name, value in found.items():
+        metrics.log_metric(name, value)

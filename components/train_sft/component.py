@@ -1,0 +1,132 @@
+"""KFP component ``train_sft``. Written by ``make gen``: do not edit."""
+
+from kfp import dsl
+
+
+@dsl.component(base_image="refine-af-train_sft:0.1.0", install_kfp_package=False)
+def train_sft(
+    instances: dsl.Input[dsl.Dataset],
+    adapter: dsl.Output[dsl.Model],
+    history: dsl.Output[dsl.Dataset],
+    used: dsl.Output[dsl.Dataset],
+    metrics: dsl.Output[dsl.Metrics],
+    provenance: dsl.Output[dsl.Artifact],
+    telemetry: dsl.Output[dsl.Artifact],
+    match: dsl.Input[dsl.Dataset] = None,
+    match_2: dsl.Input[dsl.Dataset] = None,
+    seeds: dsl.Input[dsl.Dataset] = None,
+    model: str = "builtin:tiny",
+    model_digest: str = "",
+    seed: int = 1,
+    method: str = "lora",
+    rows: int = 0,
+    include_seed_tasks: bool = True,
+    template: str = "plain",
+    epochs: float = 2.0,
+    max_steps: int = 0,
+    batch_size: int = 128,
+    gradient_accumulation: int = 0,
+    learning_rate: float = 0.0002,
+    schedule: str = "cosine",
+    warmup_ratio: float = 0.03,
+    lora_rank: int = 16,
+    lora_alpha: int = 32,
+    lora_dropout: float = 0.05,
+    max_length: int = 1024,
+    packing: bool = False,
+    device: str = "auto",
+    dtype: str = "auto",
+    gradient_checkpointing: bool = True,
+    checkpoint_steps: int = 50,
+    work_dir: str = "",
+    label: str = "",
+) -> None:
+    """Fine-tune the base model on instances; loss on the completions only.
+
+    Source: Self-Instruct (arXiv 2212.10560), section 2.3 and appendix A.3; REFINE-AF, stage 3. LoRA instead of full fine-tuning is the default.
+
+    Args:
+        instances: Instruction-input-output rows to train on.
+        adapter: PEFT adapter with its page, or the full model.
+        history: One row per optimizer step: loss, rate, tokens.
+        used: Every offered row: its tokens, or why it was left out.
+        metrics: Deterministic numbers.
+        provenance: Parameters, digests of inputs and code that decided the rows.
+        telemetry: Seconds, rates, host: all that differs between equal runs.
+        match: Rows of another arm: only instructions that both hold are trained on, with equal counts. Optional.
+        match_2: Rows of a third arm, likewise. Optional.
+        seeds: Seed tasks, trained on too where asked for. Optional.
+        model: Base model: builtin:tiny, a directory or a Hub id.
+        model_digest: Digest of the model's files; kept in the page of the adapter.
+        seed: Seed of the adapter's start, the row order and dropout.
+        method: lora; qlora (4-bit base weights, CUDA only); full (every weight).
+        rows: Train on at most this many instances, the first; 0 takes all.
+        include_seed_tasks: Train on the seed tasks too.
+        template: Words around a row: plain, alpaca, mix (13 forms), chat (the model's own template).
+        epochs: Passes over the rows.
+        max_steps: Optimizer steps; 0 follows epochs.
+        batch_size: Rows of one optimizer step.
+        gradient_accumulation: Pieces a batch is cut into to save memory; 0: pieces of at most 16 rows.
+        learning_rate: Highest learning rate.
+        schedule: Learning rate after warm-up.
+        warmup_ratio: Share of the steps in which the learning rate rises from 0.
+        lora_rank: Rank of the adapter, on all linear layers.
+        lora_alpha: The adapter's output is scaled by alpha / rank.
+        lora_dropout: Dropout on the adapter's input.
+        max_length: Most tokens of prompt and completion; longer rows are left out and listed.
+        packing: Several rows in one sequence, each attending to itself only.
+        device: auto takes a GPU where there is one.
+        dtype: Precision of the products; auto is bfloat16 on a GPU, float32 on the CPU.
+        gradient_checkpointing: Recompute activations on a GPU to save memory.
+        checkpoint_steps: Optimizer steps between checkpoints; 0 keeps none.
+        work_dir: Folder or URI of the journals; a retried task continues from there.
+        label: Tells apart several tasks of this stage in progress reports.
+    """
+    from refine_af.runner import run_stage
+
+    found = run_stage(
+        "train_sft",
+        inputs={
+            "instances": instances.path,
+            "match": match.path if match else "",
+            "match_2": match_2.path if match_2 else "",
+            "seeds": seeds.path if seeds else "",
+        },
+        outputs={
+            "adapter": adapter.path,
+            "history": history.path,
+            "used": used.path,
+            "metrics": metrics.path,
+            "provenance": provenance.path,
+            "telemetry": telemetry.path,
+        },
+        params={
+            "model": model,
+            "model_digest": model_digest,
+            "seed": seed,
+            "method": method,
+            "rows": rows,
+            "include_seed_tasks": include_seed_tasks,
+            "template": template,
+            "epochs": epochs,
+            "max_steps": max_steps,
+            "batch_size": batch_size,
+            "gradient_accumulation": gradient_accumulation,
+            "learning_rate": learning_rate,
+            "schedule": schedule,
+            "warmup_ratio": warmup_ratio,
+            "lora_rank": lora_rank,
+            "lora_alpha": lora_alpha,
+            "lora_dropout": lora_dropout,
+            "max_length": max_length,
+            "packing": packing,
+            "device": device,
+            "dtype": dtype,
+            "gradient_checkpointing": gradient_checkpointing,
+            "checkpoint_steps": checkpoint_steps,
+        },
+        work_dir=work_dir,
+        label=label,
+    )
+    for name, value in found.items():
+        metrics.log_metric(name, value)

@@ -1,0 +1,159 @@
+"""Input-output pairs for instructions, by the start model or the PPO-trained one."""
+
+from typing import TYPE_CHECKING, Literal
+
+from refine_af.contracts.jsonl import read_rows, write_rows
+from refine_af.contracts.params import param
+from refine_af.contracts.randomness import derive
+from refine_af.contracts.records import Instance, Instruction, Rejected
+from refine_af.contracts.stage import Artifact, Metrics, Resources, Stage, Task
+from refine_af.engines.text import Completion, Request, Sampling, TextEngine
+from refine_af.stages.engine_params import EngineParams, open_engine
+from refine_af.stages.generation import complete_in_steps
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class GenerateInstancesParams(EngineParams):
+    """How the model is asked, and how often."""
+
+    style: Literal["plain", "few_shot"] = param(
+        "few_shot",
+        "few_shot: worked tasks of our own, for base models; plain: the instruction alone, as"
+        " builtin:tiny and a PPO-trained model read it.",
+    )
+    split: Literal["classification", "none"] = param(
+        "classification",
+        "classification: ask first, then write outputs first for such tasks; none: inputs first.",
+        source="Self-Instruct, section 3.1",
+    )
+    samples: int = param(1, "Completions per instruction.", ge=1, le=64)
+    max_instances: int = param(5, "Most instances per completion.", source="Self-Instruct", ge=1)
+    temperature: float = param(0.0, "0 is greedy.", source="Self-Instruct", ge=0.0)
+    top_p: float = param(1.0, "Nucleus mass.", gt=0.0, le=1.0)
+    presence_penalty: float = param(0.0, "Against repetition; the published 1.5 suits few models.")
+    max_tokens: int = param(350, "Most new tokens.", source="Self-Instruct (300 and 350)", ge=8)
+    limit: int = param(0, "First N instructions; 0 takes all.", ge=0)
+
+
+def run(params: GenerateInstancesParams, task: Task) -> Metrics:
+    """Ask for the kind of task, write, parse and filter."""
+    rows = read_rows(task.inputs["instructions"], Instruction)
+    rows = rows[: params.limit] if params.limit else rows
+    engine = open_engine(params, task.inputs.get("adapter"))
+    kinds = _kinds(params, rows, engine, task)
+    requests = [
+        Request(
+            f"{row.id}/{sample}", _prompt(params, row, kinds[row.id]), _seed(params, row, sample)
+        )
+        for row in rows
+        for sample in range(params.samples)
+    ]
+    answers = complete_in_steps(engine, requests, _sampling(params), task)
+    engine.close()
+    owners = [(row, sample) for row in rows for sample in range(params.samples)]
+    return _parse_and_write(params, owners, answers, kinds, task)
+
+
+def _seed(params: GenerateInstancesParams, row: Instruction, sample: int) -> int:
+    return derive(params.seed, "instance", row.id, sample)
+
+
+def _prompt(params: GenerateInstancesParams, row: Instruction, is_classification: bool) -> str:
+    from refine_af.self_instruct.prompts import instance_prompt
+
+    return instance_prompt(row.instruction, is_classification, params.style)
+
+
+def _sampling(params: GenerateInstancesParams) -> Sampling:
+    last = params.max_instances + 1
+    plain = params.style == "plain"
+    return Sampling(
+        max_tokens=params.max_tokens,
+        temperature=params.temperature,
+        top_p=params.top_p,
+        presence_penalty=params.presence_penalty,
+        stop=("\nInstruction:",) if plain else (f"Example {last}", "Task:"),
+    )
+
+
+def _kinds(
+    params: GenerateInstancesParams,
+    rows: "Sequence[Instruction]",
+    engine: TextEngine,
+    task: Task,
+) -> dict[str, bool]:
+    """Return whether each instruction is a classification task, as the model says."""
+    from refine_af.self_instruct.parse_instances import is_yes
+    from refine_af.self_instruct.prompts import classification_prompt
+
+    if params.split == "none":
+        return {row.id: False for row in rows}
+    stored = task.journal.read("kinds")
+    if stored is not None:
+        return {row.id: flag == "1" for row, flag in zip(rows, stored.decode(), strict=True)}
+    requests = [
+        Request(row.id, classification_prompt(row.instruction, params.style), params.seed)
+        for row in rows
+    ]
+    sampling = Sampling(max_tokens=3, temperature=0.0, stop=("\n", "Task"))
+    answers = engine.generate(requests, sampling)
+    flags = [is_yes(answer.text) for answer in answers]
+    task.journal.publish("kinds", "".join("1" if flag else "0" for flag in flags).encode())
+    return {row.id: flag for row, flag in zip(rows, flags, strict=True)}
+
+
+def _parse_and_write(
+    params: GenerateInstancesParams,
+    owners: "Sequence[tuple[Instruction, int]]",
+    answers: "Sequence[Completion]",
+    kinds: dict[str, bool],
+    task: Task,
+) -> Metrics:
+    from refine_af.self_instruct.parse_instances import instances_of
+
+    kept: list[Instance] = []
+    rejected: list[Rejected] = []
+    for (row, sample), answer in zip(owners, answers, strict=True):
+        found, dropped = instances_of(
+            row,
+            answer,
+            is_classification=kinds[row.id],
+            sample=sample,
+            style=params.style,
+            max_instances=params.max_instances,
+            seed=params.seed,
+        )
+        kept += found
+        rejected += dropped
+    write_rows(task.outputs["instances"], kept)
+    write_rows(task.outputs["rejected"], rejected)
+    answered = {row.parents[0] for row in kept}
+    return {
+        "instructions": len({row.id for row, _ in owners}),
+        "answered": len(answered),
+        "instances": len(kept),
+        "rejected": len(rejected),
+        "parseable": len({(row.parents[0], row.sample) for row in kept}) / max(len(owners), 1),
+        "classification": sum(kinds.values()),
+    }
+
+
+STAGE = Stage(
+    name="generate_instances",
+    summary="Write input-output pairs for instructions, with the start model or an adapter.",
+    params=GenerateInstancesParams,
+    run=run,
+    inputs=(
+        Artifact("instructions", "rows", "Instructions to write instances for."),
+        Artifact("adapter", "model", "PPO adapter; without it the start model.", optional=True),
+    ),
+    outputs=(
+        Artifact("instances", "rows", "Instruction-input-output rows."),
+        Artifact("rejected", "rows", "What could not be used, with the reason."),
+    ),
+    image="vllm",
+    resources=Resources(cpu="4", memory="16Gi", gpu=True),
+    source="Self-Instruct (arXiv 2212.10560), section 3.1 and appendix; REFINE-AF, stage 3.",
+)
