@@ -1,0 +1,129 @@
+"""What every store can do, and which store a URI belongs to."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from refine_af.contracts.errors import DataError
+from refine_af.storage.location import locate
+
+
+class MissingObjectError(DataError):
+    """Nothing is stored under the URI. A retry repeats it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Versioned:
+    """Content together with the store's word for this very state of it."""
+
+    data: bytes
+    version: str
+
+
+class Store(Protocol):
+    """Files and directories under URIs of one scheme.
+
+    Whatever is published is visible whole or not at all, also when the writer is killed. Methods
+    raise ``MissingObjectError`` for what is not there, ``StorageError`` when the store cannot be
+    used (with what to do), and ``DataError`` for content or names that must not be taken.
+    """
+
+    retries: int
+    """Requests that were repeated so far because the store failed for a moment."""
+
+    def read(self, uri: str) -> bytes:
+        """Return the content of one file."""
+
+    def download(self, uri: str, target: Path, expected: str | None = None) -> str:
+        """Copy the file or directory at ``uri`` to the local ``target`` and return its digest.
+
+        Streams; memory is constant. Checksums that the store or a manifest holds are verified.
+        ``target`` appears whole, in place of what was there, and only if its digest is
+        ``expected`` where that is given.
+
+        Raises:
+            DataError: For content with another checksum or digest.
+        """
+
+    def publish(self, uri: str, source: Path) -> str:
+        """Copy the local file ``source`` to ``uri`` and return its sha256."""
+
+    def publish_bytes(self, uri: str, data: bytes) -> None:
+        """Write ``data`` to ``uri``."""
+
+    def publish_directory(self, uri: str, source: Path) -> str:
+        """Copy the local directory to ``uri`` in place of what was there; return its digest.
+
+        Empty subdirectories are not kept.
+        """
+
+    def list_files(self, uri: str) -> list[str]:
+        """Return the URIs of all files below the directory ``uri``, at any depth, sorted.
+
+        Manifests and unfinished writes are left out; nothing there gives an empty list.
+        """
+
+    def list_directories(self, uri: str) -> list[str]:
+        """Return the names of the directories directly below ``uri``, sorted."""
+
+    def exists(self, uri: str) -> bool:
+        """Return whether a file, or a directory with a file in it, is at ``uri``."""
+
+    def delete(self, uri: str) -> None:
+        """Remove the file, or the directory and all below it; nothing there is no error."""
+
+    def read_version(self, uri: str) -> Versioned | None:
+        """Return content and version of a small file, or None."""
+
+    def sweep(self, uri: str) -> None:
+        """Remove unfinished writes that killed writers left below ``uri``; for its one writer."""
+
+    def swap(self, uri: str, data: bytes, expected: str | None) -> str | None:
+        """Write ``data`` if the version at ``uri`` is still ``expected`` (None: nothing there).
+
+        Returns:
+            The new version, or None when another writer came first.
+        """
+
+
+def require_digest(uri: str, found: str, expected: str | None) -> None:
+    """Raise a DataError when ``expected`` is given and is not what was found."""
+    if expected is not None and found != expected:
+        raise DataError(
+            f"{uri}: the content has the digest {found}, expected {expected}; it was altered or"
+            " cut short; restore it or make it anew"
+        )
+
+
+def open_store(uri: str) -> Store:
+    """Return the store for the scheme of ``uri``; libraries load here, not at import.
+
+    Raises:
+        ParameterError: For a scheme outside the allow-list.
+        MissingLibraryError: When the library of that scheme is not installed.
+    """
+    scheme = locate(uri).scheme
+    if scheme == "s3":
+        from refine_af.storage.s3 import open_s3
+
+        return open_s3()
+    if scheme == "gs":
+        from refine_af.storage.gcs import open_gcs
+
+        return open_gcs()
+    if scheme == "https":
+        from refine_af.storage.https import HttpsStore
+
+        return HttpsStore()
+    from refine_af.storage.local import LocalStore
+
+    return LocalStore()
+
+
+def is_remote(uri: str) -> bool:
+    """Return whether ``uri`` is something other than a local path.
+
+    Raises:
+        ParameterError: For a scheme outside the allow-list.
+    """
+    return locate(uri).scheme != "local"
