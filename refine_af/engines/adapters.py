@@ -2,13 +2,14 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import torch
 
 from refine_af.contracts.errors import DataError, MissingLibraryError
 
 if TYPE_CHECKING:
+    from peft import PeftModel
     from transformers import PreTrainedModel
 
 WEIGHTS = "adapter_model.safetensors"
@@ -60,11 +61,12 @@ def apply_adapter(model: "PreTrainedModel", adapter: Path) -> "PreTrainedModel":
         raise DataError(_misfit(adapter, str(error))) from error
     _require_same_names(tuned, stored, adapter)
     if model.dtype == torch.float32:
-        return tuned.merge_and_unload()  # type: ignore[no-any-return]
-    return tuned.eval()  # type: ignore[no-any-return]
+        return cast("PreTrainedModel", tuned.merge_and_unload())
+    tuned.requires_grad_(False).eval()
+    return cast("PreTrainedModel", tuned)
 
 
-def _require_same_names(tuned: "PreTrainedModel", stored: set[str], adapter: Path) -> None:
+def _require_same_names(tuned: "PeftModel", stored: set[str], adapter: Path) -> None:
     """PEFT only warns when the file has more or fewer layers than the model."""
     from peft import get_peft_model_state_dict
 

@@ -89,7 +89,7 @@ def decode(
 def evaluation(model: "PreTrainedModel") -> Iterator[None]:
     """Switch off dropout and gradients, and put the training mode back afterwards."""
     was_training = model.training
-    model.eval()
+    model.train(False)
     try:
         # Not inference_mode: tensors that a model caches inside would be unusable for training.
         with torch.no_grad():

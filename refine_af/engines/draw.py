@@ -45,11 +45,12 @@ def draw(logits: Tensor, uniform: Tensor, sampling: Sampling) -> Tensor:
         least = nucleus_bound(probabilities, sampling.top_p)
         probabilities = torch.where(probabilities >= least, probabilities, 0.0)
     cumulative = probabilities.cumsum(-1, dtype=torch.float64)
-    total = cumulative[:, -1:]
+    total = cumulative[:, -1:].contiguous()
     chosen = torch.searchsorted(cumulative, uniform[:, None] * total, right=True)
     # Rounding can make the product reach the total: then the last token with any mass is meant.
     last = torch.searchsorted(cumulative, total, right=False)
-    return torch.minimum(chosen, last).squeeze(1)
+    # Logits that are not numbers leave the table; the caller finds them by their log-probability.
+    return torch.minimum(chosen, last).clamp(max=logits.shape[-1] - 1).squeeze(1)
 
 
 def nucleus_bound(probabilities: Tensor, top_p: float) -> Tensor:

@@ -5,6 +5,7 @@ whole cache once per layer and token. Here a layer keeps spare columns and copie
 run out. Shapes: B rows, H key-value heads, T columns (padding included), D head size.
 """
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -18,16 +19,19 @@ SPARE_COLUMNS = 128
 """Columns added when a layer is full: one copy per this many tokens instead of one per token."""
 
 
-class GrowingLayer(DynamicLayer):  # type: ignore[misc]  # transformers is untyped
+class GrowingLayer(DynamicLayer):  # type: ignore[no-untyped-call]
     """Keys and values of one layer, views of a larger block."""
 
-    def __init__(self, parts: list[DynamicLayer]) -> None:
-        """Join the layers of batches that have the same T, in the order of their rows."""
-        super().__init__()
-        self.length = parts[0].keys.shape[2]
-        self.dtype, self.device = parts[0].keys.dtype, parts[0].keys.device
+    keys: Tensor
+    values: Tensor
+
+    def __init__(self, keys: list[Tensor], values: list[Tensor]) -> None:
+        """Join the keys and values of batches that have the same T, in the order of their rows."""
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.length = keys[0].shape[2]
+        self.dtype, self.device = keys[0].dtype, keys[0].device
         self.is_initialized = True
-        self._fill([part.keys for part in parts], [part.values for part in parts])
+        self._fill(keys, values)
 
     def _fill(self, keys: list[Tensor], values: list[Tensor]) -> None:
         self._keys = _block(keys, self.length + SPARE_COLUMNS)
@@ -61,9 +65,10 @@ class GrowingLayer(DynamicLayer):  # type: ignore[misc]  # transformers is untyp
         self.length = length
         self._show()
 
-    def batch_select_indices(self, indices: Tensor) -> None:
-        """Keep only these rows, in this order."""
-        self._fill([self.keys[indices]], [self.values[indices]])
+    def reorder_cache(self, beam_idx: Tensor) -> None:
+        """Keep only these rows, in this order (transformers' name for it)."""
+        rows = beam_idx.to(self.keys.device)
+        self._fill([self.keys[rows]], [self.values[rows]])
 
 
 def _block(parts: list[Tensor], columns: int) -> Tensor:
@@ -88,25 +93,31 @@ def can_grow(config: "PreTrainedConfig") -> bool:
     return all(type(layer) is DynamicLayer for layer in DynamicCache(config=config).layers)
 
 
-def joined(parts: list[Cache]) -> Cache:
+def joined(parts: Sequence[Cache]) -> Cache:
     """Return one growing cache for the rows of all parts; each part has plain layers only."""
+    states = [[_states(layer) for layer in part.layers] for part in parts]
     cache = DynamicCache()
     cache.layers = [
-        GrowingLayer([part.layers[place] for part in parts])
-        for place in range(len(parts[0].layers))
+        GrowingLayer([keys for keys, _ in layer], [values for _, values in layer])
+        for layer in zip(*states, strict=True)
     ]
     return cache
 
 
+def _states(layer: object) -> tuple[Tensor, Tensor]:
+    assert isinstance(layer, DynamicLayer)  # noqa: S101  what can_grow has found
+    assert layer.keys is not None  # noqa: S101
+    assert layer.values is not None  # noqa: S101
+    return layer.keys, layer.values
+
+
 def select_rows(cache: Cache, rows: list[int]) -> None:
     """Keep only these rows of the batch, in this order."""
-    device = cache.layers[0].keys.device
-    indices = torch.tensor(rows, device=device)
-    for layer in cache.layers:
-        layer.batch_select_indices(indices.to(layer.keys.device))
+    cache.reorder_cache(torch.LongTensor(rows))
 
 
 def truncate(cache: Cache, length: int) -> None:
     """Forget the columns from ``length`` on, in a cache of growing layers."""
     for layer in cache.layers:
+        assert isinstance(layer, GrowingLayer)  # noqa: S101  the caller asked can_grow
         layer.truncate(length)

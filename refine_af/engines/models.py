@@ -52,7 +52,7 @@ def resolve_model(model: str) -> Path:
     """
     if model.startswith(builtin.SCHEME):
         return _checked(_embedded(model), model)
-    if Path(model).is_dir():
+    if model and Path(model).is_dir():
         return _checked(Path(model), model)
     if "://" in model:
         return _checked(_stored(model), model)
@@ -66,7 +66,7 @@ def model_revision(model: str) -> str:
     Raises:
         ParameterError, DataError, DependencyError: As :func:`resolve_model`.
     """
-    if model.startswith(builtin.SCHEME) or Path(model).is_dir() or "://" in model:
+    if not _is_hub_id(model):
         return digest_directory(resolve_model(model))
     name, revision = _hub_name(model)
     with _hub_errors(model):
@@ -91,6 +91,7 @@ def load_model(
         trust_remote_code: Whether code that travels with the model may run.
     """
     try:
+        from safetensors import SafetensorError
         from transformers import AutoModelForCausalLM, AutoTokenizer
     except ImportError:
         raise MissingLibraryError(
@@ -106,9 +107,11 @@ def load_model(
             use_safetensors=True,
             trust_remote_code=trust_remote_code,
         )
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise DataError(f"{model}: transformers cannot read it as a causal LM ({error})") from error
-    return loaded.to(place).eval(), tokenizer
+    loaded.to(place)  # type: ignore[arg-type]  # transformers' decorator hides the signature
+    loaded.train(False)
+    return loaded, tokenizer
 
 
 def pick_device(device: str) -> "torch.device":
@@ -167,6 +170,10 @@ def _stored(uri: str) -> Path:
     folder.parent.mkdir(parents=True, exist_ok=True)
     open_store(uri).download(uri, folder)
     return folder
+
+
+def _is_hub_id(model: str) -> bool:
+    return not (model.startswith(builtin.SCHEME) or Path(model).is_dir() or "://" in model)
 
 
 def _hub_name(model: str) -> tuple[str, str | None]:

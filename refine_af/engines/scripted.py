@@ -17,9 +17,27 @@ from refine_af.engines.stopping import cut
 from refine_af.engines.text import Completion, Determinism, Finish, Request, Sampling
 
 _VERBS = (
-    "Describe Summarise Explain Compare Draft List Rewrite Invent Translate Outline Judge Shorten"
-    " Correct Plan Rank Classify Estimate Illustrate Question Defend"
-).split()
+    "Describe",
+    "Summarise",
+    "Explain",
+    "Compare",
+    "Draft",
+    "List",
+    "Rewrite",
+    "Invent",
+    "Translate",
+    "Outline",
+    "Judge",
+    "Shorten",
+    "Correct",
+    "Plan",
+    "Rank",
+    "Classify",
+    "Estimate",
+    "Illustrate",
+    "Question",
+    "Defend",
+)
 _SUBJECTS = (
     "a lighthouse keeper's diary",
     "the rules of a card game",

@@ -27,10 +27,10 @@ def completion_text(
 
 
 def _decode(tokenizer: "PreTrainedTokenizerBase", tokens: Sequence[int]) -> str:
-    text: str = tokenizer.decode(
+    text = tokenizer.decode(
         list(tokens), skip_special_tokens=True, clean_up_tokenization_spaces=False
     )
-    return text
+    return str(text)
 
 
 def cut(text: str, stop: Sequence[str]) -> str:

@@ -1,0 +1,257 @@
+import pytest
+import torch
+from tiny_engine import END, byte_tokenizer, random_llama
+from transformers import MistralConfig, MistralForCausalLM
+
+from refine_af.contracts.errors import DataError, ParameterError
+from refine_af.engines import kv_cache
+from refine_af.engines.choose import score_continuations
+from refine_af.engines.decode import Decoded, decode
+from refine_af.engines.draw import draw
+from refine_af.engines.stopping import completion_text, cut
+from refine_af.engines.text import Sampling
+
+TOKENIZER = byte_tokenizer()
+TEXTS = ("Count the words.", "a", "Sort: pear, apple and quince", "Zürich, 東京", "x y z" * 9)
+PROMPTS = [TOKENIZER(text)["input_ids"] for text in TEXTS]
+SEEDS = [11, 12, 13, 14, 15]
+
+
+def slow_greedy(model: torch.nn.Module, prompt: list[int], steps: int) -> list[int]:
+    """No cache, no padding, one row."""
+    ids = list(prompt)
+    for _ in range(steps):
+        with torch.no_grad():
+            ids.append(int(model(torch.tensor([ids])).logits[0, -1].argmax()))
+        if ids[-1] == END:
+            break
+    return ids[len(prompt) :]
+
+
+def slow_logprob(model: torch.nn.Module, prompt: list[int], tokens: list[int]) -> float:
+    with torch.no_grad():
+        logits = model(torch.tensor([prompt + tokens])).logits[0, len(prompt) - 1 : -1]
+    return float(logits.log_softmax(-1).gather(1, torch.tensor(tokens)[:, None]).sum())
+
+
+def test_greedy_agrees_with_the_uncached_model_and_with_generate() -> None:
+    model = random_llama()
+    found = decode(model, TOKENIZER, PROMPTS, SEEDS, Sampling(max_tokens=30, temperature=0.0))
+    for prompt, one in zip(PROMPTS, found, strict=True):
+        assert one.tokens == slow_greedy(model, prompt, 30)
+        output = model.generate(
+            torch.tensor([prompt]), max_new_tokens=30, do_sample=False, pad_token_id=0
+        )
+        assert one.tokens == output[0, len(prompt) :].tolist()
+
+
+def test_a_long_completion_outgrows_the_first_block(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = random_llama()
+    sampling = Sampling(max_tokens=40, temperature=0.0)
+    whole = decode(model, TOKENIZER, PROMPTS, SEEDS, sampling)
+    monkeypatch.setattr(kv_cache, "SPARE_COLUMNS", 3)
+    assert decode(model, TOKENIZER, PROMPTS, SEEDS, sampling) == whole
+
+
+def test_rows_that_end_early_leave_and_the_others_go_on_unchanged() -> None:
+    model = random_llama()
+    model.generation_config.eos_token_id = list(range(0, 257, 9))
+    sampling = Sampling(max_tokens=60, temperature=1.0)
+    found = decode(model, TOKENIZER, PROMPTS * 4, list(range(20)), sampling)
+    lengths = {len(one.tokens) for one in found}
+    assert len(lengths) > 5, "the rows must end at different steps"
+    for one, prompt in zip(found, PROMPTS * 4, strict=True):
+        ended = one.tokens[-1] % 9 == 0 or one.tokens[-1] == END
+        assert one.finish == ("stop" if ended else "length")
+        assert not any(token % 9 == 0 for token in one.tokens[:-1])
+        assert one.logprob == pytest.approx(slow_logprob(model, prompt, one.tokens), abs=1e-3)
+
+
+def test_a_completion_does_not_depend_on_its_neighbours_or_their_order() -> None:
+    model = random_llama()
+    sampling = Sampling(max_tokens=25, temperature=0.8, top_p=0.9)
+    together = decode(model, TOKENIZER, PROMPTS, SEEDS, sampling)
+    turned = decode(model, TOKENIZER, PROMPTS[::-1], SEEDS[::-1], sampling)[::-1]
+    assert [one.tokens for one in turned] == [one.tokens for one in together]
+    for place, prompt in enumerate(PROMPTS):
+        alone = decode(model, TOKENIZER, [prompt], [SEEDS[place]], sampling)
+        assert alone[0].tokens == together[place].tokens
+
+
+def test_seeds_matter_and_repeat() -> None:
+    model = random_llama()
+    prompts = [PROMPTS[0]] * 3
+    found = decode(model, TOKENIZER, prompts, [1, 2, 1], Sampling(max_tokens=12))
+    assert found[0] == found[2]
+    assert found[0].tokens != found[1].tokens
+
+
+def test_first_tokens_follow_the_models_distribution() -> None:
+    model = random_llama()
+    with torch.no_grad():
+        wanted = model(torch.tensor([PROMPTS[1]])).logits[0, -1].softmax(-1)
+    rows = 4000
+    found = decode(model, TOKENIZER, [PROMPTS[1]] * rows, list(range(rows)), Sampling(max_tokens=1))
+    counts = torch.bincount(torch.tensor([one.tokens[0] for one in found]), minlength=257)
+    often = wanted * rows > 20
+    chi = ((counts - wanted * rows) ** 2 / (wanted * rows))[often].sum().item()
+    # Mean is the number of cells; three standard deviations above it.
+    cells = int(often.sum())
+    assert cells > 5
+    assert chi < cells + 3 * (2 * cells) ** 0.5
+
+
+@pytest.mark.parametrize(
+    "sampling",
+    [
+        Sampling(max_tokens=20, temperature=0.5),
+        Sampling(max_tokens=20, temperature=1.3, top_p=0.8),
+        Sampling(max_tokens=20, temperature=0.0, presence_penalty=2.0),
+    ],
+)
+def test_logprob_is_that_of_the_plain_model(sampling: Sampling) -> None:
+    model = random_llama()
+    found = decode(model, TOKENIZER, PROMPTS, SEEDS, sampling)
+    for prompt, one in zip(PROMPTS, found, strict=True):
+        assert one.logprob == pytest.approx(slow_logprob(model, prompt, one.tokens), abs=1e-3)
+
+
+def test_a_large_presence_penalty_forbids_repeats() -> None:
+    model = random_llama()
+    plain = decode(model, TOKENIZER, PROMPTS, SEEDS, Sampling(max_tokens=40, temperature=0.0))
+    assert any(len(set(one.tokens)) < len(one.tokens) for one in plain)
+    found = decode(
+        model,
+        TOKENIZER,
+        PROMPTS,
+        SEEDS,
+        Sampling(max_tokens=40, temperature=0.0, presence_penalty=1e4),
+    )
+    assert all(len(set(one.tokens)) == len(one.tokens) for one in found)
+
+
+@pytest.mark.parametrize("stop", [("e",), ("ab", "q"), ("é", "~ "), ("never there",)])
+def test_a_stop_text_cuts_what_would_have_been_written(stop: tuple[str, ...]) -> None:
+    model = random_llama()
+    prompts, seeds = PROMPTS * 6, list(range(30))
+    free = decode(model, TOKENIZER, prompts, seeds, Sampling(max_tokens=50))
+    cut_off = decode(model, TOKENIZER, prompts, seeds, Sampling(max_tokens=50, stop=stop))
+    stopped = 0
+    for prompt, whole, one in zip(prompts, free, cut_off, strict=True):
+        assert whole.tokens[: len(one.tokens)] == one.tokens
+        text = completion_text(TOKENIZER, prompt, whole.tokens)
+        assert cut(completion_text(TOKENIZER, prompt, one.tokens), stop) == cut(text, stop)
+        before = completion_text(TOKENIZER, prompt, one.tokens[:-1])
+        assert not any(word in before for word in stop), "it stops at the first chance"
+        if any(word in text for word in stop):
+            stopped += 1
+            assert one.finish == "stop"
+        else:
+            assert one == whole
+    assert stopped > 0 or stop != ("e",)
+
+
+def test_choices_have_the_probability_of_their_tokens() -> None:
+    model = random_llama()
+    texts = [TOKENIZER(choice)["input_ids"] for choice in ("Yes", "No", "Perhaps", "N")]
+    scores = score_continuations(model, PROMPTS, texts)
+    for row, prompt in zip(scores.tolist(), PROMPTS, strict=True):
+        for score, text in zip(row, texts, strict=True):
+            assert score == pytest.approx(slow_logprob(model, prompt, text), abs=1e-3)
+
+
+def test_choices_greedy_and_sampled() -> None:
+    model = random_llama()
+    choices = ("q", "7", "no")
+    texts = [TOKENIZER(choice)["input_ids"] for choice in choices]
+    scores = score_continuations(model, PROMPTS, texts).detach()
+    greedy = decode(
+        model, TOKENIZER, PROMPTS, SEEDS, Sampling(temperature=0.0, choices=choices, max_tokens=1)
+    )
+    for one, row in zip(greedy, scores, strict=True):
+        best = int(row.argmax())
+        assert one == Decoded(texts[best], "stop", pytest.approx(float(row[best]), abs=1e-5))
+    rows = 3000
+    sampled = decode(
+        model, TOKENIZER, [PROMPTS[0]] * rows, list(range(rows)), Sampling(choices=choices)
+    )
+    wanted = scores[0].softmax(-1).tolist()
+    for text, share in zip(texts, wanted, strict=True):
+        drawn = sum(one.tokens == text for one in sampled) / rows
+        assert abs(drawn - share) < 3.5 * (share * (1 - share) / rows) ** 0.5 + 1e-9
+
+
+def test_an_empty_choice_is_refused() -> None:
+    with pytest.raises(ParameterError, match="each must have a token"):
+        decode(random_llama(), TOKENIZER, PROMPTS, SEEDS, Sampling(choices=("a", "")))
+
+
+def test_a_model_with_attention_windows_decodes_like_generate() -> None:
+    torch.manual_seed(3)
+    config = MistralConfig(
+        vocab_size=257,
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        intermediate_size=64,
+        sliding_window=6,
+        initializer_range=0.2,
+        eos_token_id=END,
+        pad_token_id=0,
+    )
+    model = MistralForCausalLM(config).eval()
+    assert not kv_cache.can_grow(model.config)
+    model.generation_config.eos_token_id = list(range(0, 257, 16))
+    found = decode(model, TOKENIZER, PROMPTS, SEEDS, Sampling(max_tokens=40, temperature=0.0))
+    assert len({len(one.tokens) for one in found}) > 1
+    for prompt, one in zip(PROMPTS, found, strict=True):
+        output = model.generate(
+            torch.tensor([prompt]), max_new_tokens=40, do_sample=False, pad_token_id=0
+        )
+        assert one.tokens == output[0, len(prompt) :].tolist()
+    texts = [TOKENIZER(choice)["input_ids"] for choice in ("Yes", "No")]
+    scores = score_continuations(model, PROMPTS, texts)
+    for row, prompt in zip(scores.tolist(), PROMPTS, strict=True):
+        for score, text in zip(row, texts, strict=True):
+            assert score == pytest.approx(slow_logprob(model, prompt, text), abs=1e-3)
+
+
+def test_prompts_read_in_several_passes_give_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = random_llama()
+    sampling = Sampling(max_tokens=20, temperature=0.0)
+    whole = decode(model, TOKENIZER, PROMPTS, SEEDS, sampling)
+    monkeypatch.setitem(decode.__globals__["PREFILL_TOKENS"], "cpu", 50)
+    found = decode(model, TOKENIZER, PROMPTS, SEEDS, sampling)
+    assert [one.tokens for one in found] == [one.tokens for one in whole]
+
+
+def test_a_diverged_model_is_an_error_and_not_text() -> None:
+    model = random_llama()
+    with torch.no_grad():
+        model.lm_head.weight.fill_(float("nan"))
+    for temperature in (0.0, 1.0):
+        with pytest.raises(DataError, match="not finite"):
+            decode(model, TOKENIZER, PROMPTS, SEEDS, Sampling(temperature=temperature))
+
+
+def test_draws_that_cannot_be_made_stay_inside_the_table() -> None:
+    rows = torch.full((2, 5), float("nan"))
+    chosen = draw(rows, torch.tensor([0.1, 0.9], dtype=torch.float64), Sampling())
+    assert all(0 <= token < 5 for token in chosen.tolist())
+
+
+def test_training_goes_on_as_before() -> None:
+    model = random_llama()
+    model.train()
+    decode(model, TOKENIZER, PROMPTS, SEEDS, Sampling(max_tokens=5))
+    assert model.training
+    model(torch.tensor([PROMPTS[0]])).logits.sum().backward()
+    assert all(weight.grad is not None for weight in model.parameters())
+
+
+def test_nothing_to_do() -> None:
+    model = random_llama()
+    assert decode(model, TOKENIZER, [], [], Sampling()) == []
+    found = decode(model, TOKENIZER, PROMPTS[:1], [1], Sampling(max_tokens=0))
+    assert found == [Decoded([], "length", 0.0)]

@@ -1,0 +1,130 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from tiny_engine import random_llama, save
+
+from refine_af.contracts.errors import DataError, DependencyError, ParameterError
+from refine_af.engines.models import load_model, model_revision, resolve_model
+
+
+def test_a_folder_is_itself_and_its_digest_follows_its_content(tmp_path: Path) -> None:
+    folder = save(tmp_path / "model", random_llama())
+    assert resolve_model(folder) == tmp_path / "model"
+    first = model_revision(folder)
+    config = tmp_path / "model" / "config.json"
+    config.write_text(config.read_text() + "\n")
+    assert model_revision(folder) != first
+
+
+def test_the_embedded_fixture_loads() -> None:
+    model, tokenizer = load_model("builtin:fixture")
+    assert model.dtype == torch.float32
+    assert tokenizer.eos_token_id is not None
+    assert model.device.type in ("cpu", "cuda")
+
+
+@pytest.mark.parametrize(
+    "name", ["builtin:tny", "no/such/folder/here", "./missing", "ftp://host/x", "", "a b", "../x"]
+)
+def test_a_name_of_no_allowed_form_is_a_parameter_error(name: str) -> None:
+    with pytest.raises(ParameterError, match=r"builtin|scheme"):
+        resolve_model(name)
+
+
+def test_a_folder_without_weights_says_so(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"no config\.json"):
+        resolve_model(str(tmp_path))
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "pytorch_model.bin").write_bytes(b"pickle")
+    with pytest.raises(DataError, match="pickled weights are never read"):
+        resolve_model(str(tmp_path))
+
+
+def test_a_damaged_model_is_a_data_error(tmp_path: Path) -> None:
+    folder = save(tmp_path / "model", random_llama())
+    weights = tmp_path / "model" / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:5000])
+    with pytest.raises(DataError, match="cannot read it"):
+        load_model(folder)
+
+
+def test_a_stored_model_is_downloaded_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(port=0)
+    server.start()
+    try:
+        host, port = server.get_host_and_port()
+        for name, value in {
+            "AWS_ENDPOINT_URL": f"http://{host}:{port}",
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+            "AWS_DEFAULT_REGION": "us-east-1",
+            "HOME": str(tmp_path),
+        }.items():
+            monkeypatch.setenv(name, value)
+        import boto3
+
+        boto3.client("s3").create_bucket(Bucket="models")
+        folder = save(tmp_path / "model", random_llama())
+        from refine_af.storage.store import open_store
+
+        uri = "s3://models/llama/v1"
+        open_store(uri).publish_directory(uri, Path(folder))
+        assert model_revision(uri) == model_revision(folder)
+        assert resolve_model(uri) == resolve_model(uri)
+        assert tmp_path in resolve_model(uri).parents
+    finally:
+        server.stop()
+
+
+def test_a_hub_id_out_of_reach_says_what_was_tried() -> None:
+    # A process of its own: the Hub library reads this variable when it is imported.
+    code = (
+        "from refine_af.engines.models import resolve_model\n"
+        "from refine_af.contracts.errors import DependencyError\n"
+        "try:\n    resolve_model('some-org/some-model@main')\n"
+        "except DependencyError as error:\n    print(error)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "HF_HUB_OFFLINE": "1"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "some-org/some-model" in done.stdout
+    assert "the Hub did not give it" in done.stdout
+    assert "Traceback" not in done.stderr
+
+
+def test_a_missing_embedded_model_is_a_dependency(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from refine_af import builtin
+
+    monkeypatch.setitem(builtin.PATHS, "tiny", tmp_path / "absent")
+    with pytest.raises(DependencyError, match="make builtin-model"):
+        resolve_model("builtin:tiny")
+
+
+def test_settings_out_of_range_are_named(tmp_path: Path) -> None:
+    folder = save(tmp_path / "model", random_llama())
+    with pytest.raises(ParameterError, match="dtype is 'int3'"):
+        load_model(folder, dtype="int3")  # type: ignore[arg-type]
+    with pytest.raises(ParameterError, match="device is 'tpu9x'"):
+        load_model(folder, device="tpu9x")
+
+
+def test_naming_a_model_loads_no_heavy_library() -> None:
+    code = (
+        "import sys; from refine_af.engines import models, scripted, text; models.resolve_model;"
+        "print([name for name in ('torch', 'transformers', 'vllm', 'aiohttp', 'peft')"
+        " if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
