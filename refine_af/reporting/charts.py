@@ -64,7 +64,7 @@ def growth(rounds: Sequence[Round]) -> Chart:
         "Growth of the pool",
         svg.lines(
             "growth",
-            [("kept", _thinned(sent), _thinned(kept))],
+            [("kept", [0.0, *_thinned(sent)], [0.0, *_thinned(kept)])],
             "requests sent so far",
             "instructions kept, rows",
             floor=0,

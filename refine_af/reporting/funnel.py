@@ -6,7 +6,7 @@ whose ledgers do not add up says so instead of hiding it.
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import pairwise
 
 from refine_af.contracts.records import Rejected
@@ -50,11 +50,31 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
+class Trained:
+    """What fine-tuning of one arm read: rows by source, and tokens of prompt and completion."""
+
+    arm: str
+    instances: int
+    seeds: int
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True)
 class Funnel:
-    """All ledgers, how many rows went where, and what does not add up (empty when all does)."""
+    """All ledgers and uses.
+
+    Attributes:
+        steps: The ledgers, in the order of the run.
+        ppo_prompts: Different instructions that PPO used.
+        ppo_episodes: Episodes of PPO.
+        trained: Per arm that was fine-tuned.
+        problems: What does not add up; empty when all does.
+    """
 
     steps: tuple[Step, ...]
-    uses: Mapping[str, int] = field(default_factory=dict)
+    ppo_prompts: int = 0
+    ppo_episodes: int = 0
+    trained: tuple[Trained, ...] = ()
     problems: tuple[str, ...] = ()
 
 
@@ -65,7 +85,9 @@ def build_funnel(inputs: ReportInputs) -> Funnel:
         steps += _arm_steps(name, arm)
     return Funnel(
         steps=tuple(steps),
-        uses=_uses(inputs),
+        ppo_prompts=len({row["prompt_id"] for row in inputs.ppo_episodes}),
+        ppo_episodes=len(inputs.ppo_episodes),
+        trained=tuple(_trained(name, arm) for name, arm in inputs.arms.items() if arm.used),
         problems=(*find_gaps(steps), *_unknown_prompts(inputs)),
     )
 
@@ -135,20 +157,10 @@ def _arm_steps(name: str, arm: ArmInputs) -> list[Step]:
     return steps
 
 
-def _uses(inputs: ReportInputs) -> dict[str, int]:
-    uses: dict[str, int] = {}
-    if inputs.ppo_episodes:
-        prompts = {row["prompt_id"] for row in inputs.ppo_episodes}
-        uses["instructions used in PPO"] = len(prompts)
-        uses["PPO episodes"] = len(inputs.ppo_episodes)
-    for name, arm in inputs.arms.items():
-        if arm.used:
-            trained = [row for row in arm.used if not row["cut"]]
-            seeds = sum(row["source"] == "seed" for row in trained)
-            uses[f"rows used in SFT ({name})"] = len(trained)
-            uses[f"of these seed tasks ({name})"] = seeds
-            uses[f"tokens of these rows ({name})"] = sum(int(row["tokens"]) for row in trained)
-    return uses
+def _trained(name: str, arm: ArmInputs) -> Trained:
+    rows = [row for row in arm.used if not row["cut"]]
+    seeds = sum(row["source"] == "seed" for row in rows)
+    return Trained(name, len(rows) - seeds, seeds, sum(int(row["tokens"]) for row in rows))
 
 
 def _unknown_prompts(inputs: ReportInputs) -> list[str]:

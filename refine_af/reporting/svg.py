@@ -12,6 +12,7 @@ from typing import Any
 from matplotlib import rc_context
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 INK = "#010203"
 FAINT = "#040506"
@@ -80,13 +81,13 @@ def lines(
             marker = "o" if len(x) < 3 else None
             style = {"color": SERIES[place], "linestyle": STYLES[place], "marker": marker}
             axes.plot(x, y, label=label, **style)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
         if band:
             _, x, y = series[0]
             low = [value - half for value, half in zip(y, band, strict=True)]
             high = [value + half for value, half in zip(y, band, strict=True)]
             axes.fill_between(x, low, high, color=SERIES[0], alpha=0.15, linewidth=0)
-        if floor is not None or ceiling is not None:
-            axes.set_ylim(bottom=floor, top=ceiling)
+        _limit(axes, floor, ceiling)
         if len(series) > 1:
             axes.legend(loc="best", fontsize=8.5)
         return _svg(name, figure)
@@ -124,9 +125,9 @@ def histogram(
                 (mark[0], 0.97),
                 xycoords=("data", "axes fraction"),
                 fontsize=8.5,
-                ha="right",
+                ha="left",
                 va="top",
-                xytext=(-4, 0),
+                xytext=(4, 0),
                 textcoords="offset points",
             )
         axes.set_xlim(edges[0], edges[-1])
@@ -143,6 +144,7 @@ def bars(name: str, labels: Sequence[str], values: Sequence[float], x_label: str
         axes.barh(range(len(labels)), values, color=SERIES[0], height=0.7, alpha=0.85)
         axes.set_yticks(range(len(labels)), labels)
         axes.invert_yaxis()
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
         return _svg(name, figure)
 
 
@@ -160,6 +162,14 @@ def differences(name: str, values: Sequence[float], x_label: str, y_label: str) 
             )
         axes.axhline(0, color=INK, linewidth=0.8)
         return _svg(name, figure)
+
+
+def _limit(axes: Any, floor: float | None, ceiling: float | None) -> None:  # noqa: ANN401
+    low, high = axes.get_ylim()
+    bottom = low if floor is None else floor
+    # A little air at a fixed end, or the line at the limit is half hidden.
+    top = high if ceiling is None else ceiling + 0.02 * (ceiling - bottom)
+    axes.set_ylim(bottom=bottom, top=top if top > bottom else bottom + 1)
 
 
 def _axes(x_label: str, y_label: str, height: float = 2.6) -> tuple[Figure, Any]:

@@ -4,7 +4,7 @@ import re
 
 MOST_CHARACTERS = 600
 
-_MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+!|~-])")
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]()#!|~])")
 _HTML = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 
 

@@ -5,6 +5,7 @@ returns nothing rather than a guess when the instruction does not open with a ve
 """
 
 import re
+from itertools import pairwise
 
 
 def _words(text: str) -> frozenset[str]:
@@ -12,7 +13,7 @@ def _words(text: str) -> frozenset[str]:
 
 
 VERBS = _words(
-    """add adjust analyse analyze answer arrange ask assign brainstorm break build calculate
+    """adapt add adjust analyse analyze answer arrange ask assign brainstorm break build calculate
     change check choose cite classify clean combine come compare compile complete compose compute
     conclude condense connect construct continue convert copy correct count create criticise
     critique debate decide define delete describe design detect determine develop devise diagnose
@@ -26,9 +27,13 @@ VERBS = _words(
     research respond restate reverse review revise rewrite round say score search select separate
     set shorten show simplify sketch solve sort specify spell split state study substitute suggest
     sum summarise summarize support swap take talk tell test think trace transcribe transform
-    translate turn underline unscramble update use verify visualise weigh work write"""
+    translate transpose turn underline unscramble update use verify visualise weigh work write
+    balance centre center conjugate contrast craft cut decline delegate derive distribute estimate factor
+    flatten implement narrate port pull recreate render repair retell return reword scale send
+    simulate stage vary weave"""
 )
 
+ADVERBS = re.compile(r"\b(?:step by step|one by one|word for word|line by line|in detail)\b,?")
 OPENERS = re.compile(
     r"^(?:please|kindly|now|then|first|next|just|briefly|carefully|quickly|simply|also|"
     r"can you|could you|would you|will you|i want you to|i would like you to|i need you to|"
@@ -40,12 +45,13 @@ CONTEXT = re.compile(
     r"^(?:given|based on|using|with|for|in|from|as|after|before|if|when|imagine|suppose|assume)\b"
     r"[^,:.]*[,:.]\s+"
 )
-WORDS = re.compile(r"[a-z][a-z'-]*|[0-9]+|[^\w\s]")
+# A number with its unit ("60-minute") is one word; so is a name with a dot inside.
+WORDS = re.compile(r"[^\W_](?:[\w'-]*\w)?|[^\w\s]")
 
 BEFORE_NOUN = _words(
     """a an the this that these those my your his her its our their some any each every all both
     many few several more most other another one two three four five six seven eight nine ten me
-    us him them out up down off whether which what who how following given same"""
+    us him them out up down off following given same"""
 )
 BOUNDARIES = _words(
     """of for in on at to from with without about into onto by as than that which who whom whose
@@ -54,6 +60,7 @@ BOUNDARIES = _words(
     would will may might must does do did not i you he she it we they given such like whether how
     what why following"""
 )
+LY_NOUNS = _words("family reply supply assembly butterfly anomaly ally bully monopoly")
 PLURALS = {"children": "child", "people": "person", "men": "man", "women": "woman"}
 NO_PLURAL = ("ss", "us", "is")
 
@@ -65,19 +72,31 @@ def verb_and_noun(instruction: str) -> tuple[str, str] | None:
     clause or punctuation ("Write a short story about ..." gives story). Verbs without such a
     group ("Explain how ...") give None.
     """
-    words = WORDS.findall(_without_opening(instruction.lower()))
+    text = ADVERBS.sub(" ", instruction.lower())
+    words = WORDS.findall(_without_opening(text))
     if not words or words[0] not in VERBS:
         return None
     group: list[str] = []
-    for word in words[1:]:
-        if not word[0].isalpha() and not word.isdigit():
+    for word, after in pairwise([*words[1:], "."]):
+        if _ends_group(word, after, bool(group)):
             break
-        if word in BOUNDARIES and (group or word not in BEFORE_NOUN):
-            break
-        if word in BEFORE_NOUN or word.isdigit() or (word.endswith("ly") and not group):
-            continue
-        group.append(word)
+        if not _only_describes(word):
+            group.append(word)
     return (words[0], _singular(group[-1])) if group else None
+
+
+def _ends_group(word: str, after: str, begun: bool) -> bool:
+    if not word[0].isalnum():
+        return True
+    if word in BOUNDARIES:
+        return begun or word not in BEFORE_NOUN
+    # "a letter cancelling the ...": a participle, not a noun in -ing.
+    return begun and word.endswith("ing") and after in BEFORE_NOUN
+
+
+def _only_describes(word: str) -> bool:
+    adverb = word.endswith("ly") and word not in LY_NOUNS
+    return word in BEFORE_NOUN or word[0].isdigit() or adverb
 
 
 def _without_opening(text: str) -> str:

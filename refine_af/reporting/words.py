@@ -11,14 +11,15 @@ GLOSSARY = {
     " many.",
     "Win share": "Tasks on which the first arm's mean ROUGE-L is higher, over the tasks that are"
     " not tied. 50 % is what two equal models give.",
-    "Interval": "95 % of 2,000 resamples (tasks, then the instances of each) lie inside. Wider"
-    " than the spread over tasks alone.",
+    "Interval": "95 % of the bootstrap's resamples (tasks, then the instances of each) lie inside."
+    " Wider than the spread over tasks alone, and pulled towards 50 % where tasks are decided by"
+    " a hair.",
     "p (sign test)": "Chance of a result at least this uneven, in either direction, if both arms"
     " were equally good. Exact; tied tasks do not count.",
     "Mean difference": "Mean over tasks of the difference of their mean scores, in points.",
     "Effect size": "Cohen's d_z: mean of the paired differences of the instances over their"
     " standard deviation. 0.2 is small, 0.5 medium, 0.8 large.",
-    "Tie": "Task means that are equal (closer than 1e-9).",
+    "Ties": "Task means that are equal (closer than 1e-9).",
     "Difference": "First arm minus second, in ROUGE-L points.",
     "Instances": "Questions of a task that were answered and scored.",
     "Copies of the prompt": "Share of outputs that are the instruction or the input again.",

@@ -9,12 +9,14 @@ from refine_af.reporting.inputs import ArmInputs, ReportInputs, Round
 HOSTILE = (
     "<script>window.hurt = 1</script><img src=x onerror='window.hurt = 2'>"
     '"><svg onload="window.hurt = 3"> {{ 7 * 7 }} {% raw %} ]]> &amp; \u202eright to left '
-    + "unbroken" * 60
+    + "unbroken"
+    * 60
 )
 VERBS = ("Write", "List", "Sort", "Explain", "Name", "Rewrite", "Count", "Translate")
 NOUNS = ("story", "numbers", "words", "sentence", "cities", "paragraph", "letters", "answer")
 CATEGORIES = ("Textual Entailment", "Title Generation", "Data to Text", "Word Analogy")
-FILLER = "about the old house near a quiet river with seven green doors and no window".split()
+SENTENCE = "about the old house near a quiet river with seven green doors and no window"
+FILLER = SENTENCE.split()
 
 
 def instruction_text(draw: random.Random) -> str:
@@ -105,7 +107,9 @@ def made_updates(draw: random.Random, updates: int) -> list[dict[str, float]]:
     ]
 
 
-def made_run(rows: int = 60, tasks: int = 24, instances: int = 10, hostile: bool = False) -> ReportInputs:
+def made_run(
+    rows: int = 60, tasks: int = 24, instances: int = 10, hostile: bool = False
+) -> ReportInputs:
     """Return a run with ``rows`` kept instructions and as many instances in two arms."""
     draw = random.Random(3)
     seeds = made_seeds(draw, 20)

@@ -1,0 +1,102 @@
+"""Seconds, tokens and money per stage: a page of its own, because it differs from run to run."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from refine_af.contracts.errors import ParameterError
+from refine_af.reporting.report import environment, page_parts
+
+
+@dataclass(frozen=True, slots=True)
+class StageTime:
+    """One task of the run; None is not measured.
+
+    Attributes:
+        stage: ``stage`` or ``stage (label)``.
+        seconds: Wall clock.
+        gpu_seconds: Seconds times GPUs.
+        prompt_tokens: Tokens read by a text engine.
+        new_tokens: Tokens written.
+        rate: Tokens written per second, as the stage measured it.
+    """
+
+    stage: str
+    seconds: float | None
+    gpu_seconds: float | None
+    prompt_tokens: float | None
+    new_tokens: float | None
+    rate: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """The page twice."""
+
+    html: str
+    markdown: str
+
+
+def render_timing(
+    telemetry: Mapping[str, Mapping[str, Any]],
+    *,
+    price_per_gpu_hour: float | None = None,
+    currency: str = "",
+) -> Timing:
+    """Return the page of seconds, GPU-seconds, tokens and, with a price, money.
+
+    Args:
+        telemetry: Each task's ``telemetry`` artifact, in the order of the run. Read are
+            ``seconds``, ``gpu_seconds`` (or ``gpus`` times ``seconds``), ``prompt_tokens``,
+            ``new_tokens`` and ``new_tokens_per_second`` (or ``tokens_per_second``).
+        price_per_gpu_hour: What one GPU costs in an hour; None shows no money.
+        currency: Unit of the price.
+
+    Raises:
+        ParameterError: For a negative price.
+    """
+    if price_per_gpu_hour is not None and price_per_gpu_hour < 0:
+        raise ParameterError(f"price_per_gpu_hour is {price_per_gpu_hour}; it must be 0 or more")
+    rows = [_row(name, values) for name, values in telemetry.items()]
+    gpu = _sum([row.gpu_seconds for row in rows])
+    values: dict[str, Any] = {
+        "rows": rows,
+        "seconds": _sum([row.seconds for row in rows]),
+        "gpu_seconds": gpu,
+        "money": None
+        if price_per_gpu_hour is None or gpu is None
+        else f"{gpu / 3600 * price_per_gpu_hour:,.2f} {currency}".strip(),
+        "price": price_per_gpu_hour,
+        **page_parts(),
+    }
+    return Timing(
+        html=environment("html").get_template("timing.html.j2").render(values),
+        markdown=environment("md").get_template("timing.md.j2").render(values),
+    )
+
+
+def _row(name: str, values: Mapping[str, Any]) -> StageTime:
+    seconds = _number(values.get("seconds"))
+    gpus = _number(values.get("gpus"))
+    gpu_seconds = _number(values.get("gpu_seconds"))
+    if gpu_seconds is None and gpus is not None and seconds is not None:
+        gpu_seconds = gpus * seconds
+    rate = _number(values.get("new_tokens_per_second"))
+    return StageTime(
+        stage=name,
+        seconds=seconds,
+        gpu_seconds=gpu_seconds,
+        prompt_tokens=_number(values.get("prompt_tokens")),
+        new_tokens=_number(values.get("new_tokens")),
+        rate=_number(values.get("tokens_per_second")) if rate is None else rate,
+    )
+
+
+def _number(value: object) -> float | None:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return float(value) if number else None  # type: ignore[arg-type]
+
+
+def _sum(values: list[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) if known else None
