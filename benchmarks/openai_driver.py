@@ -1,0 +1,123 @@
+"""Rows per second of the openai engine against a bare aiohttp loop, on a server that answers at once.
+
+    python benchmarks/openai_driver.py [--rows 4000] [--repeats 7] [--concurrency 64]
+
+The server is a process of its own on the loopback. Both sides send the same bytes to the same
+server with the same concurrency, alternating; the bare loop reads the answers, parses the JSON
+and keeps the text, and does nothing else. Printed: the median rate of each, the median of the
+pairwise ratios, and the time to the first row of the engine in a fresh process.
+"""
+
+import argparse
+import asyncio
+import json
+import multiprocessing
+import statistics
+import subprocess
+import sys
+import time
+from multiprocessing.connection import Connection
+
+import aiohttp
+from aiohttp import web
+
+from refine_af.engines.openai_protocol import payload
+from refine_af.engines.openai_text import OpenAIText
+from refine_af.engines.text import Request, Sampling
+
+SAMPLING = Sampling(max_tokens=64, temperature=0.7, stop=("\n\n",))
+TEXT = " Sort the words by length.\n10. Name three rivers of Asia.\n11. Translate the sentence." * 3
+FIRST_ROW = """
+import sys, time
+from refine_af.engines.openai_text import OpenAIText
+from refine_af.engines.text import Request, Sampling
+started = time.perf_counter()
+OpenAIText("m", base_url=sys.argv[1]).generate([Request("1", "x", 1)], Sampling())
+print(time.perf_counter() - started)
+"""
+
+
+def serve(pipe: Connection) -> None:
+    """Answer every request with the same completion; send the port through ``pipe``."""
+    usage = {"prompt_tokens": 200, "completion_tokens": 60}
+    body = json.dumps(
+        {"choices": [{"text": TEXT, "finish_reason": "stop"}], "usage": usage}
+    ).encode()
+
+    async def answer(request: web.Request) -> web.Response:
+        await request.read()
+        return web.Response(body=body, content_type="application/json")
+
+    async def start() -> None:
+        app = web.Application()
+        app.router.add_post("/v1/completions", answer)
+        runner = web.AppRunner(app, access_log=None)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        pipe.send(runner.addresses[0][1])
+        await asyncio.Event().wait()
+
+    asyncio.run(start())
+
+
+async def bare(url: str, bodies: list[bytes], concurrency: int) -> list[str]:
+    """Send and read, as short as it can be written."""
+    found = [""] * len(bodies)
+    places = iter(range(len(bodies)))
+    connector = aiohttp.TCPConnector(limit=concurrency)
+    async with aiohttp.ClientSession(connector=connector) as session:
+
+        async def work() -> None:
+            for place in places:
+                async with session.post(f"{url}/completions", data=bodies[place]) as response:
+                    found[place] = json.loads(await response.read())["choices"][0]["text"]
+
+        await asyncio.gather(*(work() for _ in range(concurrency)))
+    return found
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, default=4000)
+    parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--concurrency", type=int, default=64)
+    options = parser.parse_args()
+    ours, theirs = multiprocessing.Pipe()
+    server = multiprocessing.Process(target=serve, args=(theirs,), daemon=True)
+    server.start()
+    url = f"http://127.0.0.1:{ours.recv()}/v1"
+    try:
+        measure(url, options.rows, options.repeats, options.concurrency)
+    finally:
+        server.terminate()
+
+
+def measure(url: str, rows: int, repeats: int, concurrency: int) -> None:
+    """Run both loops in turn and print the medians."""
+    prompt = "Below is a varied list of tasks.\n" + "1. Count the words in a sentence.\n" * 20
+    requests = [Request(str(place), f"{prompt}{place}", place) for place in range(rows)]
+    bodies = [payload("m", request, SAMPLING, False) for request in requests]
+    engine = OpenAIText("m", base_url=url, concurrency=concurrency)
+    engine.generate(requests[:200], SAMPLING)
+    rates: dict[str, list[float]] = {"bare": [], "engine": []}
+    for _ in range(repeats):
+        started = time.perf_counter()
+        texts = asyncio.run(bare(url, bodies, concurrency))
+        rates["bare"].append(rows / (time.perf_counter() - started))
+        started = time.perf_counter()
+        found = engine.generate(requests, SAMPLING)
+        rates["engine"].append(rows / (time.perf_counter() - started))
+        assert [one.text for one in found] == texts
+    ratios = [ours / bare for ours, bare in zip(rates["engine"], rates["bare"], strict=True)]
+    first = [
+        float(subprocess.check_output([sys.executable, "-c", FIRST_ROW, url])) for _ in range(5)
+    ]
+    print(f"bare aiohttp loop  {statistics.median(rates['bare']):8.0f} rows/s")
+    print(f"openai engine      {statistics.median(rates['engine']):8.0f} rows/s")
+    print(f"ratio              {statistics.median(ratios):8.2f} (bar: at least 0.60)")
+    print(f"first row after    {statistics.median(first):8.3f} s (bar: under 0.5 s)")
+
+
+if __name__ == "__main__":
+    main()

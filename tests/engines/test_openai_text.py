@@ -1,0 +1,413 @@
+"""Against a real server on the loopback that misbehaves in every way that was thought of."""
+
+import asyncio
+import threading
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from refine_af.contracts.errors import DependencyError, ParameterError
+from refine_af.engines import openai_text
+from refine_af.engines.openai_text import OpenAIText, Patience, retry_after
+from refine_af.engines.text import Completion, Request, Sampling, open_text_engine
+
+Answer = Callable[["Server", dict[str, Any], web.Request], Awaitable[web.StreamResponse]]
+QUICK = Patience(tries=4, timeout=0.5, first_wait=0.01, longest_wait=0.4)
+
+
+class Server:
+    """Answers by ``self.answer``; notes bodies, headers and how many requests run at once."""
+
+    def __init__(self) -> None:
+        self.answer: Answer = good
+        self.bodies: list[dict[str, Any]] = []
+        self.headers: list[dict[str, str]] = []
+        self.tries: Counter[str] = Counter()
+        self.running = 0
+        self.most_running = 0
+        self.url = ""
+        self._loop = asyncio.new_event_loop()
+        self._ready = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+        assert self._ready.wait(10)
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        self._loop.run_until_complete(self._start())
+        self._loop.run_forever()
+
+    async def _start(self) -> None:
+        app = web.Application()
+        app.router.add_post("/v1/{kind:.*}", self._handle)
+        self._runner = web.AppRunner(app)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, "127.0.0.1", 0)
+        await site.start()
+        self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}/v1"
+        self._ready.set()
+
+    async def _handle(self, request: web.Request) -> web.StreamResponse:
+        body = await request.json()
+        self.bodies.append(body | {"path": request.path})
+        self.headers.append(dict(request.headers))
+        self.tries[prompt(body)] += 1
+        self.running += 1
+        self.most_running = max(self.most_running, self.running)
+        try:
+            return await self.answer(self, body, request)
+        finally:
+            self.running -= 1
+
+    def stop(self) -> None:
+        """End the server's thread."""
+        asyncio.run_coroutine_threadsafe(self._runner.cleanup(), self._loop).result(10)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(10)
+        self._loop.close()
+
+
+def prompt(body: dict[str, Any]) -> str:
+    return str(body["prompt"] if "prompt" in body else body["messages"][0]["content"])
+
+
+def completion(text: object, reason: str = "stop") -> dict[str, Any]:
+    return {
+        "choices": [{"text": text, "finish_reason": reason}],
+        "usage": {"prompt_tokens": 5, "completion_tokens": 2},
+    }
+
+
+async def good(server: Server, body: dict[str, Any], request: web.Request) -> web.StreamResponse:
+    return web.json_response(completion(prompt(body).upper()))
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    found = Server()
+    yield found
+    found.stop()
+
+
+def ask(server: Server, prompts: list[str], **settings: Any) -> list[Completion]:  # noqa: ANN401
+    sampling = settings.pop("sampling", Sampling(max_tokens=9))
+    engine = OpenAIText("m", base_url=server.url, patience=QUICK, **settings)
+    requests = [Request(f"id-{place}", text, place) for place, text in enumerate(prompts)]
+    return engine.generate(requests, sampling)
+
+
+def test_order_is_that_of_the_requests_whatever_comes_back_first(server: Server) -> None:
+    async def slow_first(
+        server: Server, body: dict[str, Any], request: web.Request
+    ) -> web.StreamResponse:
+        await asyncio.sleep(0.3 if body["seed"] == 0 else 0.0)
+        return await good(server, body, request)
+
+    server.answer = slow_first
+    found = ask(server, [f"p{place}" for place in range(50)], concurrency=8)
+    assert [(one.id, one.text) for one in found] == [
+        (f"id-{place}", f"P{place}") for place in range(50)
+    ]
+    assert {(one.finish, one.prompt_tokens, one.tokens) for one in found} == {("stop", 5, 2)}
+    assert 2 <= server.most_running <= 8
+
+
+def test_what_is_sent(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MY_KEY", "secret-1")
+    sampling = Sampling(7, 0.5, 0.9, 1.5, ("a", "b", "c", "d", "e"))
+    ask(server, ["hi"], sampling=sampling, api_key_variable="MY_KEY")
+    assert server.bodies[0] == {
+        "path": "/v1/completions",
+        "model": "m",
+        "prompt": "hi",
+        "max_tokens": 7,
+        "temperature": 0.5,
+        "top_p": 0.9,
+        "presence_penalty": 1.5,
+        "stop": ["a", "b", "c", "d"],
+        "seed": 0,
+    }
+    assert server.headers[0]["Authorization"] == "Bearer secret-1"
+    monkeypatch.delenv("MY_KEY")
+    ask(server, ["hi"], api_key_variable="MY_KEY")
+    assert "Authorization" not in server.headers[1]
+
+
+def test_chat_sends_a_turn_and_reads_a_message(server: Server) -> None:
+    async def chat(
+        server: Server, body: dict[str, Any], request: web.Request
+    ) -> web.StreamResponse:
+        message = {"role": "assistant", "content": "hello"}
+        return web.json_response({"choices": [{"message": message, "finish_reason": "length"}]})
+
+    server.answer = chat
+    found = ask(server, ["hi"], chat=True)[0]
+    assert (found.text, found.finish, found.tokens) == ("hello", "length", 0)
+    assert server.bodies[0]["path"] == "/v1/chat/completions"
+    assert server.bodies[0]["messages"] == [{"role": "user", "content": "hi"}]
+
+
+def test_stop_texts_beyond_the_fourth_are_cut_here(server: Server) -> None:
+    async def long(
+        server: Server, body: dict[str, Any], request: web.Request
+    ) -> web.StreamResponse:
+        return web.json_response(completion("one END two", "length"))
+
+    server.answer = long
+    found = ask(server, ["x"], sampling=Sampling(stop=("1", "2", "3", "4", "END")))[0]
+    assert (found.text, found.finish) == ("one ", "stop")
+
+
+@pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
+def test_momentary_failures_are_repeated(server: Server, status: int) -> None:
+    async def twice_bad(
+        server: Server, body: dict[str, Any], request: web.Request
+    ) -> web.StreamResponse:
+        if server.tries[prompt(body)] < 3:
+            return web.json_response({"error": {"message": "busy"}}, status=status)
+        return await good(server, body, request)
+
+    server.answer = twice_bad
+    found = ask(server, ["a", "b", "c"])
+    assert [one.text for one in found] == ["A", "B", "C"]
+    assert set(server.tries.values()) == {3}
+
+
+def test_time_outs_and_dropped_connections_are_repeated(server: Server) -> None:
+    async def unreliable(
+        server: Server, body: dict[str, Any], request: web.Request
+    ) -> web.StreamResponse:
+        number = server.tries[prompt(body)]
+        if number == 1:
+            await asyncio.sleep(2)
+        if number == 2:
+            assert request.transport is not None
+            request.transport.close()
+        if number == 3:
+            response = web.StreamResponse(headers={"Content-Length": "1000"})
+            await response.prepare(request)
+            await response.write(b'{"choi')
+            assert request.transport is not None
+            request.transport.close()
+            return response
+        return await good(server, body, request)
+
+    server.answer = unreliable
+    found = ask(server, ["a", "b"])
+    assert [one.text for one in found] == ["A", "B"]
+    assert server.tries["a"] == 4
+
+
+def test_retry_after_is_respected(server: Server) -> None:
+    async def later(
+        server: Server, body: dict[str, Any], request: web.Request
+    ) -> web.StreamResponse:
+        if server.tries[prompt(body)] == 1:
+            return web.Response(status=429, headers={"Retry-After": "0.3"})
+        return await good(server, body, request)
+
+    server.answer = later
+    started = time.monotonic()
+    assert ask(server, ["a"])[0].text == "A"
+    assert time.monotonic() - started >= 0.3
+
+
+def test_retry_after_forms() -> None:
+    assert retry_after("2.5") == 2.5
+    soon = format_datetime(datetime.now(UTC) + timedelta(seconds=30), usegmt=True)
+    assert 28 <= retry_after(soon) <= 30
+    past = format_datetime(datetime.now(UTC) - timedelta(days=1), usegmt=True)
+    assert [retry_after(text) for text in ("", "soon", "-3", "nan", "inf", past)] == [0.0] * 6
+
+
+def test_waits_double_with_jitter_and_are_bounded() -> None:
+    patience = Patience(first_wait=1.0, longest_wait=5.0)
+    for attempt, most in enumerate([1.0, 2.0, 4.0, 5.0, 5.0]):
+        waits = {patience.wait(seed, attempt, 0.0) for seed in range(50)}
+        assert len(waits) == 50
+        assert all(most / 2 <= wait <= most for wait in waits)
+    assert patience.wait(1, 0, 4.0) == 4.0
+    assert patience.wait(1, 0, 999.0) == 5.0
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (b"", "not JSON"),
+        (b"<html>502</html>", "not JSON"),
+        (b'{"choices": [', "not JSON"),
+        (b"\xff\xfe\x00", "not JSON"),
+        (b"[" * 100_000, "not JSON"),
+        (b"[]", "no list 'choices'"),
+        (b"null", "no list 'choices'"),
+        (b'{"choices": []}', "no list 'choices'"),
+        (b'{"choices": [7]}', "no list 'choices'"),
+        (b'{"choices": [{}]}', "its text is NoneType"),
+        (b'{"choices": [{"text": 3}]}', "its text is int"),
+        (b'{"choices": [{"message": {"content": null}}]}', "its text is NoneType"),
+        (b'{"choices": [{"text": "\\ud800", "finish_reason": "stop"}]}', "lone surrogate"),
+        (b'{"choices": [{"text": "a", "finish_reason": "content_filter"}]}', "content_filter"),
+        (b'{"choices": [{"text": "a"}]}', "ended it with None"),
+    ],
+)
+def test_rubbish_is_a_row_with_its_reason(server: Server, body: bytes, reason: str) -> None:
+    async def rubbish(
+        server: Server, value: dict[str, Any], request: web.Request
+    ) -> web.StreamResponse:
+        if prompt(value) == "bad":
+            return web.Response(body=body)
+        return await good(server, value, request)
+
+    server.answer = rubbish
+    found = ask(server, ["a", "bad", "c"])
+    assert [one.text for one in found] == ["A", "", "C"]
+    assert found[1].finish == "error"
+    assert reason in found[1].error
+    assert server.tries["bad"] == 1
+
+
+def test_a_refused_request_is_a_row_and_others_go_on(server: Server) -> None:
+    async def too_long(
+        server: Server, body: dict[str, Any], request: web.Request
+    ) -> web.StreamResponse:
+        if prompt(body) == "bad":
+            error = {"error": {"message": "maximum context\x1b[31m is 2048"}}
+            return web.json_response(error, status=400)
+        return await good(server, body, request)
+
+    server.answer = too_long
+    found = ask(server, ["a", "bad"])
+    assert found[1].error == "status 400: maximum context [31m is 2048"
+    assert found[0].text == "A"
+
+
+def test_a_row_that_never_succeeds_among_others_is_a_row(server: Server) -> None:
+    async def one_bad(
+        server: Server, body: dict[str, Any], request: web.Request
+    ) -> web.StreamResponse:
+        if prompt(body) == "bad":
+            return web.Response(status=500, text="boom")
+        await asyncio.sleep(0.01)
+        return await good(server, body, request)
+
+    server.answer = one_bad
+    found = ask(server, ["bad", *["x"] * 5], concurrency=1)
+    assert found[0].finish == "error"
+    assert "given up after 4 tries: status 500: boom" in found[0].error
+    assert {one.text for one in found[1:]} == {"X"}
+
+
+def test_an_endpoint_that_is_down_ends_soon_with_a_clear_error(server: Server) -> None:
+    engine = OpenAIText("m", base_url="http://127.0.0.1:9/v1", patience=QUICK)
+    requests = [Request(str(place), "a", place) for place in range(500)]
+    started = time.monotonic()
+    with pytest.raises(DependencyError, match="3 requests in a row failed 4 times") as caught:
+        engine.generate(requests, Sampling())
+    assert time.monotonic() - started < 5
+    assert caught.value.retry_can_help
+
+    async def down(
+        server: Server, body: dict[str, Any], request: web.Request
+    ) -> web.StreamResponse:
+        return web.Response(status=503, text="loading")
+
+    server.answer = down
+    with pytest.raises(DependencyError, match="status 503: loading"):
+        ask(server, ["a"] * 100)
+
+
+@pytest.mark.parametrize(("status", "hint"), [(401, "OPENAI_API_KEY"), (404, "base_url")])
+def test_a_wrong_key_or_model_ends_at_once(
+    server: Server, status: int, hint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refuse(
+        server: Server, body: dict[str, Any], request: web.Request
+    ) -> web.StreamResponse:
+        return web.json_response({"error": "no"}, status=status)
+
+    monkeypatch.setenv("OPENAI_API_KEY", "very-secret")
+    server.answer = refuse
+    with pytest.raises(DependencyError, match=hint) as caught:
+        ask(server, ["a"] * 20)
+    assert "very-secret" not in str(caught.value)
+    assert len(server.bodies) <= 32
+
+
+def test_a_redirect_does_not_carry_the_key_away(server: Server) -> None:
+    async def elsewhere(
+        server: Server, body: dict[str, Any], request: web.Request
+    ) -> web.StreamResponse:
+        return web.Response(status=307, headers={"Location": server.url + "/other"})
+
+    server.answer = elsewhere
+    with pytest.raises(DependencyError, match="status 307"):
+        ask(server, ["a"])
+    assert all(body["path"] == "/v1/completions" for body in server.bodies)
+
+
+def test_an_endless_answer_is_cut_off(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(openai_text, "MOST_ANSWER_BYTES", 100_000)
+
+    async def endless(
+        server: Server, body: dict[str, Any], request: web.Request
+    ) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        for _ in range(1000):
+            await response.write(b" " * 10_000)
+        return response
+
+    server.answer = endless
+    assert "exceeds 100000 bytes" in ask(server, ["a"])[0].error
+
+
+def test_large_and_naughty_texts_come_through(server: Server) -> None:
+    texts = ["x" * 100_000, "\x00\x07\x1b[2J", "\u2028\u202e\ufeff", "\U0001f600"]
+
+    async def echo(
+        server: Server, body: dict[str, Any], request: web.Request
+    ) -> web.StreamResponse:
+        return web.json_response(completion(prompt(body)))
+
+    server.answer = echo
+    assert [one.text for one in ask(server, texts)] == texts
+
+
+def test_choices_are_asked_for_and_checked(server: Server) -> None:
+    async def parrot(
+        server: Server, body: dict[str, Any], request: web.Request
+    ) -> web.StreamResponse:
+        return web.json_response(completion(prompt(body)))
+
+    server.answer = parrot
+    found = ask(server, ["Yes", "Well"], sampling=Sampling(choices=("Yes", "No")))
+    assert server.bodies[0]["structured_outputs"] == {"choice": ["Yes", "No"]}
+    assert [one.finish for one in found] == ["stop", "error"]
+    assert "did not hold to the choices: 'Well'" in found[1].error
+
+
+def test_settings_are_checked_and_the_key_is_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    for url in ("", "localhost:8000", "ftp://host/v1", "http:///v1"):
+        with pytest.raises(ParameterError, match="base_url is"):
+            OpenAIText("m", base_url=url)
+    with pytest.raises(ParameterError, match="user or password"):
+        OpenAIText("m", base_url="http://me:word@host/v1")
+    with pytest.raises(ParameterError, match="concurrency is 0"):
+        OpenAIText("m", base_url="http://host/v1", concurrency=0)
+    monkeypatch.setenv("OPENAI_API_KEY", "very-secret")
+    engine = open_text_engine("openai", "m", base_url="http://host/v1/")
+    assert "very-secret" not in str(engine.describe())
+    assert engine.describe()["base_url"] == "http://host/v1"
+    assert engine.determinism == "none"
+    engine.close()
+
+
+def test_nothing_to_ask(server: Server) -> None:
+    assert ask(server, []) == []
+    assert not server.bodies
