@@ -65,7 +65,8 @@ def run(model: Path, tmp_path: Path) -> Run:
 def load(base: Path) -> Any:  # noqa: ANN401
     from transformers import AutoModelForCausalLM
 
-    return AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32).eval()
+    lm: Any = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
+    return lm.eval()
 
 
 def completion_losses(lm: Any, tokenizer: Any, rows: list[Any]) -> list[float]:  # noqa: ANN401

@@ -20,7 +20,8 @@ def save_random_model(folder: Path, *, positions: int = 512, chat: bool = False)
     bare = Tokenizer(models.BPE({word: number for number, word in enumerate(words)}, []))
     bare.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     bare.decoder = decoders.ByteLevel()
-    tokenizer: Any = PreTrainedTokenizerFast(tokenizer_object=bare, eos_token=END, pad_token=END)
+    kind: Any = PreTrainedTokenizerFast
+    tokenizer = kind(tokenizer_object=bare, eos_token=END, pad_token=END)
     if chat:
         tokenizer.chat_template = (
             "{% for m in messages %}[{{ m.role }}]{{ m.content }}"
@@ -41,7 +42,8 @@ def save_random_model(folder: Path, *, positions: int = 512, chat: bool = False)
     )
     with torch.random.fork_rng():
         torch.manual_seed(7)
-        LlamaForCausalLM(config).save_pretrained(folder)
+        lm: Any = LlamaForCausalLM
+        lm(config).save_pretrained(folder)
     return folder
 
 
