@@ -166,7 +166,8 @@ def _follow(output: Path, events: Path, display: Display) -> int:
 def _failure(event: dict[str, Any], output: Path) -> RunFailedError:
     if event:
         name = f"{event['stage']} ({event['label']})" if event["label"] else event["stage"]
-        return RunFailedError(f"{name}: {event['message']}", event["exit_code"])
+        where = "" if event["exit_code"] != EXIT_BUG else f" (a bug; see {output / 'run.log'})"
+        return RunFailedError(f"{name}: {event['message']}{where}", event["exit_code"])
     log = output / "run.log"
     tail = log.read_text(encoding="utf-8", errors="replace").strip().split("\n")[-12:]
     return RunFailedError(

@@ -9,10 +9,12 @@ def closing_lines(result: dict[str, Any], folder: Path) -> str:
     lines: list[str] = []
     arms: dict[str, dict[str, float]] = result.get("arms", {})
     if arms:
-        names = list(next(iter(arms.values())))
+        names = sorted({name for numbers in arms.values() for name in numbers}, reverse=True)
         lines.append("  ".join([f"{'arm':12}", *(f"{name:>14}" for name in names)]))
         for arm, numbers in arms.items():
-            cells = [f"{numbers[name]:14.2f}" for name in names]
+            cells = [
+                f"{numbers[name]:14.2f}" if name in numbers else f"{'-':>14}" for name in names
+            ]
             lines.append("  ".join([f"{arm:12}", *cells]))
     if answer := result.get("answer"):
         lines += ["", str(answer)]

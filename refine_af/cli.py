@@ -142,7 +142,8 @@ def main(arguments: list[str] | None = None) -> int:
         error.show()
         exit_code = ParameterError.exit_code
     except RefineAfError as error:
-        click.echo(f"refine-af: {printable(str(error))}", err=True)
+        lines = [printable(line) for line in str(error).split("\n")]
+        click.echo("refine-af: " + "\n".join(lines), err=True)
         exit_code = error.exit_code
     except Exception:
         import traceback

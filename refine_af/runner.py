@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import refine_af
-from refine_af.contracts.errors import DataError, ParameterError, RefineAfError, nearest
+from refine_af.contracts.errors import EXIT_BUG, DataError, ParameterError, RefineAfError, nearest
 from refine_af.contracts.params import Params, Scalar
 from refine_af.contracts.progress import StageProgress
 from refine_af.contracts.stage import EVERY_STAGE_WRITES, Metrics, Stage, Task
@@ -71,6 +71,9 @@ def run_stage(
         metrics = _run(stage, inputs, outputs, params, work_dir, resume, progress)
     except RefineAfError as error:
         progress.event("fail", message=str(error), exit_code=error.exit_code)
+        raise
+    except Exception as error:
+        progress.event("fail", message=f"{type(error).__name__}: {error}", exit_code=EXIT_BUG)
         raise
     progress.event("end", **metrics)
     return metrics

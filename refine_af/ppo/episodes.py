@@ -41,7 +41,8 @@ class Feedback:
 
     Attributes:
         total: What PPO maximises; finite.
-        parts: Named numbers behind it, for people; the same names for every episode.
+        parts: Named numbers behind it, for people; the same names for every parseable episode.
+            An action without an instance has nothing to measure, so its parts may be empty.
         parseable: Whether the action held an instance.
     """
 
@@ -105,8 +106,9 @@ def score(reward: Reward, episodes: Sequence[Episode], update: int) -> list[Feed
             f"update {update}: the reward returned {len(feedback)} scores for {len(episodes)}"
             " episodes; it must return one per episode, in order"
         )
+    names = sorted(next((found.parts for found in feedback if found.parts), {}))
     for episode, found in zip(episodes, feedback, strict=True):
-        _check_feedback(episode, found, sorted(feedback[0].parts), update)
+        _check_feedback(episode, found, names, update)
     return feedback
 
 
@@ -118,7 +120,7 @@ def _check_feedback(episode: Episode, found: Feedback, names: list[str], update:
                 f"{place}: the reward gave {name} {value} to {episode.action[:80]!r}; it must be"
                 " finite, so give what cannot be scored the floor of the scale"
             )
-    if sorted(found.parts) != names:
+    if sorted(found.parts) != names and (found.parts or found.parseable):
         raise DataError(
             f"{place}: the reward gave the parts {sorted(found.parts)}, others have {names};"
             " every episode must have the same parts"

@@ -1,4 +1,4 @@
-"""Numbers of one update, for people: one flat row of finite floats, the same names every time."""
+"""Numbers of one update, for people: one flat row of finite floats."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -21,14 +21,15 @@ def describe(
 
     Returns:
         ``reward_mean``, ``reward_sd`` and for each part ``part_NAME_mean``, ``part_NAME_sd``
-        (population deviation over episodes); ``kl`` (k1) and ``kl_k3``, nats per episode to the
+        (population deviation over the episodes that were measured; absent when none was); ``kl`` (k1) and ``kl_k3``, nats per episode to the
         start model; ``entropy``, nats per token; ``explained_variance``; ``length`` (mean tokens
         of an action), ``truncated`` and ``parseable`` (shares of episodes); ``distinct_2`` and
         ``template_share``.
     """
     row = _spread("reward", [one.total for one in feedback])
-    for name in sorted(feedback[0].parts):
-        row |= _spread(f"part_{name}", [one.parts[name] for one in feedback])
+    measured = [one.parts for one in feedback if one.parts]
+    for name in sorted(measured[0]) if measured else ():
+        row |= _spread(f"part_{name}", [parts[name] for parts in measured])
     readings = experience.readings
     mask, count = readings.mask, len(episodes)
     texts = [episode.action for episode in episodes]

@@ -86,7 +86,7 @@ class ReportInputs:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """The same content three times.
+    """The same content three times, and the answer alone.
 
     Attributes:
         html: One self-contained file.
@@ -98,3 +98,4 @@ class Report:
     html: str
     markdown: str
     metrics: dict[str, float]
+    answer: str

@@ -44,6 +44,7 @@ def render(inputs: ReportInputs) -> Report:
         html=environment("html").get_template("report.html.j2").render(values),
         markdown=environment("md").get_template("report.md.j2").render(values),
         metrics=flat_metrics(inputs, contents),
+        answer=contents.answer.sentence,
     )
 
 

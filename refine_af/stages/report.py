@@ -37,7 +37,7 @@ class ReportParams(Params):
 def run(params: ReportParams, task: Task) -> Metrics:
     """Read every artifact that is there and render the report."""
     from refine_af.reporting.inputs import ReportInputs
-    from refine_af.reporting.render import render
+    from refine_af.reporting.report import render
 
     alarms = _json(task, "ppo_alarms")
     inputs = ReportInputs(
@@ -59,9 +59,19 @@ def run(params: ReportParams, task: Task) -> Metrics:
     report = render(inputs)
     task.outputs["report"].write_text(report.html, encoding="utf-8", newline="\n")
     task.outputs["summary"].write_text(report.markdown, encoding="utf-8", newline="\n")
-    text = json.dumps(report.result, indent=1, ensure_ascii=False) + "\n"
+    result = {"answer": report.answer, "arms": _arm_table(list(inputs.arms), report.metrics)}
+    text = json.dumps(result, indent=1, ensure_ascii=False) + "\n"
     task.outputs["result"].write_text(text, encoding="utf-8")
     return dict(report.metrics)
+
+
+def _arm_table(arms: list[str], metrics: Metrics) -> dict[str, Metrics]:
+    """Return the scores per arm, points from 0 to 100; the reward in deviations."""
+    names = ("rouge_l", "exact_match", "reward")
+    return {
+        arm: {name: metrics[f"{arm}_{name}"] for name in names if f"{arm}_{name}" in metrics}
+        for arm in arms
+    }
 
 
 def _arm(task: Task, arm: str) -> Any:  # noqa: ANN401  ArmInputs, imported with the report
