@@ -6,20 +6,21 @@ shares, standard deviations of single rows), not merely significant: a policy th
 everything a little. It must hold for several updates in a row. An alarm therefore never depends
 on later updates, and checking after every update gives the same alarms as checking at the end.
 
-Keys of an update (all optional; :func:`unwatched` tells which detectors lack theirs):
+Keys of an update, as ``refine_af.ppo.metrics`` writes them (all optional; :func:`unwatched` tells
+which detectors lack theirs):
 
-==================== ============================================================================
-``reward_mean``      mean of the *raw* rule value; a normalised one hides drift by design
-``reward_sd``        its standard deviation over the rows of the update
-``part.<name>``      mean of an indicator; ``part_sd.<name>`` its deviation over the rows
-``held_out``         mean score by a scorer that PPO never saw; ``held_out_sd`` its deviation
-``kl``               mean KL divergence from the start policy, nats per action
-``length``           mean words (or tokens) of an action
-``distinct_2``       different word pairs over all word pairs, in [0, 1]
-``top_template_share`` share of actions with the most frequent opening, in [0, 1]
-``keyword_rise``     from :class:`refine_af.feedback.samples.KeywordWatch`, in [0, 1]
-``rows``             actions in the update; 64 where it is not given
-==================== ============================================================================
+===================== ===========================================================================
+``part_NAME_mean``    mean of an indicator; ``part_NAME_sd`` its deviation over the rows
+``part_raw_mean``     mean of the rule's value before normalisation; where there is none,
+                      ``reward_mean``, whose drift a running normalisation partly hides
+``held_out``          mean score by a scorer that PPO never saw; ``held_out_sd`` its deviation
+``kl``                mean KL divergence from the start policy, nats per action
+``length``            mean tokens (or words) of an action
+``distinct_2``        different word pairs over all word pairs, in [0, 1]
+``template_share``    share of four-word runs that another action holds too, in [0, 1]
+``keyword_rise``      from :func:`refine_af.feedback.keywords.keyword_rises`, in [0, 1]
+``rows``              actions in the update; 64 where it is not given
+===================== ===========================================================================
 """
 
 import math
@@ -30,6 +31,7 @@ from statistics import median
 
 from refine_af.contracts.errors import DataError, ParameterError
 from refine_af.feedback.indicators import TextIndicators
+from refine_af.feedback.reward import RAW
 
 Update = Mapping[str, float]
 
@@ -49,7 +51,7 @@ class AlarmSettings:
         length_ratio_at_most: Growth or shrinkage that is an alarm whatever the held-out score.
         held_out_rise: Rise of the held-out score, in deviations of single rows, that excuses a
             drift of the length.
-        template_rise: Rise of the share of the most frequent opening.
+        template_rise: Rise of the share of repeated four-word runs.
         distinct_fall: Relative fall of ``distinct_2``.
         keyword_rise: Rise of one word's share of the actions.
         part_move: Rise of one part and fall of another, in deviations of single rows.
@@ -205,10 +207,12 @@ def _held_out_rose(view: _View) -> bool:
 
 
 def _repeated_template(view: _View) -> Finding:
-    before, after = view.start("top_template_share"), view.now("top_template_share")
+    before, after = view.start("template_share"), view.now("template_share")
     if before is None or after is None or after - before < view.settings.template_rise:
         return None
-    message = f"one opening stands in {after:.0%} of the actions, at the start {before:.0%}"
+    message = (
+        f"{after:.0%} of the four-word runs stand in several actions, at the start {before:.0%}"
+    )
     return message, {"before": before, "after": after}
 
 
@@ -233,8 +237,8 @@ def _spreading_keyword(view: _View) -> Finding:
 def _parts_apart(view: _View) -> Finding:
     moves = {}
     for part in view.watched_parts:
-        change = view.change(f"part.{part}")
-        unit = view.row_deviation(f"part.{part}", f"part_sd.{part}")
+        change = view.change(f"part_{part}_mean")
+        unit = view.row_deviation(f"part_{part}_mean", f"part_{part}_sd")
         if change is not None and unit:
             moves[part] = change / unit
     if not moves:
@@ -254,7 +258,8 @@ def _held_out_divergence(view: _View) -> Finding:
     unit = view.row_deviation("held_out", "held_out_sd")
     window = view.settings.window
     held = [_middle(view.seen[end - window : end], "held_out") for end in _ends(view)]
-    rewards = [_middle(view.seen[end - window : end], "reward_mean") for end in _ends(view)]
+    trained = "part_raw_mean" if "part_raw_mean" in view.seen[-1] else "reward_mean"
+    rewards = [_middle(view.seen[end - window : end], trained) for end in _ends(view)]
     pairs = [(h, r) for h, r in zip(held, rewards, strict=True) if h is not None and r is not None]
     if not unit or not pairs:
         return None
@@ -271,10 +276,10 @@ def _held_out_divergence(view: _View) -> Finding:
 
 
 def _understandability_collapse(view: _View) -> Finding:
-    change = view.change("part.understandability")
+    change = view.change("part_understandability_mean")
     if change is None or change > -view.settings.understandability_fall:
         return None
-    after = view.now("part.understandability") or 0.0
+    after = view.now("part_understandability_mean") or 0.0
     message = f"understandability fell by {-change:.2f} to {after:.2f}"
     return message, {"fall": -change, "after": after}
 
@@ -289,12 +294,12 @@ def _kl_budget(view: _View) -> Finding:
 
 DETECTORS: dict[str, tuple[tuple[str, ...], Callable[[_View], Finding]]] = {
     "length_drift": (("length",), _length_drift),
-    "repeated_template": (("top_template_share",), _repeated_template),
+    "repeated_template": (("template_share",), _repeated_template),
     "less_variety": (("distinct_2",), _less_variety),
     "spreading_keyword": (("keyword_rise",), _spreading_keyword),
-    "parts_apart": (("part.",), _parts_apart),
-    "held_out_divergence": (("held_out", "reward_mean"), _held_out_divergence),
-    "understandability_collapse": (("part.understandability",), _understandability_collapse),
+    "parts_apart": (("part_",), _parts_apart),
+    "held_out_divergence": (("held_out",), _held_out_divergence),
+    "understandability_collapse": (("part_understandability_mean",), _understandability_collapse),
     "kl_budget": (("kl",), _kl_budget),
 }
 """Name of each detector: the keys that it needs (beginnings of keys), and the function."""
@@ -321,9 +326,12 @@ def _jitter(values: Sequence[float]) -> float | None:
 
 def _learned_parts(history: Sequence[Update]) -> tuple[str, ...]:
     names = {
-        key.removeprefix("part.") for update in history for key in update if key.startswith("part.")
+        key.removeprefix("part_").removesuffix("_mean")
+        for update in history
+        for key in update
+        if key.startswith("part_") and key.endswith("_mean")
     }
-    return tuple(sorted(names - set(TextIndicators.part_names)))
+    return tuple(sorted(names - {*TextIndicators.part_names, RAW}))
 
 
 def _refuse_non_finite(history: Sequence[Update]) -> None:

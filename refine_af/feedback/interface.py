@@ -46,8 +46,8 @@ class Scored:
     Attributes:
         total: What a trainer or a selection uses: ``raw`` after normalisation, clip and guard
             penalties, or the floor for an action that could not be parsed.
-        parts: Every indicator of the row, whether the rule weighs it or not; empty for an
-            action that could not be parsed.
+        parts: Every indicator of the row, whether the rule weighs it or not, and ``raw``; empty
+            for an action that could not be parsed.
         raw: The rule's value in its own unit; equals ``total`` where no settings change it.
         flags: Names of the guards that the row broke, or ``("unparseable",)``.
     """

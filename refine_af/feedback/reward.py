@@ -25,6 +25,8 @@ from refine_af.feedback.normalise import RunningMoments
 from refine_af.feedback.presets import Preset
 
 UNPARSEABLE = "unparseable"
+RAW = "raw"
+"""The part that holds the rule's value before normalisation, clip and penalties."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,9 @@ class RewardSettings:
     Attributes:
         normalise: Express the rule's value in running deviations from its running mean.
         clip: Largest absolute normalised value; without normalisation nothing is cut.
+        reference_rows: A standardised rule takes the mean and deviation of each indicator from
+            the first calls with that many real rows (a call counts whole) and keeps them. So its
+            raw value means the same for the rest of the run, and a drift shows.
         margin: How far the floor lies below the lowest total ever returned, in the unit of
             totals (deviations when normalised; times the running deviation when not).
         guards: Bounds on the text; None switches the penalties off, the indicators stay.
@@ -42,6 +47,7 @@ class RewardSettings:
 
     normalise: bool = True
     clip: float = 5.0
+    reference_rows: int = 512
     margin: float = 0.5
     guards: Guards | None = field(default_factory=Guards)
     script: str = "LATIN"
@@ -51,6 +57,8 @@ class RewardSettings:
             value = getattr(self, name)
             if not 0 < value < math.inf:
                 raise ParameterError(f"{name} is {value}; it must be above 0 and finite")
+        if self.reference_rows < 1:
+            raise ParameterError(f"reference_rows is {self.reference_rows}; it must be 1 or more")
 
 
 class Reward:
@@ -85,8 +93,9 @@ class Reward:
 
     @property
     def part_names(self) -> tuple[str, ...]:
-        """Return the names of all parts of a real row, in the order of the scorers."""
-        return tuple(name for scorer in self.scorers for name in scorer.part_names)
+        """Return the names of all parts of a scored real row, in the order of the scorers."""
+        names = [name for scorer in self.scorers for name in scorer.part_names]
+        return (*names, RAW)
 
     def score(self, rows: Sequence[Triplet | None], *, learn: bool = True) -> list[Scored]:
         """Return one verdict per row, in order.
@@ -115,7 +124,8 @@ class Reward:
         """Let the running statistics take in measured rows; unparseable ones do not count."""
         real = [row for row in parts if row is not None]
         for name, moments in self._parts.items():
-            moments.observe(row[name] for row in real)
+            if moments.count < self.settings.reference_rows:
+                moments.observe(row[name] for row in real)
         self._raw.observe(self._value(row) for row in real)
 
     def combine(self, parts: Sequence[Parts | None]) -> list[Scored]:
@@ -177,11 +187,11 @@ class Reward:
         guards = self.settings.guards
         flags = guards.broken(parts) if guards else ()
         penalty = guards.penalty * len(flags) * self._unit if guards else 0.0
-        return Scored(total=total - penalty, parts=parts, raw=raw, flags=flags)
+        return Scored(total - penalty, parts | {RAW: raw}, raw, flags)
 
 
 def _check_sources(preset: Preset, scorers: Sequence[Scorer]) -> None:
-    giver: dict[str, str] = {}
+    giver = {RAW: "the rule itself"}
     for scorer in scorers:
         for name in scorer.part_names:
             if name in giver:

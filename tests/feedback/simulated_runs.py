@@ -8,8 +8,8 @@ the published UniEval scores (naturalness and understandability nearly equal). W
 bonus the reward pays for quality and against garbling, plus a small chance preference for long or
 short answers and for an opening, since clean runs drift too.
 
-The numbers that reach the alarms come from the product's own ``describe_samples`` and
-``KeywordWatch`` on the texts, and from the rows' parts; nothing is drawn from a curve.
+The numbers that reach the alarms come from the product's own functions on the texts, and from
+the rows' parts; nothing is drawn from a curve.
 """
 
 import math
@@ -20,14 +20,15 @@ from statistics import fmean, pstdev
 
 from refine_af.contracts.randomness import generator
 from refine_af.feedback.interface import Triplet
-from refine_af.feedback.samples import KeywordWatch, describe_samples
+from refine_af.feedback.keywords import keyword_rises
+from refine_af.ppo.metrics import distinct, template_share
 
 UPDATES = 60
 ROWS = 64
 HACKS = ("length", "keyword", "disfluency")
 WORDS = [f"w{number}" for number in range(600)]
 CUMULATIVE = list(accumulate(1 / (number + 2) for number in range(600)))
-OPENINGS = [f"o{number} p{number} q{number}" for number in range(40)]
+OPENINGS = [f"o{number} p{number} q{number} r{number} s{number}" for number in range(40)]
 
 
 @dataclass
@@ -55,32 +56,37 @@ class Action:
 def simulate(hack: str, seed: int) -> list[dict[str, float]]:
     """Return the per-update numbers of one run; ``hack`` is one of HACKS, or ``clean``."""
     chance = generator(seed, "simulated run", hack)
-    policy, watch = Policy(), KeywordWatch(reference_rows=3 * ROWS)
+    policy = Policy()
     taste = {
         "length": chance.gauss(0, 0.3),
         "opening": chance.gauss(0, 0.15),
         "quality": chance.uniform(0.5, 1.0),
     }
     bonus, rate = chance.uniform(0.4, 1.2), chance.uniform(0.7, 1.3)
-    history = []
+    history, texts = [], []
     for _ in range(UPDATES):
         actions = [_act(policy, chance) for _ in range(ROWS)]
         rewards = [_reward(action, hack, bonus, taste) for action in actions]
-        history.append(_numbers(actions, rewards, watch))
+        history.append(_numbers(actions, rewards))
+        texts.append([action.row for action in actions])
         _learn(policy, actions, rewards, rate)
-    return history
+    rises = keyword_rises(texts)
+    return [
+        numbers | ({} if rise is None else {"keyword_rise": rise})
+        for numbers, rise in zip(history, rises, strict=True)
+    ]
 
 
 def _act(policy: Policy, chance: random.Random) -> Action:
     step = chance.gauss(0, 1)
-    length = max(3, round(math.exp(policy.log_length + 0.4 * step)))
+    length = max(6, round(math.exp(policy.log_length + 0.4 * step)))
     keyword, garbled, favourite = (
         chance.random() < _sigmoid(logit)
         for logit in (policy.keyword, policy.garble, policy.opening)
     )
     quality = chance.gauss(policy.quality, 1)
     opening = OPENINGS[0] if favourite else chance.choice(OPENINGS)
-    words = [*opening.split(), *chance.choices(WORDS, cum_weights=CUMULATIVE, k=max(1, length - 3))]
+    words = [*opening.split(), *chance.choices(WORDS, cum_weights=CUMULATIVE, k=max(1, length - 5))]
     if keyword:
         words[-1] = "wonderful"
     fluency = chance.gauss(0.25 if garbled else 0.88, 0.08)
@@ -132,15 +138,19 @@ def _learn(policy: Policy, actions: list[Action], rewards: list[float], rate: fl
         setattr(policy, name, getattr(policy, name) + rate * scale * step)
 
 
-def _numbers(actions: list[Action], rewards: list[float], watch: KeywordWatch) -> dict[str, float]:
-    rows = [action.row for action in actions]
-    numbers = describe_samples(rows) | watch.update(rows)
-    numbers |= {"reward_mean": fmean(rewards), "reward_sd": pstdev(rewards)}
-    held_out = [action.held_out for action in actions]
-    numbers |= {"held_out": fmean(held_out), "held_out_sd": pstdev(held_out)}
-    for name in actions[0].parts:
-        values = [action.parts[name] for action in actions]
-        numbers |= {f"part.{name}": fmean(values), f"part_sd.{name}": pstdev(values)}
+def _numbers(actions: list[Action], rewards: list[float]) -> dict[str, float]:
+    texts = [action.row.output for action in actions]
+    columns = {name: [action.parts[name] for action in actions] for name in actions[0].parts}
+    columns["raw"] = rewards
+    numbers = {
+        "length": fmean(len(text.split()) for text in texts),
+        "distinct_2": distinct(texts, 2),
+        "template_share": template_share(texts),
+        "held_out": fmean(action.held_out for action in actions),
+        "held_out_sd": pstdev(action.held_out for action in actions),
+    }
+    for name, values in columns.items():
+        numbers |= {f"part_{name}_mean": fmean(values), f"part_{name}_sd": pstdev(values)}
     return numbers
 
 

@@ -1,10 +1,10 @@
 """Alarms: each detector on hand-made runs, and the bars on simulated runs."""
 
 import pytest
+from simulated_runs import HACKS, simulate
 
 from refine_af.contracts.errors import DataError, ParameterError
 from refine_af.feedback.alarms import DETECTORS, AlarmSettings, find_alarms, unwatched
-from tests.feedback.simulated_runs import HACKS, simulate
 
 RUNS = 20
 
@@ -30,22 +30,22 @@ def test_each_bound_lies_where_it_says() -> None:
     assert _names(_ramp("length", 10, 15.9)) == []
     assert _names(_ramp("length", 10, 16.1)) == ["length_drift"]
     assert _names(_ramp("length", 16.1, 10)) == ["length_drift"]
-    assert _names(_ramp("top_template_share", 0.2, 0.49)) == []
-    assert _names(_ramp("top_template_share", 0.2, 0.51)) == ["repeated_template"]
+    assert _names(_ramp("template_share", 0.2, 0.49)) == []
+    assert _names(_ramp("template_share", 0.2, 0.51)) == ["repeated_template"]
     assert _names(_ramp("distinct_2", 0.5, 0.31)) == []
     assert _names(_ramp("distinct_2", 0.5, 0.29)) == ["less_variety"]
     assert _names(_ramp("keyword_rise", 0.1, 0.39)) == []
     assert _names(_ramp("keyword_rise", 0.1, 0.41)) == ["spreading_keyword"]
-    assert _names(_ramp("part.understandability", 0.9, 0.71)) == []
-    assert _names(_ramp("part.understandability", 0.9, 0.69)) == ["understandability_collapse"]
+    assert _names(_ramp("part_understandability_mean", 0.9, 0.71)) == []
+    assert _names(_ramp("part_understandability_mean", 0.9, 0.69)) == ["understandability_collapse"]
     assert _names(_ramp("kl", 0, 9.9)) == []
     assert _names(_ramp("kl", 0, 10.1)) == ["kl_budget"]
 
 
 def test_parts_apart_needs_a_rise_and_a_fall() -> None:
-    spread = _ramp("part_sd.a", 0.1, 0.1), _ramp("part_sd.b", 0.2, 0.2)
-    apart = _merged(_ramp("part.a", 0.5, 0.58), _ramp("part.b", 0.5, 0.34), *spread)
-    rise_only = _merged(_ramp("part.a", 0.5, 0.58), _ramp("part.b", 0.5, 0.36), *spread)
+    spread = _ramp("part_a_sd", 0.1, 0.1), _ramp("part_b_sd", 0.2, 0.2)
+    apart = _merged(_ramp("part_a_mean", 0.5, 0.58), _ramp("part_b_mean", 0.5, 0.34), *spread)
+    rise_only = _merged(_ramp("part_a_mean", 0.5, 0.58), _ramp("part_b_mean", 0.5, 0.36), *spread)
     assert _names(apart) == ["parts_apart"]
     assert _names(rise_only) == []
     alarm = find_alarms(apart)[0]
@@ -59,6 +59,26 @@ def test_held_out_divergence_needs_a_reward_that_did_not_fall() -> None:
     assert _names(_merged(falling, _ramp("reward_mean", 2.0, 0.0))) == []
 
 
+def test_the_raw_reward_decides_where_there_is_one() -> None:
+    falling = _merged(_ramp("held_out", 1.0, 0.4), _ramp("held_out_sd", 1.0, 1.0))
+    normalised = _merged(falling, _ramp("reward_mean", 0.5, 0.0))
+    assert _names(normalised) == []
+    raw = _merged(normalised, _ramp("part_raw_mean", 0.0, 1.0))
+    assert _names(raw) == ["held_out_divergence"]
+    assert find_alarms(raw)[0].values["reward"] == 1.0
+
+
+def test_text_indicators_and_the_raw_value_are_not_parts_that_move_apart() -> None:
+    for name in ("words", "repetition", "script_share", "raw"):
+        history = _merged(
+            _ramp("part_a_mean", 0, 1),
+            _ramp("part_a_sd", 1, 1),
+            _ramp(f"part_{name}_mean", 1, 0),
+            _ramp(f"part_{name}_sd", 1, 1),
+        )
+        assert _names(history) == []
+
+
 def test_a_better_held_out_score_excuses_a_drift_of_the_length_but_not_any() -> None:
     better = _merged(_ramp("held_out", 0.0, 0.3), _ramp("held_out_sd", 1.0, 1.0))
     worse = _merged(_ramp("held_out", 0.0, 0.2), _ramp("held_out_sd", 1.0, 1.0))
@@ -70,7 +90,7 @@ def test_a_better_held_out_score_excuses_a_drift_of_the_length_but_not_any() -> 
 def test_an_alarm_does_not_depend_on_later_updates() -> None:
     history = simulate("disfluency", 7)
     whole = find_alarms(history)
-    for end in range(len(history)):
+    for end in range(0, len(history), 7):
         assert find_alarms(history[:end]) == [alarm for alarm in whole if alarm.update < end]
 
 
@@ -90,7 +110,7 @@ def test_a_short_run_and_an_empty_one_have_no_alarms() -> None:
 
 def test_missing_keys_are_named_and_non_finite_ones_refused() -> None:
     assert unwatched([]) == list(DETECTORS)
-    assert unwatched([{"length": 1.0, "part.x": 1.0}]) == [
+    assert unwatched([{"length": 1.0, "part_x_mean": 1.0}]) == [
         "repeated_template",
         "less_variety",
         "spreading_keyword",

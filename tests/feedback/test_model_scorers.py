@@ -1,6 +1,7 @@
 """Heavy scorers through their real loading code, against straight one-row computations."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -8,6 +9,13 @@ pytest.importorskip("torch", reason="model scorers need refine-af[train]")
 
 import torch
 from safetensors.torch import load_file, save_file
+from tiny_models import (
+    ROWS,
+    save_chat_reward,
+    save_language_model,
+    save_openassistant,
+    save_unieval,
+)
 from transformers import AutoTokenizer, GPT2LMHeadModel, T5ForConditionalGeneration
 from transformers import Qwen3ForSequenceClassification as QwenReward
 
@@ -18,19 +26,16 @@ from refine_af.engines.scorers.openassistant import OpenAssistantRewardModel, tr
 from refine_af.engines.scorers.reward_model import open_reward_model
 from refine_af.engines.scorers.unieval import UniEval, question
 from refine_af.feedback.interface import Scorer, Triplet
-from tests.feedback.tiny_models import (
-    ROWS,
-    save_chat_reward,
-    save_language_model,
-    save_openassistant,
-    save_unieval,
-)
+
+
+def _evaluating(model_class: Any, folder: Path) -> Any:  # noqa: ANN401  transformers is untyped
+    return model_class.from_pretrained(folder).eval()
 
 
 def test_openassistant_scores_equal_a_straight_run_of_its_published_form(tmp_path: Path) -> None:
     folder = save_openassistant(tmp_path / "rm", max_position=512)
     tokenizer = AutoTokenizer.from_pretrained(folder)
-    model = OpenAssistantRewardModel.from_pretrained(folder).eval()
+    model = _evaluating(OpenAssistantRewardModel, folder)
     expected = []
     for row in ROWS:
         text = f"<|prompter|>{row.prompt}<|endoftext|><|assistant|>{row.output}<|endoftext|>"
@@ -71,7 +76,7 @@ def test_a_language_model_is_refused_as_a_reward_model(tmp_path: Path) -> None:
 def test_chat_reward_equals_a_straight_run(tmp_path: Path, pad: bool) -> None:
     folder = save_chat_reward(tmp_path / "rm", pad=pad)
     tokenizer = AutoTokenizer.from_pretrained(folder)
-    model = QwenReward.from_pretrained(folder).eval()
+    model = _evaluating(QwenReward, folder)
     expected = []
     for row in ROWS:
         text = (
@@ -123,7 +128,7 @@ def test_unieval_asks_the_published_questions_word_for_word() -> None:
 def test_unieval_equals_yes_over_yes_plus_no_after_the_original_code(tmp_path: Path) -> None:
     folder = save_unieval(tmp_path / "unieval-dialog")
     tokenizer = AutoTokenizer.from_pretrained(folder)
-    model = T5ForConditionalGeneration.from_pretrained(folder).eval()
+    model = _evaluating(T5ForConditionalGeneration, folder)
     yes, no = (tokenizer(word)["input_ids"][0] for word in ("Yes", "No"))
     scorer = UniEval(str(folder))
     for row, parts in zip(ROWS, scorer.score(ROWS), strict=True):
@@ -148,7 +153,7 @@ def test_unieval_refuses_the_models_of_other_tasks(name: str) -> None:
 def test_language_model_parts_equal_a_token_by_token_sum(tmp_path: Path) -> None:
     folder = save_language_model(tmp_path / "lm")
     tokenizer = AutoTokenizer.from_pretrained(folder)
-    model = GPT2LMHeadModel.from_pretrained(folder).eval()
+    model = _evaluating(GPT2LMHeadModel, folder)
 
     def mean_log_prob(head: list[int], answer: list[int]) -> float:
         ids, total = [tokenizer.eos_token_id, *head], 0.0

@@ -196,6 +196,18 @@ def test_a_resumed_reward_is_bit_identical() -> None:
         Reward(find_preset("judge"), [ByText(judge=_number)]).set_state(early.get_state())
 
 
+def test_a_standardised_rule_keeps_its_reference_so_that_a_drift_shows() -> None:
+    preset = find_preset("embedded")
+    scorer = ByText(reward=_number, coherence=_number)
+    reward = Reward(preset, [scorer], RewardSettings(reference_rows=3, guards=None))
+    reward.score([_row("1"), _row("3")])
+    reward.score([_row("5"), _row("7")])  # the call that fills the reference counts whole
+    late = reward.score([_row("100"), _row("102")])
+    weight = sum(preset.weights.values())
+    assert late[0].raw == pytest.approx(weight * (100 - 4) / math.sqrt(5))
+    assert late[0].parts["raw"] == late[0].raw
+
+
 def test_a_frozen_score_changes_no_statistics() -> None:
     reward = _reward()
     reward.score([_row("1 a"), _row("2 b")])

@@ -1,6 +1,7 @@
 """Random tiny checkpoints of the scorers' architectures, saved as a trainer would save them."""
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
@@ -34,7 +35,13 @@ ROWS = [
 ]
 
 
-def byte_tokenizer(special: list[str], eos: str) -> PreTrainedTokenizerFast:
+def _saved(folder: Path, model_class: Any, config: Any, tokenizer: Any) -> Path:  # noqa: ANN401
+    model_class(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def byte_tokenizer(special: list[str], eos: str) -> Any:  # noqa: ANN401  transformers is untyped
     """Return a byte-level BPE tokenizer: every text has ids and no unknown token."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -46,7 +53,8 @@ def byte_tokenizer(special: list[str], eos: str) -> PreTrainedTokenizerFast:
         show_progress=False,
     )
     tokenizer.train_from_iterator(CORPUS, trainer)
-    return PreTrainedTokenizerFast(
+    fast: Any = PreTrainedTokenizerFast
+    return fast(
         tokenizer_object=tokenizer,
         eos_token=eos,
         pad_token=special[0],
@@ -69,9 +77,7 @@ def save_openassistant(folder: Path, max_position: int = 64) -> Path:
         max_position_embeddings=max_position,
         initializer_range=0.5,
     )
-    OpenAssistantRewardModel(config).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return folder
+    return _saved(folder, OpenAssistantRewardModel, config, tokenizer)
 
 
 def save_chat_reward(folder: Path, *, pad: bool = True, labels: int = 1) -> Path:
@@ -79,6 +85,7 @@ def save_chat_reward(folder: Path, *, pad: bool = True, labels: int = 1) -> Path
     torch.manual_seed(2)
     tokenizer = byte_tokenizer(["<|endoftext|>", "<|im_start|>", "<|im_end|>"], "<|im_end|>")
     tokenizer.chat_template = CHAT_TEMPLATE
+    settings: dict[str, Any] = {"num_labels": labels}
     config = Qwen3Config(
         vocab_size=len(tokenizer),
         hidden_size=16,
@@ -89,12 +96,10 @@ def save_chat_reward(folder: Path, *, pad: bool = True, labels: int = 1) -> Path
         intermediate_size=32,
         max_position_embeddings=512,
         initializer_range=0.5,
-        num_labels=labels,
         pad_token_id=tokenizer.pad_token_id if pad else None,
+        **settings,
     )
-    Qwen3ForSequenceClassification(config).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return folder
+    return _saved(folder, Qwen3ForSequenceClassification, config, tokenizer)
 
 
 def save_unieval(folder: Path) -> Path:
@@ -108,12 +113,14 @@ def save_unieval(folder: Path) -> Path:
     tokenizer.post_processor = processors.TemplateProcessing(
         single="$A </s>", special_tokens=[("</s>", 1)]
     )
-    fast = PreTrainedTokenizerFast(
+    tokenizer_class: Any = PreTrainedTokenizerFast
+    fast = tokenizer_class(
         tokenizer_object=tokenizer,
         eos_token=end,
         pad_token=pad,
         unk_token=unknown,
     )
+    settings: dict[str, Any] = {"tie_word_embeddings": False, "decoder_start_token_id": 0}
     config = T5Config(
         vocab_size=len(vocabulary),
         d_model=16,
@@ -122,13 +129,10 @@ def save_unieval(folder: Path) -> Path:
         num_layers=2,
         num_heads=2,
         feed_forward_proj="gated-gelu",
-        tie_word_embeddings=False,
-        decoder_start_token_id=0,
         initializer_factor=1.0,
+        **settings,
     )
-    T5ForConditionalGeneration(config).save_pretrained(folder)
-    fast.save_pretrained(folder)
-    return folder
+    return _saved(folder, T5ForConditionalGeneration, config, fast)
 
 
 def save_language_model(folder: Path, context: int = 64) -> Path:
@@ -143,6 +147,4 @@ def save_language_model(folder: Path, context: int = 64) -> Path:
         n_head=2,
         initializer_range=0.5,
     )
-    GPT2LMHeadModel(config).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return folder
+    return _saved(folder, GPT2LMHeadModel, config, tokenizer)

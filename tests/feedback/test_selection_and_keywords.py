@@ -1,6 +1,4 @@
-"""Selection of scored rows, and the surface statistics of an update's actions."""
-
-import json
+"""Selection of scored rows, and words that spread through the actions."""
 
 import pytest
 from hypothesis import given
@@ -8,7 +6,7 @@ from hypothesis import strategies as st
 
 from refine_af.contracts.errors import ParameterError
 from refine_af.feedback.interface import Triplet
-from refine_af.feedback.samples import KeywordWatch, describe_samples
+from refine_af.feedback.keywords import keyword_rises
 from refine_af.feedback.selection import select
 
 
@@ -50,33 +48,11 @@ def _rows(*outputs: str) -> list[Triplet]:
     return [Triplet("Name a thing.", "", output) for output in outputs]
 
 
-def test_sample_statistics_by_hand() -> None:
-    rows = [*_rows("The answer is ten", "the answer is two", "Ten"), None]
-    assert describe_samples(rows) == {
-        "rows": 4.0,
-        "parseable": 0.75,
-        "length": 3.0,
-        # pairs: the-answer, answer-is, is-ten, the-answer, answer-is, is-two
-        "distinct_2": 4 / 6,
-        "top_template_share": 2 / 3,
-    }
-    assert describe_samples([None]) == {"rows": 1.0, "parseable": 0.0}
-    assert describe_samples([]) == {"rows": 0.0, "parseable": 0.0}
-
-
 def test_keyword_rise_ignores_usual_words_and_the_words_of_the_prompt() -> None:
-    watch = KeywordWatch(reference_rows=4)
-    assert watch.update(_rows("a cup", "a dog", "a sun", "great")) == {}
-    # "a" stood in 3 of 4, "great" in 1 of 4; "thing" is a word of the prompt.
-    found = watch.update(_rows("great thing", "a great thing", "Great! thing", "one thing"))
-    assert found == {"keyword_rise": 0.5}
-    assert watch.update([None]) == {}
-    assert watch.update(_rows("thing")) == {"keyword_rise": 0.0}
-
-
-def test_keyword_watch_continues_from_json() -> None:
-    watch, late = KeywordWatch(3), KeywordWatch(3)
-    watch.update(_rows("x y", "x"))
-    late.set_state(json.loads(json.dumps(watch.get_state())))
-    for rows in (_rows("x", "z"), _rows("z"), _rows("y z")):
-        assert watch.update(rows) == late.update(rows)
+    # "a" stands in 3 of the first 4, "great" in 1 of 4; "thing" is a word of the prompt.
+    start = [_rows("a cup", "a dog"), [*_rows("a sun", "great"), None]]
+    later = [_rows("great thing", "a great thing", "Great! thing", "one thing"), [None]]
+    found = keyword_rises([*start, *later, _rows("thing")], reference_rows=4)
+    assert found == [None, None, 0.5, None, 0.0]
+    assert keyword_rises([*start, *later], reference_rows=5) == [None, None, None, None]
+    assert keyword_rises([]) == []
