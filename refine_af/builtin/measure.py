@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 
@@ -35,8 +35,8 @@ class Generator:
         from transformers import AutoModelForCausalLM, AutoTokenizer
 
         self.device = device
-        self.tokenizer: Any = AutoTokenizer.from_pretrained(folder)
-        self.model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+        self.tokenizer = cast(Any, AutoTokenizer).from_pretrained(folder)
+        self.model = cast(Any, AutoModelForCausalLM).from_pretrained(folder, dtype=torch.float32)
         self.model.to(device).eval()
 
     def complete(
@@ -57,12 +57,20 @@ class Generator:
         fed = self.tokenizer(prompts, return_tensors="pt", padding=True).to(self.device)
         warm = sampling.temperature > 0
         choice: dict[str, Any] = (
-            {"do_sample": True, "temperature": sampling.temperature, "top_p": sampling.top_p,
-             "top_k": 0} if warm else {"do_sample": False}
+            {
+                "do_sample": True,
+                "temperature": sampling.temperature,
+                "top_p": sampling.top_p,
+                "top_k": 0,
+            }
+            if warm
+            else {"do_sample": False}
         )
         ids = self.model.generate(
-            input_ids=fed["input_ids"], attention_mask=fed["attention_mask"],
-            max_new_tokens=sampling.new_tokens, **choice,
+            input_ids=fed["input_ids"],
+            attention_mask=fed["attention_mask"],
+            max_new_tokens=sampling.new_tokens,
+            **choice,
         )
         new = ids[:, fed["input_ids"].shape[1] :]
         closed = (new == self.tokenizer.eos_token_id).any(dim=1).tolist()

@@ -9,15 +9,16 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from refine_af.builtin import tokenizer as tok
 from refine_af.builtin.corpus import Blocks, blocks
 
+LossOf = Callable[[nn.Module, dict[str, Tensor]], Tensor]
 CONTEXT = 2048
 EMBEDDINGS = 4096
 
@@ -31,7 +32,7 @@ class Size:
     mlp: int
 
 
-SIZES = {"tiny": Size(320, 7, 864), "fixture": Size(128, 5, 384)}
+SIZES = {"tiny": Size(256, 6, 704), "fixture": Size(128, 5, 384)}
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class Plan:
     minutes: float
     steps: int | None = None
     batch: int = 16
-    length: int = 320
+    length: int = 448
     rate: float = 2e-3
     flat: float = 0.4
     floor: float = 0.02
@@ -49,17 +50,25 @@ class Plan:
     seed: int = 0
 
 
-def build_model(size: Size, seed: int) -> LlamaForCausalLM:
+def build_model(size: Size, seed: int) -> nn.Module:
     """Make the untrained model."""
     torch.manual_seed(seed)
-    config = LlamaConfig(
-        vocab_size=EMBEDDINGS, hidden_size=size.hidden, num_hidden_layers=size.layers,
-        num_attention_heads=size.hidden // 64, num_key_value_heads=size.hidden // 64,
-        intermediate_size=size.mlp, max_position_embeddings=CONTEXT, tie_word_embeddings=True,
-        bos_token_id=None, eos_token_id=tok.EOS_ID, pad_token_id=tok.PAD_ID,
-        rms_norm_eps=1e-5, attn_implementation="eager",
+    config = cast(Any, LlamaConfig)(
+        vocab_size=EMBEDDINGS,
+        hidden_size=size.hidden,
+        num_hidden_layers=size.layers,
+        num_attention_heads=size.hidden // 64,
+        num_key_value_heads=size.hidden // 64,
+        intermediate_size=size.mlp,
+        max_position_embeddings=CONTEXT,
+        tie_word_embeddings=True,
+        bos_token_id=None,
+        eos_token_id=tok.EOS_ID,
+        pad_token_id=tok.PAD_ID,
+        rms_norm_eps=1e-5,
+        attn_implementation="eager",
     )
-    model = LlamaForCausalLM(config)
+    model: nn.Module = cast(Any, LlamaForCausalLM)(config)
     for name, parameter in model.named_parameters():
         if parameter.ndim == 2:
             deep = name.endswith(("o_proj.weight", "down_proj.weight"))
@@ -67,7 +76,7 @@ def build_model(size: Size, seed: int) -> LlamaForCausalLM:
     return model
 
 
-def make_optimizers(model: LlamaForCausalLM, rate: float) -> list[torch.optim.Optimizer]:
+def make_optimizers(model: nn.Module, rate: float) -> list[torch.optim.Optimizer]:
     """Use Muon for the hidden matrices (fewer tokens to the same loss) and AdamW for the rest."""
     hidden = [p for n, p in model.named_parameters() if p.ndim == 2 and "embed" not in n]
     rest = [p for n, p in model.named_parameters() if p.ndim != 2 or "embed" in n]
@@ -97,12 +106,14 @@ def document_mask(document: Tensor) -> Tensor:
     return mask[:, None]
 
 
-def weighted_loss(model: LlamaForCausalLM, batch: dict[str, Tensor]) -> Tensor:
+def weighted_loss(model: nn.Module, batch: dict[str, Tensor]) -> Tensor:
     """Return the cross entropy of the next token, weighted by token."""
     with torch.autocast(batch["tokens"].device.type, dtype=torch.bfloat16):
         logits = model(
-            input_ids=batch["tokens"], attention_mask=batch["mask"],
-            position_ids=batch["position"], use_cache=False,
+            input_ids=batch["tokens"],
+            attention_mask=batch["mask"],
+            position_ids=batch["position"],
+            use_cache=False,
         ).logits
     losses = torch.nn.functional.cross_entropy(
         logits[:, :-1].float().flatten(0, 1), batch["tokens"][:, 1:].flatten(), reduction="none"
@@ -116,8 +127,10 @@ def to_batch(found: Blocks, device: str) -> dict[str, Tensor]:
     weights = torch.from_numpy(found.weights * (found.position > 0))
     document = torch.from_numpy(found.document)
     out = {
-        "tokens": torch.from_numpy(found.tokens), "weights": weights,
-        "position": torch.from_numpy(found.position), "mask": document_mask(document),
+        "tokens": torch.from_numpy(found.tokens),
+        "weights": weights,
+        "position": torch.from_numpy(found.position),
+        "mask": document_mask(document),
     }
     return {name: tensor.to(device) for name, tensor in out.items()}
 
@@ -125,8 +138,11 @@ def to_batch(found: Blocks, device: str) -> dict[str, Tensor]:
 class Training:
     """A training run that can be stopped and continued; its state lies in ``folder``."""
 
-    def __init__(self, size: Size, plan: Plan, folder: Path, vocabulary: Path) -> None:
+    def __init__(
+        self, size: Size, plan: Plan, folder: Path, vocabulary: Path, compiled: bool = True
+    ) -> None:
         self.plan, self.folder, self.vocabulary = plan, folder, vocabulary
+        self._compiled = compiled
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
         self.model = build_model(size, plan.seed).to(self.device)
         self.optimizers = make_optimizers(self.model, plan.rate)
@@ -151,7 +167,10 @@ class Training:
         state: dict[str, Any] = {
             "model": self.model.state_dict(),
             "optimizers": [o.state_dict() for o in self.optimizers],
-            "step": self.step, "tokens": self.tokens, "spent": self.spent, "curve": self.curve,
+            "step": self.step,
+            "tokens": self.tokens,
+            "spent": self.spent,
+            "curve": self.curve,
         }
         torch.save(state, self.folder / "state.tmp")
         (self.folder / "state.tmp").replace(self.folder / "state.pt")
@@ -169,10 +188,12 @@ class Training:
         """Train until the time or the steps of the plan are used up."""
         # A part of the seed of its own for every start: a continued run sees new documents.
         data = blocks(
-            tok.load(self.vocabulary), self.plan.seed + 1000 * self.step, self.plan.length,
+            tok.load(self.vocabulary),
+            self.plan.seed + 1000 * self.step,
+            self.plan.length,
             self.plan.batch,
         )
-        loss_of = torch.compile(weighted_loss)
+        loss_of: LossOf = torch.compile(weighted_loss) if self._compiled else weighted_loss
         last_save, clock, mean = time.monotonic(), time.monotonic(), 0.0
         while self._done() < 1.0:
             loss = self._one_step(data, loss_of)
@@ -180,8 +201,12 @@ class Training:
             self.spent += time.monotonic() - clock
             clock = time.monotonic()
             if self.step % 50 == 0:
-                row = {"step": self.step, "tokens": self.tokens, "seconds": round(self.spent),
-                       "loss": round(mean, 4)}
+                row = {
+                    "step": self.step,
+                    "tokens": self.tokens,
+                    "seconds": round(self.spent),
+                    "loss": round(mean, 4),
+                }
                 self.curve.append(row)
                 log(json.dumps(row))
             if clock - last_save > save_every:
@@ -189,7 +214,7 @@ class Training:
                 last_save = clock = time.monotonic()
         self.save()
 
-    def _one_step(self, data: Iterator[Blocks], loss_of: Callable[..., Tensor]) -> float:
+    def _one_step(self, data: Iterator[Blocks], loss_of: LossOf) -> float:
         factor = rate_factor(self._done(), self.plan, self.step)
         for optimizer in self.optimizers:
             for group in optimizer.param_groups:
@@ -206,10 +231,10 @@ class Training:
         return float(loss.detach())
 
 
-def export(model: LlamaForCausalLM, folder: Path, vocabulary: Path) -> None:
+def export(model: nn.Module, folder: Path, vocabulary: Path) -> None:
     """Write bf16 safetensors, configuration and tokenizer for ``from_pretrained``."""
     state = {name: tensor.to(torch.bfloat16) for name, tensor in model.state_dict().items()}
-    copy = LlamaForCausalLM(model.config).to(torch.bfloat16)
+    copy = cast(Any, LlamaForCausalLM)(model.config).to(torch.bfloat16)
     copy.load_state_dict(state)
     # Eager attention is a choice of this training, not a property of the model.
     copy.config._attn_implementation = "sdpa"
@@ -226,12 +251,15 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=60.0)
     parser.add_argument("--steps", type=int, default=None)
     parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--length", type=int, default=448)
     parser.add_argument("--rate", type=float, default=2e-3)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--vocabulary", type=Path, required=True)
     args = parser.parse_args()
-    plan = Plan(args.minutes, args.steps, args.batch, rate=args.rate, seed=args.seed)
+    plan = Plan(
+        args.minutes, args.steps, args.batch, args.length, rate=args.rate, seed=args.seed
+    )
     Training(SIZES[args.size], plan, args.folder, args.vocabulary).run(
         lambda line: print(line, flush=True)
     )

@@ -6,6 +6,7 @@ stands in a list to be continued weighs nothing, an answer weighs most.
 
 from __future__ import annotations
 
+from pathlib import Path
 from random import Random
 
 from refine_af.builtin import words
@@ -49,7 +50,7 @@ def instance_prompt(instruction: str, input_text: str | None = None) -> str:
 
 
 def parse_instance(text: str) -> tuple[str, str] | None:
-    """Read ``Input: ..\\nOutput: ..`` or ``Output: ..``; None when it has another form."""
+    r"""Read ``Input: ..\\nOutput: ..`` or ``Output: ..``; None when it has another form."""
     head, mark, output = text.strip().partition("Output:")
     if not mark or not output.strip() or "\n" in output.strip():
         return None
@@ -62,9 +63,8 @@ def parse_instance(text: str) -> tuple[str, str] | None:
 
 def judge_prompt(instruction: str, input_text: str, output: str) -> str:
     """Return the prompt of the correctness question."""
-    return (
-        f"{instance_prompt(instruction, input_text)} {output}\nQuestion: {CORRECT_QUESTION}\nAnswer:"
-    )
+    answered = f"{instance_prompt(instruction, input_text)} {output}"
+    return f"{answered}\nQuestion: {CORRECT_QUESTION}\nAnswer:"
 
 
 def _instance(example: Example) -> Document:
@@ -91,9 +91,29 @@ def output_first(rng: Random) -> Document:
 
 
 _FOREIGN_VERBS = (
-    "Explain Describe Suggest Discuss Summarise Translate Imagine Design Create Convert Estimate"
-    " Predict Organise Analyse Recommend Invent Prepare Review Draft Improve Collect Arrange"
-).split()
+    "Explain",
+    "Describe",
+    "Suggest",
+    "Discuss",
+    "Summarise",
+    "Translate",
+    "Imagine",
+    "Design",
+    "Create",
+    "Convert",
+    "Estimate",
+    "Predict",
+    "Organise",
+    "Analyse",
+    "Recommend",
+    "Invent",
+    "Prepare",
+    "Review",
+    "Draft",
+    "Improve",
+    "Collect",
+    "Arrange",
+)
 _FOREIGN_FRAMES = (
     "{v} the {a} between {b} and {c} for {p}.",
     "{v} how {b} can be used near a {c}, and why.",
@@ -104,14 +124,44 @@ _FOREIGN_FRAMES = (
     "Why is {b} important for {c}? Use examples.",
     "Please {v} this {a} so that {p} understands it.",
 )
-_FOREIGN_NOUNS = (
-    "email poem budget recipe contract schedule difference report speech product website program"
-    " history energy climate language travel money health exercise music science law school"
-).split()
+_FOREIGN_NOUNS = [
+    "email",
+    "poem",
+    "budget",
+    "recipe",
+    "contract",
+    "schedule",
+    "difference",
+    "report",
+    "speech",
+    "product",
+    "website",
+    "program",
+    "history",
+    "energy",
+    "climate",
+    "language",
+    "travel",
+    "money",
+    "health",
+    "exercise",
+    "music",
+    "science",
+    "law",
+    "school",
+]
+
+
+# The instructions of this project's seeds: what stands in the prompts of the bootstrap.
+STRANGE: tuple[str, ...] = tuple(
+    (Path(__file__).parent / "strange.txt").read_text(encoding="utf-8").splitlines()
+)
 
 
 def foreign_instruction(rng: Random) -> str:
     """Write an instruction of no skill: what other authors' seeds put into the prompt."""
+    if rng.random() < 0.7:
+        return rng.choice(STRANGE)
     verb = rng.choice(_FOREIGN_VERBS)
     frame = rng.choice(_FOREIGN_FRAMES)
     a, b, c = (rng.choice(_FOREIGN_NOUNS + list(words.NOUNS)) for _ in range(3))
@@ -125,12 +175,12 @@ def instruction_list(rng: Random) -> Document:
     The strange ones have no weight: the model meets them as context and never learns to write them.
     """
     skills = rng.sample(TRAINED, LIST_SIZE)
-    strange = set(rng.sample(range(8), rng.choice((0, 0, 2, 4, 6, 8))))
+    strange = set(rng.sample(range(8), rng.choice((0, 0, 4, 6, 7, 8))))
     parts: list[tuple[str, float]] = [(LIST_HEADER + "\n", 0.1)]
     for number, skill in enumerate(skills, start=1):
         odd = number - 1 in strange
         text = foreign_instruction(rng) if odd else draw_instruction(rng, skill)[0]
-        parts += [(f"{number}.", 0.1), (f" {text}", 0.0 if odd else _LIST), ("\n", 0.5)]
+        parts += [(f"{number}.", 0.4), (f" {text}", 0.0 if odd else _LIST), ("\n", 0.5)]
     return tuple(parts)
 
 
@@ -191,18 +241,33 @@ def valid_task(rng: Random) -> Document:
 
 
 HARDER: dict[str, str] = {
-    "first_word": "nth_item", "last_word": "nth_item", "contains_word": "count_word",
-    "count_items": "count_word", "drop_first": "swap_ends", "drop_last": "reverse_list",
-    "first_two": "reverse_list", "larger_of_two": "smallest_of_three", "next_number": "double",
-    "smaller_of_two": "smallest_of_three", "is_kind": "either_kind", "either_kind": "kind_of_word",
-    "kind_of_word": "odd_one_out", "repeated_word": "shared_word", "opposite": "analogy",
-    "extract_name": "change_name", "extract_colour": "change_colour", "past_tense": "to_past",
-    "extract_age": "make_record", "extract_city": "make_record", "record_field": "record_sentence",
-    "is_question": "dialogue_act", "answerable": "answer_question", "negate": "yes_no_question",
-    "use_in_sentence": "tiny_story", "name_one": "list_three", "he_or_she": "who_is_pronoun",
+    "first_word": "nth_item",
+    "last_word": "nth_item",
+    "drop_last": "reverse_list",
+    "first_two": "reverse_list",
+    "larger_of_two": "smallest_of_three",
+    "smaller_of_two": "smallest_of_three",
+    "is_kind": "either_kind",
+    "either_kind": "kind_of_word",
+    "repeated_word": "shared_word",
+    "extract_name": "change_name",
+    "past_tense": "to_past",
+    "extract_age": "make_record",
+    "extract_city": "make_record",
+    "record_field": "record_sentence",
+    "is_question": "dialogue_act",
+    "answerable": "answer_question",
+    "negate": "yes_no_question",
+    "use_in_sentence": "tiny_story",
+    "name_one": "list_three",
+    "he_or_she": "who_is_pronoun",
 }
-_GENERAL = {"list": ("list", "series", "collection"), "text": ("sentence", "line", "short text"),
-            "word": ("word", "term"), "number": ("number", "value")}
+_GENERAL = {
+    "list": ("list", "series", "collection"),
+    "text": ("sentence", "line", "short text"),
+    "word": ("word", "term"),
+    "number": ("number", "value"),
+}
 
 
 def _concretise(rng: Random, skill: Skill) -> tuple[str, str]:
@@ -238,7 +303,12 @@ def rewrite(rng: Random, operation: str) -> tuple[str, str]:
 
 
 OPERATIONS = (
-    "breadth", "add constraint", "deepen", "concretise", "more reasoning steps", "complicate input",
+    "breadth",
+    "add constraint",
+    "deepen",
+    "concretise",
+    "more reasoning steps",
+    "complicate input",
 )
 
 
@@ -258,14 +328,14 @@ CLASSIFICATION: tuple[Skill, ...] = tuple(s for s in TRAINED if s.is_classificat
 
 # Form and its share of the documents: lists are about seven times as long as the others.
 FORMS = (
-    (input_first, 0.70),
+    (input_first, 0.72),
     (output_first, 0.04),
-    (instruction_list, 0.026),
+    (instruction_list, 0.024),
     (classification_question, 0.03),
     (correctness_question, 0.08),
     (better_answer, 0.05),
     (valid_task, 0.025),
-    (rewriting, 0.05),
+    (rewriting, 0.04),
 )
 
 

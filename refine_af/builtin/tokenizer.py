@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any, cast
 
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
@@ -18,12 +19,16 @@ def train(texts: Iterable[str], vocab_size: int = VOCAB_SIZE) -> Tokenizer:
     """Learn the merges from texts; all 256 bytes are in the vocabulary from the start."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.Digits(individual_digits=True),
-         pre_tokenizers.ByteLevel(add_prefix_space=False)]
+        [
+            pre_tokenizers.Digits(individual_digits=True),
+            pre_tokenizers.ByteLevel(add_prefix_space=False),
+        ]
     )
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
-        vocab_size=vocab_size, special_tokens=[PAD, EOS], show_progress=False,
+        vocab_size=vocab_size,
+        special_tokens=[PAD, EOS],
+        show_progress=False,
         initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
     )
     tokenizer.train_from_iterator(texts, trainer)
@@ -34,9 +39,13 @@ def save_pretrained(tokenizer: Tokenizer, folder: Path, context: int) -> None:
     """Write the files that ``AutoTokenizer.from_pretrained`` reads."""
     from transformers import PreTrainedTokenizerFast
 
-    fast = PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, eos_token=EOS, pad_token=PAD, model_max_length=context,
-        padding_side="left", clean_up_tokenization_spaces=False,
+    fast = cast(Any, PreTrainedTokenizerFast)(
+        tokenizer_object=tokenizer,
+        eos_token=EOS,
+        pad_token=PAD,
+        model_max_length=context,
+        padding_side="left",
+        clean_up_tokenization_spaces=False,
     )
     fast.save_pretrained(folder)
     # The class name that every version of transformers knows.

@@ -63,8 +63,18 @@ CATEGORY_OF: dict[str, str] = {w: name for name, words in CATEGORIES.items() for
 
 # Nouns that fill neutral lists; each belongs to exactly one class.
 NOUNS: tuple[str, ...] = (
-    ANIMALS + FRUITS + VEGETABLES + TOOLS + CLOTHES + FURNITURE + VEHICLES + BODY
-    + INSTRUMENTS + FOODS + MATERIALS + PLACES
+    ANIMALS
+    + FRUITS
+    + VEGETABLES
+    + TOOLS
+    + CLOTHES
+    + FURNITURE
+    + VEHICLES
+    + BODY
+    + INSTRUMENTS
+    + FOODS
+    + MATERIALS
+    + PLACES
 )
 
 WOMEN = _w(
@@ -87,9 +97,7 @@ CAPITALS: dict[str, str] = dict(
 )
 CITIES: tuple[str, ...] = tuple(CAPITALS.values())
 DAYS = _w("Monday Tuesday Wednesday Thursday Friday Saturday Sunday")
-MONTHS = _w(
-    "January February March April May June July August September October November December"
-)
+MONTHS = _w("January February March April May June July August September October November December")
 LETTERS = tuple("abcdefghijklmnopqrstuvwxyz")
 NUMBER_WORDS = _w(
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen"
@@ -129,21 +137,45 @@ PLACE_VERBS = _w(
 SEEN_VERBS = _w("cleaned painted bought sold found lost moved carried liked washed")
 
 IRREGULAR_PLURALS: dict[str, str] = {
-    "child": "children", "man": "men", "woman": "women", "mouse": "mice", "foot": "feet",
-    "tooth": "teeth", "goose": "geese", "leaf": "leaves", "knife": "knives", "wolf": "wolves",
+    "child": "children",
+    "man": "men",
+    "woman": "women",
+    "mouse": "mice",
+    "foot": "feet",
+    "tooth": "teeth",
+    "goose": "geese",
+    "leaf": "leaves",
+    "knife": "knives",
+    "wolf": "wolves",
 }
-REGULAR_NOUNS = (
+REGULAR_NOUNS = _w(
     "cat dog horse cow pig goat lion tiger bear duck apple pear plum lemon banana carrot onion"
     " hammer table chair bed desk car train boat ship plane shirt coat hat shoe boot arm leg hand"
     " nose piano guitar flute drum river garden house school bridge castle hotel book letter"
     " door window flower teacher doctor farmer baker"
-).split()
-PLURALS: dict[str, str] = {w: w + "s" for w in REGULAR_NOUNS} | {
-    "box": "boxes", "bus": "buses", "fox": "foxes", "dress": "dresses", "bench": "benches",
-    "church": "churches", "city": "cities", "baby": "babies", "lady": "ladies",
-    "cherry": "cherries", "berry": "berries", "story": "stories", "brush": "brushes",
-    "glass": "glasses", "watch": "watches", "party": "parties",
-} | IRREGULAR_PLURALS
+)
+PLURALS: dict[str, str] = (
+    {w: w + "s" for w in REGULAR_NOUNS}
+    | {
+        "box": "boxes",
+        "bus": "buses",
+        "fox": "foxes",
+        "dress": "dresses",
+        "bench": "benches",
+        "church": "churches",
+        "city": "cities",
+        "baby": "babies",
+        "lady": "ladies",
+        "cherry": "cherries",
+        "berry": "berries",
+        "story": "stories",
+        "brush": "brushes",
+        "glass": "glasses",
+        "watch": "watches",
+        "party": "parties",
+    }
+    | IRREGULAR_PLURALS
+)
 SINGULARS: dict[str, str] = {plural: singular for singular, plural in PLURALS.items()}
 
 
@@ -191,37 +223,72 @@ JOB_PLACES: dict[str, str] = _pairs(
 RHYMES: tuple[tuple[str, ...], ...] = tuple(
     _w(group)
     for group in (
-        "cat hat bat rat", "bear pear chair hair", "house mouse blouse", "tree bee knee sea",
-        "night light right kite", "cake lake snake rake", "ring king sing wing",
-        "boat goat coat note", "fish dish wish", "moon spoon noon soon", "rain train plane chain",
-        "ball tall wall fall", "book cook hook look", "gold cold old fold", "fox box socks rocks",
-        "sand hand land band", "dog frog fog log", "star car jar far",
+        "cat hat bat rat",
+        "bear pear chair hair",
+        "house mouse blouse",
+        "tree bee knee sea",
+        "night light right kite",
+        "cake lake snake rake",
+        "ring king sing wing",
+        "boat goat coat note",
+        "fish dish wish",
+        "moon spoon noon soon",
+        "rain train plane chain",
+        "ball tall wall fall",
+        "book cook hook look",
+        "gold cold old fold",
+        "fox box socks rocks",
+        "sand hand land band",
+        "dog frog fog log",
+        "star car jar far",
     )
 )
 LIVES_IN: dict[str, str] = (
-    {w: "land" for w in _w("cat dog horse cow pig sheep goat lion tiger bear wolf fox deer rabbit"
-                           " camel zebra donkey panda hamster badger")}
-    | {w: "water" for w in _w("whale shark dolphin seal crab salmon trout")}
-    | {w: "air" for w in _w("eagle hawk owl crow parrot robin bee wasp moth fly")}
+    dict.fromkeys(
+        _w(
+            "cat dog horse cow pig sheep goat lion tiger bear wolf fox deer rabbit"
+            " camel zebra donkey panda hamster badger"
+        ),
+        "land",
+    )
+    | dict.fromkeys(_w("whale shark dolphin seal crab salmon trout"), "water")
+    | dict.fromkeys(_w("eagle hawk owl crow parrot robin bee wasp moth fly"), "air")
 )
 TRAVELS_BY: dict[str, str] = (
-    {w: "road" for w in _w("car bus bike truck van taxi scooter tractor")}
-    | {w: "water" for w in _w("boat ship ferry canoe")}
-    | {w: "rail" for w in _w("train tram")}
+    dict.fromkeys(_w("car bus bike truck van taxi scooter tractor"), "road")
+    | dict.fromkeys(_w("boat ship ferry canoe"), "water")
+    | dict.fromkeys(_w("train tram"), "rail")
 )
 SEASONS: dict[str, str] = {
     month: ("winter", "spring", "summer", "autumn")[((number % 12) // 3)]
     for number, month in enumerate(MONTHS, start=1)
 }
 UNIT_FACTS: dict[str, str] = {
-    "minutes in an hour": "60", "seconds in a minute": "60", "hours in a day": "24",
-    "days in a week": "7", "months in a year": "12", "days in April": "30",
-    "days in January": "31", "weeks in a year": "52", "legs on a spider": "8",
-    "legs on a dog": "4", "legs on an ant": "6", "wings on a bird": "2", "wheels on a bike": "2",
-    "wheels on a car": "4", "sides in a triangle": "3", "sides in a square": "4",
-    "letters in the alphabet": "26", "eggs in a dozen": "12", "fingers on a hand": "5",
-    "strings on a violin": "4", "grams in a kilogram": "1000", "metres in a kilometre": "1000",
-    "cents in a dollar": "100", "years in a century": "100", "years in a decade": "10",
+    "minutes in an hour": "60",
+    "seconds in a minute": "60",
+    "hours in a day": "24",
+    "days in a week": "7",
+    "months in a year": "12",
+    "days in April": "30",
+    "days in January": "31",
+    "weeks in a year": "52",
+    "legs on a spider": "8",
+    "legs on a dog": "4",
+    "legs on an ant": "6",
+    "wings on a bird": "2",
+    "wheels on a bike": "2",
+    "wheels on a car": "4",
+    "sides in a triangle": "3",
+    "sides in a square": "4",
+    "letters in the alphabet": "26",
+    "eggs in a dozen": "12",
+    "fingers on a hand": "5",
+    "strings on a violin": "4",
+    "grams in a kilogram": "1000",
+    "metres in a kilometre": "1000",
+    "cents in a dollar": "100",
+    "years in a century": "100",
+    "years in a decade": "10",
     "players in a football team": "11",
 }
 CAUSES: dict[str, str] = {
@@ -253,7 +320,25 @@ CAUSES: dict[str, str] = {
 EVENTS = _w("party concert dinner picnic wedding meeting match lunch")
 GIFTS = _w("book scarf cake card lamp vase watch plant gloves flowers")
 PEOPLE = (
-    "my teacher", "my sister", "my brother", "my boss", "my friend", "my uncle", "my aunt",
-    "my neighbour", "my cousin", "a child", "a guest", "a customer", "a student", "our club",
-    "the school", "my class", "a visitor", "my team", "a beginner", "my mother", "my father",
+    "my teacher",
+    "my sister",
+    "my brother",
+    "my boss",
+    "my friend",
+    "my uncle",
+    "my aunt",
+    "my neighbour",
+    "my cousin",
+    "a child",
+    "a guest",
+    "a customer",
+    "a student",
+    "our club",
+    "the school",
+    "my class",
+    "a visitor",
+    "my team",
+    "a beginner",
+    "my mother",
+    "my father",
 )

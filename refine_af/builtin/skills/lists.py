@@ -62,21 +62,12 @@ def _replace(found: list[str], slots: Slots) -> str | None:
 
 
 SEPARATORS = {
-    "dashes": " - ", "slashes": " / ", "semicolons": "; ", "plus signs": " + ", "bars": " | ",
+    "dashes": " - ",
+    "slashes": " / ",
+    "semicolons": "; ",
+    "plus signs": " + ",
+    "bars": " | ",
 }
-
-
-def _make_odd(rng: Random, slots: Slots) -> str:
-    main, other = rng.sample(sorted(words.CATEGORIES), 2)
-    found = rng.sample(words.CATEGORIES[main], 3) + [rng.choice(words.CATEGORIES[other])]
-    rng.shuffle(found)
-    return ", ".join(found)
-
-
-def _odd(found: list[str]) -> str | None:
-    kinds = [words.CATEGORY_OF.get(w) for w in found]
-    odd = [w for w, kind in zip(found, kinds, strict=True) if kinds.count(kind) == 1]
-    return odd[0] if None not in kinds and len(odd) == 1 and len(set(kinds)) == 2 else None
 
 
 def _make_pick(rng: Random, slots: Slots) -> str:
@@ -95,13 +86,6 @@ def _pick(found: list[str], slots: Slots) -> str | None:
 def _make_twice(rng: Random, slots: Slots) -> str:
     found = draw_words(rng, 3, 5)
     found.insert(rng.randint(0, len(found)), rng.choice(found))
-    return ", ".join(found)
-
-
-def _make_maybe_twice(rng: Random, slots: Slots) -> str:
-    found = draw_words(rng, 3, 5)
-    if rng.random() < 0.5:
-        found.insert(rng.randint(0, len(found)), rng.choice(found))
     return ", ".join(found)
 
 
@@ -142,20 +126,14 @@ def _same(slots: Slots, text: str) -> str | None:
     return "yes" if one == two else "no"
 
 
-def _make_count_word(rng: Random, slots: Slots) -> str:
-    found = [w for w in draw_words(rng, 3, 4) if w != slots["word"]]
-    for _ in range(rng.randint(0, 3)):
-        found.insert(rng.randint(0, len(found)), slots["word"])
-    return ", ".join(found)
-
-
 def _ended(found: list[str]) -> str:
     return f"{', '.join(found[:-1])} and {found[-1]}"
 
 
 SKILLS: tuple[Skill, ...] = (
     Skill(
-        "first_word", "Overlap Extraction",
+        "first_word",
+        "Overlap Extraction",
         (
             "Write the first word of the {list}.",
             "Which word comes first in the {list}?",
@@ -170,10 +148,13 @@ SKILLS: tuple[Skill, ...] = (
             "Say which item opens the {list}.",
             "The {list} starts with a word. Which one is it?",
         ),
-        {"list": LIST}, _make(3, 6), _pure(lambda found: found[0]),
+        {"list": LIST},
+        _make(3, 6),
+        _pure(lambda found: found[0]),
     ),
     Skill(
-        "last_word", "Overlap Extraction",
+        "last_word",
+        "Overlap Extraction",
         (
             "Write the last word of the {list}.",
             "Which word comes last in the {list}?",
@@ -188,10 +169,13 @@ SKILLS: tuple[Skill, ...] = (
             "Say which item closes the {list}.",
             "The {list} finishes with a word. Which one is it?",
         ),
-        {"list": LIST}, _make(3, 6), _pure(lambda found: found[-1]),
+        {"list": LIST},
+        _make(3, 6),
+        _pure(lambda found: found[-1]),
     ),
     Skill(
-        "nth_item", "Overlap Extraction",
+        "nth_item",
+        "Overlap Extraction",
         (
             "Write the {nth} word of the {list}.",
             "Which word is the {nth} in the {list}?",
@@ -206,10 +190,13 @@ SKILLS: tuple[Skill, ...] = (
             "Say which item stands {nth} in the {list}.",
             "Count along the {list} and report the {nth} entry.",
         ),
-        {"list": LIST, "nth": tuple(words.ORDINALS)}, _make(4, 6), _with_slot(_nth),
+        {"list": LIST, "nth": tuple(words.ORDINALS)},
+        _make(4, 6),
+        _with_slot(_nth),
     ),
     Skill(
-        "count_items", "Data to Text",
+        "count_items",
+        "Data to Text",
         (
             "Count the words in the {list}.",
             "How many words are in the {list}?",
@@ -224,10 +211,13 @@ SKILLS: tuple[Skill, ...] = (
             "State the number of entries that the {list} contains.",
             "Of how many words is the {list} made?",
         ),
-        {"list": LIST}, _make(2, 7), _pure(lambda found: str(len(found))),
+        {"list": LIST},
+        _make(2, 7),
+        _pure(lambda found: str(len(found))),
     ),
     Skill(
-        "contains_word", "Textual Entailment",
+        "contains_word",
+        "Textual Entailment",
         (
             "Is the word {word} in the {list}? Answer yes or no.",
             "Does the {list} contain {word}? (Say|Answer) yes or no.",
@@ -242,12 +232,15 @@ SKILLS: tuple[Skill, ...] = (
             "Is {word} included in the {list}?",
             "Search the {list} for {word}. Is it there, yes or no?",
         ),
-        {"list": LIST, "word": NOUN_SLOT}, _make_with("word", 3, 5, 0.5),
+        {"list": LIST, "word": NOUN_SLOT},
+        _make_with("word", 3, 5, 0.5),
         _with_slot(lambda found, slots: "yes" if slots["word"] in found else "no"),
-        is_classification=True, labels=("yes", "no"),
+        is_classification=True,
+        labels=("yes", "no"),
     ),
     Skill(
-        "reverse_list", "Overlap Extraction",
+        "reverse_list",
+        "Overlap Extraction",
         (
             "Reverse the {list}.",
             "Write the {list} in reverse order.",
@@ -262,29 +255,13 @@ SKILLS: tuple[Skill, ...] = (
             "Rewrite the {list} from the end to the beginning.",
             "Invert the order of words in the {list}.",
         ),
-        {"list": LIST}, _make(3, 4), _pure(lambda found: ", ".join(found[::-1])),
+        {"list": LIST},
+        _make(3, 4),
+        _pure(lambda found: ", ".join(found[::-1])),
     ),
     Skill(
-        "join_with", "Data to Text",
-        (
-            "Join the words of the {list} with {sep}.",
-            "Write the {list} with {sep} between the words.",
-            "Replace the commas of the {list} by {sep}.",
-            "Use {sep} instead of commas in the {list}.",
-            "Separate the items of the {list} with {sep}.",
-            "You are given a {list}. Put {sep} between its items.",
-            "Format the {list} so that {sep} stand between the words.",
-            "Connect all words of the {list} by {sep}.",
-            "Change the separators of the {list} to {sep}.",
-            "Rewrite the {list} and divide the words by {sep}.",
-            "Link the entries of the {list} using {sep}.",
-            "Swap every comma of the {list} for {sep}.",
-        ),
-        {"list": LIST, "sep": tuple(SEPARATORS)}, _make(3, 4),
-        _with_slot(lambda found, slots: SEPARATORS[slots["sep"]].join(found)),
-    ),
-    Skill(
-        "join_and", "Data to Text",
+        "join_and",
+        "Data to Text",
         (
             "Write the {list} with the word and before the last item.",
             "Turn the {list} into a phrase that uses and.",
@@ -299,10 +276,13 @@ SKILLS: tuple[Skill, ...] = (
             "Change the last comma of the {list} into and.",
             "Phrase the {list} with and between the two final words.",
         ),
-        {"list": LIST}, _make(3, 5), _pure(_ended),
+        {"list": LIST},
+        _make(3, 5),
+        _pure(_ended),
     ),
     Skill(
-        "remove_word", "Grammar Error Correction",
+        "remove_word",
+        "Grammar Error Correction",
         (
             "Remove the word {word} from the {list}.",
             "Write the {list} without {word}.",
@@ -317,10 +297,13 @@ SKILLS: tuple[Skill, ...] = (
             "Strike {word} from the {list}.",
             "What remains of the {list} when {word} is gone?",
         ),
-        {"list": LIST, "word": NOUN_SLOT}, _make_with("word", 3, 5), _with_slot(_remove),
+        {"list": LIST, "word": NOUN_SLOT},
+        _make_with("word", 3, 5),
+        _with_slot(_remove),
     ),
     Skill(
-        "replace_word", "Grammar Error Correction",
+        "replace_word",
+        "Grammar Error Correction",
         (
             "Replace {word} with {other} in the {list}.",
             "Change {word} to {other} in the {list}.",
@@ -335,30 +318,14 @@ SKILLS: tuple[Skill, ...] = (
             "Substitute {other} for {word} in the {list}.",
             "Rewrite the {list} so that {other} stands where {word} was.",
         ),
-        {"list": LIST, "word": NOUN_SLOT, "other": NOUN_SLOT}, _make_with("word", 3, 4),
-        _with_slot(_replace), allowed=lambda s: s["word"] != s["other"],
+        {"list": LIST, "word": NOUN_SLOT, "other": NOUN_SLOT},
+        _make_with("word", 3, 4),
+        _with_slot(_replace),
+        allowed=lambda s: s["word"] != s["other"],
     ),
     Skill(
-        "swap_ends", "Grammar Error Correction",
-        (
-            "Swap the first and the last word of the {list}.",
-            "Exchange the first and last items of the {list}.",
-            "Write the {list} with its two end words swapped.",
-            "Let the first and the last word of the {list} change places.",
-            "Trade the places of the first and final word in the {list}.",
-            "You are given a {list}. Switch its first and last entries.",
-            "Move the last word of the {list} to the front and the first to the end.",
-            "Copy the {list}, but switch the first word with the last.",
-            "Interchange the outer words of the {list}.",
-            "Keep the middle of the {list} and swap the ends.",
-            "In the {list}, the first and the last word trade positions.",
-            "Switch round the two outer items of the {list}.",
-        ),
-        {"list": LIST}, _make(3, 4),
-        _pure(lambda f: ", ".join([f[-1], *f[1:-1], f[0]])),
-    ),
-    Skill(
-        "drop_first", "Overlap Extraction",
+        "drop_first",
+        "Overlap Extraction",
         (
             "Write the {list} without its first word.",
             "Delete the first item of the {list}.",
@@ -373,10 +340,13 @@ SKILLS: tuple[Skill, ...] = (
             "What is left of the {list} when its first word is dropped?",
             "Start the {list} at its second item instead.",
         ),
-        {"list": LIST}, _make(3, 5), _pure(lambda f: ", ".join(f[1:])),
+        {"list": LIST},
+        _make(3, 5),
+        _pure(lambda f: ", ".join(f[1:])),
     ),
     Skill(
-        "drop_last", "Overlap Extraction",
+        "drop_last",
+        "Overlap Extraction",
         (
             "Write the {list} without its last word.",
             "Delete the last item of the {list}.",
@@ -391,10 +361,13 @@ SKILLS: tuple[Skill, ...] = (
             "What is left of the {list} when its final word is dropped?",
             "End the {list} one item earlier.",
         ),
-        {"list": LIST}, _make(3, 5), _pure(lambda f: ", ".join(f[:-1])),
+        {"list": LIST},
+        _make(3, 5),
+        _pure(lambda f: ", ".join(f[:-1])),
     ),
     Skill(
-        "first_two", "Overlap Extraction",
+        "first_two",
+        "Overlap Extraction",
         (
             "Write the first two words of the {list}.",
             "Which two words come first in the {list}?",
@@ -409,10 +382,13 @@ SKILLS: tuple[Skill, ...] = (
             "What are the first two things in the {list}?",
             "Cut the {list} after its second word.",
         ),
-        {"list": LIST}, _make(3, 6), _pure(lambda f: ", ".join(f[:2])),
+        {"list": LIST},
+        _make(3, 6),
+        _pure(lambda f: ", ".join(f[:2])),
     ),
     Skill(
-        "add_end", "Data to Text",
+        "add_end",
+        "Data to Text",
         (
             "Add {word} to the end of the {list}.",
             "Write the {list} with {word} as a new last word.",
@@ -427,30 +403,13 @@ SKILLS: tuple[Skill, ...] = (
             "Attach {word} behind the other items of the {list}.",
             "Close the {list} with one more word: {word}.",
         ),
-        {"list": LIST, "word": NOUN_SLOT}, _make(2, 4),
+        {"list": LIST, "word": NOUN_SLOT},
+        _make(2, 4),
         _with_slot(lambda f, s: ", ".join([*f, s["word"]])),
     ),
     Skill(
-        "add_front", "Data to Text",
-        (
-            "Add {word} to the front of the {list}.",
-            "Write the {list} with {word} as a new first word.",
-            "Put {word} before the first word of the {list}.",
-            "Make {word} the first item of the {list}.",
-            "Place {word} at the beginning of the {list}.",
-            "You are given a {list}. Add the item {word} at the start.",
-            "Write {word} and then copy the {list}.",
-            "Begin the {list} with {word}.",
-            "Let the {list} start with {word}[ and keep the other words].",
-            "Insert {word} ahead of all items of the {list}.",
-            "Open the {list} with one more word: {word}.",
-            "Set {word} in front of everything in the {list}.",
-        ),
-        {"list": LIST, "word": NOUN_SLOT}, _make(2, 4),
-        _with_slot(lambda f, s: ", ".join([s["word"], *f])),
-    ),
-    Skill(
-        "pick_category", "Keyword Tagging",
+        "pick_category",
+        "Keyword Tagging",
         (
             "Which word in the {list} names {cat}?",
             "Find the word in the {list} that is {cat}.",
@@ -465,28 +424,13 @@ SKILLS: tuple[Skill, ...] = (
             "Spot {cat} among the words of the {list}.",
             "One entry of the {list} stands for {cat}. Which?",
         ),
-        {"list": LIST, "cat": tuple(words.WITH_ARTICLE)}, _make_pick, _with_slot(_pick),
+        {"list": LIST, "cat": tuple(words.WITH_ARTICLE)},
+        _make_pick,
+        _with_slot(_pick),
     ),
     Skill(
-        "odd_one_out", "Keyword Tagging",
-        (
-            "Find the odd one out in the {list}.",
-            "Which word does not belong in the {list}?",
-            "Name the word that does not fit the others in the {list}.",
-            "One item of the {list} is of another kind. Write it.",
-            "Three words of the {list} belong together. Which one does not?",
-            "You are given a {list}. Pick the item that is different.",
-            "Tell me the word that is out of place in the {list}.",
-            "Spot the stranger in the {list}.",
-            "Which entry of the {list} is not like the others?",
-            "Choose the word that should not be in the {list}.",
-            "Identify the misfit of the {list}.",
-            "All but one word of the {list} share a kind. Give the exception.",
-        ),
-        {"list": LIST}, _make_odd, _pure(_odd, 3, 6),
-    ),
-    Skill(
-        "repeated_word", "Keyword Tagging",
+        "repeated_word",
+        "Keyword Tagging",
         (
             "Which word appears twice in the {list}?",
             "Find the word that is repeated in the {list}.",
@@ -501,30 +445,13 @@ SKILLS: tuple[Skill, ...] = (
             "Report the entry of the {list} that is there two times.",
             "A word was copied by mistake in the {list}. Which one?",
         ),
-        {"list": LIST}, _make_twice, _pure(_twice, 3, 7),
+        {"list": LIST},
+        _make_twice,
+        _pure(_twice, 3, 7),
     ),
     Skill(
-        "has_duplicate", "Textual Entailment",
-        (
-            "Does any word appear twice in the {list}? Answer yes or no.",
-            "Is there a duplicate in the {list}? Reply yes or no.",
-            "Check the {list} for repeated words and answer yes or no.",
-            "Say yes if a word of the {list} occurs two times, otherwise no.",
-            "You are given a {list}. Does it repeat an item?",
-            "Decide whether the {list} holds the same word twice.",
-            "Are there double entries in the {list}, yes or no?",
-            "Tell me whether something is repeated in the {list}.",
-            "Answer yes when the {list} has a repeated word and no when it has none.",
-            "Has any item of the {list} been written twice?",
-            "Is any word of the {list} a repeat of another?",
-            "Look for duplicates in the {list}. Are there any?",
-        ),
-        {"list": LIST}, _make_maybe_twice,
-        _pure(lambda f: "yes" if len(set(f)) < len(f) else "no"),
-        is_classification=True, labels=("yes", "no"),
-    ),
-    Skill(
-        "shared_word", "Overlap Extraction",
+        "shared_word",
+        "Overlap Extraction",
         (
             "Which word is in both lists?",
             "Find the word that the two lists share.",
@@ -539,10 +466,13 @@ SKILLS: tuple[Skill, ...] = (
             "State the one word that the lists have in common.",
             "Look at the two rows and say what they share.",
         ),
-        {}, _make_shared, _shared,
+        {},
+        _make_shared,
+        _shared,
     ),
     Skill(
-        "same_lists", "Textual Entailment",
+        "same_lists",
+        "Textual Entailment",
         (
             "Are the two lists the same? Answer yes or no.",
             "Do both lists hold the same words in the same order? Reply yes or no.",
@@ -557,29 +487,15 @@ SKILLS: tuple[Skill, ...] = (
             "Tell me if the lists are identical, with yes or no.",
             "Is there no difference between the two rows? Answer yes or no.",
         ),
-        {}, _make_same, _same, is_classification=True, labels=("yes", "no"),
+        {},
+        _make_same,
+        _same,
+        is_classification=True,
+        labels=("yes", "no"),
     ),
     Skill(
-        "count_word", "Data to Text",
-        (
-            "How many times does {word} occur in the {list}?",
-            "Count the word {word} in the {list}.",
-            "How often is {word} in the {list}?",
-            "Give the number of times that the {list} says {word}.",
-            "You are given a {list}. How many items are {word}?",
-            "Tell me how often the {list} names {word}.",
-            "Find out how many times {word} stands in the {list}.",
-            "Count every {word} in the {list}.",
-            "Write as a number how often {word} appears in the {list}.",
-            "In the {list}, what is the count of {word}?",
-            "State how many entries of the {list} say {word}.",
-            "Work out the number of {word} entries in the {list}.",
-        ),
-        {"list": LIST, "word": NOUN_SLOT}, _make_count_word,
-        _with_slot(lambda f, s: str(f.count(s["word"]))),
-    ),
-    Skill(
-        "middle_word", "Overlap Extraction",
+        "middle_word",
+        "Overlap Extraction",
         (
             "Write the middle word of the {list}.",
             "Which word stands in the middle of the {list}?",
@@ -592,10 +508,14 @@ SKILLS: tuple[Skill, ...] = (
             "Tell me the middle entry of the {list}.",
             "Pick the word at the centre of the {list}.",
         ),
-        {"list": LIST}, _make(3, 3), _pure(lambda f: f[1], 3, 3), held_out=True,
+        {"list": LIST},
+        _make(3, 3),
+        _pure(lambda f: f[1], 3, 3),
+        held_out=True,
     ),
     Skill(
-        "last_two", "Overlap Extraction",
+        "last_two",
+        "Overlap Extraction",
         (
             "Write the last two words of the {list}.",
             "Which two words come last in the {list}?",
@@ -608,10 +528,14 @@ SKILLS: tuple[Skill, ...] = (
             "Read the {list} and repeat its last two words.",
             "What are the last two things in the {list}?",
         ),
-        {"list": LIST}, _make(3, 5), _pure(lambda f: ", ".join(f[-2:])), held_out=True,
+        {"list": LIST},
+        _make(3, 5),
+        _pure(lambda f: ", ".join(f[-2:])),
+        held_out=True,
     ),
     Skill(
-        "word_after", "Overlap Extraction",
+        "word_after",
+        "Overlap Extraction",
         (
             "Which word comes right after {word} in the {list}?",
             "Write the item that follows {word} in the {list}.",
@@ -630,9 +554,7 @@ SKILLS: tuple[Skill, ...] = (
                 [w for w in draw_words(rng, 4, 5) if w != s["word"]]
             )
         ),
-        _with_slot(
-            lambda f, s: f[f.index(s["word"]) + 1] if s["word"] in f[:-1] else None
-        ),
+        _with_slot(lambda f, s: f[f.index(s["word"]) + 1] if s["word"] in f[:-1] else None),
         held_out=True,
     ),
 )

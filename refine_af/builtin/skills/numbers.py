@@ -14,9 +14,7 @@ _LIMITS = tuple(str(n) for n in range(10, 100, 5))
 
 
 def _draw(count: int, least: int, most: int) -> Callable[[Random, Slots], str]:
-    return lambda rng, slots: ", ".join(
-        map(str, rng.sample(range(least, most + 1), count))
-    )
+    return lambda rng, slots: ", ".join(map(str, rng.sample(range(least, most + 1), count)))
 
 
 def _on(
@@ -33,16 +31,12 @@ def _two(rng: Random, slots: Slots) -> str:
     return f"{rng.randint(0, 9)}, {rng.randint(0, 9)}"
 
 
-def _two_ordered(rng: Random, slots: Slots) -> str:
-    big = rng.randint(1, 18)
-    return f"{big}, {rng.randint(0, min(big, 9))}"
-
-
 _NUMBER_WORD = {str(i): w for i, w in enumerate(words.NUMBER_WORDS)}
 
 SKILLS: tuple[Skill, ...] = (
     Skill(
-        "add", "Data to Text",
+        "add",
+        "Data to Text",
         (
             "Add the two numbers.",
             "What is the sum of the numbers?",
@@ -57,29 +51,13 @@ SKILLS: tuple[Skill, ...] = (
             "Sum up the pair of numbers.",
             "Do the addition of both numbers.",
         ),
-        {}, _two, _on(2, lambda f, s: str(sum(f))),
+        {},
+        _two,
+        _on(2, lambda f, s: str(sum(f))),
     ),
     Skill(
-        "subtract", "Data to Text",
-        (
-            "Subtract the second number from the first.",
-            "What is the difference of the two numbers?",
-            "Take the second number away from the first.",
-            "How much is left when the second number is taken from the first?",
-            "You are given two numbers. Return the first minus the second.",
-            "Work out the difference.",
-            "Calculate the first number minus the second.",
-            "Find the difference between both numbers.",
-            "Tell me by how much the first number is larger.",
-            "Reduce the first number by the second.",
-            "Do the subtraction of the two numbers.",
-            "What remains of the first number without the second?",
-        ),
-        {}, _two_ordered,
-        _on(2, lambda f, s: str(f[0] - f[1]) if f[0] >= f[1] else None),
-    ),
-    Skill(
-        "larger_of_two", "Data to Text",
+        "larger_of_two",
+        "Data to Text",
         (
             "Which number is larger?",
             "Write the bigger of the two numbers.",
@@ -94,11 +72,13 @@ SKILLS: tuple[Skill, ...] = (
             "Which of these two numbers exceeds the other?",
             "Of the pair, copy the number with the higher value.",
         ),
-        {}, _draw(2, 1, 99),
+        {},
+        _draw(2, 1, 99),
         _on(2, lambda f, s: str(max(f)) if f[0] != f[1] else None),
     ),
     Skill(
-        "smaller_of_two", "Data to Text",
+        "smaller_of_two",
+        "Data to Text",
         (
             "Which number is smaller?",
             "Write the lesser of the two numbers.",
@@ -113,11 +93,13 @@ SKILLS: tuple[Skill, ...] = (
             "Which of these two numbers is below the other?",
             "Of the pair, copy the number with the lower value.",
         ),
-        {}, _draw(2, 1, 99),
+        {},
+        _draw(2, 1, 99),
         _on(2, lambda f, s: str(min(f)) if f[0] != f[1] else None),
     ),
     Skill(
-        "largest_of_three", "Data to Text",
+        "largest_of_three",
+        "Data to Text",
         (
             "Which of the three numbers is the largest?",
             "Write the biggest number of the three.",
@@ -130,10 +112,14 @@ SKILLS: tuple[Skill, ...] = (
             "Name the largest value among the three.",
             "State the highest figure in the row of three.",
         ),
-        {}, _draw(3, 1, 99), _on(3, lambda f, s: str(max(f))), held_out=True,
+        {},
+        _draw(3, 1, 99),
+        _on(3, lambda f, s: str(max(f))),
+        held_out=True,
     ),
     Skill(
-        "smallest_of_three", "Data to Text",
+        "smallest_of_three",
+        "Data to Text",
         (
             "Which of the three numbers is the smallest?",
             "Write the smallest number of the three.",
@@ -148,10 +134,13 @@ SKILLS: tuple[Skill, ...] = (
             "Which number in the row of three has the least value?",
             "Copy the lowest one of three numbers.",
         ),
-        {}, _draw(3, 1, 99), _on(3, lambda f, s: str(min(f))),
+        {},
+        _draw(3, 1, 99),
+        _on(3, lambda f, s: str(min(f))),
     ),
     Skill(
-        "odd_even", "Keyword Tagging",
+        "odd_even",
+        "Keyword Tagging",
         (
             "Is the {number} odd or even?",
             "Label the {number} as odd or even.",
@@ -166,12 +155,15 @@ SKILLS: tuple[Skill, ...] = (
             "Which is right for the {number}, odd or even?",
             "State if this {number} counts as even or odd.",
         ),
-        {"number": NUMBER}, lambda rng, s: str(rng.randint(1, 99)),
+        {"number": NUMBER},
+        lambda rng, s: str(rng.randint(1, 99)),
         _on(1, lambda f, s: "odd" if f[0] % 2 else "even"),
-        is_classification=True, labels=("odd", "even"),
+        is_classification=True,
+        labels=("odd", "even"),
     ),
     Skill(
-        "above_limit", "Textual Entailment",
+        "above_limit",
+        "Textual Entailment",
         (
             "Is the {number} greater than {limit}? Answer yes or no.",
             "Is it more than {limit}? Reply yes or no.",
@@ -188,12 +180,18 @@ SKILLS: tuple[Skill, ...] = (
         ),
         {"number": NUMBER, "limit": _LIMITS},
         lambda rng, s: str(rng.choice([n for n in range(1, 100) if n != int(s["limit"])])),
-        _on(1, lambda f, s: None if f[0] == int(s["limit"])
-            else "yes" if f[0] > int(s["limit"]) else "no"),
-        is_classification=True, labels=("yes", "no"),
+        _on(
+            1,
+            lambda f, s: (
+                None if f[0] == int(s["limit"]) else "yes" if f[0] > int(s["limit"]) else "no"
+            ),
+        ),
+        is_classification=True,
+        labels=("yes", "no"),
     ),
     Skill(
-        "next_number", "Data to Text",
+        "next_number",
+        "Data to Text",
         (
             "Write the number that comes next.",
             "Add one to the {number}.",
@@ -208,49 +206,14 @@ SKILLS: tuple[Skill, ...] = (
             "Continue counting by a single step from the {number}.",
             "Make the {number} one larger.",
         ),
-        {"number": NUMBER}, lambda rng, s: str(rng.randint(0, 98)),
+        {"number": NUMBER},
+        lambda rng, s: str(rng.randint(0, 98)),
         _on(1, lambda f, s: str(f[0] + 1)),
     ),
-    Skill(
-        "number_before", "Data to Text",
-        (
-            "Write the number that comes before this one.",
-            "Subtract one from the {number}.",
-            "What {number} comes right before it?",
-            "Count back by one.",
-            "You are given a {number}. Return the one before.",
-            "Decrease the {number} by one.",
-            "Give the {number} just below this one.",
-            "Tell me the preceding {number}.",
-            "Go down by one from the {number}.",
-            "Which {number} do you say next when you count down?",
-            "Take a single step back from the {number}.",
-            "Make the {number} one smaller.",
-        ),
-        {"number": NUMBER}, lambda rng, s: str(rng.randint(1, 99)),
-        _on(1, lambda f, s: str(f[0] - 1) if f[0] else None),
-    ),
-    Skill(
-        "double", "Data to Text",
-        (
-            "Double the {number}.",
-            "What is twice the {number}?",
-            "Multiply the {number} by two.",
-            "Give two times the {number}.",
-            "You are given a {number}. Return its double.",
-            "Write the {number} plus itself.",
-            "How much is two of it?",
-            "Tell me the double of the {number}.",
-            "Calculate the {number} times two.",
-            "Make the {number} twice as large.",
-            "Work out double the {number}.",
-            "Take the {number} two times.",
-        ),
-        {"number": NUMBER}, lambda rng, s: str(rng.randint(1, 20)),
-        _on(1, lambda f, s: str(2 * f[0]) if f[0] <= 20 else None),
-    ),
     table_skill(
-        "number_to_word", "Data to Text", _NUMBER_WORD,
+        "number_to_word",
+        "Data to Text",
+        _NUMBER_WORD,
         (
             "Write the number as a word.",
             "Spell the number in letters.",
@@ -267,7 +230,9 @@ SKILLS: tuple[Skill, ...] = (
         ),
     ),
     table_skill(
-        "word_to_number", "Data to Text", {w: n for n, w in _NUMBER_WORD.items()},
+        "word_to_number",
+        "Data to Text",
+        {w: n for n, w in _NUMBER_WORD.items()},
         (
             "Write the number word in digits.",
             "Turn the word into a number.",

@@ -9,12 +9,31 @@ from random import Random
 from refine_af.builtin import words
 
 LIST = (
-    "list", "word list", "row of words", "series", "line of words", "shopping list", "set of words",
-    "collection", "sequence", "packing list", "inventory", "catalogue", "list of nouns",
+    "list",
+    "word list",
+    "row of words",
+    "series",
+    "line of words",
+    "shopping list",
+    "set of words",
+    "collection",
+    "sequence",
+    "packing list",
+    "inventory",
+    "catalogue",
+    "list of nouns",
 )
 TEXT = (
-    "sentence", "line", "statement", "remark", "message", "note", "diary entry", "caption",
-    "short text", "report",
+    "sentence",
+    "line",
+    "statement",
+    "remark",
+    "message",
+    "note",
+    "diary entry",
+    "caption",
+    "short text",
+    "report",
 )
 WORD = ("word", "term", "noun", "entry")
 NUMBER = ("number", "value", "figure")

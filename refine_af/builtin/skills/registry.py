@@ -9,7 +9,11 @@ from refine_af.builtin.skills import lists, numbers, sentences, word_facts, writ
 from refine_af.builtin.skills.core import PREFIXES, SUFFIXES, Skill
 
 SKILLS: tuple[Skill, ...] = (
-    *lists.SKILLS, *word_facts.SKILLS, *numbers.SKILLS, *sentences.SKILLS, *writing.SKILLS,
+    *lists.SKILLS,
+    *word_facts.SKILLS,
+    *numbers.SKILLS,
+    *sentences.SKILLS,
+    *writing.SKILLS,
 )
 BY_NAME: dict[str, Skill] = {skill.name: skill for skill in SKILLS}
 TRAINED: tuple[Skill, ...] = tuple(s for s in SKILLS if not s.held_out)

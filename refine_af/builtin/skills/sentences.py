@@ -134,20 +134,6 @@ def _pronoun(name: str) -> str:
     return "She" if name in words.WOMEN else "He"
 
 
-def _make_double(rng: Random, slots: Slots) -> str:
-    found = _animal_does(rng, slots)[:-1].split()
-    place = rng.randrange(1, len(found))
-    return " ".join([*found[: place + 1], *found[place:]]) + "."
-
-
-def _undouble(slots: Slots, text: str) -> str | None:
-    found = text.split()
-    following = [*(w.rstrip(".") for w in found[1:]), ""]
-    kept = [w for w, after in zip(found, following, strict=True) if w != after]
-    fixed = " ".join(kept)
-    return fixed if len(kept) == len(found) - 1 and _ANIMAL_DOES.fullmatch(fixed) else None
-
-
 def _make_article(rng: Random, slots: Slots) -> str:
     name, noun = rng.choice(words.NAMES), rng.choice(words.ANIMALS + words.FRUITS)
     wrong = "a" if noun[0] in "aeiou" else "an"
@@ -197,17 +183,46 @@ def _who_pronoun(slots: Slots, text: str) -> str | None:
 
 
 _ACTS: dict[str, tuple[str, ...]] = {
-    "question": ("Where is the {t}?", "Do you like {f}?", "What is in the {p}?",
-                 "Who found the {t}?", "Is the {t} new?", "Can you see the {p}?"),
-    "request": ("Please bring me the {t}.", "Close the {t}, please.", "Go to the {p} now.",
-                "Give me some {f}, please.", "Take the {t} to the {p}.", "Please clean the {p}."),
-    "statement": ("The {t} is in the {p}.", "I like {f}.", "We have a new {t}.",
-                  "My {t} is old.", "There is {f} on the table.", "The {p} is big."),
-    "thanks": ("Thank you for the {t}.", "Thanks for the {f}.", "I am grateful for the {t}.",
-               "Many thanks for the {f}.", "Thank you for the trip to the {p}.",
-               "Thanks, the {t} is great."),
-    "greeting": ("Hello, {n}.", "Good morning, {n}.", "Hi {n}, nice to see you.",
-                 "Good evening, {n}.", "Welcome back, {n}.", "Hello {n}, how are you?"),
+    "question": (
+        "Where is the {t}?",
+        "Do you like {f}?",
+        "What is in the {p}?",
+        "Who found the {t}?",
+        "Is the {t} new?",
+        "Can you see the {p}?",
+    ),
+    "request": (
+        "Please bring me the {t}.",
+        "Close the {t}, please.",
+        "Go to the {p} now.",
+        "Give me some {f}, please.",
+        "Take the {t} to the {p}.",
+        "Please clean the {p}.",
+    ),
+    "statement": (
+        "The {t} is in the {p}.",
+        "I like {f}.",
+        "We have a new {t}.",
+        "My {t} is old.",
+        "There is {f} on the table.",
+        "The {p} is big.",
+    ),
+    "thanks": (
+        "Thank you for the {t}.",
+        "Thanks for the {f}.",
+        "I am grateful for the {t}.",
+        "Many thanks for the {f}.",
+        "Thank you for the trip to the {p}.",
+        "Thanks, the {t} is great.",
+    ),
+    "greeting": (
+        "Hello, {n}.",
+        "Good morning, {n}.",
+        "Hi {n}, nice to see you.",
+        "Good evening, {n}.",
+        "Welcome back, {n}.",
+        "Hello {n}, how are you?",
+    ),
 }
 
 
@@ -224,7 +239,9 @@ _ACT_PATTERNS = [(act, _act_pattern(t)) for act, texts in _ACTS.items() for t in
 def _make_act(rng: Random, slots: Slots) -> str:
     text = rng.choice(_ACTS[rng.choice(tuple(_ACTS))])
     return text.format(
-        t=rng.choice(THINGS), f=rng.choice(words.FOODS), p=rng.choice(words.PLACES),
+        t=rng.choice(THINGS),
+        f=rng.choice(words.FOODS),
+        p=rng.choice(words.PLACES),
         n=rng.choice(words.NAMES),
     )
 
@@ -233,11 +250,20 @@ def _act(slots: Slots, text: str) -> str | None:
     return next((act for act, pattern in _ACT_PATTERNS if pattern.fullmatch(text)), None)
 
 
-_POLITE = ("Could you please open the {t}?", "Would you kindly bring the {t}?",
-           "Please help me with the {t}.", "May I ask you to move the {t}?",
-           "Would you mind closing the {t}?")
-_RUDE = ("Open the {t} at once!", "Bring the {t} now!", "Move that {t}, quick!",
-         "Get me the {t} and hurry!", "Give me that {t} right now!")
+_POLITE = (
+    "Could you please open the {t}?",
+    "Would you kindly bring the {t}?",
+    "Please help me with the {t}.",
+    "May I ask you to move the {t}?",
+    "Would you mind closing the {t}?",
+)
+_RUDE = (
+    "Open the {t} at once!",
+    "Bring the {t} now!",
+    "Move that {t}, quick!",
+    "Get me the {t} and hurry!",
+    "Give me that {t} right now!",
+)
 _POLITE_PATTERNS = [("polite", _act_pattern(t)) for t in _POLITE] + [
     ("rude", _act_pattern(t)) for t in _RUDE
 ]
@@ -248,12 +274,14 @@ def _polite(slots: Slots, text: str) -> str | None:
 
 
 _QUESTIONS: dict[str, str] = {
-    "What colour is it?": "colour", "Who was it?": "name", "Where was it?": "place",
-    "How much did it cost?": "", "When was it?": "", "Why did it happen?": "",
+    "What colour is it?": "colour",
+    "Who was it?": "name",
+    "Where was it?": "place",
+    "How much did it cost?": "",
+    "When was it?": "",
+    "Why did it happen?": "",
 }
-_ABOUT = re.compile(
-    rf"{_SCENE.pattern} (\w[\w ]+\?)"
-)
+_ABOUT = re.compile(rf"{_SCENE.pattern} (\w[\w ]+\?)")
 
 
 def _make_answerable(rng: Random, slots: Slots) -> str:
@@ -279,16 +307,13 @@ def _ask(slots: Slots, text: str) -> str | None:
     return match[_ASKED[match[6]]] if match and match[6] in _ASKED else None
 
 
-_CLAIM = re.compile(rf"({_NAME}) has an? ({_COLOUR}) ({_THING})\. Claim: ({_NAME}) has an? ({_THING})\.")
-_CLAIM_COLOUR = re.compile(
-    rf"The ({_THING}) is ({_COLOUR})\. Claim: The ({_THING}) is (not )?({_COLOUR})\."
+_CLAIM = re.compile(
+    rf"({_NAME}) has an? ({_COLOUR}) ({_THING})\. Claim: ({_NAME}) has an? ({_THING})\."
 )
 
 
 def _make_claim(rng: Random, slots: Slots) -> str:
-    name, colour, thing = (
-        rng.choice(words.NAMES), rng.choice(words.COLOURS), rng.choice(THINGS)
-    )
+    name, colour, thing = (rng.choice(words.NAMES), rng.choice(words.COLOURS), rng.choice(THINGS))
     other_name, other_thing = name, thing
     if rng.random() < 0.5:
         if rng.random() < 0.5:
@@ -303,19 +328,6 @@ def _claim(slots: Slots, text: str) -> str | None:
     if match is None:
         return None
     return "yes" if (match[1], match[3]) == (match[4], match[5]) else "no"
-
-
-def _make_contradiction(rng: Random, slots: Slots) -> str:
-    thing, colour = rng.choice(THINGS), rng.choice(words.COLOURS)
-    other = colour if rng.random() < 0.5 else rng.choice(words.COLOURS)
-    return f"The {thing} is {colour}. Claim: The {thing} is {other}."
-
-
-def _contradiction(slots: Slots, text: str) -> str | None:
-    match = _CLAIM_COLOUR.fullmatch(text)
-    if match is None or match[1] != match[3] or match[4]:
-        return None
-    return "no" if match[2] == match[5] else "yes"
 
 
 def _make_cause(rng: Random, slots: Slots) -> str:
@@ -357,31 +369,20 @@ def _because_part(cause: bool) -> Callable[[Slots, str], str | None]:
     return answer
 
 
-def _make_plausible(rng: Random, slots: Slots) -> str:
-    cause, effect = rng.choice(tuple(words.CAUSES.items()))
-    if rng.random() < 0.5:
-        effect = rng.choice([e for e in words.CAUSES.values() if e != effect])
-    return f"Cause: {cause}. Effect: {effect}."
-
-
-def _plausible(slots: Slots, text: str) -> str | None:
-    match = re.fullmatch(r"Cause: ([^.]+)\. Effect: ([^.]+)\.", text)
-    if match is None or match[1] not in words.CAUSES:
-        return None
-    if match[2] not in words.CAUSES.values():
-        return None
-    return "yes" if words.CAUSES[match[1]] == match[2] else "no"
-
-
 _TENSE = re.compile(rf"({_NAME}) (will )?(\w+) in the ({_PLACE})\.")
 
 
 def _make_tense(rng: Random, slots: Slots) -> str:
-    return rng.choice((
-        _does(0), _does(1),
-        lambda r, s: f"{r.choice(words.NAMES)} will {r.choice(words.PLACE_VERBS)} in the"
-        f" {r.choice(words.PLACES)}.",
-    ))(rng, slots)
+    return rng.choice(
+        (
+            _does(0),
+            _does(1),
+            lambda r, s: (
+                f"{r.choice(words.NAMES)} will {r.choice(words.PLACE_VERBS)} in the"
+                f" {r.choice(words.PLACES)}."
+            ),
+        )
+    )(rng, slots)
 
 
 def _tense(slots: Slots, text: str) -> str | None:
@@ -395,26 +396,15 @@ def _tense(slots: Slots, text: str) -> str | None:
     return "present" if any(forms[0] == match[3] for forms in words.VERBS.values()) else None
 
 
-def _scene_list(match: re.Match[str]) -> str:
-    return f"{match[1]}, {match[5]}"
-
-
 def _swap_name(slots: Slots, text: str) -> str | None:
     match = _SCENE.fullmatch(text)
     return slots["name"] + text[len(match[1]) :] if match else None
 
 
-def _swap_colour(slots: Slots, text: str) -> str | None:
-    match = _SCENE.fullmatch(text)
-    if match is None:
-        return None
-    head = text[: match.start(3)].rsplit(" ", 2)[0]
-    return f"{head} {article(slots['colour'])}{text[match.end(3) :]}"
-
-
 SKILLS: tuple[Skill, ...] = (
     Skill(
-        "extract_name", "Keyword Tagging",
+        "extract_name",
+        "Keyword Tagging",
         (
             "Write the name of the person in the {text}.",
             "Who is named in the {text}?",
@@ -429,10 +419,13 @@ SKILLS: tuple[Skill, ...] = (
             "About whom is the {text}?",
             "Tell me who acts in the {text}.",
         ),
-        {"text": TEXT}, _scene, _group(_SCENE, 1),
+        {"text": TEXT},
+        _scene,
+        _group(_SCENE, 1),
     ),
     Skill(
-        "extract_colour", "Keyword Tagging",
+        "extract_colour",
+        "Keyword Tagging",
         (
             "Write the colour that the {text} mentions.",
             "Which colour is in the {text}?",
@@ -447,10 +440,13 @@ SKILLS: tuple[Skill, ...] = (
             "How is the thing in the {text} coloured?",
             "Report the colour term of the {text}.",
         ),
-        {"text": TEXT}, _scene, _group(_SCENE, 3),
+        {"text": TEXT},
+        _scene,
+        _group(_SCENE, 3),
     ),
     Skill(
-        "extract_place", "Keyword Tagging",
+        "extract_place",
+        "Keyword Tagging",
         (
             "Write the place that the {text} mentions.",
             "Where does the {text} take place?",
@@ -465,10 +461,13 @@ SKILLS: tuple[Skill, ...] = (
             "At which spot is the {text} set?",
             "Report the scene of the {text} in one word.",
         ),
-        {"text": TEXT}, _scene, _group(_SCENE, 5),
+        {"text": TEXT},
+        _scene,
+        _group(_SCENE, 5),
     ),
     Skill(
-        "extract_thing", "Keyword Tagging",
+        "extract_thing",
+        "Keyword Tagging",
         (
             "Write the thing that the {text} mentions.",
             "What object is in the {text}?",
@@ -481,10 +480,14 @@ SKILLS: tuple[Skill, ...] = (
             "Tell me which thing occurs in the {text}.",
             "Name the item that the {text} describes.",
         ),
-        {"text": TEXT}, _scene, _group(_SCENE, 4), held_out=True,
+        {"text": TEXT},
+        _scene,
+        _group(_SCENE, 4),
+        held_out=True,
     ),
     Skill(
-        "extract_age", "Keyword Tagging",
+        "extract_age",
+        "Keyword Tagging",
         (
             "Write the age of the person.",
             "How old is the person in the {text}?",
@@ -499,10 +502,13 @@ SKILLS: tuple[Skill, ...] = (
             "What age does the {text} report?",
             "State the years of the person in digits.",
         ),
-        {"text": TEXT}, _person, _group(_PERSON, 2),
+        {"text": TEXT},
+        _person,
+        _group(_PERSON, 2),
     ),
     Skill(
-        "extract_city", "Keyword Tagging",
+        "extract_city",
+        "Keyword Tagging",
         (
             "Write the city of the person.",
             "In which city does the person live?",
@@ -517,10 +523,13 @@ SKILLS: tuple[Skill, ...] = (
             "What city does the {text} report?",
             "State the home town in the {text}.",
         ),
-        {"text": TEXT}, _person, _group(_PERSON, 3),
+        {"text": TEXT},
+        _person,
+        _group(_PERSON, 3),
     ),
     Skill(
-        "extract_animal", "Keyword Tagging",
+        "extract_animal",
+        "Keyword Tagging",
         (
             "Write the animal that the {text} mentions.",
             "Which animal is in the {text}?",
@@ -535,10 +544,13 @@ SKILLS: tuple[Skill, ...] = (
             "Report the beast of the {text} in one word.",
             "About what creature is the {text}?",
         ),
-        {"text": TEXT}, _animal_does, _group(_ANIMAL_DOES, 2),
+        {"text": TEXT},
+        _animal_does,
+        _group(_ANIMAL_DOES, 2),
     ),
     Skill(
-        "animal_title", "Title Generation",
+        "animal_title",
+        "Title Generation",
         (
             "Write a title for the {text}.",
             "Give the {text} a short title.",
@@ -553,11 +565,13 @@ SKILLS: tuple[Skill, ...] = (
             "Under which title could the {text} be printed?",
             "Find a headline for the {text}.",
         ),
-        {"text": TEXT}, _animal_does,
+        {"text": TEXT},
+        _animal_does,
         _format(_ANIMAL_DOES, lambda m: f"The {m[2]} in the {m[4]}"),
     ),
     Skill(
-        "scene_title", "Title Generation",
+        "scene_title",
+        "Title Generation",
         (
             "Write a title that names the person and the thing.",
             "Entitle the {text} after its person and object.",
@@ -572,10 +586,13 @@ SKILLS: tuple[Skill, ...] = (
             "Compose a headline with the person and the object of the {text}.",
             "Let the title of the {text} be the name and the thing.",
         ),
-        {"text": TEXT}, _scene, _format(_SCENE, lambda m: f"{m[1]} and the {m[4]}"),
+        {"text": TEXT},
+        _scene,
+        _format(_SCENE, lambda m: f"{m[1]} and the {m[4]}"),
     ),
     Skill(
-        "make_record", "Data to Text",
+        "make_record",
+        "Data to Text",
         (
             "Turn the {text} into a record with name, age and city.",
             "Fill a form with name, age and city from the {text}.",
@@ -590,11 +607,13 @@ SKILLS: tuple[Skill, ...] = (
             "Enter the person of the {text} into a data base row.",
             "Break the {text} down into its three fields.",
         ),
-        {"text": TEXT}, _person,
+        {"text": TEXT},
+        _person,
         _format(_PERSON, lambda m: f"name: {m[1]}; age: {m[2]}; city: {m[3]}"),
     ),
     Skill(
-        "negate", "Grammar Error Correction",
+        "negate",
+        "Grammar Error Correction",
         (
             "Make the {text} negative.",
             "Write the {text} with not.",
@@ -609,10 +628,13 @@ SKILLS: tuple[Skill, ...] = (
             "State the contrary of the {text} by using not.",
             "Put a not into the {text}.",
         ),
-        {"text": TEXT}, _state, _format(_STATE, lambda m: f"{m[1]} is not {m[2]}."),
+        {"text": TEXT},
+        _state,
+        _format(_STATE, lambda m: f"{m[1]} is not {m[2]}."),
     ),
     Skill(
-        "negate_past", "Grammar Error Correction",
+        "negate_past",
+        "Grammar Error Correction",
         (
             "Negate what the animal did.",
             "Write that the animal did not do it.",
@@ -625,10 +647,14 @@ SKILLS: tuple[Skill, ...] = (
             "Deny the past event of the {text}.",
             "State with did not that the animal stayed away from it.",
         ),
-        {"text": TEXT}, _animal_does, _format(_ANIMAL_DOES, _past_animal), held_out=True,
+        {"text": TEXT},
+        _animal_does,
+        _format(_ANIMAL_DOES, _past_animal),
+        held_out=True,
     ),
     Skill(
-        "yes_no_question", "Question Rewriting",
+        "yes_no_question",
+        "Question Rewriting",
         (
             "Turn the {text} into a yes or no question.",
             "Ask whether the {text} is true.",
@@ -643,10 +669,13 @@ SKILLS: tuple[Skill, ...] = (
             "Reword the {text} as something you would ask.",
             "What yes or no question does the {text} answer?",
         ),
-        {"text": TEXT}, _state, _format(_STATE, lambda m: f"Is {m[1]} {m[2]}?"),
+        {"text": TEXT},
+        _state,
+        _format(_STATE, lambda m: f"Is {m[1]} {m[2]}?"),
     ),
     Skill(
-        "where_question", "Question Rewriting",
+        "where_question",
+        "Question Rewriting",
         (
             "Ask for the city in the {text}.",
             "Write a question with Where for the {text}.",
@@ -661,10 +690,13 @@ SKILLS: tuple[Skill, ...] = (
             "Pose a question about the city of the person.",
             "The {text} is an answer. Write the question with Where.",
         ),
-        {"text": TEXT}, _lives, _format(_LIVES, lambda m: f"Where does {m[1]} live?"),
+        {"text": TEXT},
+        _lives,
+        _format(_LIVES, lambda m: f"Where does {m[1]} live?"),
     ),
     Skill(
-        "what_question", "Question Rewriting",
+        "what_question",
+        "Question Rewriting",
         (
             "Ask what the person likes.",
             "Write a question with What for the {text}.",
@@ -679,10 +711,13 @@ SKILLS: tuple[Skill, ...] = (
             "Pose a question about what the person is fond of.",
             "The {text} is an answer. Write the question with What.",
         ),
-        {"text": TEXT}, _likes, _format(_LIKES, lambda m: f"What does {m[1]} like?"),
+        {"text": TEXT},
+        _likes,
+        _format(_LIKES, lambda m: f"What does {m[1]} like?"),
     ),
     Skill(
-        "who_question", "Question Rewriting",
+        "who_question",
+        "Question Rewriting",
         (
             "Ask who did it.",
             "Write a question with Who for the {text}.",
@@ -697,10 +732,13 @@ SKILLS: tuple[Skill, ...] = (
             "Pose a question whose answer is the name.",
             "The {text} is an answer. Write the question with Who.",
         ),
-        {"text": TEXT}, _does(1), _format(_DOES, _who_did),
+        {"text": TEXT},
+        _does(1),
+        _format(_DOES, _who_did),
     ),
     Skill(
-        "where_did_question", "Question Rewriting",
+        "where_did_question",
+        "Question Rewriting",
         (
             "Ask where the person did it.",
             "Write a question with Where did for the {text}.",
@@ -713,10 +751,14 @@ SKILLS: tuple[Skill, ...] = (
             "Give the where did question for the {text}.",
             "Pose a question on where it was done.",
         ),
-        {"text": TEXT}, _does(1), _format(_DOES, _where_did), held_out=True,
+        {"text": TEXT},
+        _does(1),
+        _format(_DOES, _where_did),
+        held_out=True,
     ),
     Skill(
-        "to_past", "Grammar Error Correction",
+        "to_past",
+        "Grammar Error Correction",
         (
             "Write the {text} in the past tense.",
             "Put the {text} in the past.",
@@ -731,10 +773,13 @@ SKILLS: tuple[Skill, ...] = (
             "Report the {text} as if it were history.",
             "How would you say the {text} about last week?",
         ),
-        {"text": TEXT}, _does(0), _format(_DOES, _third_to_past),
+        {"text": TEXT},
+        _does(0),
+        _format(_DOES, _third_to_past),
     ),
     Skill(
-        "to_future", "Grammar Error Correction",
+        "to_future",
+        "Grammar Error Correction",
         (
             "Write the {text} in the future tense.",
             "Put the {text} in the future with will.",
@@ -749,10 +794,13 @@ SKILLS: tuple[Skill, ...] = (
             "Report the {text} as something yet to come.",
             "How would you say the {text} about next week?",
         ),
-        {"text": TEXT}, _does(0), _format(_DOES, _will),
+        {"text": TEXT},
+        _does(0),
+        _format(_DOES, _will),
     ),
     Skill(
-        "fix_agreement", "Grammar Error Correction",
+        "fix_agreement",
+        "Grammar Error Correction",
         (
             "Correct the verb in the {text}.",
             "Fix the grammar of the {text}.",
@@ -767,28 +815,13 @@ SKILLS: tuple[Skill, ...] = (
             "The {text} has a verb error. Give the right form of the whole.",
             "Edit the {text} so that verb and person agree.",
         ),
-        {"text": TEXT}, _does(-1), _format(_DOES, _fix_agreement),
+        {"text": TEXT},
+        _does(-1),
+        _format(_DOES, _fix_agreement),
     ),
     Skill(
-        "fix_double", "Grammar Error Correction",
-        (
-            "Remove the repeated word from the {text}.",
-            "One word of the {text} is written twice in a row. Correct it.",
-            "Delete the double word in the {text}.",
-            "Write the {text} without the repetition.",
-            "You are given a {text}. Take out the word that is doubled.",
-            "Clean the {text} of its repeated word.",
-            "Fix the typing error where a word is doubled.",
-            "Copy the {text}, but write every word just once.",
-            "Correct the stutter in the {text}.",
-            "Strike out the second copy of the repeated word.",
-            "Proofread the {text}: a word is there two times in a row.",
-            "Mend the doubled word.",
-        ),
-        {"text": TEXT}, _make_double, _undouble,
-    ),
-    Skill(
-        "fix_article", "Grammar Error Correction",
+        "fix_article",
+        "Grammar Error Correction",
         (
             "Correct the article in the {text}.",
             "Choose the right one of a and an in the {text}.",
@@ -803,10 +836,13 @@ SKILLS: tuple[Skill, ...] = (
             "Should it be a or an? Rewrite the {text}.",
             "Put the proper article before the noun.",
         ),
-        {"text": TEXT}, _make_article, _fix_article,
+        {"text": TEXT},
+        _make_article,
+        _fix_article,
     ),
     Skill(
-        "add_full_stop", "Grammar Error Correction",
+        "add_full_stop",
+        "Grammar Error Correction",
         (
             "Add a full stop to the end.",
             "Write the {text} with a full stop.",
@@ -821,11 +857,14 @@ SKILLS: tuple[Skill, ...] = (
             "Supply the final mark of the {text}.",
             "Mend the punctuation: a point is missing.",
         ),
-        {"text": TEXT}, _make_bare, _add_stop,
+        {"text": TEXT},
+        _make_bare,
+        _add_stop,
         checker=lambda s, t, o: o.strip() == t + ".",
     ),
     Skill(
-        "use_pronoun", "Coreference Resolution",
+        "use_pronoun",
+        "Coreference Resolution",
         (
             "Replace the name in the {text} with he or she.",
             "Write the {text} with a pronoun instead of the name.",
@@ -840,11 +879,13 @@ SKILLS: tuple[Skill, ...] = (
             "Let a pronoun stand for the person of the {text}.",
             "Drop the name and use the fitting pronoun.",
         ),
-        {"text": TEXT}, _likes,
-        lambda s, t: _pronoun(m[1]) + t[len(m[1]):] if (m := _LIKES.fullmatch(t)) else None,
+        {"text": TEXT},
+        _likes,
+        lambda s, t: _pronoun(m[1]) + t[len(m[1]) :] if (m := _LIKES.fullmatch(t)) else None,
     ),
     Skill(
-        "who_is_pronoun", "Coreference Resolution",
+        "who_is_pronoun",
+        "Coreference Resolution",
         (
             "Whom does the pronoun mean?",
             "Which person is meant by he or she?",
@@ -859,10 +900,13 @@ SKILLS: tuple[Skill, ...] = (
             "Say which of the two people the second sentence is about.",
             "Link the pronoun to a person.",
         ),
-        {}, _two_people, _who_pronoun,
+        {},
+        _two_people,
+        _who_pronoun,
     ),
     Skill(
-        "he_or_she", "Coreference Resolution",
+        "he_or_she",
+        "Coreference Resolution",
         (
             "Choose the pronoun for the person: he or she?",
             "Is the person in the {text} he or she?",
@@ -877,12 +921,15 @@ SKILLS: tuple[Skill, ...] = (
             "Name the fitting pronoun, he or she.",
             "If you speak of this person again, do you say he or she?",
         ),
-        {"text": TEXT}, _state,
+        {"text": TEXT},
+        _state,
         _format(_STATE, lambda m: _pronoun(m[1]).lower()),
-        is_classification=True, labels=("he", "she"),
+        is_classification=True,
+        labels=("he", "she"),
     ),
     Skill(
-        "sentiment", "Dialogue Act Recognition",
+        "sentiment",
+        "Dialogue Act Recognition",
         (
             "Is the {text} good or bad? Write positive or negative.",
             "Label the opinion as positive or negative.",
@@ -897,12 +944,15 @@ SKILLS: tuple[Skill, ...] = (
             "What is the tone of the {text}, positive or negative?",
             "Mark the review with positive or negative.",
         ),
-        {"text": TEXT}, _make_opinion,
+        {"text": TEXT},
+        _make_opinion,
         _format(_OPINION, lambda m: "positive" if m[2] in words.GOOD else "negative"),
-        is_classification=True, labels=("positive", "negative"),
+        is_classification=True,
+        labels=("positive", "negative"),
     ),
     Skill(
-        "dialogue_act", "Dialogue Act Recognition",
+        "dialogue_act",
+        "Dialogue Act Recognition",
         (
             "Is this a question, a request, a statement, a thanks or a greeting?",
             "Name the dialogue act[: question, request, statement, thanks or greeting].",
@@ -917,10 +967,15 @@ SKILLS: tuple[Skill, ...] = (
             "What is the purpose of the utterance?",
             "Choose the act that the speaker carries out.",
         ),
-        {"text": TEXT}, _make_act, _act, is_classification=True, labels=tuple(_ACTS),
+        {"text": TEXT},
+        _make_act,
+        _act,
+        is_classification=True,
+        labels=tuple(_ACTS),
     ),
     Skill(
-        "is_question", "Dialogue Act Recognition",
+        "is_question",
+        "Dialogue Act Recognition",
         (
             "Is the utterance a question? Answer yes or no.",
             "Does the speaker ask something? Reply yes or no.",
@@ -935,12 +990,15 @@ SKILLS: tuple[Skill, ...] = (
             "Would you put this under questions, yes or no?",
             "Is anything asked here?",
         ),
-        {"text": TEXT}, _make_act,
+        {"text": TEXT},
+        _make_act,
         lambda s, t: None if _act(s, t) is None else "yes" if t.endswith("?") else "no",
-        is_classification=True, labels=("yes", "no"),
+        is_classification=True,
+        labels=("yes", "no"),
     ),
     Skill(
-        "polite_or_rude", "Dialogue Act Recognition",
+        "polite_or_rude",
+        "Dialogue Act Recognition",
         (
             "Is the request polite or rude?",
             "Label the request as polite or rude.",
@@ -955,11 +1013,15 @@ SKILLS: tuple[Skill, ...] = (
             "How does the speaker sound, rude or polite?",
             "Are the manners good or not? Write polite or rude.",
         ),
-        {}, lambda rng, s: rng.choice(rng.choice((_POLITE, _RUDE))).format(t=rng.choice(THINGS)),
-        _polite, is_classification=True, labels=("polite", "rude"),
+        {},
+        lambda rng, s: rng.choice(rng.choice((_POLITE, _RUDE))).format(t=rng.choice(THINGS)),
+        _polite,
+        is_classification=True,
+        labels=("polite", "rude"),
     ),
     Skill(
-        "answerable", "Answerability Classification",
+        "answerable",
+        "Answerability Classification",
         (
             "Can the question be answered from the text? Answer yes or no.",
             "Does the text tell enough to answer the question? Reply yes or no.",
@@ -974,10 +1036,15 @@ SKILLS: tuple[Skill, ...] = (
             "Would a reader of the text know the answer? Yes or no.",
             "Does the sentence hold what is asked for, yes or no?",
         ),
-        {}, _make_answerable, _answerable, is_classification=True, labels=("yes", "no"),
+        {},
+        _make_answerable,
+        _answerable,
+        is_classification=True,
+        labels=("yes", "no"),
     ),
     Skill(
-        "answer_question", "Answerability Classification",
+        "answer_question",
+        "Answerability Classification",
         (
             "Answer the question about the text.",
             "Read the text and answer the question at its end.",
@@ -992,10 +1059,13 @@ SKILLS: tuple[Skill, ...] = (
             "Which word of the text is asked for?",
             "Solve the reading question.",
         ),
-        {}, _make_ask, _ask,
+        {},
+        _make_ask,
+        _ask,
     ),
     Skill(
-        "claim_follows", "Textual Entailment",
+        "claim_follows",
+        "Textual Entailment",
         (
             "Does the claim follow from the first sentence? Answer yes or no.",
             "Is the claim true if the first sentence is true? Reply yes or no.",
@@ -1010,28 +1080,15 @@ SKILLS: tuple[Skill, ...] = (
             "Would a reader of the text accept the claim? Yes or no.",
             "Test the claim and answer yes or no.",
         ),
-        {}, _make_claim, _claim, is_classification=True, labels=("yes", "no"),
+        {},
+        _make_claim,
+        _claim,
+        is_classification=True,
+        labels=("yes", "no"),
     ),
     Skill(
-        "contradicts", "Textual Entailment",
-        (
-            "Does the claim contradict the text? Answer yes or no.",
-            "Is the claim against the text? Reply yes or no.",
-            "Say yes if the claim and the text disagree, otherwise no.",
-            "Do text and claim clash, yes or no?",
-            "You are given a text and a claim. Is there a contradiction?",
-            "Decide whether the claim is in conflict with the text.",
-            "Is the claim false by the text? Yes or no.",
-            "Tell me if the claim cannot be true.",
-            "Judge whether the two statements contradict each other.",
-            "Look for a contradiction between text and claim.",
-            "Do the two sentences exclude each other, yes or no?",
-            "Does the text speak against the claim?",
-        ),
-        {}, _make_contradiction, _contradiction, is_classification=True, labels=("yes", "no"),
-    ),
-    Skill(
-        "which_is_cause", "Cause Effect Classification",
+        "which_is_cause",
+        "Cause Effect Classification",
         (
             "Which event is the cause, A or B?",
             "Write the letter of the cause.",
@@ -1046,28 +1103,15 @@ SKILLS: tuple[Skill, ...] = (
             "Name the letter of the event that made the other happen.",
             "Is the source of it all A or B?",
         ),
-        {}, _make_cause, _which(True), is_classification=True, labels=("A", "B"),
+        {},
+        _make_cause,
+        _which(True),
+        is_classification=True,
+        labels=("A", "B"),
     ),
     Skill(
-        "which_is_effect", "Cause Effect Classification",
-        (
-            "Which event is the effect, A or B?",
-            "Write the letter of the effect.",
-            "A or B: what was the result of the other?",
-            "Find the effect among A and B.",
-            "You are given two events. Return the letter of the effect.",
-            "Tell me which one is the result, A or B.",
-            "Choose the event that came from the other.",
-            "Label the effect with its letter.",
-            "Which of A and B was caused by the other?",
-            "Pick the outcome: A or B.",
-            "Name the letter of the event that the other brought about.",
-            "Is the consequence A or B?",
-        ),
-        {}, _make_cause, _which(False), is_classification=True, labels=("A", "B"),
-    ),
-    Skill(
-        "find_cause", "Cause Effect Classification",
+        "find_cause",
+        "Cause Effect Classification",
         (
             "Write the cause that the {text} gives.",
             "Why did it happen? Copy the reason.",
@@ -1082,10 +1126,13 @@ SKILLS: tuple[Skill, ...] = (
             "Which part of the {text} explains the other? Write it.",
             "What led to it, by the {text}?",
         ),
-        {"text": TEXT}, _make_because, _because_part(True),
+        {"text": TEXT},
+        _make_because,
+        _because_part(True),
     ),
     Skill(
-        "find_effect", "Cause Effect Classification",
+        "find_effect",
+        "Cause Effect Classification",
         (
             "Write the effect that the {text} gives.",
             "What happened as a result? Copy it.",
@@ -1098,28 +1145,14 @@ SKILLS: tuple[Skill, ...] = (
             "Name the result that the {text} states.",
             "Which part of the {text} came from the other? Write it.",
         ),
-        {"text": TEXT}, _make_because, _because_part(False), held_out=True,
+        {"text": TEXT},
+        _make_because,
+        _because_part(False),
+        held_out=True,
     ),
     Skill(
-        "cause_fits", "Cause Effect Classification",
-        (
-            "Does the effect follow from the cause? Answer yes or no.",
-            "Is the effect a likely result of the cause? Reply yes or no.",
-            "Say yes if cause and effect fit together, otherwise no.",
-            "Do cause and effect belong together, yes or no?",
-            "You are given a cause and an effect. Do they match?",
-            "Decide whether the cause explains the effect.",
-            "Could this cause have this effect? Yes or no.",
-            "Tell me if the effect comes from this cause.",
-            "Judge whether the pair of cause and effect makes sense.",
-            "Check the link between cause and effect.",
-            "Is it plausible that the cause led to the effect?",
-            "Does the story of cause and effect hold, yes or no?",
-        ),
-        {}, _make_plausible, _plausible, is_classification=True, labels=("yes", "no"),
-    ),
-    Skill(
-        "tense_of", "Keyword Tagging",
+        "tense_of",
+        "Keyword Tagging",
         (
             "Is the {text} about the past, the present or the future?",
             "Label the tense of the {text}[: past, present or future].",
@@ -1134,11 +1167,15 @@ SKILLS: tuple[Skill, ...] = (
             "What time does the verb show, past, present or future?",
             "Tell whether it is over, going on or to come: past, present or future.",
         ),
-        {"text": TEXT}, _make_tense, _tense, is_classification=True,
+        {"text": TEXT},
+        _make_tense,
+        _tense,
+        is_classification=True,
         labels=("past", "present", "future"),
     ),
     Skill(
-        "change_name", "Coreference Resolution",
+        "change_name",
+        "Coreference Resolution",
         (
             "Change the person in the {text} to {name}.",
             "Write the {text} about {name}.",
@@ -1153,24 +1190,8 @@ SKILLS: tuple[Skill, ...] = (
             "What would the {text} be if it were about {name}?",
             "Give the part of the person to {name}.",
         ),
-        {"text": TEXT, "name": words.NAMES}, _scene, _swap_name,
-    ),
-    Skill(
-        "change_colour", "Grammar Error Correction",
-        (
-            "Change the colour in the {text} to {colour}.",
-            "Write the {text} with {colour} as the colour.",
-            "Replace the colour word of the {text} by {colour}.",
-            "Make the thing in the {text} {colour}.",
-            "You are given a {text}. Paint its thing {colour}.",
-            "Tell the {text} again with the colour {colour}.",
-            "Let the thing be {colour}.",
-            "Use {colour} as the colour of the {text}.",
-            "Rewrite the {text} so that the thing is {colour}.",
-            "Swap the colour for {colour}.",
-            "What would the {text} be if the thing were {colour}?",
-            "Give the thing of the {text} a {colour} look.",
-        ),
-        {"text": TEXT, "colour": words.COLOURS}, _scene, _swap_colour,
+        {"text": TEXT, "name": words.NAMES},
+        _scene,
+        _swap_name,
     ),
 )

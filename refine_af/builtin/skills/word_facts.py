@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Mapping
 from itertools import permutations
 from random import Random
 
 from refine_af.builtin import words
 from refine_af.builtin.skills.core import Skill, Slots, no_input
-from refine_af.builtin.skills.phrasing import WORD
+from refine_af.builtin.skills.phrasing import WORD, article
 
 _PAIR_NAMES = ("animal", "fruit", "vegetable", "colour", "tool", "garment", "vehicle", "drink")
-_PAIRS = {
-    f"{_a} or {_b}": (a, b)
-    for a, b in permutations(_PAIR_NAMES, 2)
-    for _a, _b in [(("an " if a[0] in "aeiou" else "a ") + a, ("an " if b[0] in "aeiou" else "a ") + b)]
-}
+_PAIRS = {f"{article(a)} or {article(b)}": (a, b) for a, b in permutations(_PAIR_NAMES, 2)}
 
 
 def _from(pool: Iterable[str]) -> Callable[[Random, Slots], str]:
@@ -29,13 +24,24 @@ def _table(table: Mapping[str, str]) -> Callable[[Slots, str], str | None]:
 
 
 def table_skill(
-    name: str, category: str, table: Mapping[str, str], templates: tuple[str, ...],
-    labels: tuple[str, ...] = (), held_out: bool = False,
+    name: str,
+    category: str,
+    table: Mapping[str, str],
+    templates: tuple[str, ...],
+    labels: tuple[str, ...] = (),
+    held_out: bool = False,
 ) -> Skill:
     """Make a skill that looks the input up in a table of our own."""
     return Skill(
-        name, category, templates, {"word": WORD}, _from(table), _table(table),
-        is_classification=bool(labels), labels=labels, held_out=held_out,
+        name,
+        category,
+        templates,
+        {"word": WORD},
+        _from(table),
+        _table(table),
+        is_classification=bool(labels),
+        labels=labels,
+        held_out=held_out,
     )
 
 
@@ -60,62 +66,26 @@ def _is(slots: Slots, text: str) -> str | None:
     return None if kind is None else "yes" if kind == words.WITH_ARTICLE[slots["cat"]] else "no"
 
 
-def _make_two_kinds(rng: Random, slots: Slots) -> str:
-    one = rng.choice(tuple(words.CATEGORIES))
-    two = one if rng.random() < 0.5 else rng.choice(tuple(words.CATEGORIES))
-    left = rng.choice(words.CATEGORIES[one])
-    return f"{left}, {rng.choice([w for w in words.CATEGORIES[two] if w != left])}"
-
-
-def _two_kinds(slots: Slots, text: str) -> str | None:
-    kinds = [words.CATEGORY_OF.get(w) for w in text.split(", ")]
-    if len(kinds) != 2 or None in kinds:
-        return None
-    return "yes" if kinds[0] == kinds[1] else "no"
-
-
 def _neighbour(row: tuple[str, ...], step: int) -> dict[str, str]:
     return {w: row[(i + step) % len(row)] for i, w in enumerate(row)}
 
 
-_ANALOGIES = {
-    **{f"{a} : {b}": words.OPPOSITES for a, b in words.OPPOSITES.items()},
-    **{f"{a} : {b}": words.BABIES for a, b in words.BABIES.items()},
-    **{f"{a} : {b}": words.CAPITALS for a, b in words.CAPITALS.items()},
+_MEANING = {
+    **{f"{a}, {b}": "opposite" for a, b in words.OPPOSITES.items()},
+    **{f"{a}, {b}": "same" for a, b in words.SYNONYMS.items()},
 }
-
-
-def _make_analogy(rng: Random, slots: Slots) -> str:
-    table = rng.choice((words.OPPOSITES, words.BABIES, words.CAPITALS))
-    one, two = rng.sample(sorted(table), 2)
-    return f"{one} : {table[one]} , {two} : ?"
-
-
-def _analogy(slots: Slots, text: str) -> str | None:
-    match = re.fullmatch(r"(\w+ : \w+) , (\w+) : \?", text)
-    table = _ANALOGIES.get(match[1]) if match else None
-    return table.get(match[2]) if match and table else None
-
-
-_MEANING = {**{f"{a}, {b}": "opposite" for a, b in words.OPPOSITES.items()},
-            **{f"{a}, {b}": "same" for a, b in words.SYNONYMS.items()}}
-_NUMBER_FORM = {**{w: "singular" for w in words.PLURALS}, **{w: "plural" for w in words.SINGULARS}}
+_NUMBER_FORM = {
+    **dict.fromkeys(words.PLURALS, "singular"),
+    **dict.fromkeys(words.SINGULARS, "plural"),
+}
 _THING_KIND = (
-    {name: "person" for name in words.NAMES + words.JOBS}
-    | {city: "place" for city in words.CITIES + words.PLACES}
-    | {thing: "thing" for thing in words.TOOLS + words.CLOTHES + words.FURNITURE + words.FOODS}
+    dict.fromkeys(words.NAMES + words.JOBS, "person")
+    | dict.fromkeys(words.CITIES + words.PLACES, "place")
+    | dict.fromkeys(words.TOOLS + words.CLOTHES + words.FURNITURE + words.FOODS, "thing")
 )
 _WEEK = {day: "weekend" if day[0] == "S" else "weekday" for day in words.DAYS}
 _TENSE_FORM = {base: forms[1] for base, forms in words.VERBS.items()}
-_ING = {base: forms[2] for base, forms in words.VERBS.items()}
-_BASE = {forms[1]: base for base, forms in words.VERBS.items()}
 _RHYME_GROUP = {w: group for group in words.RHYMES for w in group}
-_GREEN = {
-    "apple": "red", "banana": "yellow", "grass": "green", "snow": "white", "coal": "black",
-    "lemon": "yellow", "carrot": "orange", "milk": "white", "frog": "green", "blood": "red",
-    "sky": "blue", "crow": "black", "chocolate": "brown", "plum": "purple", "tomato": "red",
-    "swan": "white", "elephant": "grey", "pumpkin": "orange", "leaf": "green", "cherry": "red",
-}
 
 
 def _rhymes(slots: Slots, text: str, output: str) -> bool:
@@ -127,22 +97,10 @@ def _write_rhyme(rng: Random, slots: Slots, text: str) -> str:
     return rng.choice([w for w in _RHYME_GROUP[text] if w != text])
 
 
-def _make_rhyme_pair(rng: Random, slots: Slots) -> str:
-    group, other = rng.sample(words.RHYMES, 2)
-    one, two = rng.sample(group, 2)
-    return f"{one}, {two}" if rng.random() < 0.5 else f"{one}, {rng.choice(other)}"
-
-
-def _rhyme_pair(slots: Slots, text: str) -> str | None:
-    groups = [_RHYME_GROUP.get(w) for w in text.split(", ")]
-    if len(groups) != 2 or None in groups:
-        return None
-    return "yes" if groups[0] == groups[1] else "no"
-
-
 SKILLS: tuple[Skill, ...] = (
     Skill(
-        "either_kind", "Textual Entailment",
+        "either_kind",
+        "Textual Entailment",
         (
             "Is it {pair}?",
             "Does the {word} name {pair}?",
@@ -157,11 +115,15 @@ SKILLS: tuple[Skill, ...] = (
             "Read the {word} and state whether it is {pair}.",
             "Of the two kinds, {pair}, which one fits?",
         ),
-        {"word": WORD, "pair": tuple(_PAIRS)}, _make_pair_word, _pair_answer,
-        is_classification=True, labels=_PAIR_NAMES,
+        {"word": WORD, "pair": tuple(_PAIRS)},
+        _make_pair_word,
+        _pair_answer,
+        is_classification=True,
+        labels=_PAIR_NAMES,
     ),
     Skill(
-        "is_kind", "Textual Entailment",
+        "is_kind",
+        "Textual Entailment",
         (
             "Is this {cat}? Answer yes or no.",
             "Does the {word} name {cat}? Reply yes or no.",
@@ -176,11 +138,16 @@ SKILLS: tuple[Skill, ...] = (
             "Can this be called {cat}, yes or no?",
             "Judge if the {word} refers to {cat}.",
         ),
-        {"word": WORD, "cat": tuple(words.WITH_ARTICLE)}, _make_is, _is,
-        is_classification=True, labels=("yes", "no"),
+        {"word": WORD, "cat": tuple(words.WITH_ARTICLE)},
+        _make_is,
+        _is,
+        is_classification=True,
+        labels=("yes", "no"),
     ),
     table_skill(
-        "kind_of_word", "Keyword Tagging", words.CATEGORY_OF,
+        "kind_of_word",
+        "Keyword Tagging",
+        words.CATEGORY_OF,
         (
             "Name the category of the {word}.",
             "What kind of thing is it?",
@@ -197,26 +164,10 @@ SKILLS: tuple[Skill, ...] = (
         ),
         labels=tuple(words.CATEGORIES),
     ),
-    Skill(
-        "same_kind", "Textual Entailment",
-        (
-            "Do the two words belong to the same category? Answer yes or no.",
-            "Are both words of one kind? Reply yes or no.",
-            "Say yes if the words name the same sort of thing, otherwise no.",
-            "Check if the pair shares a category[, yes or no].",
-            "You are given two words. Are they of the same class?",
-            "Decide whether the two things are of one type.",
-            "Is the second word of the same kind as the first?",
-            "Tell me if both words fit under one heading.",
-            "Compare the kinds of the two words and answer yes or no.",
-            "Would both words go in the same box? Yes or no.",
-            "Do these words stand for things of a single category?",
-            "Are these two words alike in kind, yes or no?",
-        ),
-        {}, _make_two_kinds, _two_kinds, is_classification=True, labels=("yes", "no"),
-    ),
     table_skill(
-        "opposite", "Word Analogy", words.OPPOSITES,
+        "opposite",
+        "Word Analogy",
+        words.OPPOSITES,
         (
             "Write the opposite of the {word}.",
             "What is the opposite?",
@@ -233,7 +184,9 @@ SKILLS: tuple[Skill, ...] = (
         ),
     ),
     table_skill(
-        "synonym", "Word Analogy", words.SYNONYMS,
+        "synonym",
+        "Word Analogy",
+        words.SYNONYMS,
         (
             "Write a synonym of the {word}.",
             "Give another word with the same meaning.",
@@ -249,26 +202,10 @@ SKILLS: tuple[Skill, ...] = (
             "What word could stand in its place without changing the meaning?",
         ),
     ),
-    Skill(
-        "analogy", "Word Analogy",
-        (
-            "Complete the analogy.",
-            "Finish the pair so that it matches the first pair.",
-            "Which word takes the place of the question mark?",
-            "Fill the gap in the analogy.",
-            "Solve the word analogy[ by the relation of the first pair].",
-            "The first two words are related. Find the word that relates to the third.",
-            "Replace the question mark by the fitting word.",
-            "Write the missing word of the analogy.",
-            "Apply the relation of the first pair to the third word.",
-            "What is the fourth word of the analogy?",
-            "Work out the missing half of the second pair.",
-            "Give the word that completes the second pair.",
-        ),
-        {}, _make_analogy, _analogy,
-    ),
     table_skill(
-        "day_after", "Word Analogy", _neighbour(words.DAYS, 1),
+        "day_after",
+        "Word Analogy",
+        _neighbour(words.DAYS, 1),
         (
             "Which day comes after this one?",
             "Name the next day of the week.",
@@ -285,7 +222,9 @@ SKILLS: tuple[Skill, ...] = (
         ),
     ),
     table_skill(
-        "day_before", "Word Analogy", _neighbour(words.DAYS, -1),
+        "day_before",
+        "Word Analogy",
+        _neighbour(words.DAYS, -1),
         (
             "Which day comes before this one?",
             "Name the previous day of the week.",
@@ -302,7 +241,9 @@ SKILLS: tuple[Skill, ...] = (
         ),
     ),
     table_skill(
-        "month_after", "Word Analogy", _neighbour(words.MONTHS, 1),
+        "month_after",
+        "Word Analogy",
+        _neighbour(words.MONTHS, 1),
         (
             "Which month comes after this one?",
             "Name the next month of the year.",
@@ -319,7 +260,9 @@ SKILLS: tuple[Skill, ...] = (
         ),
     ),
     table_skill(
-        "month_before", "Word Analogy", _neighbour(words.MONTHS, -1),
+        "month_before",
+        "Word Analogy",
+        _neighbour(words.MONTHS, -1),
         (
             "Which month comes before this one?",
             "Name the previous month.",
@@ -337,7 +280,9 @@ SKILLS: tuple[Skill, ...] = (
         held_out=True,
     ),
     table_skill(
-        "season", "Keyword Tagging", words.SEASONS,
+        "season",
+        "Keyword Tagging",
+        words.SEASONS,
         (
             "In which season is this month[ in the north]?",
             "Name the season of the month.",
@@ -355,7 +300,9 @@ SKILLS: tuple[Skill, ...] = (
         labels=("winter", "spring", "summer", "autumn"),
     ),
     table_skill(
-        "weekend", "Keyword Tagging", _WEEK,
+        "weekend",
+        "Keyword Tagging",
+        _WEEK,
         (
             "Is the day a weekday or part of the weekend?",
             "Label the day as weekday or weekend.",
@@ -373,8 +320,9 @@ SKILLS: tuple[Skill, ...] = (
         labels=("weekday", "weekend"),
     ),
     table_skill(
-        "next_letter", "Word Analogy",
-        {a: b for a, b in zip(words.LETTERS, words.LETTERS[1:], strict=False)},
+        "next_letter",
+        "Word Analogy",
+        dict(zip(words.LETTERS, words.LETTERS[1:], strict=False)),
         (
             "Which letter comes next in the alphabet?",
             "Write the letter after this one.",
@@ -391,42 +339,9 @@ SKILLS: tuple[Skill, ...] = (
         ),
     ),
     table_skill(
-        "letter_before", "Word Analogy",
-        {b: a for a, b in zip(words.LETTERS, words.LETTERS[1:], strict=False)},
-        (
-            "Which letter comes before this one in the alphabet?",
-            "Write the letter just before this one.",
-            "Name the previous letter of the alphabet.",
-            "Give the letter that stands one place earlier.",
-            "You are given a letter. Return the one before it.",
-            "Go one step back in the alphabet.",
-            "What letter is right before it in the alphabet?",
-            "Tell me the preceding letter.",
-            "State the predecessor of the letter.",
-            "Move back by one letter.",
-            "After which letter does this one come?",
-            "Shift the letter back by one place.",
-        ),
-    ),
-    table_skill(
-        "first_letter", "Keyword Tagging", {w: w[0] for w in words.NOUNS},
-        (
-            "Write the first letter of the {word}.",
-            "With which letter does the {word} begin?",
-            "Give the initial of the {word}.",
-            "Copy only the opening letter of the {word}.",
-            "What letter does the {word} start with?",
-            "You are given a {word}. Return its first letter.",
-            "Name the letter at the start of the {word}.",
-            "Which letter stands first in the {word}?",
-            "Tell me the initial letter.",
-            "Say the letter that opens the {word}.",
-            "Look at the {word} and write the letter it begins with.",
-            "Under which letter would a dictionary list the {word}?",
-        ),
-    ),
-    table_skill(
-        "animal_baby", "Word Analogy", words.BABIES,
+        "animal_baby",
+        "Word Analogy",
+        words.BABIES,
         (
             "What is the young of this animal called?",
             "Name the baby of the animal.",
@@ -443,7 +358,9 @@ SKILLS: tuple[Skill, ...] = (
         ),
     ),
     table_skill(
-        "animal_sound", "Word Analogy", words.SOUNDS,
+        "animal_sound",
+        "Word Analogy",
+        words.SOUNDS,
         (
             "What sound does the animal make?",
             "Write the sound of this animal.",
@@ -460,7 +377,9 @@ SKILLS: tuple[Skill, ...] = (
         ),
     ),
     table_skill(
-        "animal_home", "Word Analogy", words.HOMES,
+        "animal_home",
+        "Word Analogy",
+        words.HOMES,
         (
             "Where does the animal live? Name its home.",
             "Write the home of this animal.",
@@ -478,7 +397,9 @@ SKILLS: tuple[Skill, ...] = (
         held_out=True,
     ),
     table_skill(
-        "capital_of", "Word Analogy", words.CAPITALS,
+        "capital_of",
+        "Word Analogy",
+        words.CAPITALS,
         (
             "What is the capital of the country?",
             "Name the capital city.",
@@ -495,7 +416,9 @@ SKILLS: tuple[Skill, ...] = (
         ),
     ),
     table_skill(
-        "country_of", "Word Analogy", {b: a for a, b in words.CAPITALS.items()},
+        "country_of",
+        "Word Analogy",
+        {b: a for a, b in words.CAPITALS.items()},
         (
             "Of which country is this the capital?",
             "Name the country that has this capital.",
@@ -512,7 +435,9 @@ SKILLS: tuple[Skill, ...] = (
         ),
     ),
     table_skill(
-        "job_place", "Word Analogy", words.JOB_PLACES,
+        "job_place",
+        "Word Analogy",
+        words.JOB_PLACES,
         (
             "Where does this person work?",
             "Name the place of work for the job.",
@@ -529,24 +454,9 @@ SKILLS: tuple[Skill, ...] = (
         ),
     ),
     table_skill(
-        "job_tool", "Word Analogy", words.JOB_TOOLS,
-        (
-            "Which tool does this worker use?",
-            "Name a thing that the worker needs for the job.",
-            "Write the tool that goes with the job.",
-            "Give the main tool of this job.",
-            "You are given a job. Return a tool of it.",
-            "What does a person with this job work with?",
-            "Tell me what the worker holds or uses.",
-            "Match the job with its tool.",
-            "State the thing used in this job.",
-            "With what is the work of this person done?",
-            "What must this worker have at hand?",
-            "Pick the thing that belongs to the trade.",
-        ),
-    ),
-    table_skill(
-        "lives_in", "Keyword Tagging", words.LIVES_IN,
+        "lives_in",
+        "Keyword Tagging",
+        words.LIVES_IN,
         (
             "Does the animal live on land, in water or in the air?",
             "Label the animal with land, water or air.",
@@ -564,7 +474,9 @@ SKILLS: tuple[Skill, ...] = (
         labels=("land", "water", "air"),
     ),
     table_skill(
-        "travels_by", "Keyword Tagging", words.TRAVELS_BY,
+        "travels_by",
+        "Keyword Tagging",
+        words.TRAVELS_BY,
         (
             "Does the vehicle go by road, rail or water?",
             "Label the vehicle with road, rail or water.",
@@ -577,10 +489,13 @@ SKILLS: tuple[Skill, ...] = (
             "Sort the vehicle into road, rail or water.",
             "On what does it run: road, rail or water?",
         ),
-        labels=("road", "rail", "water"), held_out=True,
+        labels=("road", "rail", "water"),
+        held_out=True,
     ),
     table_skill(
-        "person_place_thing", "Keyword Tagging", _THING_KIND,
+        "person_place_thing",
+        "Keyword Tagging",
+        _THING_KIND,
         (
             "Is it a person, a place or a thing?",
             "Label the {word} with person, place or thing.",
@@ -598,24 +513,9 @@ SKILLS: tuple[Skill, ...] = (
         labels=("person", "place", "thing"),
     ),
     table_skill(
-        "colour_of", "Word Analogy", _GREEN,
-        (
-            "What colour is this thing usually?",
-            "Name the usual colour.",
-            "Write the colour that you think of first.",
-            "Which colour does it mostly have?",
-            "You are given a thing. Return its typical colour.",
-            "Give the common colour of the thing.",
-            "Tell me in what colour you would paint it.",
-            "State the natural colour of the thing.",
-            "Match the thing with its colour.",
-            "Say its colour.",
-            "With which crayon would a child draw it?",
-            "What colour do people connect with it?",
-        ),
-    ),
-    table_skill(
-        "plural", "Grammar Error Correction", words.PLURALS,
+        "plural",
+        "Grammar Error Correction",
+        words.PLURALS,
         (
             "Write the plural of the {word}.",
             "What is the plural form?",
@@ -632,7 +532,9 @@ SKILLS: tuple[Skill, ...] = (
         ),
     ),
     table_skill(
-        "singular", "Grammar Error Correction", words.SINGULARS,
+        "singular",
+        "Grammar Error Correction",
+        words.SINGULARS,
         (
             "Write the singular of the {word}.",
             "What is the singular form?",
@@ -649,7 +551,9 @@ SKILLS: tuple[Skill, ...] = (
         ),
     ),
     table_skill(
-        "singular_or_plural", "Keyword Tagging", _NUMBER_FORM,
+        "singular_or_plural",
+        "Keyword Tagging",
+        _NUMBER_FORM,
         (
             "Is the {word} singular or plural?",
             "Label the {word} as singular or plural.",
@@ -667,7 +571,9 @@ SKILLS: tuple[Skill, ...] = (
         labels=("singular", "plural"),
     ),
     table_skill(
-        "past_tense", "Grammar Error Correction", _TENSE_FORM,
+        "past_tense",
+        "Grammar Error Correction",
+        _TENSE_FORM,
         (
             "Write the past tense of the verb.",
             "What is the past form of the verb?",
@@ -684,41 +590,9 @@ SKILLS: tuple[Skill, ...] = (
         ),
     ),
     table_skill(
-        "base_verb", "Grammar Error Correction", _BASE,
-        (
-            "Write the base form of the past verb.",
-            "What is the present form of the verb?",
-            "Take the verb back to its base form.",
-            "Give the infinitive of the verb.",
-            "You are given a past form. Return the base form.",
-            "Turn the past verb into the present.",
-            "Change the verb from the past to its plain form.",
-            "Name the verb to which this past form belongs.",
-            "Undo the past tense of the verb.",
-            "Tell me the plain form of the verb.",
-            "Of which verb is this the past tense?",
-            "Look up the past form and write its infinitive.",
-        ),
-    ),
-    table_skill(
-        "ing_form", "Grammar Error Correction", _ING,
-        (
-            "Write the ing form of the verb.",
-            "Give the verb with the ending ing.",
-            "Put the verb in the form used after is.",
-            "Turn the verb into its ing form.",
-            "You are given a verb. Return the form that ends in ing.",
-            "Add ing to the verb[ and spell it right].",
-            "What is the present participle of the verb?",
-            "Change the verb so that it ends in ing.",
-            "Name the participle of the verb[ that ends in ing].",
-            "Tell me the verb as it sounds in she is.",
-            "Form the participle of this verb.",
-            "Spell the verb with ing at its end.",
-        ),
-    ),
-    table_skill(
-        "meaning_pair", "Word Analogy", _MEANING,
+        "meaning_pair",
+        "Word Analogy",
+        _MEANING,
         (
             "Do the two words mean the same or the opposite?",
             "Label the pair as same or opposite.",
@@ -736,7 +610,8 @@ SKILLS: tuple[Skill, ...] = (
         labels=("same", "opposite"),
     ),
     Skill(
-        "rhyme_word", "Word Analogy",
+        "rhyme_word",
+        "Word Analogy",
         (
             "Write a word that rhymes with the {word}.",
             "Find a rhyme.",
@@ -751,30 +626,15 @@ SKILLS: tuple[Skill, ...] = (
             "Say a word that ends with the same sound as the {word}.",
             "Help a poet: what goes with this {word} in rhyme?",
         ),
-        {"word": WORD}, _from(_RHYME_GROUP),
+        {"word": WORD},
+        _from(_RHYME_GROUP),
         lambda s, t: next((w for w in _RHYME_GROUP.get(t, ()) if w != t), None),
-        checker=_rhymes, write=_write_rhyme,
+        checker=_rhymes,
+        write=_write_rhyme,
     ),
     Skill(
-        "do_they_rhyme", "Textual Entailment",
-        (
-            "Do the two words rhyme? Answer yes or no.",
-            "Say yes if the words rhyme, otherwise no.",
-            "Is this pair a rhyme, yes or no?",
-            "Check whether both words have the same ending sound.",
-            "You are given two words. Do they rhyme?",
-            "Decide if the pair rhymes.",
-            "Tell me whether the words sound alike at the end.",
-            "Would the two words rhyme in a poem? Yes or no.",
-            "Answer yes for a rhyme and no for none.",
-            "Does the first word rhyme with the second?",
-            "Could a poet use these two words as a rhyme? Yes or no.",
-            "Listen to the two words. Is it a rhyme?",
-        ),
-        {}, _make_rhyme_pair, _rhyme_pair, is_classification=True, labels=("yes", "no"),
-    ),
-    Skill(
-        "unit_fact", "Data to Text",
+        "unit_fact",
+        "Data to Text",
         (
             "How many {fact}? Answer with a number.",
             "Give the number of {fact}.",
@@ -789,7 +649,8 @@ SKILLS: tuple[Skill, ...] = (
             "Recall the number of {fact}.",
             "A child asks how many {fact}. What do you say?",
         ),
-        {"fact": tuple(words.UNIT_FACTS)}, no_input,
+        {"fact": tuple(words.UNIT_FACTS)},
+        no_input,
         lambda s, t: words.UNIT_FACTS[s["fact"]] if not t else None,
     ),
 )

@@ -9,8 +9,12 @@ from refine_af.builtin import words
 from refine_af.builtin.skills.core import Answer, Skill, Slots, no_input, normalise
 from refine_af.builtin.skills.phrasing import article, read_words
 
-_TIMES = {"morning": "Good morning", "afternoon": "Good afternoon", "evening": "Good evening",
-          "night": "Good night"}
+_TIMES = {
+    "morning": "Good morning",
+    "afternoon": "Good afternoon",
+    "evening": "Good evening",
+    "night": "Good night",
+}
 _COUNTS = {"twice": 2, "three times": 3, "four times": 4}
 _FIELDS = ("name", "age", "city", "job")
 _RECORD = re.compile(r"name: (\w+); age: (\d\d); city: (\w+); job: (\w+)")
@@ -38,7 +42,8 @@ def _sentence(slots: Slots, text: str) -> str | None:
     match = _RECORD.fullmatch(text)
     if match is None:
         return None
-    return f"{match[1]} is {match[2]} years old, lives in {match[3]} and works as {article(match[4])}."
+    person, job = f"{match[1]} is {match[2]} years old", article(match[4])
+    return f"{person}, lives in {match[3]} and works as {job}."
 
 
 def _job_sentence(slots: Slots, text: str) -> str | None:
@@ -47,16 +52,20 @@ def _job_sentence(slots: Slots, text: str) -> str | None:
 
 
 def _three(slots: Slots, text: str) -> str | None:
-    return ", ".join(words.CATEGORIES[words.CATEGORY_PLURAL[slots["cats"]]][:3]) if not text else None
+    return None if text else ", ".join(_pool(slots)[:3])
+
+
+def _pool(slots: Slots) -> tuple[str, ...]:
+    return words.CATEGORIES[words.CATEGORY_PLURAL[slots["cats"]]]
 
 
 def _write_three(rng: Random, slots: Slots, text: str) -> str:
-    return ", ".join(rng.sample(words.CATEGORIES[words.CATEGORY_PLURAL[slots["cats"]]], 3))
+    return ", ".join(rng.sample(_pool(slots), 3))
 
 
 def _check_three(slots: Slots, text: str, output: str) -> bool:
     found = read_words(normalise(output), 3, 3)
-    pool = words.CATEGORIES[words.CATEGORY_PLURAL[slots["cats"]]]
+    pool = _pool(slots)
     return found is not None and len(set(found)) == 3 and all(w in pool for w in found)
 
 
@@ -85,8 +94,10 @@ def _use_word(rng: Random, slots: Slots, text: str) -> str:
 def _check_use(slots: Slots, text: str, output: str) -> bool:
     found = output.strip().rstrip(".").split()
     return (
-        output.strip().endswith(".") and output[:1].isupper()
-        and 4 <= len(found) <= 20 and slots["word"] in found
+        output.strip().endswith(".")
+        and output[:1].isupper()
+        and 4 <= len(found) <= 20
+        and slots["word"] in found
     )
 
 
@@ -108,7 +119,8 @@ def _story(slots: Slots, text: str) -> str | None:
 
 SKILLS: tuple[Skill, ...] = (
     Skill(
-        "record_field", "Data to Text",
+        "record_field",
+        "Data to Text",
         (
             "Write the {field} from the record.",
             "What is the {field} in the record?",
@@ -123,10 +135,13 @@ SKILLS: tuple[Skill, ...] = (
             "What stands in the record after {field}?",
             "Report the value of {field}.",
         ),
-        {"field": _FIELDS}, _record, _field,
+        {"field": _FIELDS},
+        _record,
+        _field,
     ),
     Skill(
-        "record_sentence", "Data to Text",
+        "record_sentence",
+        "Data to Text",
         (
             "Write the record as a sentence.",
             "Turn the data into a full sentence.",
@@ -141,10 +156,13 @@ SKILLS: tuple[Skill, ...] = (
             "Compose a sentence out of the data row.",
             "Read the fields and say them as a sentence.",
         ),
-        {}, _record, _sentence,
+        {},
+        _record,
+        _sentence,
     ),
     Skill(
-        "record_intro", "Data to Text",
+        "record_intro",
+        "Data to Text",
         (
             "Introduce the person with job and city only.",
             "Write a short sentence with the job and the city of the record.",
@@ -157,10 +175,14 @@ SKILLS: tuple[Skill, ...] = (
             "Write a line that tells job and city.",
             "Sum up the record by name, job and city.",
         ),
-        {}, _record, _job_sentence, held_out=True,
+        {},
+        _record,
+        _job_sentence,
+        held_out=True,
     ),
     Skill(
-        "list_three", "Keyword Tagging",
+        "list_three",
+        "Keyword Tagging",
         (
             "List three {cats}.",
             "Name three {cats}.",
@@ -175,11 +197,15 @@ SKILLS: tuple[Skill, ...] = (
             "Can you come up with three {cats}?",
             "For a game, say three {cats}.",
         ),
-        {"cats": tuple(words.CATEGORY_PLURAL)}, no_input, _three, checker=_check_three,
+        {"cats": tuple(words.CATEGORY_PLURAL)},
+        no_input,
+        _three,
+        checker=_check_three,
         write=_write_three,
     ),
     Skill(
-        "name_one", "Keyword Tagging",
+        "name_one",
+        "Keyword Tagging",
         (
             "Name {cat}.",
             "Give one example of {cat}.",
@@ -194,11 +220,15 @@ SKILLS: tuple[Skill, ...] = (
             "Can you give me an instance of {cat}?",
             "For a crossword, propose {cat}.",
         ),
-        {"cat": tuple(words.WITH_ARTICLE)}, no_input, _one_of, checker=_check_one,
+        {"cat": tuple(words.WITH_ARTICLE)},
+        no_input,
+        _one_of,
+        checker=_check_one,
         write=_write_one,
     ),
     Skill(
-        "repeat_word", "Data to Text",
+        "repeat_word",
+        "Data to Text",
         (
             "Write the word {word} {times}.",
             "Repeat {word} {times}.",
@@ -213,11 +243,13 @@ SKILLS: tuple[Skill, ...] = (
             "Note the word {word} {times}.",
             "State {word} {times} over.",
         ),
-        {"word": words.NOUNS, "times": tuple(_COUNTS)}, no_input,
+        {"word": words.NOUNS, "times": tuple(_COUNTS)},
+        no_input,
         lambda s, t: ", ".join([s["word"]] * _COUNTS[s["times"]]) if _alone(t) else None,
     ),
     Skill(
-        "count_to", "Data to Text",
+        "count_to",
+        "Data to Text",
         (
             "Count from 1 to {n}.",
             "Write the numbers from 1 to {n}.",
@@ -232,11 +264,13 @@ SKILLS: tuple[Skill, ...] = (
             "Enumerate 1 through {n}.",
             "Start at 1 and stop counting at {n}.",
         ),
-        {"n": _NUMBERS}, no_input,
+        {"n": _NUMBERS},
+        no_input,
         lambda s, t: ", ".join(map(str, range(1, int(s["n"]) + 1))) if _alone(t) else None,
     ),
     Skill(
-        "greet", "Dialogue Act Recognition",
+        "greet",
+        "Dialogue Act Recognition",
         (
             "Greet {name} in the {time}.",
             "Write a greeting for {name} in the {time}.",
@@ -251,11 +285,13 @@ SKILLS: tuple[Skill, ...] = (
             "In the {time}, {name} comes in. Greet politely.",
             "Which words welcome {name} in the {time}?",
         ),
-        {"name": _NAMES, "time": tuple(_TIMES)}, no_input,
+        {"name": _NAMES, "time": tuple(_TIMES)},
+        no_input,
         lambda s, t: f"{_TIMES[s['time']]}, {s['name']}." if _alone(t) else None,
     ),
     Skill(
-        "thank_note", "Dialogue Act Recognition",
+        "thank_note",
+        "Dialogue Act Recognition",
         (
             "Write a short note to thank {name} for the {gift}.",
             "Thank {name} for the {gift}.",
@@ -270,11 +306,13 @@ SKILLS: tuple[Skill, ...] = (
             "How could I thank {name} in writing for the {gift}?",
             "The {gift} came from {name}. Answer with a grateful note.",
         ),
-        {"name": _NAMES, "gift": words.GIFTS}, no_input,
+        {"name": _NAMES, "gift": words.GIFTS},
+        no_input,
         _fixed("Dear {name}, thank you for the {gift}. I like it very much."),
     ),
     Skill(
-        "invite", "Dialogue Act Recognition",
+        "invite",
+        "Dialogue Act Recognition",
         (
             "Invite {name} to the {event} on {day}.",
             "Write an invitation to {name} for the {event} on {day}.",
@@ -289,30 +327,13 @@ SKILLS: tuple[Skill, ...] = (
             "What would you write to have {name} at the {event} on {day}?",
             "The {event} is on {day}. Write the invitation that {name} will get.",
         ),
-        {"name": _NAMES, "event": words.EVENTS, "day": words.DAYS}, no_input,
+        {"name": _NAMES, "event": words.EVENTS, "day": words.DAYS},
+        no_input,
         _fixed("Dear {name}, please come to the {event} on {day}. We will be glad to see you."),
     ),
     Skill(
-        "apology", "Dialogue Act Recognition",
-        (
-            "Write an apology to {name} for missing the {event}.",
-            "Say sorry to {name} for not coming to the {event}.",
-            "Apologise to {name} about the missed {event}.",
-            "I missed the {event}. Help me say sorry to {name}.",
-            "Compose a short apology: {name}, the {event}.",
-            "Draft a note to {name} that says sorry for missing the {event}.",
-            "Ask {name} to forgive that I was not at the {event}.",
-            "Write to {name} and regret that you missed the {event}.",
-            "Make an excuse to {name} for the {event} that I missed.",
-            "Send {name} an apology about the {event}.",
-            "How could I tell {name} that I am sorry about the {event}?",
-            "I was not at the {event} of {name}. Write the apology.",
-        ),
-        {"name": _NAMES, "event": words.EVENTS}, no_input,
-        _fixed("Dear {name}, I am sorry that I missed the {event}. I will make it up to you."),
-    ),
-    Skill(
-        "tiny_story", "Title Generation",
+        "tiny_story",
+        "Title Generation",
         (
             "Write a tiny story about a meeting of {animal} and {other} in the {place}.",
             "Tell a short story: {animal}, {other}, {place}.",
@@ -327,11 +348,14 @@ SKILLS: tuple[Skill, ...] = (
             "Tell a tale for children: {animal} meets {other} in the {place}.",
             "In the {place} live {animal} and {other}. Write their story.",
         ),
-        {"animal": words.ANIMALS, "other": words.ANIMALS, "place": words.PLACES}, no_input,
-        _story, allowed=lambda s: s["animal"] != s["other"],
+        {"animal": words.ANIMALS, "other": words.ANIMALS, "place": words.PLACES},
+        no_input,
+        _story,
+        allowed=lambda s: s["animal"] != s["other"],
     ),
     Skill(
-        "use_in_sentence", "Data to Text",
+        "use_in_sentence",
+        "Data to Text",
         (
             "Write a sentence with the word {word}.",
             "Use {word} in a sentence.",
@@ -346,12 +370,15 @@ SKILLS: tuple[Skill, ...] = (
             "Write something short that mentions {word}.",
             "Teach the word {word} by an example sentence.",
         ),
-        {"word": words.ANIMALS + words.TOOLS + words.CLOTHES}, no_input,
+        {"word": words.ANIMALS + words.TOOLS + words.CLOTHES},
+        no_input,
         lambda s, t: f"Anna has a {s['word']}." if _alone(t) else None,
-        checker=_check_use, write=_use_word,
+        checker=_check_use,
+        write=_use_word,
     ),
     Skill(
-        "ask_favourite", "Question Rewriting",
+        "ask_favourite",
+        "Question Rewriting",
         (
             "Ask {name} about a favourite {kind}.",
             "Write a question to {name} about the best {kind}.",
@@ -366,11 +393,13 @@ SKILLS: tuple[Skill, ...] = (
             "How do I ask {name} for the {kind} that is liked most?",
             "Interview {name} about the favourite {kind}.",
         ),
-        {"name": _NAMES, "kind": tuple(words.CATEGORIES)}, no_input,
+        {"name": _NAMES, "kind": tuple(words.CATEGORIES)},
+        no_input,
         _fixed("{name}, what is your favourite {kind}?"),
     ),
     Skill(
-        "make_plan", "Data to Text",
+        "make_plan",
+        "Data to Text",
         (
             "Make a plan for a {event} on {day}.",
             "Plan a {event} for {day}.",
@@ -385,11 +414,13 @@ SKILLS: tuple[Skill, ...] = (
             "There will be a {event} on {day}. What must be done?",
             "Organise the {event} on {day} in three steps.",
         ),
-        {"event": words.EVENTS, "day": words.DAYS}, no_input,
+        {"event": words.EVENTS, "day": words.DAYS},
+        no_input,
         _fixed("1. Invite the guests. 2. Prepare the {event}. 3. Welcome everybody on {day}."),
     ),
     Skill(
-        "birthday_wish", "Title Generation",
+        "birthday_wish",
+        "Title Generation",
         (
             "Write a birthday wish for {name}, who is now {age}.",
             "Wish {name} a happy birthday, number {age}.",
@@ -404,7 +435,8 @@ SKILLS: tuple[Skill, ...] = (
             "Help me with a wish: {name}, birthday, {age}.",
             "Put a wish on the cake of {name}, now {age}.",
         ),
-        {"name": _NAMES, "age": tuple(str(n) for n in range(5, 100))}, no_input,
+        {"name": _NAMES, "age": tuple(str(n) for n in range(5, 100))},
+        no_input,
         _fixed("Happy birthday, {name}! All the best for {age}."),
     ),
 )
