@@ -4,11 +4,13 @@ import json
 import logging
 from pathlib import Path
 
+import yaml
 from kfp import compiler
 
 from pipelines.config import RunConfig
 from pipelines.flow import Images
 from pipelines.refine_af import build
+from pipelines.slim import slim
 from refine_af import __version__
 from refine_af.contracts.errors import ParameterError
 from refine_af.stages import STAGES
@@ -30,6 +32,10 @@ def compile_to_file(
     logging.getLogger("kfp").setLevel(logging.ERROR)
     target.parent.mkdir(parents=True, exist_ok=True)
     compiler.Compiler().compile(pipeline, str(target))
+    spec, *platform = yaml.safe_load_all(target.read_text(encoding="utf-8"))
+    slim(spec, platform[0] if platform else {})
+    with target.open("w", encoding="utf-8") as sink:
+        yaml.safe_dump_all([spec, *platform], sink, sort_keys=True, width=4000)
 
 
 def read_digests(path: str) -> dict[str, str]:

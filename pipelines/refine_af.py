@@ -91,9 +91,10 @@ def _tasks(flow: Flow, config: RunConfig) -> None:
         for name in ("rejected", "rounds"):
             report[name if number == 1 else f"{name}_{number}"] = shard.get(name)
     tasks = {"tasks_digest": checked.get("tasks_digest")}
-    scored = {}
-    for arm in config.arms:
-        scored[arm], pages = _instances(flow, arm, config, shared, model)
+    scored: dict[str, Any] = {}
+    for arm in sorted(config.arms, key=lambda arm: arm != "baseline"):
+        # the baseline first: it sets the zero and the unit of the other arms' rewards
+        scored[arm], pages = _instances(flow, arm, config, shared, model, scored.get("baseline"))
         report |= pages
     for arm in config.arms:
         report |= _tuned_and_judged(flow, arm, scored, shared["seeds"], model, tasks)
@@ -120,7 +121,12 @@ def _candidates(shards: list[Outputs], seeds: Outputs) -> dict[str, Any]:
 
 
 def _instances(
-    flow: Flow, arm: str, config: RunConfig, shared: Outputs, model: dict[str, Any]
+    flow: Flow,
+    arm: str,
+    config: RunConfig,
+    shared: Outputs,
+    model: dict[str, Any],
+    reference: Any,  # noqa: ANN401  a KFP channel or None
 ) -> tuple[Any, dict[str, Any]]:
     """Write and score an arm's instances; return them and what the report reads."""
     pages: dict[str, Any] = {}
@@ -141,7 +147,7 @@ def _instances(
     scored = flow.add(
         "score_rewards",
         arm,
-        inputs={"instances": written.get("instances")},
+        inputs={"instances": written.get("instances"), "reference": reference},
         params=model | ({"select": "best_per_instruction"} if best else {}),
     )
     pages |= {

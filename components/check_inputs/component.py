@@ -50,26 +50,15 @@ def check_inputs(
 
     found = run_stage(
         "check_inputs",
-        inputs={
-        },
+        inputs={},
         outputs={
-            "manifest": manifest.path,
-            "seeds_digest": seeds_digest,
-            "model_digest": model_digest,
-            "tasks_digest": tasks_digest,
-            "metrics": metrics.path,
-            "provenance": provenance.path,
-            "telemetry": telemetry.path,
+            "manifest": manifest.path, "seeds_digest": seeds_digest, "model_digest": model_digest,
+            "tasks_digest": tasks_digest, "metrics": metrics.path, "provenance": provenance.path,
+            "telemetry": telemetry.path
         },
         params={
-            "seeds_uri": seeds_uri,
-            "model": model,
-            "tasks_uri": tasks_uri,
-            "instances": instances,
-            "reward": reward,
-            "arms": arms,
-            "work_dir_uri": work_dir_uri,
-            "seed": seed,
+            "seeds_uri": seeds_uri, "model": model, "tasks_uri": tasks_uri, "instances": instances,
+            "reward": reward, "arms": arms, "work_dir_uri": work_dir_uri, "seed": seed
         },
         work_dir=work_dir,
         label=label,

@@ -67,21 +67,15 @@ def dedup_filter(
             "candidates_6": candidates_6.path if candidates_6 else "",
             "candidates_7": candidates_7.path if candidates_7 else "",
             "candidates_8": candidates_8.path if candidates_8 else "",
-            "pool": pool.path if pool else "",
+            "pool": pool.path if pool else ""
         },
         outputs={
-            "kept": kept.path,
-            "rejected": rejected.path,
-            "metrics": metrics.path,
-            "provenance": provenance.path,
-            "telemetry": telemetry.path,
+            "kept": kept.path, "rejected": rejected.path, "metrics": metrics.path,
+            "provenance": provenance.path, "telemetry": telemetry.path
         },
         params={
-            "max_rouge_l": max_rouge_l,
-            "text_field": text_field,
-            "tokens": tokens,
-            "max_rows": max_rows,
-            "tasks_uri": tasks_uri,
+            "max_rouge_l": max_rouge_l, "text_field": text_field, "tokens": tokens,
+            "max_rows": max_rows, "tasks_uri": tasks_uri
         },
         work_dir=work_dir,
         label=label,

@@ -143,8 +143,7 @@ def report(
     found = run_stage(
         "report",
         inputs={
-            "manifest": manifest.path if manifest else "",
-            "seeds": seeds.path if seeds else "",
+            "manifest": manifest.path if manifest else "", "seeds": seeds.path if seeds else "",
             "instructions": instructions.path if instructions else "",
             "rejected": rejected.path if rejected else "",
             "duplicates": duplicates.path if duplicates else "",
@@ -195,19 +194,14 @@ def report(
             "predictions_best_of_n": predictions_best_of_n.path if predictions_best_of_n else "",
             "judging_best_of_n": judging_best_of_n.path if judging_best_of_n else "",
             "predictions_start": predictions_start.path if predictions_start else "",
-            "judging_start": judging_start.path if judging_start else "",
+            "judging_start": judging_start.path if judging_start else ""
         },
         outputs={
-            "report": report.path,
-            "summary": summary.path,
-            "result": result.path,
-            "metrics": metrics.path,
-            "provenance": provenance.path,
-            "telemetry": telemetry.path,
+            "report": report.path, "summary": summary.path, "result": result.path,
+            "metrics": metrics.path, "provenance": provenance.path, "telemetry": telemetry.path
         },
         params={
-            "seed": seed,
-            "resamples": resamples,
+            "seed": seed, "resamples": resamples
         },
         work_dir=work_dir,
         label=label,

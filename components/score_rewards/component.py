@@ -11,6 +11,7 @@ def score_rewards(
     metrics: dsl.Output[dsl.Metrics],
     provenance: dsl.Output[dsl.Artifact],
     telemetry: dsl.Output[dsl.Artifact],
+    reference: dsl.Input[dsl.Dataset] = None,
     reward: str = "balanced",
     reward_model: str = "OpenAssistant/oasst-rm-2.1-pythia-1.4b-epoch-2.5",
     unieval: str = "MingZhong/unieval-dialog",
@@ -35,6 +36,7 @@ def score_rewards(
         metrics: Deterministic numbers.
         provenance: Parameters, digests of inputs and code that decided the rows.
         telemetry: Seconds, rates, host: all that differs between equal runs.
+        reference: Scored rows that set the zero and unit of totals. Optional.
         reward: instructmining, no_und, balanced, reward_model, embedded, or module:function of your own.
         reward_model: Reward model; builtin:tiny takes every learned part from the package.
         unieval: UniEval's dialogue evaluator.
@@ -53,26 +55,16 @@ def score_rewards(
     found = run_stage(
         "score_rewards",
         inputs={
-            "instances": instances.path,
+            "instances": instances.path, "reference": reference.path if reference else ""
         },
         outputs={
-            "scored": scored.path,
-            "rejected": rejected.path,
-            "metrics": metrics.path,
-            "provenance": provenance.path,
-            "telemetry": telemetry.path,
+            "scored": scored.path, "rejected": rejected.path, "metrics": metrics.path,
+            "provenance": provenance.path, "telemetry": telemetry.path
         },
         params={
-            "reward": reward,
-            "reward_model": reward_model,
-            "unieval": unieval,
-            "reward_clip": reward_clip,
-            "guards": guards,
-            "model": model,
-            "model_digest": model_digest,
-            "select": select,
-            "threshold": threshold,
-            "top_k": top_k,
+            "reward": reward, "reward_model": reward_model, "unieval": unieval,
+            "reward_clip": reward_clip, "guards": guards, "model": model,
+            "model_digest": model_digest, "select": select, "threshold": threshold, "top_k": top_k
         },
         work_dir=work_dir,
         label=label,

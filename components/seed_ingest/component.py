@@ -34,18 +34,13 @@ def seed_ingest(
 
     found = run_stage(
         "seed_ingest",
-        inputs={
-        },
+        inputs={},
         outputs={
-            "seeds": seeds.path,
-            "metrics": metrics.path,
-            "provenance": provenance.path,
-            "telemetry": telemetry.path,
+            "seeds": seeds.path, "metrics": metrics.path, "provenance": provenance.path,
+            "telemetry": telemetry.path
         },
         params={
-            "seeds_uri": seeds_uri,
-            "seeds_digest": seeds_digest,
-            "licence": licence,
+            "seeds_uri": seeds_uri, "seeds_digest": seeds_digest, "licence": licence
         },
         work_dir=work_dir,
         label=label,

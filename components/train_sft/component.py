@@ -56,8 +56,8 @@ def train_sft(
         match: Rows of another arm: only instructions that both hold are trained on, with equal counts. Optional.
         match_2: Rows of a third arm, likewise. Optional.
         seeds: Seed tasks, trained on too where asked for. Optional.
-        model: Base model: builtin:tiny, a directory or a Hub id.
-        model_digest: Digest of the model's files; kept in the page of the adapter.
+        model: Base model: builtin:tiny, a Hub id, a path or a URI.
+        model_digest: Digest or revision of the model, as check_inputs found it.
         seed: Seed of the adapter's start, the row order and dropout.
         method: lora; qlora (4-bit base weights, CUDA only); full (every weight).
         rows: Train on at most this many instances, the first; 0 takes all.
@@ -87,43 +87,22 @@ def train_sft(
     found = run_stage(
         "train_sft",
         inputs={
-            "instances": instances.path,
-            "match": match.path if match else "",
-            "match_2": match_2.path if match_2 else "",
-            "seeds": seeds.path if seeds else "",
+            "instances": instances.path, "match": match.path if match else "",
+            "match_2": match_2.path if match_2 else "", "seeds": seeds.path if seeds else ""
         },
         outputs={
-            "adapter": adapter.path,
-            "history": history.path,
-            "used": used.path,
-            "metrics": metrics.path,
-            "provenance": provenance.path,
-            "telemetry": telemetry.path,
+            "adapter": adapter.path, "history": history.path, "used": used.path,
+            "metrics": metrics.path, "provenance": provenance.path, "telemetry": telemetry.path
         },
         params={
-            "model": model,
-            "model_digest": model_digest,
-            "seed": seed,
-            "method": method,
-            "rows": rows,
-            "include_seed_tasks": include_seed_tasks,
-            "template": template,
-            "epochs": epochs,
-            "max_steps": max_steps,
-            "batch_size": batch_size,
-            "gradient_accumulation": gradient_accumulation,
-            "learning_rate": learning_rate,
-            "schedule": schedule,
-            "warmup_ratio": warmup_ratio,
-            "lora_rank": lora_rank,
-            "lora_alpha": lora_alpha,
-            "lora_dropout": lora_dropout,
-            "max_length": max_length,
-            "packing": packing,
-            "device": device,
-            "dtype": dtype,
-            "gradient_checkpointing": gradient_checkpointing,
-            "checkpoint_steps": checkpoint_steps,
+            "model": model, "model_digest": model_digest, "seed": seed, "method": method,
+            "rows": rows, "include_seed_tasks": include_seed_tasks, "template": template,
+            "epochs": epochs, "max_steps": max_steps, "batch_size": batch_size,
+            "gradient_accumulation": gradient_accumulation, "learning_rate": learning_rate,
+            "schedule": schedule, "warmup_ratio": warmup_ratio, "lora_rank": lora_rank,
+            "lora_alpha": lora_alpha, "lora_dropout": lora_dropout, "max_length": max_length,
+            "packing": packing, "device": device, "dtype": dtype,
+            "gradient_checkpointing": gradient_checkpointing, "checkpoint_steps": checkpoint_steps
         },
         work_dir=work_dir,
         label=label,

@@ -23,7 +23,8 @@ PARTS: dict[str, str] = {
     "predictions": "Scored answers to the evaluation tasks, of the arm",
     "judging": "Provenance of evaluate, of the arm",
 }
-SETTINGS = {"writing": "instances", "tuning": "sft", "judging": "evaluate"}
+SETTINGS = {"writing": "sft.instances", "tuning": "sft.training", "judging": "evaluate"}
+"""Prefix of each step's settings; the untuned start model is compared without the ``sft.`` ones."""
 MAY_DIFFER = {"samples", "model_digest"}
 
 

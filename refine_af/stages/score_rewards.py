@@ -2,6 +2,7 @@
 
 from typing import Literal
 
+from refine_af.contracts.errors import DataError
 from refine_af.contracts.jsonl import read_rows, write_rows
 from refine_af.contracts.params import param
 from refine_af.contracts.records import Instance, Rejected
@@ -33,7 +34,7 @@ def run(params: ScoreRewardsParams, task: Task) -> Metrics:
     rows = read_rows(task.inputs["instances"], Instance)
     reward = open_preset(params)
     parts = _measure(reward, rows, task)
-    reward.observe(parts)
+    reward.observe(_reference(reward, task) if "reference" in task.inputs else parts)
     scored = [_with_score(row, one) for row, one in zip(rows, reward.combine(parts), strict=True)]
     kept, dropped = _choose(params, scored)
     write_rows(task.outputs["scored"], kept)
@@ -48,6 +49,26 @@ def _measure(reward: Reward, rows: list[Instance], task: Task) -> list[Parts | N
         batch = rows[start : start + BATCH]
         found += reward.measure([Triplet(row.instruction, row.input, row.output) for row in batch])
         task.progress.step(len(found), len(rows), "rows")
+    return found
+
+
+def _reference(reward: Reward, task: Task) -> list[Parts | None]:
+    """Return the parts of rows that were scored before, so that arms share zero and unit.
+
+    Without it each file is standardised by itself, and every arm's mean total is zero.
+
+    Raises:
+        DataError: When a row lacks a part that the preset weighs.
+    """
+    found: list[Parts | None] = []
+    for row in read_rows(task.inputs["reference"], Instance):
+        missing = [name for name in reward.preset.weights if name not in row.parts]
+        if missing:
+            raise DataError(
+                f"reference, row {row.id}: no part {missing[0]!r}; score the reference with the"
+                f" preset {reward.preset.name!r} first"
+            )
+        found.append(dict(row.parts))
     return found
 
 
@@ -116,7 +137,12 @@ STAGE = Stage(
     summary="Score instruction-input-output rows by automated feedback, every part kept.",
     params=ScoreRewardsParams,
     run=run,
-    inputs=(Artifact("instances", "rows", "Instances to score."),),
+    inputs=(
+        Artifact("instances", "rows", "Instances to score."),
+        Artifact(
+            "reference", "rows", "Scored rows that set the zero and unit of totals.", optional=True
+        ),
+    ),
     outputs=(
         Artifact("scored", "rows", "The instances with `parts` and `total`."),
         Artifact("rejected", "rows", "Dropped rows with the rule; empty when only measuring."),

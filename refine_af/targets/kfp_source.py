@@ -4,6 +4,8 @@ KFP serialises a component by the source of its function, so the shim uses no mo
 no ``X | None``, no ``Literal`` and no ``from __future__ import annotations`` (each fails).
 """
 
+import textwrap
+
 from refine_af.contracts.params import Scalar, scalar_type
 from refine_af.contracts.stage import EVERY_STAGE_WRITES, Artifact, Stage
 
@@ -96,20 +98,34 @@ def _docstring(stage: Stage) -> str:
 
 
 def _body(stage: Stage) -> list[str]:
-    required = [item for item in stage.inputs if not item.optional]
-    optional = [item for item in stage.inputs if item.optional]
-    lines = ["    found = run_stage(", f'        "{stage.name}",', "        inputs={"]
-    lines += [f'            "{item.name}": {item.name}.path,' for item in required]
-    lines += [
-        f'            "{item.name}": {item.name}.path if {item.name} else "",' for item in optional
+    required = [(item.name, f"{item.name}.path") for item in stage.inputs if not item.optional]
+    optional = [
+        (item.name, f'{item.name}.path if {item.name} else ""')
+        for item in stage.inputs
+        if item.optional
     ]
-    lines += ["        },", "        outputs={"]
-    for item in stage.outputs:
-        place = item.name if item.kind == "parameter" else f"{item.name}.path"
-        lines.append(f'            "{item.name}": {place},')
-    lines += [f'            "{item.name}": {item.name}.path,' for item in EVERY_STAGE_WRITES]
-    lines += ["        },", "        params={"]
-    lines += [f'            "{name}": {name},' for name in stage.params.model_fields]
-    lines += ["        },", "        work_dir=work_dir,", "        label=label,", "    )"]
-    lines += ["    for name, value in found.items():", "        metrics.log_metric(name, value)"]
-    return lines
+    outputs = [
+        (item.name, item.name if item.kind == "parameter" else f"{item.name}.path")
+        for item in (*stage.outputs, *EVERY_STAGE_WRITES)
+    ]
+    params = [(name, name) for name in stage.params.model_fields]
+    return [
+        "    found = run_stage(",
+        f'        "{stage.name}",',
+        *_mapping("inputs", required + optional),
+        *_mapping("outputs", outputs),
+        *_mapping("params", params),
+        "        work_dir=work_dir,",
+        "        label=label,",
+        "    )",
+        "    for name, value in found.items():",
+        "        metrics.log_metric(name, value)",
+    ]
+
+
+def _mapping(name: str, items: list[tuple[str, str]]) -> list[str]:
+    """Return a keyword argument with a dictionary, wrapped: the text travels in every pipeline."""
+    text = ", ".join(f'"{key}":\0{value.replace(" ", chr(0))}' for key, value in items)
+    rows = textwrap.wrap(text, 88, break_long_words=False, break_on_hyphens=False)
+    lines = [f"            {row}".replace("\0", " ") for row in rows]
+    return [f"        {name}={{", *lines, "        },"] if items else [f"        {name}={{}},"]

@@ -1,0 +1,54 @@
+"""Makes a compiled pipeline small: equal components once, parameter texts only where people read.
+
+KFP stores the whole IR in every run and in annotations limited to 256 KiB; its compiler repeats a
+component for each task of it and every description in two places. The texts stay in
+``components/<stage>/component.yaml`` and in the pipeline's own form.
+"""
+
+import re
+from typing import Any
+
+Spec = dict[str, Any]
+
+_DOCSTRING = re.compile(r'\) -> None:\n    """.*?"""\n', re.DOTALL)
+
+
+def slim(spec: Spec, platform: Spec) -> None:
+    """Shrink the two documents of a compiled pipeline in place."""
+    for component in spec["components"].values():
+        for definitions in ("inputDefinitions", "outputDefinitions"):
+            for group in component.get(definitions, {}).values():
+                for item in group.values():
+                    item.pop("description", None)
+    executors = spec["deploymentSpec"]["executors"]
+    for executor in executors.values():
+        container = executor["container"]
+        container["command"] = [_without_docstring(word) for word in container["command"]]
+    _merge(spec, platform)
+
+
+def _without_docstring(word: str) -> str:
+    return _DOCSTRING.sub(") -> None:\n", word)
+
+
+def _merge(spec: Spec, platform: Spec) -> None:
+    """Let tasks with equal components and executors share them."""
+    executors = spec["deploymentSpec"]["executors"]
+    extra = platform.get("platforms", {}).get("kubernetes", {}).get("deploymentSpec", {})
+    places = extra.get("executors", {})
+    first: list[tuple[Spec, Spec, Spec, str]] = []
+    replaced: dict[str, str] = {}
+    for name, component in list(spec["components"].items()):
+        label = component["executorLabel"]
+        rest = {key: value for key, value in component.items() if key != "executorLabel"}
+        wanted = (rest, executors[label], places.get(label, {}))
+        same = next((known for *parts, known in first if tuple(parts) == wanted), None)
+        if same is None:
+            first.append((*wanted, name))
+            continue
+        replaced[name] = same
+        del spec["components"][name], executors[label]
+        places.pop(label, None)
+    for task in spec["root"]["dag"]["tasks"].values():
+        reference = task["componentRef"]
+        reference["name"] = replaced.get(reference["name"], reference["name"])
