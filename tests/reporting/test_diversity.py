@@ -1,10 +1,17 @@
 """Verbs and objects, likeness to seeds, copies: by hand and against rouge_score."""
 
+import json
+import os
+from pathlib import Path
+
 import pytest
 
 from refine_af.contracts.records import Instance, Instruction, Pair, Seed
 from refine_af.reporting.diversity import copies, nearest_seed, variety
 from refine_af.reporting.verb_noun import verb_and_noun
+
+
+DATA = os.environ.get("REFINE_AF_TEST_DATA")
 
 
 @pytest.mark.parametrize(
@@ -29,6 +36,19 @@ from refine_af.reporting.verb_noun import verb_and_noun
 )
 def test_verb_and_noun(instruction: str, expected: tuple[str, str] | None) -> None:
     assert verb_and_noun(instruction) == expected
+
+
+@pytest.mark.skipif(DATA is None, reason="REFINE_AF_TEST_DATA names no folder with instructions")
+def test_stated_precision_of_verb_and_noun() -> None:
+    """Labels were written by reading; a dash is an instruction without a direct object."""
+    lines = (Path(__file__).parent / "verb_noun_labels.tsv").read_text(encoding="utf-8")
+    labels = [line.split("\t") for line in lines.strip().split("\n")[1:]]
+    path = Path(str(DATA)) / "self_instruct" / "user_oriented_instructions.jsonl"
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
+    found = [verb_and_noun(row["instruction"]) for row in rows[:200]]
+    assert [place for place, pair in enumerate(found) if pair] == [int(row[0]) for row in labels]
+    right = sum(found[int(place)] == (verb, noun) for place, verb, noun in labels)
+    assert (right, len(labels)) == (111, 117)
 
 
 def instruction(text: str, place: int = 0) -> Instruction:
