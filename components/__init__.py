@@ -1,0 +1,1 @@
+"""KFP components, one folder a stage; written by ``make gen``."""

@@ -72,8 +72,8 @@ def describe(event: dict[str, Any]) -> str:
         return f"{counts}, {event['rate']:.3g}/s{eta}  {numbers}"
     if event["event"] == "end":
         skipped = {"at", "stage", "label", "event"}
-        numbers = [(key, value) for key, value in event.items() if key not in skipped]
-        return "  ".join(f"{key} {value:.4g}" for key, value in numbers[:5])
+        closing = [(key, value) for key, value in event.items() if key not in skipped]
+        return "  ".join(f"{key} {value:.4g}" for key, value in closing[:5])
     return printable(str(event.get("message", "")))
 
 

@@ -134,13 +134,15 @@ def presets() -> None:
 
 
 @click.command()
-@click.option("--references", required=True, metavar="PATH", help="Evaluation tasks.")
+@click.option("--references", required=True, metavar="FILE", help="JSON Lines: id, references.")
 @click.option("--predictions", required=True, metavar="FILE", help="JSON Lines: id, prediction.")
 def score_predictions(references: str, predictions: str) -> None:
-    """Score existing predictions of any system with the official metrics."""
-    from refine_af.evaluation import score_predictions as score
+    """Score existing predictions of any system with the official SUPER-NI metrics."""
+    from refine_af.evaluation.predictions import score_predictions as scored
+    from refine_af.evaluation.summary import official, summarise
 
-    click.echo(json.dumps(score(Path(references), Path(predictions)), indent=1))
+    rows = scored(Path(references), Path(predictions))
+    click.echo(json.dumps(official(summarise(rows)), indent=1))
 
 
 @click.command()

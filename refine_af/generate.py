@@ -26,7 +26,7 @@ def component_files(stage: Stage, root: Path) -> dict[Path, str]:
     if page.exists():
         custom = page.read_text(encoding="utf-8").partition(pages.CUSTOM + "\n")[2]
     return {
-        folder / "__init__.py": "",
+        folder / "__init__.py": f'"""KFP component ``{stage.name}``."""\n',
         folder / "component.py": source,
         folder / "component.yaml": compiled(stage, source),
         page: pages.page(stage, custom, __version__),

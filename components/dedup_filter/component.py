@@ -50,7 +50,8 @@ def dedup_filter(
         text_field: Column that is compared.
         tokens: rouge: as rouge_score, which drops non-Latin text; unicode_words; characters.
         max_rows: Keep at most this many rows, in order; 0 keeps all.
-        tasks_uri: Evaluation tasks that no row may match: builtin:tasks or a URI; empty checks nothing.
+        tasks_uri: Evaluation tasks that no row may match: builtin:tasks or a URI; empty checks
+            nothing.
         work_dir: Folder or URI of the journals; a retried task continues from there.
         label: Tells apart several tasks of this stage in progress reports.
     """

@@ -64,8 +64,10 @@ def generate_instances(
         max_lora_rank: Largest adapter rank (vllm).
         base_url: Address of an OpenAI-compatible endpoint (openai).
         api_key_variable: Environment variable that holds the endpoint's key.
-        style: few_shot: worked tasks of our own, for base models; plain: the instruction alone, as builtin:tiny and a PPO-trained model read it.
-        split: classification: ask first, then write outputs first for such tasks; none: inputs first.
+        style: few_shot: worked tasks of our own, for base models; plain: the instruction alone,
+            as builtin:tiny and a PPO-trained model read it.
+        split: classification: ask first, then write outputs first for such tasks; none: inputs
+            first.
         samples: Completions per instruction.
         max_instances: Most instances per completion.
         temperature: 0 is greedy.

@@ -69,7 +69,8 @@ def generate_instructions(
         api_key_variable: Environment variable that holds the endpoint's key.
         target: Instructions to reach.
         shard: Number of this shard; each has a random stream of its own.
-        round_size: Prompts drawn from one frozen pool; the published loop has 5, more keep a GPU busy.
+        round_size: Prompts drawn from one frozen pool; the published loop has 5, more keep a GPU
+            busy.
         max_requests: Most requests before it ends.
         max_empty_rounds: Ends after so many rounds without a new instruction.
         in_context: Instructions shown.
@@ -77,7 +78,8 @@ def generate_instructions(
         sampling: self_instruct (published values) or small_lm.
         max_tokens: Most new tokens of a request.
         max_rouge_l: Drop above this likeness.
-        parity: Decide as the published code where small models need better: str.capitalize, and a cut completion dropped whole.
+        parity: Decide as the published code where small models need better: str.capitalize, and a
+            cut completion dropped whole.
         alpaca_keywords: Also drop Alpaca's five further keywords.
         work_dir: Folder or URI of the journals; a retried task continues from there.
         label: Tells apart several tasks of this stage in progress reports.

@@ -114,22 +114,28 @@ def report(
         predictions_rl: Scored answers to the evaluation tasks, of the arm rl. Optional.
         judging_rl: Provenance of evaluate, of the arm rl. Optional.
         instances_baseline: Scored instances of the arm baseline. Optional.
-        rejected_baseline: Instances that were dropped when they were written, of the arm baseline. Optional.
-        unselected_baseline: Instances that the selection by reward dropped, of the arm baseline. Optional.
+        rejected_baseline: Instances that were dropped when they were written, of the arm
+            baseline. Optional.
+        unselected_baseline: Instances that the selection by reward dropped, of the arm baseline.
+            Optional.
         writing_baseline: Provenance of generate_instances, of the arm baseline. Optional.
         used_baseline: Rows that fine-tuning used or left out, of the arm baseline. Optional.
         history_baseline: Loss per step of fine-tuning, of the arm baseline. Optional.
         tuning_baseline: Provenance of train_sft, of the arm baseline. Optional.
-        predictions_baseline: Scored answers to the evaluation tasks, of the arm baseline. Optional.
+        predictions_baseline: Scored answers to the evaluation tasks, of the arm baseline.
+            Optional.
         judging_baseline: Provenance of evaluate, of the arm baseline. Optional.
         instances_best_of_n: Scored instances of the arm best_of_n. Optional.
-        rejected_best_of_n: Instances that were dropped when they were written, of the arm best_of_n. Optional.
-        unselected_best_of_n: Instances that the selection by reward dropped, of the arm best_of_n. Optional.
+        rejected_best_of_n: Instances that were dropped when they were written, of the arm
+            best_of_n. Optional.
+        unselected_best_of_n: Instances that the selection by reward dropped, of the arm
+            best_of_n. Optional.
         writing_best_of_n: Provenance of generate_instances, of the arm best_of_n. Optional.
         used_best_of_n: Rows that fine-tuning used or left out, of the arm best_of_n. Optional.
         history_best_of_n: Loss per step of fine-tuning, of the arm best_of_n. Optional.
         tuning_best_of_n: Provenance of train_sft, of the arm best_of_n. Optional.
-        predictions_best_of_n: Scored answers to the evaluation tasks, of the arm best_of_n. Optional.
+        predictions_best_of_n: Scored answers to the evaluation tasks, of the arm best_of_n.
+            Optional.
         judging_best_of_n: Provenance of evaluate, of the arm best_of_n. Optional.
         predictions_start: Scored answers to the evaluation tasks, of the arm start. Optional.
         judging_start: Provenance of evaluate, of the arm start. Optional.

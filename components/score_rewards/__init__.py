@@ -1,0 +1,1 @@
+"""KFP component ``score_rewards``."""

@@ -24,7 +24,8 @@ def seed_ingest(
         metrics: Deterministic numbers.
         provenance: Parameters, digests of inputs and code that decided the rows.
         telemetry: Seconds, rates, host: all that differs between equal runs.
-        seeds_uri: builtin:seeds, a path, gs://, s3://, https:// (JSON Lines or Parquet), or hf://data-set.
+        seeds_uri: builtin:seeds, a path, gs://, s3://, https:// (JSON Lines or Parquet), or
+            hf://data-set.
         seeds_digest: Expected sha256 of the file; empty accepts any.
         licence: Licence of seeds that name none; builtin:seeds are Apache-2.0.
         work_dir: Folder or URI of the journals; a retried task continues from there.

@@ -64,7 +64,8 @@ def train_ppo(
         metrics: Deterministic numbers.
         provenance: Parameters, digests of inputs and code that decided the rows.
         telemetry: Seconds, rates, host: all that differs between equal runs.
-        reward: instructmining, no_und, balanced, reward_model, embedded, or module:function of your own.
+        reward: instructmining, no_und, balanced, reward_model, embedded, or module:function of
+            your own.
         reward_model: Reward model; builtin:tiny takes every learned part from the package.
         unieval: UniEval's dialogue evaluator.
         reward_clip: Largest absolute normalised reward.

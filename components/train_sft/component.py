@@ -43,7 +43,8 @@ def train_sft(
 ) -> None:
     """Fine-tune the base model on instances; loss on the completions only.
 
-    Source: Self-Instruct (arXiv 2212.10560), section 2.3 and appendix A.3; REFINE-AF, stage 3. LoRA instead of full fine-tuning is the default.
+    Source: Self-Instruct (arXiv 2212.10560), section 2.3 and appendix A.3; REFINE-AF, stage 3.
+    LoRA instead of full fine-tuning is the default.
 
     Args:
         instances: Instruction-input-output rows to train on.
@@ -53,7 +54,8 @@ def train_sft(
         metrics: Deterministic numbers.
         provenance: Parameters, digests of inputs and code that decided the rows.
         telemetry: Seconds, rates, host: all that differs between equal runs.
-        match: Rows of another arm: only instructions that both hold are trained on, with equal counts. Optional.
+        match: Rows of another arm: only instructions that both hold are trained on, with equal
+            counts. Optional.
         match_2: Rows of a third arm, likewise. Optional.
         seeds: Seed tasks, trained on too where asked for. Optional.
         model: Base model: builtin:tiny, a Hub id, a path or a URI.
@@ -62,11 +64,13 @@ def train_sft(
         method: lora; qlora (4-bit base weights, CUDA only); full (every weight).
         rows: Train on at most this many instances, the first; 0 takes all.
         include_seed_tasks: Train on the seed tasks too.
-        template: Words around a row: plain, alpaca, mix (13 forms), chat (the model's own template).
+        template: Words around a row: plain, alpaca, mix (13 forms), chat (the model's own
+            template).
         epochs: Passes over the rows.
         max_steps: Optimizer steps; 0 follows epochs.
         batch_size: Rows of one optimizer step.
-        gradient_accumulation: Pieces a batch is cut into to save memory; 0: pieces of at most 16 rows.
+        gradient_accumulation: Pieces a batch is cut into to save memory; 0: pieces of at most 16
+            rows.
         learning_rate: Highest learning rate.
         schedule: Learning rate after warm-up.
         warmup_ratio: Share of the steps in which the learning rate rises from 0.

@@ -92,8 +92,14 @@ def _docstring(stage: Stage) -> str:
     rows += [(item.name, f"{item.summary} Optional.") for item in stage.inputs if item.optional]
     rows += [(name, field.description or "") for name, field in stage.params.model_fields.items()]
     rows += list(RUN_OPTIONS)
-    text = [f'    """{stage.summary}', "", f"    Source: {stage.source}", "", "    Args:"]
-    text += [f"        {name}: {help_line}" for name, help_line in rows]
+    source = textwrap.wrap(
+        f"Source: {stage.source}", 98, initial_indent=" " * 4, subsequent_indent=" " * 4
+    )
+    text = [f'    """{stage.summary}', "", *source, "", "    Args:"]
+    for name, help_line in rows:
+        text += textwrap.wrap(
+            f"{name}: {help_line}", 98, initial_indent=" " * 8, subsequent_indent=" " * 12
+        )
     return "\n".join([*text, '    """'])
 
 

@@ -19,11 +19,15 @@ Documents = tuple[dict[str, Any], dict[str, Any]]
 
 
 def compiled(
-    folder: Path, profile: str, *assignments: str, **options: str | dict[str, str]
+    folder: Path,
+    profile: str,
+    *assignments: str,
+    registry: str = "",
+    digests: dict[str, str] | None = None,
 ) -> Documents:
     target = folder / "pipeline.yaml"
     config = load_config("default", "").with_values(assignments)
-    compile_to_file(config, profile, target, **options)
+    compile_to_file(config, profile, target, registry=registry, digests=digests)
     spec, *platform = yaml.safe_load_all(target.read_text(encoding="utf-8"))
     return spec, platform[0] if platform else {}
 

@@ -61,8 +61,8 @@ def test_a_foreign_pipeline_filters_its_own_rows(runner: Path, tmp_path: Path) -
         str(ROOT / "components/dedup_filter/component.yaml")
     )
 
-    @dsl.pipeline(name="foreign")
-    def foreign(uri: str) -> dsl.Dataset:  # type: ignore[no-any-unimported]
+    @dsl.pipeline(name="foreign")  # type: ignore[untyped-decorator]
+    def foreign(uri: str) -> dsl.Dataset:
         imported = dsl.importer(artifact_uri=uri, artifact_class=dsl.Dataset)
         return dedup(candidates=imported.output, max_rouge_l=0.7).outputs["kept"]
 
@@ -77,7 +77,7 @@ def test_a_failing_component_says_why(
         str(ROOT / "components/seed_ingest/component.yaml")
     )
 
-    @dsl.pipeline(name="foreign")
+    @dsl.pipeline(name="foreign")  # type: ignore[untyped-decorator]
     def foreign(uri: str) -> None:
         ingest(seeds_uri=uri)
 
