@@ -1,55 +1,27 @@
 """Files and directories on a local or mounted disk."""
 
-import errno
 import fcntl
-import hashlib
 import os
-import secrets
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-from refine_af.contracts.errors import StorageError
-from refine_af.storage.digest import CHUNK_BYTES, digest_bytes, digest_listing
-from refine_af.storage.exchange import put_in_place
+from refine_af.storage.atomic import beside, copy_directory, copy_file, write_bytes
+from refine_af.storage.digest import digest_bytes
+from refine_af.storage.disk import disk_errors
 from refine_af.storage.location import OWN_PREFIX
 from refine_af.storage.manifest import Manifest
 from refine_af.storage.store import MissingObjectError, Versioned, require_digest
-from refine_af.storage.tree import MANIFEST_NAME, files_below
-
-_ADVICE = {
-    errno.ENOSPC: "the disk is full; free some space or choose another directory",
-    errno.EDQUOT: "the quota is used up; free some space or choose another directory",
-    errno.EFBIG: "the file is larger than the limit of this process or disk; raise the limit",
-    errno.EACCES: "permission is missing; give this user access or choose another directory",
-    errno.EPERM: "permission is missing; give this user access or choose another directory",
-    errno.EROFS: "the disk is mounted read-only; choose a directory that can be written",
-    errno.ENOLCK: "the disk has no file locks; choose a directory on another disk",
-    errno.ENOTDIR: "a part of the path is a file; choose another path",
-    errno.EISDIR: "a directory is there; choose another path",
-}
-
-
-@contextmanager
-def disk_errors(operation: str, uri: str) -> Iterator[None]:
-    """Turn an OSError inside the block into one of ours, with URI, operation and advice."""
-    try:
-        yield
-    except FileNotFoundError as error:
-        missing = error.filename or uri
-        raise MissingObjectError(
-            f"{uri}: cannot {operation}: {missing} does not exist; check the path"
-        ) from error
-    except OSError as error:
-        advice = _ADVICE.get(error.errno or 0, "check the disk")
-        raise StorageError(f"{uri}: cannot {operation}: {error.strerror}; {advice}") from error
+from refine_af.storage.tree import MANIFEST_NAME
 
 
 class LocalStore:
     """The disk as a store: write beside, fsync, rename, fsync the directory."""
 
-    retries = 0
+    @property
+    def retries(self) -> int:
+        """Return 0: a disk that fails is not asked again."""
+        return 0
 
     def read(self, uri: str) -> bytes:
         """Return the content of one file."""
@@ -160,112 +132,6 @@ _GUARD_FLAGS = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
 
 def _unfinished(name: str) -> bool:
     return name.startswith(OWN_PREFIX) and name.endswith(".tmp")
-
-
-def beside(path: Path) -> Path:
-    """Return an unused hidden path in the same directory, so that a rename stays on one disk."""
-    return path.with_name(f"{OWN_PREFIX}{os.getpid()}-{secrets.token_hex(6)}.tmp")
-
-
-def write_bytes(target: Path, data: bytes) -> None:
-    """Put ``data`` at ``target`` in one atomic, durable step."""
-    with _new_file(target) as sink:
-        _write_all(sink, data)
-
-
-def copy_file(source: Path, target: Path, expected: str | None = None) -> str:
-    """Copy a file to ``target`` in one atomic, durable step and return its sha256.
-
-    Raises:
-        DataError: When the sha256 is not ``expected``; ``target`` is then left as it was.
-    """
-    with source.open("rb") as reader, _new_file(target) as sink:
-        digest = _copy(reader.fileno(), sink)
-        require_digest(str(source), digest, expected)
-    return digest
-
-
-def copy_directory(source: Path, target: Path, expected: str | None = None) -> str:
-    """Copy a directory to ``target`` in one atomic, durable step and return its digest.
-
-    Raises:
-        DataError: When the digest is not ``expected``; ``target`` is then left as it was.
-    """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    staged = beside(target)
-    try:
-        digest = _stage_directory(source, staged)
-        require_digest(str(source), digest, expected)
-        put_in_place(staged, target)
-        sync_directory(target.parent)
-    finally:
-        shutil.rmtree(staged, ignore_errors=True)
-    return digest
-
-
-def _stage_directory(source: Path, staged: Path) -> str:
-    digests = []
-    staged.mkdir()
-    for name, path in files_below(source):
-        copy = staged / name
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("rb") as reader:
-            sink = os.open(copy, _NEW_FLAGS, 0o666)
-            try:
-                digests.append((name, _copy(reader.fileno(), sink)))
-                os.fsync(sink)
-            finally:
-                os.close(sink)
-    for directory, _, _ in os.walk(staged):
-        sync_directory(Path(directory))
-    return digest_listing(digests)
-
-
-_NEW_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-
-
-@contextmanager
-def _new_file(target: Path) -> Iterator[int]:
-    staged = beside(target)
-    try:
-        sink = os.open(staged, _NEW_FLAGS, 0o666)
-    except FileNotFoundError:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        sink = os.open(staged, _NEW_FLAGS, 0o666)
-    try:
-        try:
-            yield sink
-            os.fsync(sink)
-        finally:
-            os.close(sink)
-        staged.rename(target)
-    except BaseException:
-        staged.unlink(missing_ok=True)
-        raise
-    sync_directory(target.parent)
-
-
-def _copy(reader: int, sink: int) -> str:
-    digest = hashlib.sha256()
-    while chunk := os.read(reader, CHUNK_BYTES):
-        digest.update(chunk)
-        _write_all(sink, chunk)
-    return digest.hexdigest()
-
-
-def _write_all(sink: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(sink, view) :]
-
-
-def sync_directory(path: Path) -> None:
-    """Make the names in a directory durable."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _names_below(root: Path) -> Iterator[str]:

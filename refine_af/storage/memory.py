@@ -6,7 +6,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from refine_af.storage.local import copy_directory
+from refine_af.storage.atomic import copy_directory
 from refine_af.storage.name import journal_name
 from refine_af.storage.outcome import Done, Failure
 

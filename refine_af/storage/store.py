@@ -4,12 +4,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from refine_af.contracts.errors import DataError
+from refine_af.contracts.errors import DataError, MissingLibraryError
 from refine_af.storage.location import locate
 
 
 class MissingObjectError(DataError):
     """Nothing is stored under the URI. A retry repeats it."""
+
+
+class DamagedError(DataError):
+    """The content is not what was stored: altered, cut short, or replaced while it was read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +32,9 @@ class Store(Protocol):
     used (with what to do), and ``DataError`` for content or names that must not be taken.
     """
 
-    retries: int
-    """Requests that were repeated so far because the store failed for a moment."""
+    @property
+    def retries(self) -> int:
+        """Return how many requests were repeated so far because the store failed for a moment."""
 
     def read(self, uri: str) -> bytes:
         """Return the content of one file."""
@@ -87,9 +92,9 @@ class Store(Protocol):
 
 
 def require_digest(uri: str, found: str, expected: str | None) -> None:
-    """Raise a DataError when ``expected`` is given and is not what was found."""
+    """Raise a DamagedError when ``expected`` is given and is not what was found."""
     if expected is not None and found != expected:
-        raise DataError(
+        raise DamagedError(
             f"{uri}: the content has the digest {found}, expected {expected}; it was altered or"
             " cut short; restore it or make it anew"
         )
@@ -103,21 +108,28 @@ def open_store(uri: str) -> Store:
         MissingLibraryError: When the library of that scheme is not installed.
     """
     scheme = locate(uri).scheme
-    if scheme == "s3":
-        from refine_af.storage.s3 import open_s3
+    if scheme == "local":
+        from refine_af.storage.local import LocalStore
 
-        return open_s3()
-    if scheme == "gs":
-        from refine_af.storage.gcs import open_gcs
-
-        return open_gcs()
+        return LocalStore()
     if scheme == "https":
         from refine_af.storage.https import HttpsStore
 
         return HttpsStore()
-    from refine_af.storage.local import LocalStore
+    try:
+        if scheme == "s3":
+            from refine_af.storage.s3 import open_s3
 
-    return LocalStore()
+            return open_s3()
+        from refine_af.storage.gcs import open_gcs
+
+        return open_gcs()
+    except ImportError as error:
+        extra = "s3" if scheme == "s3" else "gcs"
+        raise MissingLibraryError(
+            f"{uri}: {scheme}:// needs {error.name}, which is not installed;"
+            f" pip install 'refine-af[{extra}]'"
+        ) from error
 
 
 def is_remote(uri: str) -> bool:

@@ -33,7 +33,7 @@ from refine_af.storage.local import LocalStore
 from refine_af.storage.location import join
 from refine_af.storage.name import ENTRY_SUFFIX, journal_name
 from refine_af.storage.outcome import Done, Failure
-from refine_af.storage.store import MissingObjectError, Store
+from refine_af.storage.store import DamagedError, MissingObjectError, Store
 
 _LOG = logging.getLogger(__name__)
 PERMANENT_EXIT_CODES = (64, 65)
@@ -195,6 +195,9 @@ class WorkJournal:
         try:
             raw = self._store.read(uri)
         except MissingObjectError:
+            return None
+        except DamagedError as error:
+            _LOG.warning("%s; it counts as absent", error)
             return None
         data = unwrap(raw)
         if data is None:

@@ -1,0 +1,126 @@
+"""Files and directories that take their place whole: write beside, fsync, rename, fsync."""
+
+import hashlib
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from refine_af.storage.digest import CHUNK_BYTES, digest_listing
+from refine_af.storage.exchange import put_in_place
+from refine_af.storage.location import OWN_PREFIX
+from refine_af.storage.store import require_digest
+from refine_af.storage.tree import files_below
+
+
+def beside(path: Path) -> Path:
+    """Return an unused hidden path in the same directory, so that a rename stays on one disk."""
+    return path.with_name(f"{OWN_PREFIX}{os.getpid()}-{secrets.token_hex(6)}.tmp")
+
+
+def write_bytes(target: Path, data: bytes) -> None:
+    """Put ``data`` at ``target`` in one atomic, durable step."""
+    with new_file(target) as sink:
+        _write_all(sink, data)
+
+
+def copy_file(source: Path, target: Path, expected: str | None = None) -> str:
+    """Copy a file to ``target`` in one atomic, durable step and return its sha256.
+
+    Raises:
+        DataError: When the sha256 is not ``expected``; ``target`` is then left as it was.
+    """
+    with source.open("rb") as reader, new_file(target) as sink:
+        digest = _copy(reader.fileno(), sink)
+        require_digest(str(source), digest, expected)
+    return digest
+
+
+def copy_directory(source: Path, target: Path, expected: str | None = None) -> str:
+    """Copy a directory to ``target`` in one atomic, durable step and return its digest.
+
+    Raises:
+        DataError: When the digest is not ``expected``; ``target`` is then left as it was.
+    """
+    with new_directory(target) as staged:
+        digest = _copy_files(source, staged)
+        require_digest(str(source), digest, expected)
+    return digest
+
+
+@contextmanager
+def new_directory(target: Path) -> Iterator[Path]:
+    """Yield an empty directory that takes the place of ``target``, durably, after the block."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    staged = beside(target)
+    try:
+        staged.mkdir()
+        yield staged
+        for directory, _, names in os.walk(staged):
+            for name in names:
+                sync(Path(directory, name))
+            sync(Path(directory))
+        put_in_place(staged, target)
+        sync(target.parent)
+    finally:
+        shutil.rmtree(staged, ignore_errors=True)
+
+
+def _copy_files(source: Path, folder: Path) -> str:
+    digests = []
+    for name, path in files_below(source):
+        copy = folder / name
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("rb") as reader, copy.open("xb", buffering=0) as sink:
+            digests.append((name, _copy(reader.fileno(), sink.fileno())))
+    return digest_listing(digests)
+
+
+_NEW_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+
+
+@contextmanager
+def new_file(target: Path) -> Iterator[int]:
+    """Yield the descriptor of a file that takes the place of ``target``, durably, after it."""
+    staged = beside(target)
+    try:
+        sink = os.open(staged, _NEW_FLAGS, 0o666)
+    except FileNotFoundError:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        sink = os.open(staged, _NEW_FLAGS, 0o666)
+    try:
+        try:
+            yield sink
+            os.fsync(sink)
+        finally:
+            os.close(sink)
+        staged.rename(target)
+    except BaseException:
+        staged.unlink(missing_ok=True)
+        raise
+    sync(target.parent)
+
+
+def _copy(reader: int, sink: int) -> str:
+    digest = hashlib.sha256()
+    while chunk := os.read(reader, CHUNK_BYTES):
+        digest.update(chunk)
+        _write_all(sink, chunk)
+    return digest.hexdigest()
+
+
+def _write_all(sink: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(sink, view) :]
+
+
+def sync(path: Path) -> None:
+    """Make a file's content, or the names in a directory, durable."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

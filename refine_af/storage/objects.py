@@ -1,0 +1,241 @@
+"""Directories, manifests and leases on top of any object store."""
+
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+from refine_af.contracts.errors import DataError, ParameterError
+from refine_af.storage.atomic import new_directory, new_file
+from refine_af.storage.bucket import BucketClient
+from refine_af.storage.digest import digest_file, digest_listing
+from refine_af.storage.disk import disk_errors
+from refine_af.storage.location import Location, check_name, locate
+from refine_af.storage.manifest import INCOMPLETE, Manifest
+from refine_af.storage.store import MissingObjectError, Versioned, require_digest
+from refine_af.storage.tree import MANIFEST_NAME
+
+Result = TypeVar("Result")
+
+TRANSFERS = 4
+"""Files of one directory in flight at once; a large file is itself sent in parallel parts."""
+
+SETTLE_SECONDS = 2.0
+
+
+class ObjectStore:
+    """A store over buckets.
+
+    A directory is published as: a manifest that says "not complete", the files, the manifest with
+    all sizes and digests. A reader takes a directory with a manifest only when it is complete and
+    every file agrees with it; a directory without one (uploaded by other tools) is taken as it is,
+    each file checked against the store's own checksum.
+    """
+
+    def __init__(self, client: BucketClient, settle_seconds: float = SETTLE_SECONDS) -> None:
+        """Work through ``client``.
+
+        Args:
+            client: Requests of one kind of store.
+            settle_seconds: Where the server ignores write conditions: how long a lease's writer
+                waits before it reads back who won.
+        """
+        self._client = client
+        self._settle_seconds = settle_seconds
+
+    @property
+    def retries(self) -> int:
+        """Return how many requests were repeated so far."""
+        return self._client.retries
+
+    def read(self, uri: str) -> bytes:
+        """Return the content of one object."""
+        place = _object(uri)
+        return self._client.get(place.bucket, place.key).data
+
+    def download(self, uri: str, target: Path, expected: str | None = None) -> str:
+        """Copy the object, or else the directory, to ``target``."""
+        place = locate(uri)
+        with disk_errors("write", str(target)):
+            if place.key:
+                try:
+                    return self._download_file(place, target, uri, expected)
+                except MissingObjectError:
+                    pass
+            return self._download_directory(place, target, uri, expected)
+
+    def publish(self, uri: str, source: Path) -> str:
+        """Send one file; object stores show it only when all of it has arrived."""
+        place = _object(uri)
+        with disk_errors("read", str(source)):
+            digest = digest_file(source)
+            self._client.put_from(place.bucket, place.key, source, digest)
+        return digest
+
+    def publish_bytes(self, uri: str, data: bytes) -> None:
+        """Send one small object."""
+        place = _object(uri)
+        self._client.put(place.bucket, place.key, data)
+
+    def publish_directory(self, uri: str, source: Path) -> str:
+        """Send the files, then the manifest; until then a reader finds no whole directory."""
+        place = _object(uri)
+        prefix = f"{place.key}/"
+        with disk_errors("read", str(source)):
+            manifest = Manifest.of(source)
+            self._client.put(place.bucket, prefix + MANIFEST_NAME, INCOMPLETE)
+            self._client.delete(place.bucket, place.key)
+
+            def send(name: str) -> None:
+                record = manifest.files[name]
+                self._client.put_from(place.bucket, prefix + name, source / name, record.sha256)
+
+            _in_parallel(send, sorted(manifest.files))
+        self._client.put(place.bucket, prefix + MANIFEST_NAME, manifest.dump())
+        kept = {prefix + name for name in manifest.files} | {prefix + MANIFEST_NAME}
+        for key in list(self._client.keys(place.bucket, prefix)):
+            if key not in kept:
+                self._client.delete(place.bucket, key)
+        return manifest.digest
+
+    def list_files(self, uri: str) -> list[str]:
+        """Return the URIs of all files below; directories that are not whole have none."""
+        place = locate(uri)
+        prefix = _prefix(place)
+        keys = [key for key in self._client.keys(place.bucket, prefix) if not key.endswith("/")]
+        roots = [key.removesuffix(MANIFEST_NAME) for key in keys if _is_manifest(key)]
+        listed = self._listed(place.bucket, roots)
+        start = f"{place.scheme}://{place.bucket}/"
+        return [
+            start + key
+            for key in keys
+            if not _is_manifest(key)
+            and (key in listed or not any(key.startswith(root) for root in roots))
+        ]
+
+    def list_directories(self, uri: str) -> list[str]:
+        """Return the names of the directories directly below, whole or not."""
+        place = locate(uri)
+        return sorted(self._client.folders(place.bucket, _prefix(place)))
+
+    def exists(self, uri: str) -> bool:
+        """Return whether an object or a whole directory is there."""
+        place = locate(uri)
+        if place.key and place.key in self._client.keys(place.bucket, place.key, limit=1):
+            return True
+        if any(self._client.keys(place.bucket, _prefix(place) + MANIFEST_NAME, limit=1)):
+            return bool(self._listed(place.bucket, [_prefix(place)], empty_counts=True))
+        return any(self._client.keys(place.bucket, _prefix(place), limit=1))
+
+    def delete(self, uri: str) -> None:
+        """Remove the object and everything below it, the manifest first."""
+        place = _object(uri)
+        self._client.delete(place.bucket, place.key)
+        keys = sorted(
+            self._client.keys(place.bucket, _prefix(place)), key=lambda key: not _is_manifest(key)
+        )
+        _in_parallel(lambda key: self._client.delete(place.bucket, key), keys)
+
+    def sweep(self, uri: str) -> None:
+        """Drop unfinished uploads below."""
+        place = _object(uri)
+        self._client.abort_uploads(place.bucket, _prefix(place))
+
+    def read_version(self, uri: str) -> Versioned | None:
+        """Return content and version of an object."""
+        place = _object(uri)
+        try:
+            return self._client.get(place.bucket, place.key)
+        except MissingObjectError:
+            return None
+
+    def swap(self, uri: str, data: bytes, expected: str | None) -> str | None:
+        """Write under the store's own condition (``If-None-Match``, ``ifGenerationMatch``).
+
+        Some servers ignore it. So a first write is made once more under the condition that
+        nothing is there, which must fail; where it does not, the writer waits and reads back
+        whose write stayed. That is as good as such a server allows, not a guarantee.
+        """
+        place = _object(uri)
+        version = self._client.put(place.bucket, place.key, data, expected)
+        if version is None or expected is not None:
+            return version
+        again = self._client.put(place.bucket, place.key, data, None)
+        if again is None:
+            return version
+        time.sleep(self._settle_seconds)
+        current = self.read_version(uri)
+        return current.version if current is not None and current.data == data else None
+
+    def _download_file(self, place: Location, target: Path, uri: str, expected: str | None) -> str:
+        with new_file(target) as descriptor, open(descriptor, "wb", closefd=False) as sink:
+            digest = self._client.get_to(place.bucket, place.key, sink)
+            require_digest(uri, digest, expected)
+        return digest
+
+    def _download_directory(
+        self, place: Location, target: Path, uri: str, expected: str | None
+    ) -> str:
+        prefix = _prefix(place)
+        names, manifest = self._names(place, prefix, uri)
+        with new_directory(target) as staged:
+
+            def receive(name: str) -> tuple[str, str]:
+                copy = staged / name
+                copy.parent.mkdir(parents=True, exist_ok=True)
+                with copy.open("xb") as sink:
+                    digest = self._client.get_to(place.bucket, prefix + name, sink)
+                if manifest is not None:
+                    require_digest(f"{uri}/{name}", digest, manifest.files[name].sha256)
+                return name, digest
+
+            digest = digest_listing(_in_parallel(receive, names))
+            require_digest(uri, digest, expected)
+        return digest
+
+    def _names(self, place: Location, prefix: str, uri: str) -> tuple[list[str], Manifest | None]:
+        try:
+            raw = self._client.get(place.bucket, prefix + MANIFEST_NAME).data
+        except MissingObjectError:
+            keys = [k for k in self._client.keys(place.bucket, prefix) if not k.endswith("/")]
+            if not keys:
+                raise MissingObjectError(
+                    f"{uri}: nothing is stored there; check bucket and key"
+                ) from None
+            return [check_name(key[len(prefix) :], uri) for key in keys], None
+        manifest = Manifest.load(raw, uri)
+        return sorted(manifest.files), manifest
+
+    def _listed(self, bucket: str, roots: list[str], *, empty_counts: bool = False) -> set[str]:
+        """Return the keys that the complete manifests at ``roots`` list."""
+        listed: set[str] = set()
+        for root in roots:
+            try:
+                manifest = Manifest.load(self._client.get(bucket, root + MANIFEST_NAME).data, root)
+            except DataError:  # not whole, or deleted meanwhile: lists nothing
+                continue
+            listed |= {root + name for name in manifest.files}
+            if empty_counts:
+                listed.add(root)
+        return listed
+
+
+def _in_parallel(call: Callable[[str], Result], items: Iterable[str]) -> list[Result]:
+    with ThreadPoolExecutor(TRANSFERS) as pool:
+        return list(pool.map(call, items))
+
+
+def _object(uri: str) -> Location:
+    place = locate(uri)
+    if not place.key:
+        raise ParameterError(f"{uri!r} names a bucket; add the key of an object in it")
+    return place
+
+
+def _prefix(place: Location) -> str:
+    return f"{place.key}/" if place.key else ""
+
+
+def _is_manifest(key: str) -> bool:
+    return key.rpartition("/")[2] == MANIFEST_NAME
