@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -149,6 +150,7 @@ def _follow(output: Path, events: Path, display: Display) -> int:
     environment = os.environ | {EVENTS_VARIABLE: str(events)}
     command = [sys.executable, "-m", "pipelines.local", str(output / "run.json")]
     with (output / "run.log").open("wb") as log:
+        signal.signal(signal.SIGTERM, _interrupt)
         process = subprocess.Popen(  # noqa: S603  our own module
             command, stdout=log, stderr=subprocess.STDOUT, env=environment, cwd=output
         )
@@ -161,6 +163,11 @@ def _follow(output: Path, events: Path, display: Display) -> int:
             process.wait()
             raise
     return process.returncode
+
+
+def _interrupt(_number: int, _frame: object) -> None:
+    """Treat a request to end as Ctrl-C, so that the process below ends too."""
+    raise KeyboardInterrupt
 
 
 def _failure(event: dict[str, Any], output: Path) -> RunFailedError:

@@ -1,0 +1,138 @@
+"""``refine-af run`` for real: every stage on the test model, killed, resumed, run in part."""
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+RUN = [sys.executable, "-m", "refine_af", "run", "--preset", "smoke"]
+
+
+def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [*RUN, "--output-dir", str(folder), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def digests(folder: Path) -> dict[str, str]:
+    root = folder / "artifacts"
+    return {
+        path.relative_to(root).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(root.rglob("*"))
+        if path.is_file() and path.name != "telemetry"
+    }
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("run")
+    done = run(folder)
+    assert done.returncode == 0, done.stderr
+    assert "report:" in done.stdout
+    return folder
+
+
+def test_every_task_leaves_its_artifacts(finished: Path) -> None:
+    tasks = {path.name for path in (finished / "artifacts").iterdir()}
+    assert {"train_ppo", "evaluate-start", "train_sft-baseline", "report"} <= tasks
+    assert len(tasks) == 15
+    html = (finished / "artifacts" / "report" / "report").read_text(encoding="utf-8")
+    assert html.startswith("<!doctype html>")
+
+
+def test_rows_add_up_from_stage_to_stage(finished: Path) -> None:
+    def numbers(task: str) -> dict[str, float]:
+        found: dict[str, float] = json.loads(
+            (finished / "artifacts" / task / "metrics").read_text()
+        )
+        return found
+
+    kept = numbers("generate_instructions")["kept"]
+    filtered = numbers("dedup_filter")
+    assert filtered["rows"] == kept
+    for arm in ("rl", "baseline"):
+        written = numbers(f"generate_instances-{arm}")
+        assert written["instructions"] == filtered["kept"]
+        assert numbers(f"score_rewards-{arm}")["rows"] == written["instances"]
+    assert numbers("train_sft-rl")["rows"] == numbers("train_sft-baseline")["rows"]
+
+
+def test_seconds_are_in_telemetry_alone(finished: Path) -> None:
+    for path in (finished / "artifacts").glob("*/provenance"):
+        assert set(json.loads(path.read_text())) == {"stage", "params", "inputs", "code"}
+        assert json.loads((path.parent / "telemetry").read_text())["seconds"] > 0
+
+
+def test_killed_and_run_again_ends_with_the_same_bytes(finished: Path, tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [*RUN, "--output-dir", str(tmp_path)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    events = tmp_path / "events.jsonl"
+    while process.poll() is None:
+        text = events.read_text() if events.exists() else ""
+        if '"stage": "train_ppo", "label": "", "event": "step"' in text:
+            break
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    again = run(tmp_path)
+    assert again.returncode == 0, again.stderr
+    assert "generate_instructions: finished before" in again.stderr
+    assert digests(tmp_path) == digests(finished)
+
+
+def test_one_task_alone_on_earlier_artifacts(finished: Path) -> None:
+    before = digests(finished)
+    done = run(finished, "--only", "report", "--set", "report.resamples=100")
+    assert done.returncode == 0, done.stderr
+    after = digests(finished)
+    changed = {name for name in before if before[name] != after.get(name)}
+    assert changed <= {
+        f"report/{name}" for name in ("report", "summary", "result", "metrics", "provenance")
+    }
+    assert "report/provenance" in changed
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (("--set", "train_ppo.update=1"), 64, "Did you mean 'updates'?"),
+        (("--only", "evaluate"), 64, "it runs as evaluate (start)"),
+        (("--only", "report", "--from", "report"), 64, "exclude each other"),
+        (("--config", "missing.yaml"), 64, "missing.yaml: no such file"),
+        (("--set", "seeds_uri=missing.jsonl"), 65, "missing.jsonl: no such file"),
+        (("--set", "model=builtin:big"), 64, "builtin:tiny"),
+    ],
+)
+def test_bad_input_is_one_line_and_a_code(
+    tmp_path: Path, arguments: tuple[str, ...], code: int, message: str
+) -> None:
+    done = run(tmp_path, *arguments)
+    assert done.returncode == code, done.stderr
+    last = done.stderr.strip().split("\n")[-1]
+    assert last.startswith("refine-af: ")
+    assert message in last
+
+
+def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    done = run(tmp_path / "file" / "runs")
+    assert done.returncode == 64
+    assert "--output-dir" in done.stderr
+
+
+def test_dry_run_shows_the_dag_and_runs_nothing(tmp_path: Path) -> None:
+    done = run(tmp_path / "out", "--dry-run")
+    assert done.returncode == 0, done.stderr
+    assert "train_ppo: Train the model by PPO" in done.stdout
+    assert "updates=2" in done.stdout
+    assert "at most" in done.stdout
+    assert not (tmp_path / "out").exists()
