@@ -10,7 +10,6 @@ from refine_af.contracts.records import Instance, Instruction, Pair, Seed
 from refine_af.reporting.diversity import copies, nearest_seed, variety
 from refine_af.reporting.verb_noun import verb_and_noun
 
-
 DATA = os.environ.get("REFINE_AF_TEST_DATA")
 
 
