@@ -39,7 +39,7 @@ def test_verb_and_noun(instruction: str, expected: tuple[str, str] | None) -> No
 
 @pytest.mark.skipif(DATA is None, reason="REFINE_AF_TEST_DATA names no folder with instructions")
 def test_stated_precision_of_verb_and_noun() -> None:
-    """Labels were written by reading; a dash is an instruction without a direct object."""
+    """A reader judged each found pair and corrected six; a dash has no direct object."""
     lines = (Path(__file__).parent / "verb_noun_labels.tsv").read_text(encoding="utf-8")
     labels = [line.split("\t") for line in lines.strip().split("\n")[1:]]
     path = Path(str(DATA)) / "self_instruct" / "user_oriented_instructions.jsonl"
