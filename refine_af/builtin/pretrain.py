@@ -257,9 +257,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--vocabulary", type=Path, required=True)
     args = parser.parse_args()
-    plan = Plan(
-        args.minutes, args.steps, args.batch, args.length, rate=args.rate, seed=args.seed
-    )
+    plan = Plan(args.minutes, args.steps, args.batch, args.length, rate=args.rate, seed=args.seed)
     Training(SIZES[args.size], plan, args.folder, args.vocabulary).run(
         lambda line: print(line, flush=True)
     )

@@ -7,6 +7,7 @@ synthetic corruptions of generated tasks and is no judge of real text.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,8 @@ from refine_af.builtin import tokenizer as tok
 Row = tuple[str, str, str]
 INDICATORS = ("naturalness", "coherence", "understandability", "reward")
 HEAD_FILE = "head.safetensors"
+SETTINGS_FILE = "settings.json"
+SIGNALS = ("head", "answer")
 STATISTICS = 7
 _BATCH = 64
 _MOST_TOKENS = 400
@@ -124,6 +127,25 @@ class Head(nn.Module):
         return cast(Tensor, self.outer(torch.nn.functional.gelu(self.inner(level))))
 
 
+def indicators(head: Head, features: Tensor, signal: str) -> Tensor:
+    """Return the logits of all indicators, [rows, 4].
+
+    Args:
+        head: The trained head.
+        features: Features of rows, [rows, width].
+        signal: ``head`` takes all four from the head.  ``answer`` takes coherence from the model's
+            own yes against no, and the reward score from the product of that chance with those of
+            the other two.
+    """
+    logits = head(features)
+    if signal == "head":
+        return cast(Tensor, logits)
+    natural, _, clear, _ = logits.unbind(1)
+    coherent = features[:, features.shape[1] - STATISTICS]
+    reward = coherent + nn.functional.logsigmoid(natural) + nn.functional.logsigmoid(clear)
+    return torch.stack([natural, coherent, clear, reward], dim=1)
+
+
 class TinyReward:
     """Scores rows of (instruction, input, output) on the CPU in batches, the same every time."""
 
@@ -134,6 +156,8 @@ class TinyReward:
         self._head = Head(self._trunk.width)
         self._head.load_state_dict(load_file(str(PATHS["tiny-reward"] / HEAD_FILE)))
         self._head.eval()
+        settings = json.loads((PATHS["tiny-reward"] / SETTINGS_FILE).read_text())
+        self._signal = str(settings["signal"])
 
     @torch.inference_mode()
     def score(self, rows: Sequence[Row]) -> list[dict[str, float]]:
@@ -145,7 +169,7 @@ class TinyReward:
         """
         if not rows:
             return []
-        logits = self._head(self._trunk.features(rows))
+        logits = indicators(self._head, self._trunk.features(rows), self._signal)
         chances = logits.sigmoid()
         chances[:, INDICATORS.index("reward")] = logits[:, INDICATORS.index("reward")]
         return [dict(zip(INDICATORS, row, strict=True)) for row in chances.tolist()]

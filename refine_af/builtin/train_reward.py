@@ -1,11 +1,12 @@
 """Training and measurement of the embedded reward on synthetic corruptions.
 
-The gold scorer measures the result; nothing is trained or chosen by it but which of three signals
-is shipped as coherence.
+The gold scorer measures the result; nothing is trained on it, and nothing is chosen by it but which
+of two signals is shipped as coherence and reward score.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,16 @@ from torch import Tensor
 from refine_af.builtin import measure
 from refine_af.builtin.examples import Example, draw_example, draw_skill, wrong_output
 from refine_af.builtin.randomness import rng_for
-from refine_af.builtin.reward_model import HEAD_FILE, INDICATORS, Head, Row, Trunk
+from refine_af.builtin.reward_model import (
+    HEAD_FILE,
+    INDICATORS,
+    SETTINGS_FILE,
+    SIGNALS,
+    Head,
+    Row,
+    Trunk,
+    indicators,
+)
 
 Labels = tuple[float, float, float, float]
 _UNKNOWN = -1.0
@@ -164,14 +174,13 @@ def on_corruptions(trunk: Trunk, head: Head, count: int, seed: int) -> dict[str,
     found = rows(count, seed, held_out=True)
     labels = torch.tensor([r.labels for r in found])
     features = trunk.features([r.row for r in found])
-    logits = head(features).detach()
     out = {}
-    for number, name in enumerate(INDICATORS):
-        known = labels[:, number] >= 0
-        out[f"AUC {name}"] = area(logits[known, number], labels[known, number])
+    for signal in SIGNALS:
+        logits = indicators(head, features, signal).detach()
+        for number, name in enumerate(INDICATORS):
+            known = labels[:, number] >= 0
+            out[f"AUC {name} by {signal}"] = area(logits[known, number], labels[known, number])
     known = labels[:, 1] >= 0
-    margin = features[:, int(trunk.model.config.hidden_size)]
-    out["AUC coherence by p(Yes)"] = area(margin[known], labels[known, 1])
     information = pointwise_information(trunk, [r.row for r in found])
     out["AUC coherence by PMI"] = area(information[known], labels[known, 1])
     return out
@@ -181,17 +190,16 @@ def on_samples(
     trunk: Trunk, head: Head, generator: measure.Generator, count: int, seed: int
 ) -> dict[str, float]:
     """Return how the indicators agree with the gold scorer on the model's own instances."""
-    drawn = measure.sample_instances(
-        generator, count, measure.Sampling(1.0, seed=seed), False, seed
-    )
+    sampling = measure.Sampling(1.0, seed=seed)
+    drawn = measure.sample_instances(generator, count, sampling, False, seed)
     kept = [s for s in drawn if s.pair is not None and s.gold is not None]
     found: list[Row] = [(s.instruction, *s.pair) for s in kept if s.pair is not None]
     gold = torch.tensor([float(s.gold or 0.0) for s in kept])
     features = trunk.features(found)
-    logits = head(features).detach()
-    signals = {name: logits[:, number] for number, name in enumerate(INDICATORS)}
-    signals["p(Yes)"] = features[:, int(trunk.model.config.hidden_size)]
-    signals["PMI"] = pointwise_information(trunk, found)
+    signals = {"PMI": pointwise_information(trunk, found)}
+    for signal in SIGNALS:
+        logits = indicators(head, features, signal).detach()
+        signals |= {f"{name} by {signal}": logits[:, i] for i, name in enumerate(INDICATORS)}
     out = {"rows": float(len(kept)), "gold share": float(gold.mean())}
     for name, values in signals.items():
         out[f"AUC {name}"] = area(values, gold)
@@ -200,17 +208,22 @@ def on_samples(
 
 
 def train(folder: Path, out: Path, count: int, seed: int) -> dict[str, dict[str, float]]:
-    """Train the head on the model in ``folder``, write it to ``out`` and return its measures."""
+    """Train the head on the model in ``folder``, write it to ``out`` and return its measures.
+
+    Which of the two signals is shipped follows from the agreement with the gold scorer.
+    """
     from safetensors.torch import save_file
 
     trunk = Trunk(folder)
     found = rows(count, seed)
     labels = torch.tensor([r.labels for r in found])
     head = fit(trunk.features([r.row for r in found]), labels, seed)
+    own = on_samples(trunk, head, measure.Generator(folder), 600, seed + 1)
+    signal = max(SIGNALS, key=lambda name: own[f"AUC reward by {name}"])
     out.mkdir(parents=True, exist_ok=True)
     save_file(head.state_dict(), str(out / HEAD_FILE))
-    generator = measure.Generator(folder)
+    (out / SETTINGS_FILE).write_text(json.dumps({"signal": signal}) + "\n")
     return {
-        "corruptions": on_corruptions(trunk, head, 1500, seed + 1),
-        "own instances": on_samples(trunk, head, generator, 600, seed + 1),
+        "corruptions in held-out wordings": on_corruptions(trunk, head, 1500, seed + 1),
+        "the model's own instances, against the gold scorer": own,
     }
