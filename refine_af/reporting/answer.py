@@ -80,7 +80,7 @@ def _compare(inputs: ReportInputs, first: str, second: str) -> Comparison | Refu
     names = {*inputs.arms[first].settings, *inputs.arms[second].settings}
     may_differ = []
     if "start" in (first, second):
-        may_differ = [name for name in names if name.startswith("sft.")]
+        may_differ = [name for name in names if not name.startswith("evaluate.")]
     if (first, second) == AA_PAIR:
         may_differ = [name for name in names if name.endswith("seed")]
     return compare(

@@ -36,7 +36,7 @@ class ArmInputs:
         sft_history: One row per optimizer step: ``step`` and ``loss``.
         predictions: Scored answers to the evaluation tasks.
         settings: What must be equal in a fair comparison, see ``evaluation.fairness.Arm``. Names
-            open with their stage: an untuned arm has no ``sft.`` ones and is compared without;
+            open with their stage: the untuned ``start`` is compared by ``evaluate.`` ones alone;
             a name that ends with ``seed`` may differ in an A/A comparison.
     """
 
@@ -95,6 +95,7 @@ class Report:
             defined (a share of no tasks) is left out.
     """
 
+    answer: str
     html: str
     markdown: str
     metrics: dict[str, float]

@@ -33,6 +33,7 @@ def test_the_answer_stands_first_and_is_the_metric(plain: Report) -> None:
     assert sentence in plain.html
     assert plain.html.index(sentence) < plain.html.index('id="funnel"')
     assert f"**{sentence} ({share:.1f} %)" in plain.markdown
+    assert plain.answer.startswith(sentence)
     assert "Noise floor" in plain.html
 
 
@@ -93,6 +94,16 @@ def test_arms_with_other_settings_get_no_share() -> None:
     assert "rl_vs_baseline_win_share" not in report.metrics
     assert "setting &#39;evaluate.max_tokens&#39; is 128 in rl and 64 in baseline" in report.html
     assert "No win share is given" in report.markdown
+
+
+def test_the_start_model_is_held_to_the_evaluation_settings_alone() -> None:
+    run = made_run()
+    arms = dict(run.arms)
+    written = {"instances.samples": 1, **arms["rl"].settings}
+    arms["rl"] = replace(arms["rl"], settings=written)
+    assert "rl_vs_start_win_share" in render(replace(run, arms=arms)).metrics
+    arms["start"] = replace(arms["start"], settings={"evaluate.max_tokens": 64})
+    assert "rl_vs_start_win_share" not in render(replace(run, arms=arms)).metrics
 
 
 def test_low_scores_are_called_low() -> None:
