@@ -22,9 +22,9 @@ def describe(
     Returns:
         ``reward_mean``, ``reward_sd`` and for each part ``part_NAME_mean``, ``part_NAME_sd``
         (population deviation over the episodes that were measured; absent when none was);
-        ``kl`` (k1) and ``kl_k3``, nats per episode to the start model; ``entropy``, nats per token; ``explained_variance``; ``length`` (mean tokens
-        of an action), ``truncated`` and ``parseable`` (shares of episodes); ``distinct_2`` and
-        ``template_share``.
+        ``kl`` (k1) and ``kl_k3``, nats per episode to the start model; ``entropy``, nats per
+        token; ``explained_variance``; ``length`` (mean tokens of an action), ``truncated`` and
+        ``parseable`` (shares of episodes); ``distinct_2`` and ``template_share``.
     """
     row = _spread("reward", [one.total for one in feedback])
     measured = [one.parts for one in feedback if one.parts]

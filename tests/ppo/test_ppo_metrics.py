@@ -41,6 +41,14 @@ def test_a_row_by_hand() -> None:
     assert row["template_share"] == 0.5
 
 
+def test_parts_count_over_the_episodes_that_have_them() -> None:
+    episodes = [Episode("a", "x", "one", "stop"), Episode("b", "x", "", "stop")]
+    floor = Feedback(-1.0, {}, False)
+    row = describe(episodes, [floor, Feedback(3.0, {"length": 7.0}, True)], known())
+    assert (row["part_length_mean"], row["reward_mean"]) == (7.0, 1.0)
+    assert not [name for name in describe(episodes, [floor, floor], known()) if "part_" in name]
+
+
 def test_explained_variance_by_hand() -> None:
     # R = 1, 4, 4: variance 2; R - V = 0, 2, 1: variance 2/3
     assert explained_variance(known()) == pytest.approx(1 - (2 / 3) / 2)
