@@ -89,6 +89,7 @@ class Report:
     """The same content three times, and the answer alone.
 
     Attributes:
+        answer: The first sentence of the page.
         html: One self-contained file.
         markdown: For the KFP UI and terminals.
         metrics: Flat numbers with names that depend on the arms alone; a number that is not
@@ -99,4 +100,3 @@ class Report:
     html: str
     markdown: str
     metrics: dict[str, float]
-    answer: str

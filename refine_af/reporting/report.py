@@ -41,7 +41,6 @@ def render(inputs: ReportInputs) -> Report:
         **page_parts(),
     }
     return Report(
-        answer=contents.answer.sentence,
         html=environment("html").get_template("report.html.j2").render(values),
         markdown=environment("md").get_template("report.md.j2").render(values),
         metrics=flat_metrics(inputs, contents),
