@@ -1,4 +1,4 @@
-"""Rows per second of the openai engine against a bare aiohttp loop, on a server that answers at once.
+"""Rows per second of the openai engine against a bare aiohttp loop; the server answers at once.
 
     python benchmarks/openai_driver.py [--rows 4000] [--repeats 7] [--concurrency 64]
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import torch
+from safetensors import SafetensorError, safe_open
 
 from refine_af.contracts.errors import DataError, MissingLibraryError
 
@@ -36,6 +37,37 @@ def check_adapter_folder(adapter: Path) -> dict[str, object]:
     return config
 
 
+def adapter_rank(adapter: Path, model: Path) -> int:
+    """Return the largest rank of the adapter's matrices, found in its file.
+
+    Raises:
+        DataError: The adapter is incomplete, or its shapes are not those of ``model``'s weights.
+    """
+    check_adapter_folder(adapter)
+    weights = {
+        name: shape for file in model.glob("*.safetensors") for name, shape in _shapes(file).items()
+    }
+    ranks = [0]
+    for name, shape in _shapes(adapter / WEIGHTS).items():
+        module, part, _ = name.removeprefix("base_model.model.").partition(".lora_")
+        whole = weights.get(f"{module}.weight")
+        if not part or whole is None or len(whole) != 2:
+            raise DataError(_misfit(adapter, f"the model has no matrix for {name}"))
+        side, rank = (shape[1], shape[0]) if name.endswith("lora_A.weight") else shape
+        if side != whole[1 if name.endswith("lora_A.weight") else 0]:
+            raise DataError(_misfit(adapter, f"{name} is {shape}, the model's matrix is {whole}"))
+        ranks.append(rank)
+    return max(ranks)
+
+
+def _shapes(file: Path) -> dict[str, list[int]]:
+    try:
+        with safe_open(file, framework="pt") as opened:
+            return {name: opened.get_slice(name).get_shape() for name in opened.keys()}  # noqa: SIM118
+    except (OSError, SafetensorError) as error:
+        raise DataError(f"{file}: not a safetensors file ({error}); restore it") from None
+
+
 def apply_adapter(model: "PreTrainedModel", adapter: Path) -> "PreTrainedModel":
     """Return the model with the adapter in force.
 
@@ -47,7 +79,6 @@ def apply_adapter(model: "PreTrainedModel", adapter: Path) -> "PreTrainedModel":
     """
     try:
         from peft import PeftModel
-        from safetensors import SafetensorError, safe_open
     except ImportError:
         raise MissingLibraryError(
             f"{adapter}: adapters need peft; pip install 'refine-af[train]'"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Self
 from refine_af.contracts.errors import ParameterError
 from refine_af.engines.adapters import apply_adapter
 from refine_af.engines.decode import Decoded, decode
+from refine_af.engines.encoding import PromptEncoder
 from refine_af.engines.models import Dtype, load_model, resolve_model
 from refine_af.engines.stopping import completion_text, cut
 from refine_af.engines.text import Completion, Determinism, Request, Sampling
@@ -88,8 +89,8 @@ class TransformersText:
     ) -> None:
         if batch_size < 1:
             raise ParameterError(f"batch_size is {batch_size}; it must be at least 1")
-        if chat and not tokenizer.chat_template:
-            raise ParameterError("chat is on, but the model has no chat template; switch it off")
+        context = getattr(model.config, "max_position_embeddings", None)
+        self._encoder = PromptEncoder(tokenizer, context=context, chat=chat)
         self._model, self._tokenizer = model, tokenizer
         self._batch_size, self._chat, self._facts = batch_size, chat, facts
 
@@ -98,13 +99,14 @@ class TransformersText:
 
         A prompt that leaves no room for ``max_tokens`` in the model's context gets an error.
         """
-        prompts = [self._encode(request.prompt) for request in requests]
+        prompts = [self._encoder.encode(request.prompt) for request in requests]
+        room = self._encoder.room(sampling)
         found: dict[int, Completion] = {}
         fitting: list[int] = []
         for place, (request, prompt) in enumerate(zip(requests, prompts, strict=True)):
-            problem = self._too_long(len(prompt), self._room(sampling))
-            if problem:
-                found[place] = Completion(request.id, "", "error", len(prompt), 0, error=problem)
+            refusal = self._encoder.refusal(request, len(prompt), room)
+            if refusal is not None:
+                found[place] = refusal
             else:
                 fitting.append(place)
         fitting.sort(key=lambda place: (len(prompts[place]), place))
@@ -120,38 +122,6 @@ class TransformersText:
             for place, one in zip(places, decoded, strict=True):
                 found[place] = self._completion(requests[place], prompts[place], one, sampling)
         return [found[place] for place in range(len(requests))]
-
-    def _encode(self, prompt: str) -> list[int]:
-        ids: list[int]
-        if self._chat:
-            turns = [{"role": "user", "content": prompt}]
-            text = self._tokenizer.apply_chat_template(
-                turns, tokenize=False, add_generation_prompt=True
-            )
-            ids = self._tokenizer(text, add_special_tokens=False)["input_ids"]
-        else:
-            ids = self._tokenizer(prompt)["input_ids"]
-        return ids or [self._start_token()]
-
-    def _start_token(self) -> int:
-        """Return the token to begin with when a prompt is empty."""
-        for token in (self._tokenizer.bos_token_id, self._tokenizer.eos_token_id):
-            if token is not None:
-                return int(token)
-        raise ParameterError("a prompt is empty and the tokenizer has no bos or eos token")
-
-    def _room(self, sampling: Sampling) -> int:
-        texts = [self._tokenizer(text, add_special_tokens=False) for text in sampling.choices]
-        return max((len(text["input_ids"]) for text in texts), default=sampling.max_tokens)
-
-    def _too_long(self, tokens: int, room: int) -> str:
-        context = getattr(self._model.config, "max_position_embeddings", None)
-        if context is None or tokens + room <= context:
-            return ""
-        return (
-            f"the prompt has {tokens} tokens and {room} more may follow; the model's context"
-            f" holds {context}"
-        )
 
     def _completion(
         self, request: Request, prompt: Sequence[int], one: Decoded, sampling: Sampling

@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 import torch
 from tiny_engine import END, byte_tokenizer, random_llama
@@ -28,6 +30,14 @@ def slow_greedy(model: torch.nn.Module, prompt: list[int], steps: int) -> list[i
     return ids[len(prompt) :]
 
 
+def generate(model: Any, prompt: list[int], steps: int) -> list[int]:  # noqa: ANN401
+    """What transformers' own loop writes."""
+    output = model.generate(
+        torch.tensor([prompt]), max_new_tokens=steps, do_sample=False, pad_token_id=0
+    )
+    return list(output[0, len(prompt) :].tolist())
+
+
 def slow_logprob(model: torch.nn.Module, prompt: list[int], tokens: list[int]) -> float:
     with torch.no_grad():
         logits = model(torch.tensor([prompt + tokens])).logits[0, len(prompt) - 1 : -1]
@@ -39,10 +49,7 @@ def test_greedy_agrees_with_the_uncached_model_and_with_generate() -> None:
     found = decode(model, TOKENIZER, PROMPTS, SEEDS, Sampling(max_tokens=30, temperature=0.0))
     for prompt, one in zip(PROMPTS, found, strict=True):
         assert one.tokens == slow_greedy(model, prompt, 30)
-        output = model.generate(
-            torch.tensor([prompt]), max_new_tokens=30, do_sample=False, pad_token_id=0
-        )
-        assert one.tokens == output[0, len(prompt) :].tolist()
+        assert one.tokens == generate(model, prompt, 30)
 
 
 def test_a_long_completion_outgrows_the_first_block(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -170,7 +177,8 @@ def test_choices_greedy_and_sampled() -> None:
     )
     for one, row in zip(greedy, scores, strict=True):
         best = int(row.argmax())
-        assert one == Decoded(texts[best], "stop", pytest.approx(float(row[best]), abs=1e-5))
+        assert (one.tokens, one.finish) == (texts[best], "stop")
+        assert one.logprob == pytest.approx(float(row[best]), abs=1e-5)
     rows = 3000
     sampled = decode(
         model, TOKENIZER, [PROMPTS[0]] * rows, list(range(rows)), Sampling(choices=choices)
@@ -200,16 +208,14 @@ def test_a_model_with_attention_windows_decodes_like_generate() -> None:
         eos_token_id=END,
         pad_token_id=0,
     )
-    model = MistralForCausalLM(config).eval()
+    model: MistralForCausalLM = MistralForCausalLM(config)  # type: ignore[no-untyped-call]
+    model.train(False)
     assert not kv_cache.can_grow(model.config)
     model.generation_config.eos_token_id = list(range(0, 257, 16))
     found = decode(model, TOKENIZER, PROMPTS, SEEDS, Sampling(max_tokens=40, temperature=0.0))
     assert len({len(one.tokens) for one in found}) > 1
     for prompt, one in zip(PROMPTS, found, strict=True):
-        output = model.generate(
-            torch.tensor([prompt]), max_new_tokens=40, do_sample=False, pad_token_id=0
-        )
-        assert one.tokens == output[0, len(prompt) :].tolist()
+        assert one.tokens == generate(model, prompt, 40)
     texts = [TOKENIZER(choice)["input_ids"] for choice in ("Yes", "No")]
     scores = score_continuations(model, PROMPTS, texts)
     for row, prompt in zip(scores.tolist(), PROMPTS, strict=True):

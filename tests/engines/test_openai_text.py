@@ -306,10 +306,8 @@ def test_a_row_that_never_succeeds_among_others_is_a_row(server: Server) -> None
 def test_an_endpoint_that_is_down_ends_soon_with_a_clear_error(server: Server) -> None:
     engine = OpenAIText("m", base_url="http://127.0.0.1:9/v1", patience=QUICK)
     requests = [Request(str(place), "a", place) for place in range(500)]
-    started = time.monotonic()
     with pytest.raises(DependencyError, match="3 requests in a row failed 4 times") as caught:
         engine.generate(requests, Sampling())
-    assert time.monotonic() - started < 5
     assert caught.value.retry_can_help
 
     async def down(
@@ -319,7 +317,8 @@ def test_an_endpoint_that_is_down_ends_soon_with_a_clear_error(server: Server) -
 
     server.answer = down
     with pytest.raises(DependencyError, match="status 503: loading"):
-        ask(server, ["a"] * 100)
+        ask(server, ["a"] * 2000, concurrency=8)
+    assert len(server.bodies) < 100, "it does not try all 2,000"
 
 
 @pytest.mark.parametrize(("status", "hint"), [(401, "OPENAI_API_KEY"), (404, "base_url")])

@@ -24,7 +24,7 @@ def adapter_for(folder: Path, seed: int = 1, layers: int = 2, hidden: int = 32) 
         random_llama(layers=layers, hidden=hidden),
         LoraConfig(r=4, target_modules=["q_proj", "v_proj", "down_proj"], init_lora_weights=False),
     )
-    tuned.save_pretrained(folder)
+    tuned.save_pretrained(str(folder))
     return folder
 
 
@@ -75,7 +75,8 @@ def test_an_adapter_changes_greedy_answers_as_peft_says(folder: str, tmp_path: P
     from peft import PeftModel
 
     beside = PeftModel.from_pretrained(random_llama(), str(adapter))
-    unmerged = TransformersText.wrap(beside, byte_tokenizer()).generate(REQUESTS, sampling)
+    wrapped = TransformersText.wrap(beside, byte_tokenizer())  # type: ignore[arg-type]
+    unmerged = wrapped.generate(REQUESTS, sampling)
     assert [one.text for one in unmerged] == [one.text for one in tuned]
 
 

@@ -17,7 +17,7 @@ def byte_tokenizer() -> PreTrainedTokenizerFast:
     core.add_special_tokens(["<end>"])
     core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     core.decoder = decoders.ByteLevel()
-    tokenizer = PreTrainedTokenizerFast(tokenizer_object=core)
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=core)  # type: ignore[no-untyped-call]
     tokenizer.eos_token = "<end>"  # noqa: S105
     return tokenizer
 
@@ -38,9 +38,10 @@ def random_llama(seed: int = 0, layers: int = 2, hidden: int = 32) -> LlamaForCa
         bos_token_id=None,
         pad_token_id=None,
     )
-    model = LlamaForCausalLM(config)
+    model: LlamaForCausalLM = LlamaForCausalLM(config)  # type: ignore[no-untyped-call]
     model.generation_config.eos_token_id = END
-    return model.eval()
+    model.train(False)
+    return model
 
 
 def save(folder: Path, model: LlamaForCausalLM) -> str:

@@ -1,0 +1,237 @@
+"""The ``vllm`` text engine: vLLM in this process, the production engine."""
+
+import gc
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from refine_af.contracts.errors import DependencyError, ParameterError
+from refine_af.engines.adapters import adapter_rank
+from refine_af.engines.encoding import PromptEncoder
+from refine_af.engines.models import resolve_model
+from refine_af.engines.text import Completion, Determinism, Request, Sampling
+from refine_af.storage.digest import digest_directory
+
+# Nothing phones home; and vLLM reads its environment when it is imported.
+os.environ["VLLM_NO_USAGE_STATS"] = "1"
+os.environ["DO_NOT_TRACK"] = "1"
+os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
+
+import vllm
+from vllm.lora.request import LoRARequest
+from vllm.platforms import current_platform
+from vllm.sampling_params import StructuredOutputsParams
+
+if TYPE_CHECKING:
+    from vllm.outputs import RequestOutput
+
+LORA_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
+"""Ranks that vLLM has kernels for; a smaller adapter runs at the next one."""
+
+CPU_CACHE_GIB = "2"
+"""Memory for keys and values on a CPU; left alone, vLLM takes most of the machine."""
+
+
+class VLLMText:
+    """Writes completions with vLLM, which batches, caches shared prefixes and applies LoRA.
+
+    Every request carries its own seed. On a CPU in float32 a completion was seen not to depend on
+    its neighbours; on a GPU the kernels make no such promise, so nothing is promised there.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        adapter: Path | None = None,
+        *,
+        dtype: str = "auto",
+        chat: bool = False,
+        max_num_seqs: int = 32,
+        max_model_len: int | None = None,
+        gpu_memory_utilization: float = 0.9,
+        tensor_parallel_size: int = 1,
+        quantization: str | None = None,
+        max_lora_rank: int = 64,
+        enable_prefix_caching: bool = True,
+        trust_remote_code: bool = False,
+    ) -> None:
+        """Start the engine; minutes for a large model.
+
+        Args:
+            model: As :func:`refine_af.engines.models.resolve_model`.
+            adapter: A PEFT LoRA folder.
+            dtype: ``auto`` is float32 on a CPU and what the model's file holds on a GPU.
+            chat: Put each prompt into the model's chat template as the user's turn.
+            max_num_seqs: On a CPU: requests that run at once. On a GPU vLLM decides.
+            max_model_len: Longest prompt and completion together; None for the model's context.
+            gpu_memory_utilization: Share of each GPU's memory.
+            tensor_parallel_size: GPUs that share the model.
+            quantization: Such as ``fp8`` or ``awq``; None for what the model's file says.
+            max_lora_rank: Largest rank that an adapter may have.
+            enable_prefix_caching: Keep the keys and values of common beginnings.
+            trust_remote_code: Whether code that travels with the model may run.
+
+        Raises:
+            DataError: The model cannot be read or the adapter does not fit it.
+            ParameterError: A setting that vLLM or the model refuses.
+            DependencyError: vLLM cannot start here, such as for lack of memory.
+        """
+        folder = resolve_model(model)
+        settings: dict[str, Any] = {
+            "model": str(folder),
+            "load_format": "safetensors",
+            "dtype": dtype,
+            "seed": 0,
+            "max_model_len": max_model_len,
+            "gpu_memory_utilization": gpu_memory_utilization,
+            "tensor_parallel_size": tensor_parallel_size,
+            "quantization": quantization,
+            "enable_prefix_caching": enable_prefix_caching,
+            "trust_remote_code": trust_remote_code,
+        }
+        settings |= _lora_settings(adapter, folder, max_lora_rank)
+        self.determinism: Determinism = "none"
+        if current_platform.is_cpu():
+            self.determinism = "same_batch"
+            settings |= _cpu_settings(folder, dtype, max_num_seqs, max_model_len)
+        self._llm = _start(settings)
+        config = self._llm.llm_engine.model_config
+        self._encoder = PromptEncoder(
+            self._llm.get_tokenizer(), context=config.max_model_len, chat=chat
+        )
+        self._lora = LoRARequest("adapter", 1, str(adapter)) if adapter else None
+        self._facts = {
+            "engine": "vllm",
+            "vllm": vllm.__version__,
+            "determinism": self.determinism,
+            "device": str(current_platform.device_type),
+            "dtype": str(config.dtype).removeprefix("torch."),
+            "quantization": str(config.quantization or "none"),
+            "max_model_len": str(config.max_model_len),
+            "tensor_parallel_size": str(tensor_parallel_size),
+            "chat": str(chat).lower(),
+            "model": model,
+            "model_digest": digest_directory(folder),
+        }
+        if adapter is not None:
+            self._facts["adapter_digest"] = digest_directory(adapter)
+
+    def generate(self, requests: Sequence[Request], sampling: Sampling) -> list[Completion]:
+        """Return one completion per request, in order.
+
+        A choice is written under a grammar that masks token by token, so that each of its tokens
+        is drawn from what the choices leave (the transformers engine weighs whole choices).
+        """
+        prompts = [self._encoder.encode(request.prompt) for request in requests]
+        room = self._encoder.room(sampling)
+        found: dict[int, Completion] = {}
+        fitting: list[int] = []
+        for place, (request, prompt) in enumerate(zip(requests, prompts, strict=True)):
+            refusal = self._encoder.refusal(request, len(prompt), room)
+            if refusal is not None:
+                found[place] = refusal
+            else:
+                fitting.append(place)
+        outputs = self._llm.generate(
+            [{"prompt_token_ids": prompts[place]} for place in fitting],
+            [_params(requests[place].seed, sampling, room) for place in fitting],
+            lora_request=self._lora,
+            use_tqdm=False,
+        )
+        for place, output in zip(fitting, outputs, strict=True):
+            found[place] = _completion(requests[place], output)
+        return [found[place] for place in range(len(requests))]
+
+    def describe(self) -> dict[str, str]:
+        """Return engine, version, digests, and what the numbers depend on."""
+        return dict(self._facts)
+
+    def close(self) -> None:
+        """Stop the engine and free its memory; it cannot be used afterwards."""
+        self._llm.llm_engine.engine_core.shutdown()
+        del self._llm
+        gc.collect()
+
+
+def _lora_settings(adapter: Path | None, folder: Path, most: int) -> dict[str, Any]:
+    if adapter is None:
+        return {}
+    rank = adapter_rank(adapter, folder)
+    allowed = [known for known in LORA_RANKS if rank <= known <= most]
+    if not allowed:
+        raise ParameterError(
+            f"max_lora_rank is {most} and the adapter {adapter} has rank {rank}; set max_lora_rank"
+            f" to one of: {', '.join(map(str, LORA_RANKS))}"
+        )
+    return {"enable_lora": True, "max_lora_rank": allowed[0], "max_loras": 1}
+
+
+def _cpu_settings(
+    folder: Path, dtype: str, max_num_seqs: int, max_model_len: int | None
+) -> dict[str, Any]:
+    """Return what a CPU needs besides.
+
+    A prompt that is read in pieces rewinds its seeded generator, which CPU generators cannot:
+    vLLM 0.31 and 0.32 then die with "CPU Generator does not use offset". So the scheduler gets
+    room for everything that can be in flight, and never cuts a prompt.
+    """
+    os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
+    os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", CPU_CACHE_GIB)
+    length = max_model_len
+    if length is None:
+        from transformers import AutoConfig
+
+        length = AutoConfig.from_pretrained(folder).max_position_embeddings
+    return {
+        "dtype": "float32" if dtype == "auto" else dtype,
+        "enforce_eager": True,
+        "max_model_len": length,
+        "max_num_seqs": max_num_seqs,
+        "max_num_batched_tokens": max_num_seqs * length,
+    }
+
+
+def _start(settings: dict[str, Any]) -> "vllm.LLM":
+    try:
+        return vllm.LLM(**settings)
+    except ValueError as error:
+        raise ParameterError(f"vLLM refuses the settings or the model: {_first(error)}") from error
+    except (RuntimeError, OSError, MemoryError) as error:
+        raise DependencyError(f"vLLM cannot start: {_first(error)}") from error
+
+
+def _first(error: BaseException) -> str:
+    return " ".join(str(error).split())[:400] or type(error).__name__
+
+
+def _params(seed: int, sampling: Sampling, room: int) -> "vllm.SamplingParams":
+    """Return vLLM's parameters of one request."""
+    choice = list(sampling.choices)
+    return vllm.SamplingParams(
+        # One more than the longest choice: the end token follows it.
+        max_tokens=room + 1 if choice else room,
+        temperature=sampling.temperature,
+        top_p=sampling.top_p,
+        presence_penalty=sampling.presence_penalty,
+        stop=list(sampling.stop) or None,
+        seed=seed,
+        logprobs=0,
+        structured_outputs=StructuredOutputsParams(choice=choice) if choice else None,
+    )
+
+
+def _completion(request: Request, output: "RequestOutput") -> Completion:
+    one = output.outputs[0]
+    read = len(output.prompt_token_ids or ())
+    if one.finish_reason not in ("stop", "length"):
+        reason = f"vLLM ended it with {one.finish_reason!r}"
+        return Completion(request.id, "", "error", read, len(one.token_ids), error=reason)
+    return Completion(
+        id=request.id,
+        text=one.text,
+        finish=one.finish_reason,
+        prompt_tokens=read,
+        tokens=len(one.token_ids),
+        logprob=one.cumulative_logprob,
+    )
