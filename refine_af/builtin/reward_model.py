@@ -52,7 +52,7 @@ class Trunk:
         self._yes, self._no = (self._ids(word)[0] for word in (" Yes", " No"))
 
     def _ids(self, text: str) -> list[int]:
-        return cast(list[int], self._tokenizer.encode(text).ids)
+        return self._tokenizer.encode(text).ids
 
     def encode(self, row: Row) -> Encoded:
         """Encode the correctness question about a row; endless texts are cut."""

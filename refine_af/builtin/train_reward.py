@@ -146,7 +146,8 @@ def ranks(values: Tensor) -> Tensor:
     """Return the ranks of values, equal ones sharing their mean rank."""
     _, inverse, counts = torch.unique(values, return_inverse=True, return_counts=True)
     last = counts.cumsum(0).double()
-    return (last - (counts.double() - 1) / 2)[inverse]
+    found: Tensor = (last - (counts.double() - 1) / 2)[inverse]
+    return found
 
 
 def area(scores: Tensor, labels: Tensor) -> float:
