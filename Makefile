@@ -29,7 +29,7 @@ test: $(VENV)/installed
 
 test-vllm: $(VENV)/installed
 	sh .ci/vllm_env.sh
-	.venv-vllm/bin/python -m pytest -m vllm
+	.venv-vllm/bin/python -m pytest tests/engines/test_vllm.py
 
 builtin-model: $(VENV)/installed
 	$(BIN)/python -m refine_af.builtin.build

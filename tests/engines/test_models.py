@@ -67,7 +67,7 @@ def test_a_stored_model_is_downloaded_once(tmp_path: Path, monkeypatch: pytest.M
             "HOME": str(tmp_path),
         }.items():
             monkeypatch.setenv(name, value)
-        import boto3  # type: ignore[import-untyped]
+        import boto3
 
         boto3.client("s3").create_bucket(Bucket="models")
         folder = save(tmp_path / "model", random_llama())
