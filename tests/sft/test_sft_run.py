@@ -1,5 +1,6 @@
 """What a run computes: loss, order, weights, rows, page; and what it refuses."""
 
+import json
 import socket
 from collections import Counter
 from collections.abc import Callable
@@ -123,6 +124,10 @@ def test_the_same_run_gives_the_same_bytes_and_another_seed_others(run: Run) -> 
     assert all((first / name).read_bytes() == (second / name).read_bytes() for name in names)
     weights = "adapter_model.safetensors"
     assert (first / weights).read_bytes() != (other / weights).read_bytes()
+    # PEFT keeps the names in a set, whose order differs from process to process.
+    layers = json.loads((first / "adapter_config.json").read_text())["target_modules"]
+    assert len(layers) == 14
+    assert layers == sorted(layers)
 
 
 @pytest.mark.parametrize("method", ["lora", "full"])
