@@ -17,7 +17,7 @@ REWARD_ROWS = 9_000
 # Steps, not minutes: the same data and schedule on any machine.
 PLANS = {
     "fixture": pretrain.Plan(0.0, steps=700, batch=16),
-    "tiny": pretrain.Plan(0.0, steps=3000, batch=12),
+    "tiny": pretrain.Plan(0.0, steps=2000, batch=9),
 }
 
 
