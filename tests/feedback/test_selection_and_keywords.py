@@ -50,8 +50,14 @@ def _rows(*outputs: str) -> list[Triplet]:
 
 def test_keyword_rise_ignores_usual_words_and_the_words_of_the_prompt() -> None:
     # "a" stands in 3 of the first 4, "great" in 1 of 4; "thing" is a word of the prompt.
-    start = [_rows("a cup", "a dog"), [*_rows("a sun", "great"), None]]
-    later = [_rows("great thing", "a great thing", "Great! thing", "one thing"), [None]]
+    start: list[list[Triplet | None]] = [
+        [*_rows("a cup", "a dog")],
+        [*_rows("a sun", "great"), None],
+    ]
+    later: list[list[Triplet | None]] = [
+        [*_rows("great thing", "a great thing", "Great! thing", "one thing")],
+        [None],
+    ]
     found = keyword_rises([*start, *later, _rows("thing")], reference_rows=4)
     assert found == [None, None, 0.5, None, 0.0]
     assert keyword_rises([*start, *later], reference_rows=5) == [None, None, None, None]
