@@ -16,6 +16,9 @@ from refine_af.dedup.rouge_l import TOKENIZERS, Tokens
 RUN = 8
 """Tokens in a row that two texts must share."""
 
+FEWEST_TOKENS = 4
+"""A shorter evaluation text, such as the input "river", is met by chance and tells of no leak."""
+
 RARE = 10
 """A run that occurs in more evaluation texts than this belongs to the form of a task, such as
 "answer the following question with yes or no", and says nothing. Project choice: passages that
@@ -42,7 +45,7 @@ class Leak:
 class ContaminationGate:
     """Compares texts with a fixed set of evaluation texts.
 
-    An evaluation text without a token in the chosen tokenizer cannot be found again.
+    An evaluation text of fewer than :data:`FEWEST_TOKENS` tokens is not looked for.
     """
 
     def __init__(
@@ -65,7 +68,8 @@ class ContaminationGate:
         self._tokens: Tokens = tokens
         self._index = RougeLIndex(bound, tokens)
         rows = list(evaluation)
-        self._index.add_all(rows)
+        telling = [row for row in rows if len(TOKENIZERS[tokens](row[1])) >= FEWEST_TOKENS]
+        self._index.add_all(telling)
         self._runs = self._rare_runs(rows, rare)
 
     def __len__(self) -> int:
