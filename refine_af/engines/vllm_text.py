@@ -10,7 +10,8 @@ from refine_af.contracts.errors import DependencyError, ParameterError
 from refine_af.engines.adapters import adapter_rank
 from refine_af.engines.encoding import PromptEncoder
 from refine_af.engines.models import resolve_model
-from refine_af.engines.text import Completion, Determinism, Request, Sampling
+from refine_af.engines.stopping import completion_text, cut
+from refine_af.engines.text import Completion, Determinism, Finish, Request, Sampling
 from refine_af.storage.digest import digest_directory
 
 # Nothing phones home; and vLLM reads its environment when it is imported.
@@ -37,7 +38,8 @@ class VLLMText:
     """Writes completions with vLLM, which batches, caches shared prefixes and applies LoRA.
 
     Every request carries its own seed. On a CPU in float32 a completion was seen not to depend on
-    its neighbours; on a GPU the kernels make no such promise, so nothing is promised there.
+    its neighbours; on a GPU the kernels make no such promise, so nothing is promised there. One
+    engine per process: closing one takes down state that vLLM shares among all of them.
     """
 
     def __init__(
@@ -97,9 +99,8 @@ class VLLMText:
             settings |= _cpu_settings(folder, dtype, max_num_seqs, max_model_len)
         self._llm = _start(settings)
         config = self._llm.llm_engine.model_config
-        self._encoder = PromptEncoder(
-            self._llm.get_tokenizer(), context=config.max_model_len, chat=chat
-        )
+        self._tokenizer = self._llm.get_tokenizer()
+        self._encoder = PromptEncoder(self._tokenizer, context=config.max_model_len, chat=chat)
         self._lora = LoRARequest("adapter", 1, str(adapter)) if adapter else None
         self._facts = {
             "engine": "vllm",
@@ -124,7 +125,7 @@ class VLLMText:
         is drawn from what the choices leave (the transformers engine weighs whole choices).
         """
         prompts = [self._encoder.encode(request.prompt) for request in requests]
-        room = self._encoder.room(sampling)
+        room = _room(sampling)
         found: dict[int, Completion] = {}
         fitting: list[int] = []
         for place, (request, prompt) in enumerate(zip(requests, prompts, strict=True)):
@@ -140,8 +141,27 @@ class VLLMText:
             use_tqdm=False,
         )
         for place, output in zip(fitting, outputs, strict=True):
-            found[place] = _completion(requests[place], output)
+            found[place] = self._completion(requests[place], prompts[place], output, sampling)
         return [found[place] for place in range(len(requests))]
+
+    def _completion(
+        self,
+        request: Request,
+        prompt: Sequence[int],
+        output: "RequestOutput",
+        sampling: Sampling,
+    ) -> Completion:
+        one = output.outputs[0]
+        read, written = len(prompt), len(one.token_ids)
+        if one.finish_reason not in ("stop", "length"):
+            reason = f"vLLM ended it with {one.finish_reason!r}"
+            return Completion(request.id, "", "error", read, written, error=reason)
+        # Not vLLM's own text: it drops bytes that do not end as UTF-8, other engines show U+FFFD.
+        whole = completion_text(self._tokenizer, prompt, one.token_ids)
+        text = whole if sampling.choices else cut(whole, sampling.stop)
+        finish: Finish = "length" if one.finish_reason == "length" else "stop"
+        finish = "stop" if len(text) < len(whole) else finish
+        return Completion(request.id, text, finish, read, written, one.cumulative_logprob)
 
     def describe(self) -> dict[str, str]:
         """Return engine, version, digests, and what the numbers depend on."""
@@ -205,12 +225,17 @@ def _first(error: BaseException) -> str:
     return " ".join(str(error).split())[:400] or type(error).__name__
 
 
+def _room(sampling: Sampling) -> int:
+    """Return the most tokens of a completion: a choice may be written byte by byte, then ends."""
+    longest = max((len(choice.encode()) for choice in sampling.choices), default=0)
+    return longest + 1 if sampling.choices else sampling.max_tokens
+
+
 def _params(seed: int, sampling: Sampling, room: int) -> "vllm.SamplingParams":
     """Return vLLM's parameters of one request."""
     choice = list(sampling.choices)
     return vllm.SamplingParams(
-        # One more than the longest choice: the end token follows it.
-        max_tokens=room + 1 if choice else room,
+        max_tokens=room,
         temperature=sampling.temperature,
         top_p=sampling.top_p,
         presence_penalty=sampling.presence_penalty,
@@ -218,20 +243,4 @@ def _params(seed: int, sampling: Sampling, room: int) -> "vllm.SamplingParams":
         seed=seed,
         logprobs=0,
         structured_outputs=StructuredOutputsParams(choice=choice) if choice else None,
-    )
-
-
-def _completion(request: Request, output: "RequestOutput") -> Completion:
-    one = output.outputs[0]
-    read = len(output.prompt_token_ids or ())
-    if one.finish_reason not in ("stop", "length"):
-        reason = f"vLLM ended it with {one.finish_reason!r}"
-        return Completion(request.id, "", "error", read, len(one.token_ids), error=reason)
-    return Completion(
-        id=request.id,
-        text=one.text,
-        finish=one.finish_reason,
-        prompt_tokens=read,
-        tokens=len(one.token_ids),
-        logprob=one.cumulative_logprob,
     )
