@@ -70,6 +70,26 @@ def test_the_first_ratio_of_an_update_is_exactly_one(rank: int) -> None:
     assert improve(policy, optimizer, again, 2, options)["ratio_first"] == 0.0
 
 
+def test_the_first_ratio_is_exactly_one_where_rounding_depends_on_the_batch() -> None:
+    options = tiny_settings(minibatch=8, microbatch=3)
+    model = tiny_model(hidden_size=128, intermediate_size=352, num_hidden_layers=4)
+    policy = Policy(model, options)
+    prompts = [[3 + (7 * row + at) % 20 for at in range(1 + row % 9)] for row in range(24)]
+    actions = [Action(tuple(range(2, 4 + (5 * row) % 11)), "length") for row in range(24)]
+    readings = read(policy, prompts, actions, 1, options)
+    others = read(policy, prompts, actions, 2, options)
+    assert not torch.equal(readings.logprobs, others.logprobs)  # else this test proves nothing
+    known = experience(prompts, actions, readings, torch.arange(24.0), 0.1, options)
+    row = improve(policy, make_optimizer(policy, options), known, 1, options)
+    assert row["ratio_first"] == 0.0
+
+
+def test_minibatches_differ_between_updates_and_epochs() -> None:
+    options = tiny_settings()
+    drawn = [minibatches(20, *place, options) for place in ((1, 1), (2, 1), (1, 2))]
+    assert drawn[0] != drawn[1] != drawn[2] != drawn[0]
+
+
 def slow_loss(policy: Policy, known: Experience, rows: list[int], options: PPOSettings) -> float:
     """The objective token by token in plain Python, from passes without padding."""
     total, count = 0.0, 0
