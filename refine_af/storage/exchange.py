@@ -11,7 +11,7 @@ _NOT_SUPPORTED = (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP)
 
 
 def put_in_place(staged: Path, target: Path) -> None:
-    """Move the directory ``staged`` to ``target``; what was there is at ``staged`` afterwards.
+    """Move the file or directory ``staged`` to ``target``, and what was there to ``staged``.
 
     Linux exchanges the two names in one step. Where the disk cannot (NFS), the old directory is
     moved away first: for that moment, or after a kill in it, a reader finds nothing, never parts.

@@ -150,34 +150,37 @@ class GcsClient:
     def _receive_once(self, bucket: str, key: str, sink: BinaryIO) -> tuple[int, str]:
         blob = self._blob(bucket, key)
         blob.reload(**self._options)
+        generation, size, crc32c = int(blob.generation), int(blob.size), blob.crc32c
         sink.seek(0)
         sink.truncate()
         down = _Reception(sink)
-        self._download(blob, down)
-        if down.crc32c != blob.crc32c:
-            raise DamagedError(
-                f"gs://{bucket}/{key}: crc32c is {down.crc32c}, stored was {blob.crc32c}"
-            )
-        return int(blob.generation), down.sha256
+        # A fresh blob: a loaded one is read from the link that the server named, and loses its
+        # properties to each answer's headers.
+        self._download(self._blob(bucket, key), generation, size, down)
+        if down.crc32c != crc32c:
+            raise DamagedError(f"gs://{bucket}/{key}: crc32c is {down.crc32c}, stored was {crc32c}")
+        return generation, down.sha256
 
-    def _download(self, blob: Any, down: "_Reception") -> None:  # noqa: ANN401
+    def _download(self, blob: Any, generation: int, size: int, down: "_Reception") -> None:  # noqa: ANN401
         """Stream ``blob``, continuing where a connection was cut.
 
         The library's own repetition leaves a continued download unverified (3.17), so it is done
         here, with one crc32c over all pieces.
         """
         waits, before = pauses(), 0
-        while down.size < blob.size:
+        while (start := down.size) < size:
             try:
                 blob.download_to_file(
                     down,
-                    start=down.size,
+                    start=start,
                     raw_download=True,
                     checksum=None,
-                    if_generation_match=blob.generation,
+                    if_generation_match=generation,
                     timeout=REQUEST_SECONDS,
                     retry=None,
                 )
+                if down.size == start:
+                    raise ConnectionResetError(f"{start} of {size} bytes arrived")
             except request_errors as error:
                 if down.size > before:
                     waits, before = pauses(), down.size

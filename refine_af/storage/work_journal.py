@@ -26,7 +26,9 @@ from types import TracebackType
 from typing import Any, Self
 
 from refine_af.contracts.errors import DataError
+from refine_af.storage.atomic import beside
 from refine_af.storage.entry import unwrap, wrap
+from refine_af.storage.exchange import put_in_place
 from refine_af.storage.identity import Identity
 from refine_af.storage.lease import Lease
 from refine_af.storage.local import LocalStore
@@ -129,7 +131,7 @@ class WorkJournal:
 
         Returns:
             False, with a warning, when the run is not finished, an output is missing, or its
-            digest is wrong: the stage has to run again.
+            digest is wrong: the stage has to run again. No target was touched then.
         """
         done = self.finished()
         if done is None:
@@ -138,12 +140,16 @@ class WorkJournal:
         if absent:
             raise DataError(f"{self._root}: no target for the outputs {', '.join(absent)}")
         folder = join("outputs", done.token)
-        placed: list[Path] = []
-        for name, digest in sorted(done.outputs.items()):
-            if not self._restore(join(folder, name), digest, targets[name]):
-                _remove(placed)
-                return False
-            placed.append(targets[name])
+        staged = {name: beside(targets[name]) for name in sorted(done.outputs)}
+        try:
+            for name, path in staged.items():
+                if not self._restore(join(folder, name), done.outputs[name], path):
+                    return False
+            for name, path in staged.items():
+                put_in_place(path, targets[name])
+        finally:
+            for path in staged.values():
+                LocalStore().delete(str(path))
         return True
 
     def fail(self, message: str, exit_code: int) -> None:
@@ -216,11 +222,6 @@ class WorkJournal:
             _LOG.warning("%s: it counts as absent: %s", uri, error)
             return False
         return True
-
-
-def _remove(paths: list[Path]) -> None:
-    for path in paths:
-        LocalStore().delete(str(path))
 
 
 def _entry(kind: str, name: str) -> str:

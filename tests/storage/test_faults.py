@@ -1,0 +1,191 @@
+"""Servers that fail: every request once, one in ten at random, forever, and in the middle."""
+
+import os
+import subprocess
+import sys
+import uuid
+from pathlib import Path
+
+import pytest
+from servers import BUCKET, Fault, Faults
+
+from refine_af.contracts.errors import StorageError
+from refine_af.storage import gcs, retry, s3, s3_transfer
+from refine_af.storage.digest import digest_directory, digest_file
+from refine_af.storage.journal import open_journal
+from refine_af.storage.lease import Lease
+from refine_af.storage.store import DamagedError, Store, open_store
+
+WORKER = Path(__file__).with_name("worker.py")
+KINDS: tuple[Fault, ...] = ("500", "lost", "429", "cut", "503")
+S3_PART = 5 * 1024 * 1024  # the smallest part that S3 takes
+GS_PART = 256 * 1024
+
+
+@pytest.fixture(params=["s3", "gs"])
+def faults(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Faults:
+    monkeypatch.setattr(retry, "FIRST_SECONDS", 0.005)
+    monkeypatch.setattr(gcs, "FIRST_SECONDS", 0.005)
+    monkeypatch.setattr(s3, "ONE_REQUEST_BYTES", S3_PART)
+    monkeypatch.setattr(s3_transfer, "PART_BYTES", S3_PART)
+    monkeypatch.setattr(gcs, "PART_BYTES", GS_PART)
+    found: Faults = request.getfixturevalue(f"{request.param}_faults")
+    return found
+
+
+@pytest.fixture
+def faulty_root(faults: Faults, request: pytest.FixtureRequest) -> str:
+    scheme = request.node.callspec.params["faults"]
+    return f"{scheme}://{BUCKET}/{uuid.uuid4().hex}"
+
+
+def use_everything(root: str, folder: Path) -> Store:
+    store = open_store(root)
+    (folder / "large").write_bytes(os.urandom(9_000_000))
+    (folder / "tree" / "sub").mkdir(parents=True)
+    for name in ("a", "sub/b", "sub/c"):
+        (folder / "tree" / name).write_text(name * 1000)
+    tree = digest_directory(folder / "tree")
+
+    store.publish_bytes(f"{root}/small", b"small")
+    assert store.read(f"{root}/small") == b"small"
+    digest = store.publish(f"{root}/large", folder / "large")
+    assert store.download(f"{root}/large", folder / "copy", digest) == digest
+    assert digest_file(folder / "copy") == digest
+    assert store.publish_directory(f"{root}/tree", folder / "tree") == tree
+    assert store.download(f"{root}/tree", folder / "tree copy", tree) == tree
+    assert [uri.removeprefix(root) for uri in store.list_files(root)] == [
+        "/large",
+        "/small",
+        "/tree/a",
+        "/tree/sub/b",
+        "/tree/sub/c",
+    ]
+    assert store.exists(f"{root}/tree")
+    store.delete(f"{root}/tree")
+    assert not store.exists(f"{root}/tree")
+    with Lease(store, f"{root}/lease", "me", 60.0) as lease:
+        lease.renew()
+    identity = {"stage": "test", "params": {}, "inputs": {}, "code": "1"}
+    for turn in range(2):
+        with open_journal(f"{root}/work", identity) as journal:
+            if turn == 0:
+                journal.publish("step", b"1")
+                journal.publish_directory("tree", folder / "tree")
+                journal.publish_directory("tree", folder / "tree")
+                journal.finish({"tree": folder / "tree"}, {})
+            assert journal.names() == ["step", "tree"]
+            assert journal.read("step") == b"1"
+            assert journal.read_directory("tree", folder / "restored")
+            assert journal.republish({"tree": folder / "again"})
+    assert digest_directory(folder / "restored") == digest_directory(folder / "again") == tree
+    return store
+
+
+def test_every_kind_of_request_failing_once_changes_nothing(
+    faults: Faults, faulty_root: str, tmp_path: Path
+) -> None:
+    faults.once = KINDS
+    store = use_everything(faulty_root, tmp_path)
+    assert len(faults.log) >= 20
+    assert {line.split()[0] for line in faults.log} == set(KINDS)
+    assert store.retries >= len(faults.log) * 0.8  # a lost answer to "abort" may need none
+
+
+def test_a_tenth_of_all_requests_failing_changes_nothing(
+    faults: Faults, faulty_root: str, tmp_path: Path
+) -> None:
+    faults.share = 0.1
+    use_everything(faulty_root, tmp_path)
+    assert faults.log
+
+
+@pytest.mark.parametrize(("fault", "says"), [("503", "cannot read"), ("403", "permission is miss")])
+def test_a_server_that_never_answers_ends_in_a_message(
+    faults: Faults, faulty_root: str, fault: Fault, says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gcs, "PATIENCE_SECONDS", 1.0)
+    store = open_store(faulty_root)
+    store.publish_bytes(f"{faulty_root}/a", b"")
+    faults.always = fault
+    before = store.retries
+    with pytest.raises(StorageError, match=says) as caught:
+        store.read(f"{faulty_root}/a")
+    assert f"{faulty_root}/a" in str(caught.value)
+    assert caught.value.exit_code == 69
+    repeated = store.retries - before
+    assert repeated == 0 if fault == "403" else 3 <= repeated <= 30
+
+
+def test_a_download_continues_where_it_was_cut(
+    faults: Faults, faulty_root: str, tmp_path: Path
+) -> None:
+    store = open_store(faulty_root)
+    (tmp_path / "f").write_bytes(os.urandom(3_000_000))
+    digest = store.publish(f"{faulty_root}/f", tmp_path / "f")
+    faults.log.clear()
+    # Every answer is cut in half: 1.5 MB, then 0.75 MB, and so on; from the start it never ends.
+    faults.always = "cut"
+    faults.only = "GET f "
+    assert store.download(f"{faulty_root}/f", tmp_path / "copy", digest) == digest
+    assert 10 < len(faults.log) < 60
+
+
+def test_an_upload_that_fails_leaves_nothing_behind(
+    s3_faults: Faults, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retry, "FIRST_SECONDS", 0.001)
+    monkeypatch.setattr(s3, "ONE_REQUEST_BYTES", S3_PART)
+    monkeypatch.setattr(s3_transfer, "PART_BYTES", S3_PART)
+    root = f"s3://{BUCKET}/{uuid.uuid4().hex}"
+    store = open_store(root)
+    (tmp_path / "large").write_bytes(os.urandom(11_000_000))
+    s3_faults.always = "500"
+    s3_faults.only = "PUT large ['partNumber'"
+    with pytest.raises(StorageError, match="cannot write"):
+        store.publish(f"{root}/large", tmp_path / "large")
+    s3_faults.always = None
+    assert not store.exists(f"{root}/large")
+    bucket, _, prefix = root.removeprefix("s3://").partition("/")
+    listed = s3.S3Client()._call(
+        lambda client: client.list_multipart_uploads(Bucket=bucket, Prefix=prefix), "list", "", ""
+    )
+    assert "Uploads" not in listed
+
+
+def test_content_that_changed_at_rest_is_refused(s3_root: str, tmp_path: Path) -> None:
+    client = s3.S3Client()
+    store = open_store(s3_root)
+    wrong = {s3_transfer.SHA256_FIELD: "0" * 64}
+    key = s3_root.removeprefix(f"s3://{BUCKET}/") + "/f"
+    client._call(
+        lambda c: c.put_object(Bucket=BUCKET, Key=key, Body=b"x", Metadata=wrong), "write", "", ""
+    )
+    for attempt in (
+        lambda: store.read(f"{s3_root}/f"),
+        lambda: store.download(f"{s3_root}/f", tmp_path / "f"),
+    ):
+        with pytest.raises(DamagedError, match="sha256 is .* stored was 000"):
+            attempt()
+    assert not (tmp_path / "f").exists()
+
+
+@pytest.mark.parametrize("scheme", ["s3", "gs"])
+def test_memory_does_not_grow_with_the_file(
+    scheme: str, s3_root: str, gs_root: str, tmp_path: Path
+) -> None:
+    """A file of 300 MB where asked for, else of 120 MB, passes through less than 110 MB."""
+    size = int(os.environ.get("REFINE_AF_TEST_TRANSFER_MB", "120")) * 1_000_000
+    with (tmp_path / "large").open("wb") as large:
+        for _ in range(size // 1_000_000):
+            large.write(os.urandom(1_000_000))
+    root = s3_root if scheme == "s3" else gs_root
+    said = subprocess.run(
+        [sys.executable, str(WORKER), "transfer", root, tmp_path / "large", tmp_path / "copy"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert digest_file(tmp_path / "copy") == digest_file(tmp_path / "large")
+    open_store(root).delete(f"{root}/large")
+    assert int(said.stdout) < 110_000_000
