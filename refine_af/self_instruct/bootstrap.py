@@ -1,193 +1,263 @@
-"""The bootstrap loop as a state machine that knows no engine.
+"""The Self-Instruct loop without an engine: requests out, completions in, rows decided.
 
-A round draws its prompts from one frozen pool; its completions are then judged in order, and what
-is accepted joins the pool at once. So the engine may answer a round's prompts in any order, and
-replaying the stored completions gives the same state after a crash.
+Source: Self-Instruct, section 2.2, ``bootstrap_instructions.py``. As there, a round's prompts are
+drawn from one pool (five prompts in the reference) and accepted pieces join the pool at once, so
+that later pieces of the same round are compared with them. Differences, each a setting: what
+:class:`ParseRules` names, and an end that does not need the target (a small model may stall).
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from itertools import accumulate
+from typing import Literal
 
-from refine_af.contracts import randomness
-from refine_af.contracts.errors import DataError
+from refine_af.contracts.errors import DataError, ParameterError
+from refine_af.contracts.randomness import derive, shuffled
 from refine_af.contracts.records import Instruction, Rejected, Seed
-from refine_af.dedup.index import RougeLIndex
+from refine_af.dedup.index import Neighbour, RougeLIndex
+from refine_af.dedup.rouge_l import Tokens
 from refine_af.engines.text import Completion, Request
-from refine_af.self_instruct.parse_instructions import (
-    ALPACA_KEYWORDS,
-    KEYWORDS,
-    Piece,
-    Rules,
-    split_completion,
-)
+from refine_af.self_instruct.parse_instructions import ParseRules, Piece, parse_instructions
 from refine_af.self_instruct.prompts import instructions_prompt
+from refine_af.self_instruct.readable import readable
 
-STAGE_NAME = "generate_instructions"
+STAGE = "generate_instructions"
+
+End = Literal["target", "max_requests", "no_acceptance"]
 
 
 @dataclass(frozen=True, slots=True)
 class BootstrapSettings:
-    """What decides the rows; see the parameters of the stage for meaning and source."""
+    """The loop's settings; the defaults are the published ones where there is one.
 
+    Attributes:
+        seed: Of every draw.
+        shard: Shards draw from disjoint random streams and know nothing of each other.
+        target: Stop after the round in which so many instructions are accepted.
+        round_size: Prompts drawn from one pool. Part of the method: it changes rows.
+        shown: Instructions in a prompt.
+        machine_shown: Most of them that the model wrote itself; seeds fill up.
+        max_rouge_l: Largest F1 with a seed or an accepted instruction.
+        tokens: See :data:`refine_af.dedup.rouge_l.Tokens`.
+        max_requests: Stop after so many requests; 0 for no limit.
+        max_idle_rounds: Stop after so many rounds in a row without an acceptance; 0 for no limit.
+        rules: How completions are read.
+    """
+
+    seed: int
     target: int
-    round_size: int
-    max_requests: int
-    max_empty_rounds: int
-    in_context: int = 8
-    machine_in_context: int = 2
-    max_rouge_l: float = 0.7
     shard: int = 0
-    seed: int = 1
-    parity: bool = False
-    alpaca_keywords: bool = False
+    round_size: int = 5
+    shown: int = 8
+    machine_shown: int = 2
+    max_rouge_l: float = 0.7
+    tokens: Tokens = "rouge"
+    max_requests: int = 0
+    max_idle_rounds: int = 20
+    rules: ParseRules = field(default_factory=ParseRules)
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """What became of one round's completions, in order of request and position."""
+
+    kept: list[Instruction]
+    rejected: list[Rejected]
 
 
 class Bootstrap:
-    """Seeds and machine-written instructions, growing round by round.
+    """One shard's loop: ``next_requests`` and ``consume`` in turn, until ``end`` is set.
 
-    Attributes:
-        kept: Accepted instructions, in order.
-        rejected: Dropped pieces, in order.
-        rounds: Counts per round: ``requested, returned, parsed, kept``.
-        requests: Prompts drawn so far.
+    Its whole state is the list of accepted rows and the number of requests made, so a journal
+    that holds both at a round's border is enough to go on (:meth:`resume`).
     """
 
     def __init__(self, seeds: Sequence[Seed], settings: BootstrapSettings) -> None:
-        """Start from seeds, which are never filtered.
+        """Start with the seeds as the pool.
 
         Raises:
-            DataError: When there are fewer seeds than a prompt shows.
+            DataError: For fewer seeds than a prompt shows.
+            ParameterError: For a number that cannot be.
         """
-        if len(seeds) < settings.in_context:
+        _check(settings)
+        if len(seeds) < settings.shown:
             raise DataError(
-                f"{len(seeds)} seeds are fewer than the {settings.in_context} that a prompt shows;"
-                " add seeds or lower in_context"
+                f"{len(seeds)} seeds; a prompt shows {settings.shown}, so give at least that many"
             )
         self._settings = settings
-        self._seeds = list(seeds)
-        extra = ALPACA_KEYWORDS if settings.alpaca_keywords else ()
-        self._rules = Rules(parity=settings.parity, keywords=KEYWORDS + extra)
-        self._index = RougeLIndex(settings.max_rouge_l)
-        self._index.add_all([(seed.id, seed.instruction) for seed in seeds])
-        self._parents: list[tuple[str, ...]] = []
-        self._empty_rounds = 0
-        self.kept: list[Instruction] = []
-        self.rejected: list[Rejected] = []
-        self.rounds: list[dict[str, int]] = []
-        self.requests = 0
+        self._seeds = [(seed.id, seed.instruction) for seed in seeds]
+        self._index = RougeLIndex(settings.max_rouge_l, settings.tokens)
+        self._index.add_all(self._seeds)
+        self._kept: list[tuple[str, str]] = []
+        self._accepted_by_round: list[int] = []
+        self._requests = 0
+        self._pending: list[tuple[Request, tuple[str, ...]]] = []
+
+    def resume(self, kept: Iterable[Instruction], requests: int) -> None:
+        """Go on after ``requests`` requests, a round's border, which accepted ``kept``."""
+        if self._requests or self._pending:
+            raise ValueError("resume comes before the first request")
+        rounds = -(-requests // self._settings.round_size)
+        self._accepted_by_round = [0] * rounds
+        for row in kept:
+            if not row.request < requests:
+                raise DataError(f"{row.id} is of request {row.request}, but {requests} were made")
+            self._accepted_by_round[row.request // self._settings.round_size] += 1
+            self._kept.append((row.id, row.instruction))
+        self._index.add_all(self._kept)
+        self._requests = requests
 
     @property
-    def ended(self) -> bool:
-        """Tell whether the target, the cap on requests, or saturation is reached."""
-        return (
-            len(self.kept) >= self._settings.target
-            or self.requests >= self._settings.max_requests
-            or self._empty_rounds >= self._settings.max_empty_rounds
-        )
+    def requests(self) -> int:
+        """Requests whose completions were consumed."""
+        return self._requests
+
+    @property
+    def accepted(self) -> int:
+        """Instructions accepted so far."""
+        return len(self._kept)
+
+    @property
+    def tokenless(self) -> int:
+        """Accepted since the start or resumption without comparison: no token in their script."""
+        return self._index.tokenless
+
+    @property
+    def acceptance_curve(self) -> list[int]:
+        """Instructions accepted after each round, cumulated."""
+        return list(accumulate(self._accepted_by_round))
+
+    @property
+    def end(self) -> End | None:
+        """Why the loop is over; None while it is not."""
+        settings = self._settings
+        if self.accepted >= settings.target:
+            return "target"
+        idle = self._accepted_by_round[-settings.max_idle_rounds :]
+        if settings.max_idle_rounds and len(idle) == settings.max_idle_rounds and not any(idle):
+            return "no_acceptance"
+        if 0 < settings.max_requests <= self._requests:
+            return "max_requests"
+        return None
 
     def next_requests(self) -> list[Request]:
-        """Return the prompts of the next round, drawn from the pool as it stands."""
-        left = self._settings.max_requests - self.requests
-        numbers = range(self.requests, self.requests + min(self._settings.round_size, left))
-        shown = [self._in_context(number) for number in numbers]
-        self._parents = [tuple(row.id for row in rows) for rows in shown]
-        return [
-            Request(
-                id=f"{self._settings.shard}/{number}",
-                prompt=instructions_prompt([row.instruction for row in rows]),
-                seed=self._derive("completion", number),
-            )
-            for number, rows in zip(numbers, shown, strict=True)
+        """Return the requests of the next round, none when the loop is over.
+
+        All are drawn from the pool as it stands; calling again before ``consume`` returns the
+        same ones.
+        """
+        size = self._settings.round_size
+        if self._settings.max_requests:
+            size = min(size, self._settings.max_requests - self._requests)
+        if not self._pending and self.end is None:
+            self._pending = [self._request(self._requests + place) for place in range(size)]
+        return [request for request, _ in self._pending]
+
+    def consume(self, completions: Sequence[Completion]) -> Round:
+        """Decide every piece of a round's completions, given in the order of its requests."""
+        asked = [request.id for request, _ in self._pending]
+        if [completion.id for completion in completions] != asked:
+            raise ValueError(f"completions must answer the requests {asked} in that order")
+        found = [
+            finding
+            for place, completion in enumerate(completions)
+            for finding in self._read(self._requests + place, completion)
         ]
+        decided = self._decided(found)
+        kept = [row for row in decided if isinstance(row, Instruction)]
+        self._kept += [(row.id, row.instruction) for row in kept]
+        self._accepted_by_round.append(len(kept))
+        self._requests += len(completions)
+        self._pending = []
+        return Round(kept, [row for row in decided if isinstance(row, Rejected)])
 
-    def _in_context(self, number: int) -> list[Seed | Instruction]:
-        """Return up to ``machine_in_context`` machine rows, filled up with seeds, shuffled."""
-        few = min(self._settings.machine_in_context, self._settings.in_context)
-        machine = self._sample(self.kept, few, "machine", number)
-        seeds = self._sample(self._seeds, self._settings.in_context - len(machine), "seeds", number)
-        return self._sample([*machine, *seeds], self._settings.in_context, "order", number)
-
-    def _sample(
-        self, rows: Sequence[Seed | Instruction], count: int, purpose: str, number: int
-    ) -> list[Seed | Instruction]:
-        key = (self._settings.shard, number)
-        return randomness.sample(rows, count, self._settings.seed, f"bootstrap-{purpose}", *key)
-
-    def _derive(self, purpose: str, number: int) -> int:
-        return randomness.derive(
-            self._settings.seed, f"bootstrap-{purpose}", self._settings.shard, number
+    def _request(self, number: int) -> tuple[Request, tuple[str, ...]]:
+        """Return request ``number`` of this shard and the ids that its prompt shows."""
+        settings, kept = self._settings, self._kept
+        keys = (settings.shard, number)
+        own = _draw(len(kept), settings.machine_shown, settings.seed, "machine-shown", *keys)
+        fill = settings.shown - len(own)
+        given = _draw(len(self._seeds), fill, settings.seed, "seeds-shown", *keys)
+        rows = [kept[place] for place in own] + [self._seeds[place] for place in given]
+        rows = shuffled(rows, settings.seed, "shown-order", *keys)
+        request = Request(
+            id=f"shard-{settings.shard}-request-{number}",
+            prompt=instructions_prompt([text for _, text in rows]),
+            seed=derive(settings.seed, STAGE, *keys),
         )
+        return request, tuple(row_id for row_id, _ in rows)
 
-    def take(self, completions: Sequence[Completion]) -> None:
-        """Judge the completions of the last round, in the order of its requests."""
-        before, parsed = len(self.kept), 0
-        for place, completion in enumerate(completions):
-            parsed += self._take_one(self.requests + place, self._parents[place], completion)
-        self.requests += len(completions)
-        self.rounds.append(
-            {
-                "round": len(self.rounds),
-                "requested": len(completions),
-                "returned": sum(one.finish != "error" for one in completions),
-                "parsed": parsed,
-                "kept": len(self.kept) - before,
-            }
-        )
-        self._empty_rounds = 0 if len(self.kept) > before else self._empty_rounds + 1
-
-    def _take_one(self, number: int, parents: tuple[str, ...], completion: Completion) -> int:
-        """Judge one completion and return how many pieces it held."""
+    def _read(self, number: int, completion: Completion) -> list["_Finding"]:
+        _, parents = self._pending[number - self._requests]
         if completion.finish == "error":
-            self._reject("engine_error", completion.error, number, 0, parents)
-            return 0
-        pieces = split_completion(completion.text, completion.finish, self._rules)
-        for piece in pieces:
-            self._take_piece(piece, number, parents)
-        return len(pieces)
+            return [_Finding(number, parents, Piece("", 0, "engine_error", completion.error))]
+        pieces = parse_instructions(completion.text, completion.finish, self._settings.rules)
+        return [_Finding(number, parents, piece) for piece in pieces]
 
-    def _take_piece(self, piece: Piece, number: int, parents: tuple[str, ...]) -> None:
-        place = (number, piece.position)
-        if piece.reason:
-            self._reject(piece.reason, piece.text, *place, parents, detail=piece.detail)
-            return
-        if len(self.kept) >= self._settings.target:
-            self._reject("over_target", piece.text, *place, parents)
-            return
-        row = Instruction.make(piece.text, parents, *place, self._settings.shard)
-        neighbour = self._index.offer(row.id, piece.text)
-        if neighbour is None:
-            self.kept.append(row)
-            return
-        self._reject(
-            "similar",
+    def _decided(self, found: Sequence["_Finding"]) -> list[Instruction | Rejected]:
+        """Return one row per finding, in order; those that stay join the index."""
+        shard = self._settings.shard
+        rows: list[Instruction | Rejected] = [
+            one.instruction(shard) if one.piece.reason is None else one.rejected(shard)
+            for one in found
+        ]
+        open_ = [
+            (place, row.id, row.instruction)
+            for place, row in enumerate(rows)
+            if isinstance(row, Instruction)
+        ]
+        verdicts = self._index.offer_all([(row_id, text) for _, row_id, text in open_])
+        for (place, _, _), near in zip(open_, verdicts, strict=True):
+            if near is not None:
+                rows[place] = found[place].rejected(shard, near)
+        return rows
+
+
+@dataclass(frozen=True, slots=True)
+class _Finding:
+    """A piece with the request that it came from and the rows that the request showed."""
+
+    request: int
+    parents: tuple[str, ...]
+    piece: Piece
+
+    def instruction(self, shard: int) -> Instruction:
+        piece = self.piece
+        return Instruction.make(piece.text, self.parents, self.request, piece.position, shard)
+
+    def rejected(self, shard: int, near: Neighbour | None = None) -> Rejected:
+        piece = self.piece
+        return Rejected.make(
+            STAGE,
+            "similar" if near else piece.reason or "",
             piece.text,
-            *place,
-            parents,
-            neighbour=neighbour.id,
-            score=neighbour.score,
+            self.parents,
+            place=f"{shard}:{self.request}:{piece.position}",
+            neighbour=near.id if near else None,
+            score=near.score if near else None,
+            detail=readable(piece.detail),
         )
 
-    def _reject(
-        self,
-        reason: str,
-        text: str,
-        number: int,
-        position: int,
-        parents: tuple[str, ...],
-        *,
-        neighbour: str | None = None,
-        score: float | None = None,
-        detail: str = "",
-    ) -> None:
-        self.rejected.append(
-            Rejected.make(
-                STAGE_NAME,
-                reason,
-                text,
-                parents,
-                place=f"{self._settings.shard}/{number}/{position}",
-                neighbour=neighbour,
-                score=score,
-                detail=detail,
-            )
+
+def _check(settings: BootstrapSettings) -> None:
+    if min(settings.target, settings.round_size, settings.shown) < 1:
+        raise ParameterError("target, round_size and shown must be at least 1")
+    if not 0 <= settings.machine_shown <= settings.shown:
+        raise ParameterError(
+            f"machine_shown is {settings.machine_shown}; it must be in 0 to shown, {settings.shown}"
         )
+
+
+def _draw(size: int, count: int, seed: int, purpose: str, *keys: int) -> list[int]:
+    """Return ``count`` different places below ``size``; all of them when there are fewer.
+
+    Draws until enough differ, so that the cost does not grow with the pool (:func:`sample`
+    hashes every place).
+    """
+    count = min(count, size)
+    places: dict[int, None] = {}
+    attempt = 0
+    while len(places) < count:
+        places[derive(seed, purpose, *keys, attempt) % size] = None
+        attempt += 1
+    return list(places)

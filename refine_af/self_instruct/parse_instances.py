@@ -1,204 +1,157 @@
-"""From a completion to input-output pairs, and the filters that a pair must pass.
+"""From the model's answer to input-output pairs, with a reason for each that is dropped.
 
-Source: Self-Instruct, ``generate_instances.py`` and ``prepare_for_finetuning.py``.
+Source: Self-Instruct, sections 2.3 and 2.4, ``identify_clf_or_not.py`` and
+``prepare_for_finetuning.py``. One difference: the reference takes a random five of an unordered
+set, we keep the order of arrival and choose by counter-based randomness.
 """
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from refine_af.contracts.randomness import sample as draw
-from refine_af.contracts.records import Instance, Instruction, Rejected
-from refine_af.engines.text import Completion
-from refine_af.self_instruct.prompts import Style
+from refine_af.contracts.randomness import sample
+from refine_af.engines.text import Finish
+from refine_af.self_instruct.prompts import Layout
+from refine_af.self_instruct.readable import is_readable, readable
 
-STAGE_NAME = "generate_instances"
+MAX_INSTANCES = 5
+
+REASONS = (
+    "unparseable",
+    "truncated",
+    "unreadable",
+    "same_as_input",
+    "empty_output",
+    "ends_with_colon",
+    "conflicting_outputs",
+    "duplicate",
+    "over_limit",
+)
 
 _EXAMPLE = re.compile(r"Example\s?\d*\.?")
-_NUMBERED_INPUT = re.compile(r"Input\s*\d*\s*:")
-_LABEL = re.compile(r"Class label:")
+_OUTPUT = re.compile(r"Output\s*\d*\s*:")
+_INPUT = re.compile(r"Input\s*\d*\s*:")
+_CLASS_LABEL = "Class label:"
 
 
 @dataclass(frozen=True, slots=True)
-class PairText:
-    """One input (may be empty) and one output, stripped."""
+class Draft:
+    """One pair as the model wrote it, stripped.
+
+    Attributes:
+        input: May be empty.
+        output: May be empty until the filters ran.
+        reason: Why it is dropped, one of :data:`REASONS`; None while it stands.
+    """
 
     input: str
     output: str
+    reason: str | None = None
 
 
-def is_yes(answer: str) -> bool:
-    """Tell whether the model called the task a classification; anything unclear is a no."""
+def is_classification(answer: str) -> bool:
+    """Return whether the answer says yes; anything else, also nothing, is no (as published)."""
     return answer.strip() in ("Yes", "yes", "YES")
 
 
-def parse_plain(action: str) -> PairText | None:
-    r"""Return the pair in ``Input: x\nOutput: y`` or ``Output: y``, or None for another form.
+def parse_plain(answer: str) -> Draft | None:
+    """Return the one pair of an ``Input: x`` / ``Output: y`` answer, or None.
 
-    This is the action of PPO, so the form is strict: text before ``Input:``, a second ``Input:``
-    or ``Output:``, or an empty output is no instance.
+    None where there is no ``Output:``, where the output is empty, or where a character could not
+    be stored. For prompts without worked tasks: unlike :func:`parse_instances` the word
+    ``Example`` does not split the answer.
     """
-    head, marker, output = action.partition("Output:")
-    if not marker or not output.strip() or "Output:" in output or "\nInput:" in output:
+    if not _OUTPUT.search(answer) or not is_readable(answer):
         return None
-    head = head.strip()
-    if not head:
-        return PairText("", output.strip())
-    if not head.startswith("Input:") or not head.removeprefix("Input:").strip():
-        return None
-    return PairText(head.removeprefix("Input:").strip(), output.strip())
+    pair = _pair(answer.strip())
+    return pair if pair.output else None
 
 
-def parse_input_first(text: str) -> list[PairText]:
-    """Return the pairs of a completion of ``Example`` blocks, or of one ``Output:`` block.
-
-    In a block, text before the first ``Output:`` is the input; a second ``Input:`` ends the
-    output. A block without ``Output:`` is an output alone.
-    """
-    if _EXAMPLE.search(text):
-        blocks = [block for block in _EXAMPLE.split(text) if block.strip()]
-    elif "Output:" in text:
-        blocks = [text]
-    else:
-        return []
-    return [_block(block.strip()) for block in blocks]
-
-
-def _block(block: str) -> PairText:
-    head, marker, tail = block.partition("Output:")
-    if not marker:
-        return PairText("", block.strip())
-    output = tail.partition("Input:")[0]
-    found = _NUMBERED_INPUT.match(head.strip())
-    head = head.strip()[found.end() :] if found else head
-    return PairText(head.strip(), output.strip())
-
-
-def parse_output_first(text: str, *, continues_label: bool) -> list[PairText]:
-    """Return the pairs of ``Class label:`` blocks: first line the label, the rest the input.
+def parse_instances(answer: str, finish: Finish, layout: Layout) -> list[Draft]:
+    """Return the pairs of an answer in order; never none: one ``unparseable`` stands for that.
 
     Args:
-        text: The completion.
-        continues_label: The prompt ended with ``Class label:``, so the text opens with a label.
+        answer: What the model wrote, after the part that the prompt already held
+            (:func:`refine_af.self_instruct.prompts.answer_opening`).
+        finish: ``length`` drops the last pair, which was cut off.
+        layout: ``input_first`` reads ``Example k`` blocks with ``Output:``, or a single pair;
+            ``output_first`` reads ``Class label:`` lines, each followed by its input.
     """
-    whole = f"Class label:{text}" if continues_label else text
-    if not _LABEL.search(whole):
-        return []
-    found = []
-    for block in _LABEL.split(whole)[1:]:
-        label, _, rest = block.strip().partition("\n")
-        numbered = _NUMBERED_INPUT.match(rest.strip())
-        rest = rest.strip()[numbered.end() :] if numbered else rest
-        found.append(PairText(rest.strip(), label.strip()))
+    answer = answer.strip()
+    pairs = _output_first(answer) if layout == "output_first" else _input_first(answer)
+    if not pairs:
+        return [Draft("", readable(answer), "unparseable")]
+    if finish == "length":
+        pairs[-1] = replace(pairs[-1], reason="truncated")
+    return [_checked(pair) for pair in pairs]
+
+
+def _input_first(answer: str) -> list[Draft]:
+    if _EXAMPLE.search(answer):
+        return [_pair(text.strip()) for text in _EXAMPLE.split(answer) if text.strip()]
+    return [_pair(answer)] if _OUTPUT.search(answer) else []
+
+
+def _pair(text: str) -> Draft:
+    """Split at ``Output:``; text without it is an output that needs no input."""
+    before, *after = _OUTPUT.split(text)
+    given, written = (before, after[0]) if after else ("", text)
+    written = _INPUT.split(written)[0].strip()
+    given = given.strip()
+    opening = _INPUT.match(given)
+    return Draft(given[opening.end() :].strip() if opening else given, written)
+
+
+def _output_first(answer: str) -> list[Draft]:
+    pairs = []
+    for text in answer.split(_CLASS_LABEL)[1:]:
+        label, _, given = text.strip().partition("\n")
+        pairs.append(Draft(given.strip(), label.strip()))
+    return pairs
+
+
+def _checked(pair: Draft) -> Draft:
+    if not (is_readable(pair.input) and is_readable(pair.output)):
+        return Draft(readable(pair.input), readable(pair.output), pair.reason or "unreadable")
+    return pair
+
+
+def filter_instances(
+    drafts: Sequence[Draft], seed: int, instruction_id: str, limit: int = MAX_INSTANCES
+) -> list[Draft]:
+    """Return all drafts of one instruction, in order, each dropped one with its reason.
+
+    In the published order: single pairs; then all of them when one non-empty input has two
+    outputs; then exact repeats; then all but ``limit``, chosen at random by ``seed`` and
+    ``instruction_id`` and left in order.
+    """
+    found = [replace(draft, reason=draft.reason or _broken_rule(draft)) for draft in drafts]
+    if _conflicting(found):
+        return [replace(draft, reason=draft.reason or "conflicting_outputs") for draft in found]
+    seen: set[tuple[str, str]] = set()
+    for place, draft in enumerate(found):
+        if draft.reason is None:
+            if (draft.input, draft.output) in seen:
+                found[place] = replace(draft, reason="duplicate")
+            seen.add((draft.input, draft.output))
+    standing = [place for place, draft in enumerate(found) if draft.reason is None]
+    chosen = sample(standing, limit, seed, "instances-kept", instruction_id)
+    for place in set(standing) - set(chosen):
+        found[place] = replace(found[place], reason="over_limit")
     return found
 
 
-def instances_of(
-    row: Instruction,
-    completion: Completion,
-    *,
-    is_classification: bool,
-    sample: int,
-    style: Style,
-    max_instances: int,
-    seed: int,
-) -> tuple[list[Instance], list[Rejected]]:
-    """Return the usable instances of one completion, and what was dropped with its reason.
-
-    Reasons: ``engine_error``, ``unparseable``, ``truncated`` (the last pair of a completion that
-    was cut off), and those of :func:`filter_pairs`.
-    """
-    found = _Found(row, sample, is_classification)
-    if completion.finish == "error":
-        found.reject("engine_error", completion.error)
-        return found.instances, found.rejected
-    pairs = _parse(completion.text, is_classification, style)
-    if completion.finish == "length" and pairs:
-        cut = pairs.pop()
-        found.reject("truncated", cut.output, "the completion ended by length")
-    elif not pairs:
-        found.reject("unparseable", completion.text)
-    kept, dropped = filter_pairs(pairs, max_instances, seed, row.id, sample)
-    for pair in kept:
-        found.keep(pair)
-    for pair, reason in dropped:
-        found.reject(reason, pair.output, f"input: {pair.input}")
-    return found.instances, found.rejected
-
-
-def _parse(text: str, is_classification: bool, style: Style) -> list[PairText]:
-    if is_classification:
-        return parse_output_first(text, continues_label=style == "plain")
-    if style == "few_shot":
-        return parse_input_first(text)
-    pair = parse_plain(text)
-    return [] if pair is None else [pair]
-
-
-Dropped = list[tuple[PairText, str]]
-
-
-def filter_pairs(
-    pairs: Sequence[PairText], max_instances: int, seed: int, *key: str | int
-) -> tuple[list[PairText], Dropped]:
-    """Return (kept, dropped with reason), the published filters in order.
-
-    ``empty_output``; ``same_as_input``; ``ends_with_colon`` (input or output); ``duplicate``;
-    ``conflicting`` (one non-empty input with two outputs drops every pair of the instruction);
-    ``over_limit`` (more than ``max_instances``: which ones stay is drawn at random, in their
-    order; the published code draws from an unordered set).
-    """
-    kept: list[PairText] = []
-    dropped: Dropped = []
-    for pair in pairs:
-        reason = _broken(pair) or ("duplicate" if pair in kept else "")
-        if reason:
-            dropped.append((pair, reason))
-        else:
-            kept.append(pair)
-    inputs = [pair.input for pair in kept if pair.input]
-    if len(inputs) != len(set(inputs)):
-        return [], dropped + [(pair, "conflicting") for pair in kept]
-    chosen = set(draw(range(len(kept)), max_instances, seed, "instances-kept", *key))
-    over = [(pair, "over_limit") for place, pair in enumerate(kept) if place not in chosen]
-    return [pair for place, pair in enumerate(kept) if place in chosen], dropped + over
-
-
-def _broken(pair: PairText) -> str:
-    if not pair.output:
-        return "empty_output"
-    if pair.input == pair.output:
+def _broken_rule(draft: Draft) -> str | None:
+    if draft.input == draft.output:
         return "same_as_input"
-    if pair.input.endswith(":") or pair.output.endswith(":"):
+    if not draft.output:
+        return "empty_output"
+    if draft.input.endswith(":") or draft.output.endswith(":"):
         return "ends_with_colon"
-    return ""
+    return None
 
 
-class _Found:
-    """Collects rows of one completion."""
-
-    def __init__(self, row: Instruction, sample: int, is_classification: bool) -> None:
-        self._row = row
-        self._sample = sample
-        self._is_classification = is_classification
-        self.instances: list[Instance] = []
-        self.rejected: list[Rejected] = []
-
-    def keep(self, pair: PairText) -> None:
-        instance = Instance.make(
-            self._row.id,
-            self._row.instruction,
-            pair.input,
-            pair.output,
-            is_classification=self._is_classification,
-            sample=self._sample,
-        )
-        self.instances.append(instance)
-
-    def reject(self, reason: str, text: str, detail: str = "") -> None:
-        place = f"{self._sample}/{len(self.rejected)}"
-        self.rejected.append(
-            Rejected.make(
-                STAGE_NAME, reason, text, (self._row.id,), place=place, detail=detail[:2000]
-            )
-        )
+def _conflicting(drafts: Sequence[Draft]) -> bool:
+    outputs: dict[str, str] = {}
+    standing = (draft for draft in drafts if draft.reason is None and draft.input)
+    return any(outputs.setdefault(draft.input, draft.output) != draft.output for draft in standing)

@@ -1,124 +1,126 @@
-"""From a completion to instructions: split, tidy, and the rules that need no other row.
+"""From the model's list of instructions to single ones, with a reason for each that is dropped.
 
-Source: Self-Instruct, ``bootstrap_instructions.py``, ``post_process_gpt3_response``.
+Source: Self-Instruct, section 2.4 and ``post_process_gpt3_response``; the ROUGE-L filter follows
+in :mod:`refine_af.self_instruct.bootstrap`.
 """
 
 import re
 import string
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from refine_af.engines.text import Finish
+from refine_af.self_instruct.readable import is_readable, readable
 
-MIN_WORDS = 4
-MAX_WORDS = 150
-KEYWORDS = (
-    "image",
-    "images",
-    "graph",
-    "graphs",
-    "picture",
-    "pictures",
-    "file",
-    "files",
-    "map",
-    "maps",
-    "draw",
-    "plot",
-    "go to",
+BLACKLIST = (
+    *("image", "images", "graph", "graphs", "picture", "pictures", "file", "files"),
+    *("map", "maps", "draw", "plot", "go to"),
 )
-"""What a language model cannot do or see (Self-Instruct)."""
+"""Words that ask for what a language model cannot see or do (Self-Instruct)."""
 
-ALPACA_KEYWORDS = ("video", "audio", "music", "flowchart", "diagram")
-"""Stanford Alpaca's further keywords."""
+ALPACA_BLACKLIST = (*BLACKLIST, "video", "audio", "music", "flowchart", "diagram")
+"""With the five that Stanford Alpaca adds."""
 
-_PUBLISHED_NEXT = re.compile(r"\n\d+\s?\. ")
-_NEXT = re.compile(r"\n\d+\s?\.(?:\s|$)")
-"""As published, and a number that the completion ends with counts too."""
+REASONS = (
+    "truncated",
+    "empty",
+    "unreadable",
+    "too_short",
+    "too_long",
+    "keyword",
+    "write_a_program",
+    "punctuation",
+    "non_ascii",
+)
+
+_ITEM = re.compile(r"\n\d+\s?\. ")
+_SPACE = re.compile(r"\s+")
+
+
+@dataclass(frozen=True, slots=True)
+class ParseRules:
+    """What may differ from the published rules; the defaults suit small open models.
+
+    Attributes:
+        capitalise: ``first_letter`` leaves the rest alone; ``sentence`` lower-cases it, as
+            published (``str.capitalize``), which spoils names and acronyms.
+        drop_truncated: Of a completion that ended at its token limit: ``last`` drops the piece
+            that was cut off, ``all`` drops every piece, as published.
+        blacklist: Whole words, any case, that drop a piece.
+    """
+
+    capitalise: Literal["first_letter", "sentence"] = "first_letter"
+    drop_truncated: Literal["last", "all"] = "last"
+    blacklist: tuple[str, ...] = BLACKLIST
+
+
+PUBLISHED = ParseRules(capitalise="sentence", drop_truncated="all")
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """One item of a completion.
+    """One item of the list.
 
     Attributes:
-        text: Tidied; as it came when it is empty after that.
-        position: Place in the completion, from 0.
-        reason: Why it is dropped: ``truncated``, ``empty``, ``too_short``, ``too_long``,
-            ``keyword``, ``write_a_program``, ``punctuation`` or ``non_ascii``; empty when it
-            passes.
-        detail: The word or count behind the reason.
+        text: With white space collapsed, capitalised as asked.
+        position: Place in the completion, from 0; dropped pieces count.
+        reason: Why it is dropped, one of :data:`REASONS`; None when it passed.
+        detail: The word, number or character that decided.
     """
 
     text: str
     position: int
-    reason: str = ""
+    reason: str | None = None
     detail: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """Where a small open model needs other decisions than the published code.
-
-    Attributes:
-        parity: Decide as published: ``str.capitalize``, which lower-cases names and acronyms, and
-            a completion that was cut off dropped whole. Otherwise the first letter is raised and
-            only the last, cut-off piece is dropped.
-        keywords: Whole words, any case.
-    """
-
-    parity: bool = False
-    keywords: tuple[str, ...] = KEYWORDS
-
-
-def split_completion(text: str, finish: Finish, rules: Rules) -> list[Piece]:
-    """Return the pieces of a completion that continues a numbered list, in order."""
-    pieces = _PUBLISHED_NEXT.split(text) if rules.parity else _split_lenient(text)
-    found = []
-    for position, item in enumerate(pieces):
-        cut = finish == "length" and (rules.parity or position == len(pieces) - 1)
-        found.append(_judge(item, position, cut, rules))
-    return found
+def parse_instructions(
+    completion: str, finish: Finish, rules: ParseRules | None = None
+) -> list[Piece]:
+    """Return every piece of a completion, in order, kept or with the first rule that it breaks."""
+    rules = rules or ParseRules()
+    raw = _ITEM.split(completion)
+    cut_from = len(raw)
+    if finish == "length":
+        cut_from = 0 if rules.drop_truncated == "all" else len(raw) - 1
+    blacklist = _pattern(rules.blacklist)
+    pieces = []
+    for position, text in enumerate(raw):
+        text = _capitalised(_SPACE.sub(" ", text).strip(), rules)
+        verdict = ("truncated", "") if position >= cut_from else _broken_rule(text, blacklist)
+        pieces.append(Piece(readable(text), position, *verdict))
+    return pieces
 
 
-def _split_lenient(text: str) -> list[str]:
-    """Split also where a model repeats the number it was given or stops after a new one."""
-    start = f"\n{text}" if re.match(r"\d+\s?\.\s", text) else text
-    return [item for item in _NEXT.split(start) if item.strip()]
+def _capitalised(text: str, rules: ParseRules) -> str:
+    return text.capitalize() if rules.capitalise == "sentence" else text[:1].upper() + text[1:]
 
 
-def _judge(item: str, position: int, cut: bool, rules: Rules) -> Piece:
-    text = tidy(item, rules.parity)
-    if cut:
-        return Piece(text or item, position, "truncated", "the completion ended by length")
-    reason, detail = rule_broken(text, rules.keywords)
-    return Piece(text or item, position, reason, detail)
+def _pattern(words: Sequence[str]) -> re.Pattern[str] | None:
+    if not words:
+        return None
+    return re.compile(rf"\b({'|'.join(map(re.escape, words))})\b", re.IGNORECASE)
 
 
-def tidy(text: str, parity: bool) -> str:
-    """Return the text on one line with a capital first letter."""
-    line = " ".join(text.split())
-    return line.capitalize() if parity else line[:1].upper() + line[1:]
-
-
-def rule_broken(text: str, keywords: tuple[str, ...]) -> tuple[str, str]:
-    """Return (reason, detail) of the first rule that the text breaks, or two empty strings.
-
-    The rules are tried in the published order.
-    """
+def _broken_rule(text: str, blacklist: re.Pattern[str] | None) -> tuple[str | None, str]:
+    """Return (reason, detail) of the first broken rule in the published order, or (None, "")."""
     if not text:
         return "empty", ""
-    words = len(text.split(" "))
-    if words < MIN_WORDS:
-        return "too_short", f"{words} words; at least {MIN_WORDS}"
-    if words > MAX_WORDS:
-        return "too_long", f"{words} words; at most {MAX_WORDS}"
-    for word in keywords:
-        if re.search(rf"\b{re.escape(word)}\b", text, re.IGNORECASE):
-            return "keyword", word
-    if text.startswith("Write a program"):
+    if not is_readable(text):
+        return "unreadable", "control character, lone surrogate, or over a million characters"
+    words = len(text.split())
+    if words <= 3:
+        return "too_short", f"{words} words, at least 4"
+    if words > 150:
+        return "too_long", f"{words} words, at most 150"
+    if blacklist and (found := blacklist.search(text)):
+        return "keyword", found[0]
+    # Case does not matter, so that leaving the other letters alone lets nothing slip through.
+    if text.lower().startswith("write a program"):
         return "write_a_program", ""
     if text[0] in string.punctuation:
         return "punctuation", text[0]
     if not text[0].isascii():
         return "non_ascii", text[0]
-    return "", ""
+    return None, ""

@@ -1,62 +1,107 @@
-"""Prompts as template files: rows are values in them and can never become template code."""
+"""Prompts, rendered from the templates beside this module.
+
+Templates are data: they run in Jinja2's sandbox, an undefined name is an error, and nothing is
+escaped, since the reader is a model. The wording is our own; what is asked, and the form of the
+answer, is Self-Instruct's (sections 2.1 to 2.3, tables 5 to 8).
+"""
 
 import hashlib
+import re
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Literal
 
-from jinja2 import FileSystemLoader, StrictUndefined
-from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2 import FileSystemLoader, StrictUndefined, Template, TemplateNotFound, UndefinedError
+from jinja2.sandbox import SandboxedEnvironment
 
-Style = Literal["plain", "few_shot"]
+from refine_af.contracts.errors import ParameterError
+
 TEMPLATES = Path(__file__).parent / "templates"
 
+Style = Literal["plain", "few_shot"]
+"""``plain``: the bare instruction, for models trained on that form (the embedded one) or tuned to
+follow instructions. ``few_shot``: worked tasks first, for base models."""
 
-@cache
-def _environment() -> ImmutableSandboxedEnvironment:
-    return ImmutableSandboxedEnvironment(
-        loader=FileSystemLoader(TEMPLATES),
-        undefined=StrictUndefined,
-        autoescape=False,  # prompts are plain text; nothing renders them as HTML
-        keep_trailing_newline=True,
-    )
+Layout = Literal["input_first", "output_first"]
+"""Which part of an instance the model writes first. ``output_first`` (the class label, then an
+input that has it) is for classification: input first leans to one label (section 2.3)."""
+
+_INSTANCE_TEMPLATES: dict[tuple[Layout, Style], str] = {
+    ("input_first", "plain"): "instance_input_first",
+    ("output_first", "plain"): "instance_output_first",
+    ("input_first", "few_shot"): "few_shot_input_first",
+    ("output_first", "few_shot"): "few_shot_output_first",
+}
+_CLASSIFICATION_TEMPLATES: dict[Style, str] = {
+    "plain": "classification",
+    "few_shot": "few_shot_classification",
+}
+_SPACE = re.compile(r"\s+")
+
+
+def instructions_prompt(instructions: Sequence[str]) -> str:
+    """Return a numbered list of ``instructions`` that ends with the next number and a dot.
+
+    White space in an instruction is collapsed and a colon at its end removed, as in the
+    reference: a list item is one line, and a colon would ask for a continuation.
+    """
+    lines = [_SPACE.sub(" ", text).strip().rstrip(":") for text in instructions]
+    return render("instructions", instructions=lines)
+
+
+def classification_prompt(instruction: str, style: Style = "plain") -> str:
+    """Return the question whether ``instruction`` has a small fixed set of answers."""
+    return render(_CLASSIFICATION_TEMPLATES[style], instruction=instruction.strip())
+
+
+def instance_prompt(instruction: str, layout: Layout, style: Style = "plain") -> str:
+    """Return the request for instances of ``instruction``."""
+    return render(instance_template(layout, style), instruction=instruction.strip())
+
+
+def instance_template(layout: Layout, style: Style) -> str:
+    """Return the name of the template that :func:`instance_prompt` uses."""
+    return _INSTANCE_TEMPLATES[layout, style]
+
+
+def answer_opening(prompt: str) -> str:
+    """Return the beginning of the answer that the prompt already holds: its unfinished line.
+
+    The parser needs it before the completion: ``Class label:`` for the plain output-first prompt,
+    nothing for a prompt that ends with a newline.
+    """
+    return prompt.rpartition("\n")[2]
 
 
 def render(name: str, **values: object) -> str:
-    """Return the text of the template ``name`` (a file without ``.j2``)."""
-    return _environment().get_template(f"{name}.j2").render(**values)
+    """Return template ``name`` (its file without ``.j2``) filled with ``values``.
+
+    Raises:
+        ParameterError: For a template that is not there, or a value that it needs and lacks.
+    """
+    try:
+        return _template(name).render(**values)
+    except UndefinedError as error:
+        raise ParameterError(f"template {name}: {error.message}; give that value") from None
 
 
 def template_digest(name: str) -> str:
-    """Return the sha256 of a template's file, for provenance."""
+    """Return the SHA-256 of the template's bytes, for provenance."""
+    _template(name)
     return hashlib.sha256((TEMPLATES / f"{name}.j2").read_bytes()).hexdigest()
 
 
-def listed(instruction: str) -> str:
-    """Return an instruction as a list shows it: white space collapsed, no colon at its end.
-
-    Source: Self-Instruct, ``bootstrap_instructions.py``, ``encode_prompt``.
-    """
-    return " ".join(instruction.split()).rstrip(":")
-
-
-def instructions_prompt(instructions: list[str]) -> str:
-    """Return the numbered list that the model continues; it ends with the next number and a dot."""
-    return render("instructions", instructions=[listed(text) for text in instructions])
-
-
-def classification_prompt(instruction: str, style: Style) -> str:
-    """Return the question whether a task has a small fixed set of labels."""
-    name = "classification" if style == "plain" else "few_shot_classification"
-    return render(name, instruction=instruction)
-
-
-def instance_prompt(instruction: str, is_classification: bool, style: Style) -> str:
-    """Return the prompt for instances: labels first for classification, inputs first otherwise.
-
-    Labels come first there because input-first generation leans to one label (Self-Instruct,
-    section 3.1).
-    """
-    order = "output_first" if is_classification else "input_first"
-    name = f"instance_{order}" if style == "plain" else f"few_shot_{order}"
-    return render(name, instruction=instruction)
+@cache
+def _template(name: str) -> Template:
+    environment = SandboxedEnvironment(
+        loader=FileSystemLoader(TEMPLATES),
+        undefined=StrictUndefined,
+        autoescape=False,  # the reader is a model, not a browser
+        keep_trailing_newline=True,
+    )
+    try:
+        return environment.get_template(f"{name}.j2")
+    except TemplateNotFound:
+        found = sorted(path.stem for path in TEMPLATES.glob("*.j2"))
+        raise ParameterError(f"template {name!r} is not one of: {', '.join(found)}") from None

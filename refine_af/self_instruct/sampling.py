@@ -1,0 +1,42 @@
+"""How each step of Self-Instruct samples, as published and for small open models."""
+
+from typing import Literal
+
+from refine_af.engines.text import Sampling
+
+Preset = Literal["self_instruct", "small_lm"]
+"""``self_instruct``: the published values, tuned on davinci. ``small_lm``: hotter and without the
+strong presence penalty, which pushes small models off the list's form (project choice)."""
+
+_PUBLISHED_SHOWN = 8
+
+
+def instructions_sampling(preset: Preset, shown: int = _PUBLISHED_SHOWN) -> Sampling:
+    """Return the sampling of an instruction list of which ``shown`` items are given.
+
+    Source: Self-Instruct, table 4 and ``bootstrap_instructions.py``. With 8 items shown the stop
+    texts are the published ones: seven new items, numbers 9 to 15.
+    """
+    last = 2 * shown
+    stop = ("\n\n", f"\n{last}", f"{last}.", f"{last} .")
+    if preset == "self_instruct":
+        return Sampling(1024, temperature=0.7, top_p=0.5, presence_penalty=2.0, stop=stop)
+    return Sampling(1024, temperature=0.9, top_p=0.95, presence_penalty=0.3, stop=stop)
+
+
+def classification_sampling() -> Sampling:
+    """Return the sampling of the classification question: greedy, 3 tokens.
+
+    Source: ``identify_clf_or_not.py``.
+    """
+    return Sampling(3, temperature=0.0, stop=("\n", "Task"))
+
+
+def instances_sampling(max_instances: int = 5, max_tokens: int = 350) -> Sampling:
+    """Return the sampling of instances: greedy.
+
+    Source: ``generate_instances.py``, which allows 300 tokens instead of 350 where a batch holds
+    a classification task; a limit that depends on the batch would change rows with batch size.
+    """
+    stop = (f"Example {max_instances + 1}", "Task:")
+    return Sampling(max_tokens, temperature=0.0, presence_penalty=1.5, stop=stop)
