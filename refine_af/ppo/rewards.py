@@ -18,6 +18,26 @@ def episode_scores(
     return torch.tensor(scores, dtype=torch.float32)
 
 
+def against_siblings(scores: Tensor, episodes_per_prompt: int) -> Tensor:
+    """Return each score less the mean of the other episodes of its prompt, [B].
+
+    Without siblings the scores come back as they are. The baseline does not depend on the
+    episode's own action, so the policy gradient stays unbiased; what is left is how good an
+    action is for its prompt, not how easy the prompt is.
+
+    Args:
+        scores: [B]; the episodes of one prompt stand together.
+        episodes_per_prompt: Divides B.
+
+    Source: Ahmadian et al. 2024 (arXiv 2402.14740), equation 6 (REINFORCE leave-one-out).
+    """
+    if episodes_per_prompt == 1:
+        return scores
+    groups = scores.view(-1, episodes_per_prompt)
+    others = (groups.sum(1, keepdim=True) - groups) / (episodes_per_prompt - 1)
+    return (groups - others).flatten()
+
+
 def token_rewards(scores: Tensor, kl: Tensor, mask: Tensor, coefficient: float) -> Tensor:
     """Return the reward of each token: ``-coefficient kl_t``, and the score on the last one.
 

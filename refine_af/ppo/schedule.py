@@ -13,14 +13,15 @@ def prompts_of(
     """Return the prompts of ``update`` (from 1) and the seed of each episode.
 
     Episodes count on through the run; every pass over the prompts has an order of its own, so
-    each prompt is used once before any is used again.
+    each prompt is used once before any is used again. Episodes of one prompt stand together.
     """
-    count = settings.episodes_per_update
-    numbers = range((update - 1) * count, update * count)
+    count, repeats = settings.episodes_per_update, settings.episodes_per_prompt
+    episodes = range((update - 1) * count, update * count)
+    numbers = [episode // repeats for episode in episodes]
     passes = {number // len(prompts) for number in numbers}
     orders = {one: shuffled(prompts, settings.seed, "ppo-prompts", one) for one in passes}
     chosen = [orders[number // len(prompts)][number % len(prompts)] for number in numbers]
-    return chosen, [derive(settings.seed, "ppo-episode", number) for number in numbers]
+    return chosen, [derive(settings.seed, "ppo-episode", episode) for episode in episodes]
 
 
 def minibatches(episodes: int, update: int, epoch: int, settings: PPOSettings) -> list[list[int]]:

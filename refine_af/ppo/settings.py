@@ -12,6 +12,7 @@ Precision = Literal["float32", "bfloat16"]
 _BOUNDS: dict[str, tuple[float, float, bool]] = {
     "updates": (1, math.inf, True),
     "episodes_per_update": (2, math.inf, True),
+    "episodes_per_prompt": (1, math.inf, True),
     "minibatch": (1, math.inf, True),
     "microbatch": (1, math.inf, True),
     "epochs": (1, math.inf, True),
@@ -45,6 +46,10 @@ class PPOSettings:
     Attributes:
         updates: Updates of the whole run: one rollout and its optimisation each.
         episodes_per_update: Episodes of one rollout (the batch of PPO).
+        episodes_per_prompt: Episodes of one prompt in a rollout; it must divide
+            ``episodes_per_update``. Above 1, each score is measured against the mean of the other
+            episodes of its prompt, which takes the difficulty of prompts out of the advantages
+            (leave-one-out baseline, Ahmadian et al. 2024, arXiv 2402.14740).
         minibatch: Episodes of one optimiser step.
         microbatch: Most episodes in one forward pass. It bounds memory; the gradient is the same
             up to float rounding.
@@ -79,6 +84,7 @@ class PPOSettings:
 
     updates: int = 200
     episodes_per_update: int = 64
+    episodes_per_prompt: int = 1
     minibatch: int = 8
     microbatch: int = 8
     epochs: int = 4
@@ -122,6 +128,11 @@ class PPOSettings:
                 raise ParameterError(
                     f"{name} is {value!r}; it must be in {opening}{low:g}, {closing}"
                 )
+        if self.episodes_per_update % self.episodes_per_prompt:
+            raise ParameterError(
+                f"episodes_per_prompt is {self.episodes_per_prompt}; it must divide"
+                f" episodes_per_update, which is {self.episodes_per_update}"
+            )
         if self.precision not in ("float32", "bfloat16"):
             raise ParameterError(f"precision is {self.precision!r}; allowed: bfloat16, float32")
 

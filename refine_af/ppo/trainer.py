@@ -32,7 +32,7 @@ from refine_af.ppo.result import (
     episode_rows,
     load_rows,
 )
-from refine_af.ppo.rewards import episode_scores
+from refine_af.ppo.rewards import against_siblings, episode_scores
 from refine_af.ppo.rollout import RolloutEngine, encode_prompts
 from refine_af.ppo.schedule import prompts_of
 from refine_af.ppo.settings import PPOSettings
@@ -145,7 +145,10 @@ class _Run:
             feedback = score(self.reward, episodes, update)
         with self._timed("read_seconds"):
             readings = read(self.policy, states, actions, update, settings)
-        scores = episode_scores(feedback, actions, settings.truncation_penalty)
+        scores = against_siblings(
+            episode_scores(feedback, actions, settings.truncation_penalty),
+            settings.episodes_per_prompt,
+        )
         known = experience(states, actions, readings, scores, state.kl_coefficient, settings)
         _refuse_not_finite(known.advantages, update)
         row = {"update": float(update), "kl_coefficient": state.kl_coefficient}

@@ -1,5 +1,6 @@
 """Input-output pairs for instructions, by the start model or the PPO-trained one."""
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 from refine_af.contracts.jsonl import read_rows, write_rows
@@ -8,11 +9,15 @@ from refine_af.contracts.randomness import derive
 from refine_af.contracts.records import Instance, Instruction, Rejected
 from refine_af.contracts.stage import Artifact, Metrics, Resources, Stage, Task
 from refine_af.engines.text import Completion, Request, Sampling, TextEngine
+from refine_af.self_instruct.readable import readable
 from refine_af.stages.engine_params import EngineParams, open_engine
 from refine_af.stages.generation import complete_in_steps
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from refine_af.self_instruct.parse_instances import Draft
+    from refine_af.self_instruct.prompts import Layout
 
 
 class GenerateInstancesParams(EngineParams):
@@ -63,7 +68,11 @@ def _seed(params: GenerateInstancesParams, row: Instruction, sample: int) -> int
 def _prompt(params: GenerateInstancesParams, row: Instruction, is_classification: bool) -> str:
     from refine_af.self_instruct.prompts import instance_prompt
 
-    return instance_prompt(row.instruction, is_classification, params.style)
+    return instance_prompt(row.instruction, _layout(is_classification), params.style)
+
+
+def _layout(is_classification: bool) -> "Layout":
+    return "output_first" if is_classification else "input_first"
 
 
 def _sampling(params: GenerateInstancesParams) -> Sampling:
@@ -85,7 +94,7 @@ def _kinds(
     task: Task,
 ) -> dict[str, bool]:
     """Return whether each instruction is a classification task, as the model says."""
-    from refine_af.self_instruct.parse_instances import is_yes
+    from refine_af.self_instruct.parse_instances import is_classification
     from refine_af.self_instruct.prompts import classification_prompt
 
     if params.split == "none":
@@ -99,7 +108,7 @@ def _kinds(
     ]
     sampling = Sampling(max_tokens=3, temperature=0.0, stop=("\n", "Task"))
     answers = engine.generate(requests, sampling)
-    flags = [is_yes(answer.text) for answer in answers]
+    flags = [is_classification(answer.text) for answer in answers]
     task.journal.publish("kinds", "".join("1" if flag else "0" for flag in flags).encode())
     return {row.id: flag for row, flag in zip(rows, flags, strict=True)}
 
@@ -111,22 +120,14 @@ def _parse_and_write(
     kinds: dict[str, bool],
     task: Task,
 ) -> Metrics:
-    from refine_af.self_instruct.parse_instances import instances_of
-
     kept: list[Instance] = []
     rejected: list[Rejected] = []
     for (row, sample), answer in zip(owners, answers, strict=True):
-        found, dropped = instances_of(
-            row,
-            answer,
-            is_classification=kinds[row.id],
-            sample=sample,
-            style=params.style,
-            max_instances=params.max_instances,
-            seed=params.seed,
-        )
-        kept += found
-        rejected += dropped
+        for place, draft in enumerate(_drafts(params, row, answer, kinds[row.id])):
+            if draft.reason is None:
+                kept.append(_instance(row, draft, kinds[row.id], sample))
+            else:
+                rejected.append(_rejected(row, draft, f"{sample}/{place}"))
     write_rows(task.outputs["instances"], kept)
     write_rows(task.outputs["rejected"], rejected)
     answered = {row.parents[0] for row in kept}
@@ -138,6 +139,54 @@ def _parse_and_write(
         "parseable": len({(row.parents[0], row.sample) for row in kept}) / max(len(owners), 1),
         "classification": sum(kinds.values()),
     }
+
+
+def _drafts(
+    params: GenerateInstancesParams, row: Instruction, answer: Completion, is_classification: bool
+) -> "list[Draft]":
+    """Return every pair of one answer; dropped ones carry their reason."""
+    from refine_af.self_instruct.parse_instances import (
+        Draft,
+        filter_instances,
+        parse_instances,
+        parse_plain,
+    )
+    from refine_af.self_instruct.prompts import answer_opening, instance_prompt
+
+    if answer.finish == "error":
+        return [Draft("", answer.error, "engine_error")]
+    layout = _layout(is_classification)
+    if params.style == "plain" and layout == "input_first":
+        pair = parse_plain(answer.text)
+        drafts = [pair or Draft("", readable(answer.text), "unparseable")]
+        if answer.finish == "length" and pair:
+            drafts = [replace(pair, reason="truncated")]
+    else:
+        opening = answer_opening(instance_prompt(row.instruction, layout, params.style))
+        drafts = parse_instances(opening + answer.text, answer.finish, layout)
+    return filter_instances(drafts, params.seed, row.id, params.max_instances)
+
+
+def _instance(row: Instruction, draft: "Draft", is_classification: bool, sample: int) -> Instance:
+    return Instance.make(
+        row.id,
+        row.instruction,
+        draft.input,
+        draft.output,
+        is_classification=is_classification,
+        sample=sample,
+    )
+
+
+def _rejected(row: Instruction, draft: "Draft", place: str) -> Rejected:
+    return Rejected.make(
+        "generate_instances",
+        draft.reason or "",
+        draft.output,
+        (row.id,),
+        place=place,
+        detail=f"input: {draft.input[:2000]}" if draft.input else "",
+    )
 
 
 STAGE = Stage(

@@ -1,24 +1,20 @@
 """The Self-Instruct bootstrap: a model writes new instructions from seeds and its own."""
 
 import time
-from typing import TYPE_CHECKING, Any, Literal
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Literal
 
 from refine_af.contracts.jsonl import read_rows, write_rows
 from refine_af.contracts.params import param
-from refine_af.contracts.records import Seed
+from refine_af.contracts.records import Instruction, Rejected, Seed
 from refine_af.contracts.stage import Artifact, Metrics, Resources, Stage, Task
 from refine_af.engines.text import Completion, Sampling, TextEngine
 from refine_af.stages.engine_params import EngineParams, open_engine
 from refine_af.stages.generation import dump_completions, load_completions, record_engine
 
 if TYPE_CHECKING:
-    from refine_af.self_instruct.bootstrap import Bootstrap
-
-SAMPLING: dict[str, dict[str, Any]] = {
-    "self_instruct": {"temperature": 0.7, "top_p": 0.5, "presence_penalty": 2.0},
-    "small_lm": {"temperature": 0.9, "top_p": 0.95, "presence_penalty": 0.0},
-}
-"""``self_instruct``: the published values, tuned on a 175B model. ``small_lm``: project choice."""
+    from refine_af.self_instruct.bootstrap import BootstrapSettings, Round
 
 
 class GenerateInstructionsParams(EngineParams):
@@ -57,64 +53,101 @@ def run(params: GenerateInstructionsParams, task: Task) -> Metrics:
     """Run rounds until the target, the cap or saturation; every round is kept in the journal."""
     from refine_af.self_instruct.bootstrap import Bootstrap
 
-    seeds = read_rows(task.inputs["seeds"], Seed)
-    bootstrap = Bootstrap(seeds, _settings(params))
+    bootstrap = Bootstrap(read_rows(task.inputs["seeds"], Seed), _settings(params))
+    found = _Found()
     engine: TextEngine | None = None
-    completions: list[Completion] = []
-    started, fresh = time.monotonic(), 0
-    while not bootstrap.ended:
+    started = time.monotonic()
+    while bootstrap.end is None:
         requests = bootstrap.next_requests()
-        name = f"round-{len(bootstrap.rounds):06d}"
+        name = f"round-{len(found.rounds):06d}"
         stored = task.journal.read(name)
         if stored is None:
             engine = engine or open_engine(params, None)
             answers = engine.generate(requests, _sampling(params))
             task.journal.publish(name, dump_completions(answers))
-            fresh += sum(one.tokens for one in answers)
+            found.fresh_tokens += sum(one.tokens for one in answers)
         else:
             answers = load_completions(stored)
-        completions += answers
-        bootstrap.take(answers)
-        task.progress.step(
-            min(len(bootstrap.kept), params.target),
-            params.target,
-            "instructions",
-            requests=bootstrap.requests,
-        )
+        found.take(answers, bootstrap.consume(answers))
+        done = min(bootstrap.accepted, params.target)
+        task.progress.step(done, params.target, "instructions", requests=bootstrap.requests)
     if engine is not None:
-        record_engine(engine, task, completions, fresh, time.monotonic() - started)
+        seconds = time.monotonic() - started
+        record_engine(engine, task, found.completions, found.fresh_tokens, seconds)
         engine.close()
-    return _write(bootstrap, task)
+    return _write(found, bootstrap.requests, task)
 
 
-def _settings(params: GenerateInstructionsParams) -> Any:  # noqa: ANN401  BootstrapSettings
+@dataclass
+class _Found:
+    """What the rounds brought, in order."""
+
+    kept: list[Instruction] = field(default_factory=list)
+    rejected: list[Rejected] = field(default_factory=list)
+    rounds: list[dict[str, int]] = field(default_factory=list)
+    completions: list[Completion] = field(default_factory=list)
+    fresh_tokens: int = 0
+
+    def take(self, answers: list[Completion], outcome: "Round") -> None:
+        self.completions += answers
+        self.kept += outcome.kept
+        self.rejected += outcome.rejected
+        failed = sum(answer.finish == "error" for answer in answers)
+        self.rounds.append(
+            {
+                "round": len(self.rounds),
+                "requested": len(answers),
+                "returned": len(answers) - failed,
+                "parsed": len(outcome.kept) + len(outcome.rejected) - failed,
+                "kept": len(outcome.kept),
+            }
+        )
+
+
+def _settings(params: GenerateInstructionsParams) -> "BootstrapSettings":
     from refine_af.self_instruct.bootstrap import BootstrapSettings
+    from refine_af.self_instruct.parse_instructions import (
+        ALPACA_BLACKLIST,
+        PUBLISHED,
+        ParseRules,
+    )
 
-    names = BootstrapSettings.__dataclass_fields__
-    return BootstrapSettings(**{name: getattr(params, name) for name in names})
+    rules = PUBLISHED if params.parity else ParseRules()
+    if params.alpaca_keywords:
+        rules = replace(rules, blacklist=ALPACA_BLACKLIST)
+    return BootstrapSettings(
+        seed=params.seed,
+        target=params.target,
+        shard=params.shard,
+        round_size=params.round_size,
+        shown=params.in_context,
+        machine_shown=params.machine_in_context,
+        max_rouge_l=params.max_rouge_l,
+        max_requests=params.max_requests,
+        max_idle_rounds=params.max_empty_rounds,
+        rules=rules,
+    )
 
 
 def _sampling(params: GenerateInstructionsParams) -> Sampling:
-    # numbers 9 to 15 may be written; "16." ends, as do blank lines (Self-Instruct's stop texts)
-    last = params.in_context + 8
-    stop = ("\n\n", f"\n{last}", f"{last}.", f"{last} .")
-    return Sampling(max_tokens=params.max_tokens, stop=stop, **SAMPLING[params.sampling])
+    from refine_af.self_instruct.sampling import instructions_sampling
+
+    preset = instructions_sampling(params.sampling, params.in_context)
+    return replace(preset, max_tokens=params.max_tokens)
 
 
-def _write(bootstrap: "Bootstrap", task: Task) -> Metrics:
-    write_rows(task.outputs["instructions"], bootstrap.kept)
-    write_rows(task.outputs["rejected"], bootstrap.rejected)
-    write_rows(task.outputs["rounds"], bootstrap.rounds)
-    reasons: dict[str, float] = {}
-    for row in bootstrap.rejected:
-        reasons[row.reason] = reasons.get(row.reason, 0) + 1
-    parsed = len(bootstrap.kept) + len(bootstrap.rejected)
+def _write(found: _Found, requests: int, task: Task) -> Metrics:
+    write_rows(task.outputs["instructions"], found.kept)
+    write_rows(task.outputs["rejected"], found.rejected)
+    write_rows(task.outputs["rounds"], found.rounds)
+    reasons = Counter(row.reason for row in found.rejected)
+    parsed = sum(row["parsed"] for row in found.rounds)
     return {
-        "kept": len(bootstrap.kept),
-        "rejected": len(bootstrap.rejected),
-        "acceptance": len(bootstrap.kept) / parsed if parsed else 0.0,
-        "requests": bootstrap.requests,
-        "rounds": len(bootstrap.rounds),
+        "kept": len(found.kept),
+        "rejected": len(found.rejected),
+        "acceptance": len(found.kept) / parsed if parsed else 0.0,
+        "requests": requests,
+        "rounds": len(found.rounds),
         **{f"rejected_{name}": count for name, count in sorted(reasons.items())},
     }
 

@@ -30,6 +30,12 @@ class TrainPpoParams(RewardParams):
     prompts: int = param(4000, "Instructions to act on, drawn at random; 0 takes all.", ge=0)
     updates: int = param(200, "Rollouts, each with its optimisation.", ge=1)
     episodes_per_update: int = param(64, "Episodes of one rollout.", ge=2)
+    episodes_per_prompt: int = param(
+        1,
+        "Episodes of one prompt; above 1 each is scored against the mean of its siblings.",
+        source="RLOO (2402.14740)",
+        ge=1,
+    )
     minibatch: int = param(8, "Episodes of one optimiser step.", ge=1)
     microbatch: int = param(8, "Most episodes in one forward pass; bounds memory.", ge=1)
     epochs: int = param(4, "Passes over the episodes of a rollout.", source="TRL", ge=1)
