@@ -121,11 +121,22 @@ PRESETS: tuple[Preset, ...] = (
     ),
     Preset(
         name="embedded",
-        weights=_weights(reward=1.0, coherence=1.0),
+        weights=_weights(reward=1.0, coherence=1.0, naturalness=0.5, understandability=0.5),
         constant=0.0,
         standardised=True,
-        source="project choice for builtin:tiny",
-        vectors=((_weights(reward=0.5, coherence=-0.25), 0.25),),
+        source=(
+            "project choice for builtin:tiny. Area under the curve against the gold answers of the"
+            " model's own instances, two seeds at temperature 1.0 (899 rows each) and one at 1.2"
+            " (894): these weights 0.842, 0.854, 0.903; reward and coherence alone 0.844, 0.852,"
+            " 0.902; naturalness alone 0.737, 0.760, 0.793. The two fluency terms change nothing"
+            " there; they are a brake on text that leaves what the evaluator was trained on."
+        ),
+        vectors=(
+            (
+                _weights(reward=0.5, coherence=-0.25, naturalness=1.0, understandability=-0.5),
+                0.5,
+            ),
+        ),
     ),
     Preset(
         name="judge",

@@ -198,7 +198,7 @@ def test_a_resumed_reward_is_bit_identical() -> None:
 
 def test_a_standardised_rule_keeps_its_reference_so_that_a_drift_shows() -> None:
     preset = find_preset("embedded")
-    scorer = ByText(reward=_number, coherence=_number)
+    scorer = ByText(**dict.fromkeys(preset.weights, _number))
     reward = Reward(preset, [scorer], RewardSettings(reference_rows=3, guards=None))
     reward.score([_row("1"), _row("3")])
     reward.score([_row("5"), _row("7")])  # the call that fills the reference counts whole
