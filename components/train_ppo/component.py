@@ -24,6 +24,7 @@ def train_ppo(
     prompts: int = 4000,
     updates: int = 200,
     episodes_per_update: int = 64,
+    episodes_per_prompt: int = 1,
     minibatch: int = 8,
     microbatch: int = 8,
     epochs: int = 4,
@@ -76,6 +77,8 @@ def train_ppo(
         prompts: Instructions to act on, drawn at random; 0 takes all.
         updates: Rollouts, each with its optimisation.
         episodes_per_update: Episodes of one rollout.
+        episodes_per_prompt: Episodes of one prompt; above 1 each is scored against the mean of
+            its siblings.
         minibatch: Episodes of one optimiser step.
         microbatch: Most episodes in one forward pass; bounds memory.
         epochs: Passes over the episodes of a rollout.
@@ -119,16 +122,16 @@ def train_ppo(
             "reward": reward, "reward_model": reward_model, "unieval": unieval,
             "reward_clip": reward_clip, "guards": guards, "model": model,
             "model_digest": model_digest, "seed": seed, "prompts": prompts, "updates": updates,
-            "episodes_per_update": episodes_per_update, "minibatch": minibatch,
-            "microbatch": microbatch, "epochs": epochs, "learning_rate": learning_rate,
-            "value_learning_rate": value_learning_rate, "clip": clip, "value_clip": value_clip,
-            "value_coefficient": value_coefficient, "entropy_coefficient": entropy_coefficient,
-            "kl_coefficient": kl_coefficient, "kl_target": kl_target, "gamma": gamma, "lam": lam,
-            "max_grad_norm": max_grad_norm, "warmup_updates": warmup_updates,
-            "max_new_tokens": max_new_tokens, "temperature": temperature,
-            "truncation_penalty": truncation_penalty, "lora_rank": lora_rank,
-            "lora_alpha": lora_alpha, "max_kl": max_kl, "whiten": whiten, "precision": precision,
-            "checkpoint_every": checkpoint_every
+            "episodes_per_update": episodes_per_update, "episodes_per_prompt": episodes_per_prompt,
+            "minibatch": minibatch, "microbatch": microbatch, "epochs": epochs,
+            "learning_rate": learning_rate, "value_learning_rate": value_learning_rate,
+            "clip": clip, "value_clip": value_clip, "value_coefficient": value_coefficient,
+            "entropy_coefficient": entropy_coefficient, "kl_coefficient": kl_coefficient,
+            "kl_target": kl_target, "gamma": gamma, "lam": lam, "max_grad_norm": max_grad_norm,
+            "warmup_updates": warmup_updates, "max_new_tokens": max_new_tokens,
+            "temperature": temperature, "truncation_penalty": truncation_penalty,
+            "lora_rank": lora_rank, "lora_alpha": lora_alpha, "max_kl": max_kl, "whiten": whiten,
+            "precision": precision, "checkpoint_every": checkpoint_every
         },
         work_dir=work_dir,
         label=label,
