@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import google_crc32c
-from google.api_core.exceptions import NotFound, PreconditionFailed
+from google.api_core.exceptions import GoogleAPICallError, NotFound, PreconditionFailed
 from google.api_core.retry import Retry
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import storage
@@ -29,6 +29,9 @@ from refine_af.storage.store import DamagedError, Versioned
 
 PART_BYTES = 16 * 1024 * 1024
 """A resumable upload is sent and repeated in parts of this size; a multiple of 256 KiB."""
+
+RESUMABLE_BYTES = 8 * 1024 * 1024
+"""The library sends files up to this size in one request."""
 
 PATIENCE_SECONDS = 60.0
 """How long one request is repeated."""
@@ -89,10 +92,23 @@ class GcsClient:
             return str(blob.generation)
 
     def put_from(self, bucket: str, key: str, source: Path, sha256: str) -> None:
-        """Write a file; over 8 MiB it is a resumable upload in parts of 16 MiB."""
+        """Write a file; over 8 MiB it is a resumable upload in parts of 16 MiB.
+
+        An upload that the server has lost, or whose parts it no longer takes, starts over.
+        """
+        waits = pauses()
         with self._errors("write", bucket, key):
-            blob = self._blob(bucket, key, chunk_size=PART_BYTES)
-            blob.upload_from_filename(str(source), checksum="crc32c", **self._options)
+            while True:
+                try:
+                    blob = self._blob(bucket, key, chunk_size=PART_BYTES)
+                    blob.upload_from_filename(str(source), checksum="crc32c", **self._options)
+                    return
+                except GoogleAPICallError as error:
+                    wait = next(waits, None)
+                    if wait is None or not _session_lost(error, source):
+                        raise
+                    self._count(error)
+                time.sleep(wait)
 
     def keys(self, bucket: str, prefix: str, limit: int | None = None) -> Iterator[str]:
         """Yield keys, one page of up to 1,000 a request."""
@@ -215,6 +231,10 @@ class GcsClient:
 
     def _count(self, _error: Exception) -> None:
         self.retries += 1
+
+
+def _session_lost(error: Any, source: Path) -> bool:  # noqa: ANN401
+    return error.code in (400, 404, 410) and source.stat().st_size > RESUMABLE_BYTES
 
 
 _KEY_FIELDS = "items(name),nextPageToken"

@@ -124,7 +124,7 @@ def open_store(uri: str) -> Store:
         from refine_af.storage.gcs import open_gcs
 
         return open_gcs()
-    except ImportError as error:
+    except ModuleNotFoundError as error:
         extra = "s3" if scheme == "s3" else "gcs"
         raise MissingLibraryError(
             f"{uri}: {scheme}:// needs {error.name}, which is not installed;"

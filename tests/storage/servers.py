@@ -148,7 +148,7 @@ class _Handler(BaseHTTPRequestHandler):
             return
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        self.wfile.write(body[: len(body) // 2] if cut else body)
+        self.wfile.write(body[: (len(body) + 1) // 2] if cut else body)
         if cut:
             self.wfile.flush()
             self.close_connection = True

@@ -19,7 +19,7 @@ from refine_af.storage.store import DamagedError, Store, open_store
 WORKER = Path(__file__).with_name("worker.py")
 KINDS: tuple[Fault, ...] = ("500", "lost", "429", "cut", "503")
 S3_PART = 5 * 1024 * 1024  # the smallest part that S3 takes
-GS_PART = 256 * 1024
+GS_PART = 1024 * 1024
 
 
 @pytest.fixture(params=["s3", "gs"])
@@ -89,7 +89,10 @@ def test_every_kind_of_request_failing_once_changes_nothing(
     store = use_everything(faulty_root, tmp_path)
     assert len(faults.log) >= 20
     assert {line.split()[0] for line in faults.log} == set(KINDS)
-    assert store.retries >= len(faults.log) * 0.8  # a lost answer to "abort" may need none
+    # aiohttp itself repeats a request whose connection was lost, and an answer without a body
+    # cannot be cut: only refusals are sure to be counted.
+    refused = [line for line in faults.log if line[0].isdigit()]
+    assert len(refused) <= store.retries <= len(faults.log)
 
 
 def test_a_tenth_of_all_requests_failing_changes_nothing(
@@ -126,7 +129,7 @@ def test_a_download_continues_where_it_was_cut(
     faults.log.clear()
     # Every answer is cut in half: 1.5 MB, then 0.75 MB, and so on; from the start it never ends.
     faults.always = "cut"
-    faults.only = "GET f "
+    faults.only = "GET f ['alt'" if faulty_root.startswith("gs") else "GET f "
     assert store.download(f"{faulty_root}/f", tmp_path / "copy", digest) == digest
     assert 10 < len(faults.log) < 60
 
@@ -165,7 +168,7 @@ def test_content_that_changed_at_rest_is_refused(s3_root: str, tmp_path: Path) -
         lambda: store.read(f"{s3_root}/f"),
         lambda: store.download(f"{s3_root}/f", tmp_path / "f"),
     ):
-        with pytest.raises(DamagedError, match="sha256 is .* stored was 000"):
+        with pytest.raises(DamagedError, match=r"sha256 is .* stored was 000"):
             attempt()
     assert not (tmp_path / "f").exists()
 

@@ -64,7 +64,7 @@ def test_steps_on_each_store(root: str, tmp_path: Path) -> None:
 def test_steps_in_memory(tmp_path: Path) -> None:
     with MemoryJournal() as journal:
         check_steps(journal, tmp_path)
-        assert journal.finished() is journal.failure() is None
+        assert (journal.finished(), journal.failure()) == (None, None)
         journal.finish({"a": tmp_path}, {})
         assert not journal.republish({"a": tmp_path})
 
@@ -135,7 +135,7 @@ def test_never_clears_what_was_there(root: str, tmp_path: Path) -> None:
         journal.fail("bad row", 65)
     with open_journal(f"{root}/work", IDENTITY, "never") as journal:
         assert journal.names() == []
-        assert journal.finished() is journal.failure() is None
+        assert (journal.finished(), journal.failure()) == (None, None)
     left = sorted(uri.rpartition("/")[2] for uri in open_store(root).list_files(root))
     assert left == ["identity.json", "lease.json"]
 
@@ -181,7 +181,7 @@ def test_a_torn_entry_counts_as_absent(
     with caplog.at_level(logging.WARNING):
         assert journal.read("step") is None
         assert not journal.read_directory("dir", tmp_path / "out")
-        assert journal.finished() is journal.failure() is None
+        assert (journal.finished(), journal.failure()) == (None, None)
     assert caplog.text.count("not whole; it counts as absent") == 4
     journal.publish("step", b"again")
     assert journal.read("step") == b"again"
@@ -252,7 +252,7 @@ def test_the_key_is_the_digest_of_canonical_json() -> None:
     assert IDENTITY.key == hashlib.sha256(text.encode()).hexdigest()[:32]
     assert Identity.load(IDENTITY.dump()) == IDENTITY
     shuffled = Identity(
-        "train_ppo", dict(reversed(IDENTITY.params.items())), {"seeds": "ab"}, "0.1"
+        "train_ppo", dict(reversed(list(IDENTITY.params.items()))), {"seeds": "ab"}, "0.1"
     )
     assert shuffled.key == IDENTITY.key
 
