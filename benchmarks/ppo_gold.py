@@ -1,8 +1,9 @@
 """Does PPO raise what no reward sees? Gold score on held-out prompts, start against trained.
 
-For each seed: prompts in trained wordings go through the stage ``train_ppo`` with the preset
-``embedded``; then start model and adapter write one instance at temperature 1 for prompts in
-held-out wordings, and the exact checkers judge them (an unparseable action counts 0).
+For each seed: 256 prompts go through the stage ``train_ppo`` with the preset ``embedded``; then
+start model and adapter write one instance at temperature 1 for prompts that PPO never saw, and the exact
+checkers judge them (an unparseable action counts 0). Half of these prompts are in wordings that
+the start model was trained on, half in wordings that are held out entirely.
 """
 
 import argparse
@@ -34,6 +35,14 @@ def prompts(count: int, seed: int, held_out: bool) -> list[Instruction]:
         rows.setdefault(text, Instruction.make(text, (), number, 0, 0))
         number += 1
     return list(rows.values())
+
+
+def unseen(count: int, seed: int) -> list[Instruction]:
+    """Return prompts that PPO does not train on: half in trained wordings, half held out."""
+    trained = {row.instruction for row in prompts(256, seed, held_out=False)}
+    fresh = prompts(count, seed + 1000, held_out=False)
+    known = [row for row in fresh if row.instruction not in trained][: count // 2]
+    return known + prompts(count - len(known), seed, held_out=True)
 
 
 def write_instances(
@@ -78,13 +87,17 @@ def main() -> int:
     parser.add_argument("--set", nargs="*", default=[], metavar="NAME=VALUE", help="train_ppo")
     options = parser.parse_args()
     settings: dict[str, Any] = {
-        "updates": 25,
-        "episodes_per_update": 32,
-        "minibatch": 32,
-        "microbatch": 32,
+        "updates": 40,
+        "episodes_per_update": 128,
+        "episodes_per_prompt": 4,
+        "minibatch": 64,
+        "microbatch": 64,
         "epochs": 2,
-        "learning_rate": 5e-4,
+        "learning_rate": 1.5e-3,
         "lora_rank": 8,
+        "lora_alpha": 8,
+        "kl_coefficient": 0.02,
+        "reward_clip": 2.0,
         "max_new_tokens": 48,
         "reward": "embedded",
         "model": options.model,
@@ -95,7 +108,7 @@ def main() -> int:
     for seed in options.seeds:
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
-            write_rows(folder / "train.jsonl", prompts(128, seed, held_out=False))
+            write_rows(folder / "train.jsonl", prompts(256, seed, held_out=False))
             outputs = {
                 item: str(folder / item) for item in ("adapter", "curves", "episodes", "alarms")
             }
@@ -105,7 +118,7 @@ def main() -> int:
                 outputs=outputs,
                 params=settings | {"seed": seed},
             )
-            rows = prompts(options.prompts, seed, held_out=True)
+            rows = unseen(options.prompts, seed)
             before = judge(rows, write_instances(folder, "before", rows, "", options.model))
             after = judge(
                 rows, write_instances(folder, "after", rows, outputs["adapter"], options.model)

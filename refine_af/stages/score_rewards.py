@@ -116,6 +116,8 @@ def _rejected(row: Instance, reason: str, detail: str) -> Rejected:
 
 def _preflight(reward: Reward, parts: list[Parts | None], task: Task) -> None:
     real = [row for row in parts if row is not None]
+    if len(real) < 2:
+        return
     found = preflight(real, reward.preset)
     for warning in found.warnings:
         task.progress.say(warning)

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
+from statistics import fmean, pstdev
 from typing import TYPE_CHECKING, Any, Literal
 
 from refine_af.contracts.jsonl import read_rows, write_rows
@@ -74,7 +75,7 @@ class InstanceReward:
         """Return one feedback per episode, in order."""
         from refine_af.ppo.episodes import Feedback
 
-        rows = [self.triplet(episode) for episode in episodes]
+        rows = [self.instance(one.prompt_id, one.action, one.finish) for one in episodes]
         return [
             Feedback(scored.total, dict(scored.parts), row is not None)
             for row, scored in zip(rows, self._scores(rows), strict=True)
@@ -83,12 +84,17 @@ class InstanceReward:
     def _scores(self, rows: Sequence[Triplet | None]) -> list[Scored]:
         return self._reward.score(rows)
 
-    def triplet(self, episode: "Episode") -> Triplet | None:
-        """Return the instance that the action holds, or None."""
-        pair = parse_plain(episode.action) if episode.finish == "stop" else None
+    def instance(self, prompt_id: str, action: str, finish: str) -> Triplet | None:
+        """Return the instance that an action holds; none when it was cut off or has no form."""
+        pair = parse_plain(action) if finish == "stop" else None
         if pair is None:
             return None
-        return Triplet(self._instructions[episode.prompt_id], pair.input, pair.output)
+        return Triplet(self._instructions[prompt_id], pair.input, pair.output)
+
+    @property
+    def weighed(self) -> list[str]:
+        """Return the parts that the preset weighs."""
+        return list(self._reward.preset.weights)
 
     def get_state(self) -> dict[str, Any]:
         """Return the reward's running statistics."""
@@ -125,9 +131,9 @@ def run(params: TrainPpoParams, task: Task) -> Metrics:
         output=task.outputs["adapter"],
         on_episodes=lambda _update, rows: episodes.extend(rows),
     )
-    updates = _with_gold(result.metrics, episodes, reward) if _embedded(params) else result.metrics
+    updates = _watched(result.metrics, episodes, reward, gold=_embedded(params))
     task.telemetry.update(result.telemetry)
-    return _write(updates, episodes, result.stopped, task)
+    return _write(updates, episodes, result.stopped, reward.weighed, task)
 
 
 def _embedded(params: TrainPpoParams) -> bool:
@@ -146,40 +152,67 @@ def _prompt(row: Instruction) -> "Prompt":
     return Prompt(row.id, render("instance_input_first", instruction=row.instruction))
 
 
-def _with_gold(
-    metrics: list[dict[str, float]], episodes: "list[EpisodeRow]", reward: InstanceReward
+def _watched(
+    metrics: list[dict[str, float]],
+    episodes: "list[EpisodeRow]",
+    reward: InstanceReward,
+    *,
+    gold: bool,
 ) -> list[dict[str, float]]:
-    """Return the rows with ``held_out``: the share of right answers, which no reward sees.
+    """Return the rows with what the alarms watch beside them.
 
-    Only the embedded model's tasks have a computed answer; others have no such column.
+    ``keyword_rise`` is the rise of the word that spreads most. ``held_out`` is the share of right
+    answers, by a scorer that no reward sees; only the embedded model's tasks have one.
     """
-    from refine_af.builtin.gold import gold_score
-    from refine_af.ppo.episodes import Episode
+    from refine_af.feedback.keywords import keyword_rises
 
-    scores: dict[int, list[float]] = {}
+    instances: list[list[Triplet]] = [[] for _ in metrics]
+    judged: list[list[float]] = [[] for _ in metrics]
     for row in episodes:
-        finish: Literal["stop", "length"] = "stop" if row.finish == "stop" else "length"
-        held = reward.triplet(Episode(row.prompt_id, "", row.action, finish))
-        gold = gold_score(*held) if held is not None else 0.0
-        if gold is not None:
-            scores.setdefault(row.update, []).append(gold)
+        held = reward.instance(row.prompt_id, row.action, row.finish)
+        if held is not None:
+            instances[row.update - 1].append(held)
+        score = _gold(held) if gold else None
+        if score is not None:
+            judged[row.update - 1].append(score)
+    rises = keyword_rises(instances)
     return [
-        row | ({"held_out": sum(found) / len(found)} if (found := scores.get(place)) else {})
-        for place, row in enumerate(metrics, start=1)
+        row | _column("keyword_rise", rise) | _spread("held_out", scores)
+        for row, rise, scores in zip(metrics, rises, judged, strict=True)
     ]
 
 
+def _gold(held: Triplet | None) -> float | None:
+    from refine_af.builtin.gold import gold_score
+
+    return 0.0 if held is None else gold_score(*held)
+
+
+def _column(name: str, value: float | None) -> dict[str, float]:
+    return {} if value is None else {name: value}
+
+
+def _spread(name: str, values: list[float]) -> dict[str, float]:
+    if not values:
+        return {}
+    return {name: fmean(values), f"{name}_sd": pstdev(values)}
+
+
 def _write(
-    updates: list[dict[str, float]], episodes: "list[EpisodeRow]", stopped: str, task: Task
+    updates: list[dict[str, float]],
+    episodes: "list[EpisodeRow]",
+    stopped: str,
+    weighed: list[str],
+    task: Task,
 ) -> Metrics:
-    from refine_af.feedback.alarms import find_alarms
+    from refine_af.feedback.alarms import find_alarms, unwatched
 
     write_rows(task.outputs["curves"], updates)
     write_rows(task.outputs["episodes"], [asdict(row) for row in episodes])
-    alarms = [asdict(alarm) for alarm in find_alarms(updates)]
+    alarms = [asdict(alarm) for alarm in find_alarms(updates, weighed=weighed)]
     for alarm in alarms:
         task.progress.say(f"alarm: {alarm['message']}")
-    found = {"stopped": stopped, "alarms": alarms}
+    found = {"stopped": stopped, "alarms": alarms, "unwatched": unwatched(updates)}
     text = json.dumps(found, indent=1, ensure_ascii=False) + "\n"
     task.outputs["alarms"].write_text(text, encoding="utf-8")
     first, last = updates[0], updates[-1]
