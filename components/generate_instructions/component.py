@@ -36,6 +36,7 @@ def generate_instructions(
     sampling: str = "small_lm",
     max_tokens: int = 1024,
     max_rouge_l: float = 0.7,
+    known_uri: str = "",
     parity: bool = False,
     alpaca_keywords: bool = False,
     work_dir: str = "",
@@ -78,6 +79,8 @@ def generate_instructions(
         sampling: self_instruct (published values) or small_lm.
         max_tokens: Most new tokens of a request.
         max_rouge_l: Drop above this likeness.
+        known_uri: Texts that no new instruction may repeat: builtin:training-instructions (what
+            builtin:tiny was trained on), or JSON Lines with a column `instruction`.
         parity: Decide as the published code where small models need better: str.capitalize, and a
             cut completion dropped whole.
         alpaca_keywords: Also drop Alpaca's five further keywords.
@@ -105,8 +108,8 @@ def generate_instructions(
             "round_size": round_size, "max_requests": max_requests,
             "max_empty_rounds": max_empty_rounds, "in_context": in_context,
             "machine_in_context": machine_in_context, "sampling": sampling,
-            "max_tokens": max_tokens, "max_rouge_l": max_rouge_l, "parity": parity,
-            "alpaca_keywords": alpaca_keywords
+            "max_tokens": max_tokens, "max_rouge_l": max_rouge_l, "known_uri": known_uri,
+            "parity": parity, "alpaca_keywords": alpaca_keywords
         },
         work_dir=work_dir,
         label=label,

@@ -16,6 +16,7 @@ REASONS = {
     "too_short": "fewer words than allowed",
     "too_long": "longer than allowed",
     "similar": "ROUGE-L over the limit with a row that was there first",
+    "known": "ROUGE-L over the limit with a text that the model was trained on",
     "contaminated": "repeats an evaluation text",
     "no_text": "no text in the compared field",
     "over_limit": "beyond the asked number of rows",

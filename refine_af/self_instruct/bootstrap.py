@@ -22,6 +22,8 @@ from refine_af.self_instruct.prompts import instructions_prompt
 from refine_af.self_instruct.readable import readable
 
 STAGE = "generate_instructions"
+KNOWN = "known-"
+"""How the ids of known texts start; no row's id does."""
 
 End = Literal["target", "max_requests", "no_acceptance"]
 
@@ -72,8 +74,16 @@ class Bootstrap:
     that holds both at a round's border is enough to go on (:meth:`resume`).
     """
 
-    def __init__(self, seeds: Sequence[Seed], settings: BootstrapSettings) -> None:
+    def __init__(
+        self, seeds: Sequence[Seed], settings: BootstrapSettings, known: Sequence[str] = ()
+    ) -> None:
         """Start with the seeds as the pool.
+
+        Args:
+            seeds: Shown in prompts, and not to be repeated.
+            settings: Of the loop.
+            known: Texts that are not to be repeated either, such as what the model was trained
+                on; a piece that does is dropped as ``known``.
 
         Raises:
             DataError: For fewer seeds than a prompt shows.
@@ -88,6 +98,7 @@ class Bootstrap:
         self._seeds = [(seed.id, seed.instruction) for seed in seeds]
         self._index = RougeLIndex(settings.max_rouge_l, settings.tokens)
         self._index.add_all(self._seeds)
+        self._index.add_all([(f"{KNOWN}{place}", text) for place, text in enumerate(known)])
         self._kept: list[tuple[str, str]] = []
         self._accepted_by_round: list[int] = []
         self._requests = 0
@@ -229,7 +240,7 @@ class _Finding:
         piece = self.piece
         return Rejected.make(
             STAGE,
-            "similar" if near else piece.reason or "",
+            _likeness(near) if near else piece.reason or "",
             piece.text,
             self.parents,
             place=f"{shard}:{self.request}:{piece.position}",
@@ -237,6 +248,10 @@ class _Finding:
             score=near.score if near else None,
             detail=readable(piece.detail),
         )
+
+
+def _likeness(near: Neighbour) -> str:
+    return "known" if near.id.startswith(KNOWN) else "similar"
 
 
 def _check(settings: BootstrapSettings) -> None:

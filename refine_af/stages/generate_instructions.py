@@ -5,13 +5,15 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
-from refine_af.contracts.jsonl import read_rows, write_rows
+from refine_af.contracts.errors import DataError
+from refine_af.contracts.jsonl import iter_objects, read_rows, write_rows
 from refine_af.contracts.params import param
 from refine_af.contracts.records import Instruction, Rejected, Seed
 from refine_af.contracts.stage import Artifact, Metrics, Resources, Stage, Task
 from refine_af.engines.text import Completion, Sampling, TextEngine
 from refine_af.stages.engine_params import EngineParams, open_engine
 from refine_af.stages.generation import dump_completions, load_completions, record_engine
+from refine_af.storage.sources import fetch_rows_file
 
 if TYPE_CHECKING:
     from refine_af.self_instruct.bootstrap import BootstrapSettings, Round
@@ -41,6 +43,11 @@ class GenerateInstructionsParams(EngineParams):
     max_rouge_l: float = param(
         0.7, "Drop above this likeness.", source="Self-Instruct, section 3.1", gt=0.0, le=1.0
     )
+    known_uri: str = param(
+        "",
+        "Texts that no new instruction may repeat: builtin:training-instructions (what"
+        " builtin:tiny was trained on), or JSON Lines with a column `instruction`.",
+    )
     parity: bool = param(
         False,
         "Decide as the published code where small models need better: str.capitalize, and a cut"
@@ -53,7 +60,8 @@ def run(params: GenerateInstructionsParams, task: Task) -> Metrics:
     """Run rounds until the target, the cap or saturation; every round is kept in the journal."""
     from refine_af.self_instruct.bootstrap import Bootstrap
 
-    bootstrap = Bootstrap(read_rows(task.inputs["seeds"], Seed), _settings(params))
+    seeds = read_rows(task.inputs["seeds"], Seed)
+    bootstrap = Bootstrap(seeds, _settings(params), _known(params.known_uri, task))
     found = _Found()
     engine: TextEngine | None = None
     started = time.monotonic()
@@ -104,6 +112,22 @@ class _Found:
         )
 
 
+def _known(uri: str, task: Task) -> list[str]:
+    if uri == "builtin:training-instructions":
+        from refine_af.builtin.examples import training_instructions
+
+        return training_instructions()
+    if not uri:
+        return []
+    path = fetch_rows_file(uri, task.scratch)
+    found = []
+    for number, row in iter_objects(path):
+        if not isinstance(row.get("instruction"), str):
+            raise DataError(f"{uri}:{number}: field 'instruction' must be a text")
+        found.append(row["instruction"])
+    return found
+
+
 def _settings(params: GenerateInstructionsParams) -> "BootstrapSettings":
     from refine_af.self_instruct.bootstrap import BootstrapSettings
     from refine_af.self_instruct.parse_instructions import (
@@ -148,6 +172,7 @@ def _write(found: _Found, requests: int, task: Task) -> Metrics:
         "acceptance": len(found.kept) / parsed if parsed else 0.0,
         "requests": requests,
         "rounds": len(found.rounds),
+        "known_share": reasons["known"] / parsed if parsed else 0.0,
         **{f"rejected_{name}": count for name, count in sorted(reasons.items())},
     }
 
