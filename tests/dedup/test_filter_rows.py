@@ -1,0 +1,218 @@
+import base64
+import gzip
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from slow_filter import decide
+
+from refine_af.contracts.errors import DataError
+from refine_af.contracts.records import Instruction, Rejected
+from refine_af.dedup.filter import FilterSettings, filter_rows
+
+DATA = os.environ.get("REFINE_AF_TEST_DATA")
+
+
+class Sentences:
+    """Progress that keeps what it was told."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+        self.steps: list[tuple[int, int]] = []
+
+    def step(self, done: int, total: int, unit: str, **numbers: float) -> None:
+        """Keep how far it is."""
+        self.steps.append((done, total))
+
+    def say(self, message: str) -> None:
+        """Keep the sentence."""
+        self.said.append(message)
+
+
+def write(path: Path, rows: Sequence[object]) -> Path:
+    lines = (row if isinstance(row, str) else json.dumps(row) for row in rows)
+    path.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
+    return path
+
+
+def read(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_bytes().split(b"\n") if line]
+
+
+class Folder:
+    """One run of the filter in a folder."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.kept, self.rejected = path / "kept.jsonl", path / "rejected.jsonl"
+        self.progress = Sentences()
+
+    def run(
+        self,
+        *files: Sequence[object],
+        pool: Sequence[object] | None = None,
+        settings: FilterSettings | None = None,
+        avoid: Sequence[str] = (),
+    ) -> dict[str, float]:
+        """Write the rows to files and filter these."""
+        paths = [write(self.path / f"{place}.jsonl", rows) for place, rows in enumerate(files)]
+        return filter_rows(
+            paths,
+            write(self.path / "pool.jsonl", pool) if pool is not None else None,
+            self.kept,
+            self.rejected,
+            settings or FilterSettings(),
+            avoid=avoid,
+            progress=self.progress,
+        )
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Folder:
+    return Folder(tmp_path)
+
+
+def test_first_arrival_wins_across_files_and_other_columns_pass_through(folder: Folder) -> None:
+    one = {
+        "id": 7,
+        "instruction": "Name the rivers of Spain.",
+        "more": {"b": [1.50, None, "é\u2028"]},
+    }
+    two = {"instruction": "Describe a quiet harbour at night."}
+    again = {"id": "x", "instruction": "Name the rivers of Spain!", "score": 3}
+    counts = folder.run([one, two], [again])
+    assert read(folder.kept) == [one, two]
+    [dropped] = read(folder.rejected)
+    assert dropped.pop("row") == again
+    record = Rejected.model_validate(dropped)
+    assert (record.reason, record.neighbour, record.score) == ("similar", "7", 1.0)
+    assert (record.stage, record.text, record.parents) == (
+        "dedup_filter",
+        again["instruction"],
+        ("x",),
+    )
+    assert (counts["rows"], counts["kept"], counts["similar"]) == (3, 2, 1)
+    assert folder.progress.steps == [(3, 3)]
+
+
+def test_our_own_rows_come_out_as_the_same_rows(folder: Folder) -> None:
+    row = Instruction.make("Name the rivers of Spain.", ("seed-1",), 3, 2, 1)
+    folder.run([row.model_dump(mode="json")])
+    assert Instruction.model_validate(read(folder.kept)[0]) == row
+
+
+def test_pool_rows_drop_candidates_and_are_written_nowhere(folder: Folder) -> None:
+    pool = [{"id": "seed", "instruction": "Name the rivers of Spain."}] * 2
+    counts = folder.run([{"id": "c", "instruction": "Name the rivers of France."}], pool=pool)
+    # 4 of 5 tokens: 0.8.
+    assert read(folder.kept) == []
+    assert read(folder.rejected)[0]["neighbour"] == "seed"
+    assert read(folder.rejected)[0]["score"] == pytest.approx(0.8)
+    assert counts["pool_rows"] == 2
+
+
+def test_rows_without_text_are_rejected_and_kept_whole(folder: Folder) -> None:
+    rows = [{"id": "a", "instruction": "One good row here."}, {"id": "b"}]
+    rows += [{"id": "c", "instruction": 5}, {"id": "d", "instruction": " \t"}]  # type: ignore[dict-item]
+    counts = folder.run(rows)
+    assert [row["row"] for row in read(folder.rejected)] == rows[1:]
+    assert counts["no_text"] == 3
+    assert counts["rows"] == counts["kept"] + counts["no_text"]
+
+
+def test_a_misspelt_field_is_an_error_with_the_nearest_name(folder: Folder) -> None:
+    with pytest.raises(DataError, match=r"no row has the field 'instructon'; Did you mean 'instr"):
+        folder.run([{"instruction": "a b"}], settings=FilterSettings(text_field="instructon"))
+
+
+def test_a_pool_row_without_the_field_is_an_error_with_its_line(folder: Folder) -> None:
+    with pytest.raises(DataError, match=r"pool\.jsonl:2: a pool row needs text in the field 'inst"):
+        folder.run([], pool=[{"instruction": "a b"}, {"text": "c"}])
+
+
+def test_a_number_that_json_cannot_hold_is_an_error_with_its_line(folder: Folder) -> None:
+    with pytest.raises(DataError, match=r"0\.jsonl:1: a number is too large"):
+        folder.run(['{"instruction": "a b", "x": 1e999}'])
+
+
+def test_rows_over_the_limit_are_rejected_in_order(folder: Folder) -> None:
+    rows = [{"id": str(n), "instruction": f"alpha{n} beta{n} gamma{n}"} for n in range(5)]
+    counts = folder.run(rows, settings=FilterSettings(max_rows=2))
+    assert read(folder.kept) == rows[:2]
+    assert [row["reason"] for row in read(folder.rejected)] == ["over_limit"] * 3
+    assert counts["over_limit"] == 3
+
+
+def test_contaminated_rows_are_refused_and_seeds_only_reported(folder: Folder) -> None:
+    leak = "Decide whether the writer of this review would come back to the hotel."
+    seed = {"id": "s", "instruction": leak}
+    rows: list[dict[str, Any]] = [
+        {"id": "a", "instruction": leak, "n": 1},
+        {"id": "b", "instruction": "Sum the numbers up.", "input": leak},
+        {"id": "c", "instruction": "Count birds.", "instances": [{"input": leak, "output": "no"}]},
+        {"id": "d", "instruction": "Write about the weather in May."},
+    ]
+    counts = folder.run(rows, pool=[seed], avoid=[leak])
+    rejected = read(folder.rejected)
+    assert [(row["parents"], row["reason"]) for row in rejected] == [
+        (["a"], "contaminated"),
+        (["b"], "contaminated"),
+        (["c"], "contaminated"),
+    ]
+    assert all(leak in row["detail"] for row in rejected)
+    assert read(folder.kept) == rows[3:]
+    assert (counts["contaminated"], counts["pool_contaminated"]) == (3, 1)
+    assert any("pool row s" in message for message in folder.progress.said)
+
+
+def test_text_without_tokens_is_counted_and_said(folder: Folder) -> None:
+    rows = [{"instruction": "Привет, мир"}, {"instruction": "Привет, мир"}]
+    assert folder.run(rows)["tokenless"] == 2
+    assert any("2 rows were not compared" in message for message in folder.progress.said)
+    counts = folder.run(rows, settings=FilterSettings(tokens="unicode_words"))
+    assert (counts["tokenless"], counts["similar"]) == (0, 1)
+
+
+def test_two_runs_give_the_same_bytes(folder: Folder) -> None:
+    rows = [{"instruction": f"Say {n % 3} words about rivers"} for n in range(9)]
+    folder.run(rows)
+    first = folder.kept.read_bytes(), folder.rejected.read_bytes()
+    folder.run(rows)
+    assert (folder.kept.read_bytes(), folder.rejected.read_bytes()) == first
+
+
+@pytest.mark.skipif(not DATA, reason="REFINE_AF_TEST_DATA is not set")
+def test_naughty_strings_come_through_unharmed_or_with_a_reason(folder: Folder) -> None:
+    texts = json.loads((Path(str(DATA)) / "robustness" / "blns.json").read_text(encoding="utf-8"))
+    rows = [{"id": str(n), "instruction": text} for n, text in enumerate(texts)]
+    folder.run(rows)
+    kept = read(folder.kept)
+    rejected = [row["row"] for row in read(folder.rejected)]
+    assert sorted(kept + rejected, key=lambda row: int(row["id"])) == rows
+    usable = [(row["id"], row["instruction"]) for row in rows if row["instruction"].strip()]
+    expected = decide(usable, [], 0.7)
+    assert [row["id"] for row in kept] == [
+        row_id for (row_id, _), drop in zip(usable, expected, strict=True) if drop is None
+    ]
+
+
+@pytest.mark.skipif(not DATA, reason="REFINE_AF_TEST_DATA is not set")
+def test_json_test_suite_comes_through_unharmed_or_is_refused(folder: Folder) -> None:
+    path = Path(str(DATA)) / "robustness" / "jsontestsuite.jsonl.gz"
+    cases = [json.loads(line) for line in gzip.decompress(path.read_bytes()).split(b"\n") if line]
+    for case in cases:
+        body = next(value for key, value in case.items() if "64" in key)
+        source = folder.path / "case.jsonl"
+        source.write_bytes(b'{"instruction": "a b c", "value": ' + base64.b64decode(body) + b"}\n")
+        refused = None
+        try:
+            filter_rows([source], None, folder.kept, folder.rejected, FilterSettings())
+        except DataError as error:
+            refused = error
+        if refused is None:
+            assert len(read(folder.kept)) >= 1
+        else:
+            assert "case.jsonl:" in str(refused)
