@@ -36,14 +36,13 @@ Dtype = Literal["auto", "float32", "bfloat16", "float16"]
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?(@[\w./-]+)?")
 _HUB_FILES = ["*.safetensors", "*.json", "*.jinja", "*.txt", "*.model"]
-_CACHE = Path.home() / ".cache" / "refine-af" / "models"
 
 
 def resolve_model(model: str) -> Path:
     """Return a local folder with the model's files, downloading them where necessary.
 
-    An object store is read once per process, because its content may change; the Hub's own cache
-    keeps what comes from the Hub. An existing folder wins over a Hub id of the same name.
+    An object store is read once per process into ``~/.cache/refine-af``, because its content may
+    change; the Hub's own cache keeps what comes from the Hub. An existing folder wins over a Hub id of the same name.
 
     Raises:
         ParameterError: The name has none of the allowed forms.
@@ -166,7 +165,8 @@ def _embedded(model: str) -> Path:
 def _stored(uri: str) -> Path:
     if locate(uri).scheme not in ("s3", "gs"):
         raise ParameterError(f"model is {uri!r}; it must be one of: {ALLOWED}")
-    folder = _CACHE / digest_bytes(uri.encode())[:32]
+    cache = Path.home() / ".cache" / "refine-af" / "models"
+    folder = cache / digest_bytes(uri.encode())[:32]
     folder.parent.mkdir(parents=True, exist_ok=True)
     open_store(uri).download(uri, folder)
     return folder

@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 import torch
 from tiny_engine import END, byte_tokenizer, random_llama
-from transformers import MistralConfig, MistralForCausalLM
+from transformers import GPT2Config, GPT2LMHeadModel, MistralConfig, MistralForCausalLM
 
 from refine_af.contracts.errors import DataError, ParameterError
 from refine_af.engines import kv_cache
@@ -113,7 +113,7 @@ def test_first_tokens_follow_the_models_distribution() -> None:
     [
         Sampling(max_tokens=20, temperature=0.5),
         Sampling(max_tokens=20, temperature=1.3, top_p=0.8),
-        Sampling(max_tokens=20, temperature=0.0, presence_penalty=2.0),
+        Sampling(max_tokens=20, temperature=1.0, presence_penalty=-2.0),
     ],
 )
 def test_logprob_is_that_of_the_plain_model(sampling: Sampling) -> None:
@@ -221,6 +221,18 @@ def test_a_model_with_attention_windows_decodes_like_generate() -> None:
     for row, prompt in zip(scores.tolist(), PROMPTS, strict=True):
         for score, text in zip(row, texts, strict=True):
             assert score == pytest.approx(slow_logprob(model, prompt, text), abs=1e-3)
+
+
+def test_absolute_positions_count_from_the_first_token_and_not_from_the_padding() -> None:
+    # Rotary positions would not tell: they are relative.
+    torch.manual_seed(4)
+    config = GPT2Config(vocab_size=257, n_positions=128, n_embd=32, n_layer=2, n_head=4)
+    config.initializer_range = 0.5
+    model: GPT2LMHeadModel = GPT2LMHeadModel(config)  # type: ignore[no-untyped-call]
+    model.train(False)
+    found = decode(model, TOKENIZER, PROMPTS, SEEDS, Sampling(max_tokens=20, temperature=0.0))
+    for prompt, one in zip(PROMPTS, found, strict=True):
+        assert one.tokens == slow_greedy(model, prompt, 20)
 
 
 def test_prompts_read_in_several_passes_give_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
