@@ -87,13 +87,13 @@ def main() -> int:
     parser.add_argument("--set", nargs="*", default=[], metavar="NAME=VALUE", help="train_ppo")
     options = parser.parse_args()
     settings: dict[str, Any] = {
-        "updates": 40,
+        "updates": 45,
         "episodes_per_update": 128,
         "episodes_per_prompt": 4,
         "minibatch": 64,
         "microbatch": 64,
         "epochs": 2,
-        "learning_rate": 1.5e-3,
+        "learning_rate": 2.5e-3,
         "lora_rank": 8,
         "lora_alpha": 8,
         "kl_coefficient": 0.02,
