@@ -2,8 +2,8 @@
 
 For each seed: 256 prompts go through the stage ``train_ppo`` with the preset ``embedded``; then
 start model and adapter write one instance at temperature 1 for prompts that PPO never saw, and the
-exact checkers judge them (an unparseable action counts 0). Half of these prompts are in wordings that
-the start model was trained on, half in wordings that are held out entirely.
+exact checkers judge them (an unparseable action counts 0). Half of these prompts are in wordings
+that the start model was trained on, half in wordings that are held out entirely.
 """
 
 import argparse
