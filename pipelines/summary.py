@@ -16,6 +16,12 @@ def closing_lines(result: dict[str, Any], folder: Path) -> str:
                 f"{numbers[name]:14.2f}" if name in numbers else f"{'-':>14}" for name in names
             ]
             lines.append("  ".join([f"{arm:12}", *cells]))
+    if result.get("copies"):
+        lines += [
+            "",
+            f"{result['instructions']} instructions kept; {result['copies']:.0%} of all that were"
+            " written copied a training instruction (ROUGE-L over 0.7) and were dropped",
+        ]
     if answer := result.get("answer"):
         lines += ["", str(answer)]
     report = folder / "artifacts" / "report" / "report"

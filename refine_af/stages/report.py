@@ -1,7 +1,7 @@
 """What people look at: the paired answer first, then where every row went."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -60,10 +60,21 @@ def run(params: ReportParams, task: Task) -> Metrics:
     report = render(inputs)
     task.outputs["report"].write_text(report.html, encoding="utf-8", newline="\n")
     task.outputs["summary"].write_text(report.markdown, encoding="utf-8", newline="\n")
-    result = {"answer": report.answer, "arms": _arm_table(list(inputs.arms), report.metrics)}
+    result = {
+        "answer": report.answer,
+        "arms": _arm_table(list(inputs.arms), report.metrics),
+        "instructions": len(inputs.instructions),
+        "copies": _copies(inputs.rejected, len(inputs.instructions)),
+    }
     text = json.dumps(result, indent=1, ensure_ascii=False) + "\n"
     task.outputs["result"].write_text(text, encoding="utf-8")
     return dict(report.metrics)
+
+
+def _copies(rejected: Sequence[Rejected], kept: int) -> float:
+    """Return the share of all written instructions that copied a text of the model's training."""
+    known = sum(row.reason == "known" for row in rejected)
+    return known / (kept + len(rejected)) if known else 0.0
 
 
 def _arm_table(arms: list[str], metrics: Metrics) -> dict[str, Metrics]:
