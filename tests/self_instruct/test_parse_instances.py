@@ -1,0 +1,163 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from refine_af.self_instruct.parse_instances import (
+    MAX_INSTANCES,
+    Draft,
+    filter_instances,
+    is_classification,
+    parse_instances,
+    parse_plain,
+)
+
+
+@pytest.mark.parametrize("answer", ["Yes", " yes\n", "YES"])
+def test_yes_in_three_spellings_is_classification(answer: str) -> None:
+    assert is_classification(answer)
+
+
+@pytest.mark.parametrize("answer", ["", "No", "yES", "Yes.", "Yes, it is"])
+def test_anything_else_is_not(answer: str) -> None:
+    assert not is_classification(answer)
+
+
+def test_example_blocks() -> None:
+    answer = """Example 1
+Input: Oslo
+Output: Norway
+Example 2.
+Input 2: Lima
+Output 2: Peru
+Input: left over
+Example 3
+Just an output"""
+    assert parse_instances(answer, "stop", "input_first") == [
+        Draft("Oslo", "Norway"),
+        Draft("Lima", "Peru"),
+        Draft("", "Just an output"),
+    ]
+
+
+def test_named_input_fields_stay_in_the_input() -> None:
+    answer = "Example 1\nParagraph: It rained.\nQuestion: Was it dry?\nOutput: No"
+    [pair] = parse_instances(answer, "stop", "input_first")
+    assert pair == Draft("Paragraph: It rained.\nQuestion: Was it dry?", "No")
+
+
+def test_single_pair_and_no_pair() -> None:
+    assert parse_instances("Output: Bread.", "stop", "input_first") == [Draft("", "Bread.")]
+    assert parse_instances("Bread.", "stop", "input_first") == [Draft("", "Bread.", "unparseable")]
+    assert parse_instances("", "stop", "output_first") == [Draft("", "", "unparseable")]
+
+
+def test_class_labels_come_before_their_inputs() -> None:
+    answer = "Class label: good\nI liked it.\nVery much.\nClass label: bad\nClass label:\n"
+    assert parse_instances(answer, "stop", "output_first") == [
+        Draft("I liked it.\nVery much.", "good"),
+        Draft("", "bad"),
+        Draft("", ""),
+    ]
+
+
+def test_cut_off_answer_loses_its_last_pair() -> None:
+    answer = "Class label: good\nI liked it.\nClass label: bad\nI did n"
+    reasons = [pair.reason for pair in parse_instances(answer, "length", "output_first")]
+    assert reasons == [None, "truncated"]
+
+
+def test_unstorable_text_is_dropped_in_a_storable_form() -> None:
+    [pair] = parse_instances("Output: a\x00b\ud800", "stop", "input_first")
+    assert pair == Draft("", "a\ufffdb\ufffd", "unreadable")
+
+
+def test_plain_answer_is_one_pair_even_with_the_word_example() -> None:
+    assert parse_plain("Input: Example 1 of it\nOutput: y\nInput: more") == Draft(
+        "Example 1 of it", "y"
+    )
+    assert parse_plain(" Output: y") == Draft("", "y")
+    assert parse_plain("Input: x\nOutput: ") is None
+    assert parse_plain("Input: x") is None
+    assert parse_plain("Output: \x07") is None
+
+
+def reasons(*pairs: tuple[str, str]) -> list[str | None]:
+    drafts = [Draft(*pair) for pair in pairs]
+    return [draft.reason for draft in filter_instances(drafts, 1, "ins-1")]
+
+
+def test_single_pairs_are_judged_first() -> None:
+    found = reasons(("a", "a"), ("b", ""), ("c:", "d"), ("e", "f:"), ("g", "h"), ("", "i"))
+    assert found == [
+        "same_as_input",
+        "empty_output",
+        "ends_with_colon",
+        "ends_with_colon",
+        None,
+        None,
+    ]
+
+
+def test_one_input_with_two_outputs_drops_all_pairs() -> None:
+    assert reasons(("a", "b"), ("c", "d"), ("a", "e")) == ["conflicting_outputs"] * 3
+    assert reasons(("", "b"), ("", "c")) == [None, None]
+    assert reasons(("a", "b"), ("a", "a")) == [None, "same_as_input"]
+
+
+def test_repeats_are_dropped_after_the_first() -> None:
+    assert reasons(("a", "b"), ("", "c"), ("a", "b"), ("", "c")) == [
+        None,
+        None,
+        "duplicate",
+        "duplicate",
+    ]
+
+
+def test_at_most_five_stay_chosen_by_seed_in_order() -> None:
+    drafts = [Draft(f"in {place}", f"out {place}") for place in range(9)]
+    first = filter_instances(drafts, 1, "ins-1")
+    assert [draft.output for draft in first] == [draft.output for draft in drafts]
+    assert [draft.reason for draft in first].count(None) == MAX_INSTANCES
+    assert {draft.reason for draft in first} == {None, "over_limit"}
+    assert first == filter_instances(drafts, 1, "ins-1")
+    chosen = {
+        tuple(draft.reason is None for draft in filter_instances(drafts, seed, "ins-1"))
+        for seed in range(8)
+    }
+    assert len(chosen) > 1
+
+
+TEXT = st.sampled_from(["", "a", "b", "a:", "b c"])
+
+
+def published(pairs: list[tuple[str, str]]) -> set[tuple[str, str]]:
+    """Return what the reference keeps before it draws five: an unordered set."""
+    valid = [
+        (source, output)
+        for source, output in pairs
+        if source != output and output and not source.endswith(":") and not output.endswith(":")
+    ]
+    for source, output in valid:
+        for other, another in valid:
+            if source != "" and source == other and output != another:
+                return set()
+    return set(valid)
+
+
+@given(st.lists(st.tuples(TEXT, TEXT), max_size=8))
+def test_filters_keep_the_set_that_the_reference_keeps(pairs: list[tuple[str, str]]) -> None:
+    found = filter_instances([Draft(*pair) for pair in pairs], 1, "ins-1", limit=8)
+    kept = [(draft.input, draft.output) for draft in found if draft.reason is None]
+    assert len(kept) == len(set(kept))
+    assert set(kept) == published(pairs)
+
+
+@given(
+    st.text(), st.sampled_from(["input_first", "output_first"]), st.sampled_from(["stop", "length"])
+)
+def test_any_answer_gives_storable_drafts(answer: str, layout: str, finish: str) -> None:
+    drafts = parse_instances(answer, finish, layout)  # type: ignore[arg-type]
+    assert drafts
+    for draft in drafts:
+        (draft.input + draft.output).encode()
+        assert "\x00" not in draft.input + draft.output

@@ -1,0 +1,92 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from refine_af.contracts.records import Rejected
+from refine_af.engines.text import Finish
+from refine_af.self_instruct.parse_instructions import (
+    ALPACA_BLACKLIST,
+    PUBLISHED,
+    ParseRules,
+    parse_instructions,
+)
+
+
+def outcome(text: str, rules: ParseRules | None = None) -> str | None:
+    [piece] = parse_instructions(text, "stop", rules)
+    return piece.reason
+
+
+def test_items_are_split_collapsed_and_numbered() -> None:
+    text = " name  the\trivers of Spain.\n10. write a JSON object by hand\n 11. no item\n12 . x"
+    pieces = parse_instructions(text, "stop")
+    assert [(piece.text, piece.position, piece.reason) for piece in pieces] == [
+        ("Name the rivers of Spain.", 0, None),
+        ("Write a JSON object by hand 11. no item", 1, None),
+        ("X", 2, "too_short"),
+    ]
+
+
+def test_published_capitalisation_lowers_the_rest() -> None:
+    text = "name the rivers of Spain"
+    assert parse_instructions(text, "stop", PUBLISHED)[0].text == "Name the rivers of spain"
+    assert parse_instructions(text, "stop")[0].text == "Name the rivers of Spain"
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("", "empty"),
+        (" \n ", "empty"),
+        ("one two three", "too_short"),
+        ("one two three four", None),
+        ("word " * 150, None),
+        ("word " * 151, "too_long"),
+        ("Describe the IMAGE of it", "keyword"),
+        ("Describe the imagery of it", None),
+        ("Please go to the shop", "keyword"),
+        ("Please go on to it", None),
+        ("Write a program that sorts", "write_a_program"),
+        ("write a Program that sorts", "write_a_program"),
+        ("Rewrite a program that sorts", None),
+        ("(Name) the four seasons", "punctuation"),
+        ("été is a French word", "non_ascii"),
+        ("Say \x00 to the four", "unreadable"),
+        ("Say \x1b[2J to the four", "unreadable"),
+        ("Say \ud800 to the four", "unreadable"),
+        ("# graph", "too_short"),
+        ("# graph of all things", "keyword"),
+    ],
+)
+def test_first_broken_rule_gives_the_reason(text: str, reason: str | None) -> None:
+    assert outcome(text) == reason
+
+
+def test_alpaca_words_are_an_option() -> None:
+    text = "Describe the music of Spain"
+    assert outcome(text) is None
+    assert outcome(text, ParseRules(blacklist=ALPACA_BLACKLIST)) == "keyword"
+    assert outcome("Draw a map of it", ParseRules(blacklist=())) is None
+
+
+def test_cut_off_completion_loses_its_last_piece_or_as_published_all() -> None:
+    text = "Name the rivers of Spain\n10. Name the rivers of Fra"
+    reasons = [piece.reason for piece in parse_instructions(text, "length")]
+    assert reasons == [None, "truncated"]
+    reasons = [piece.reason for piece in parse_instructions(text, "length", PUBLISHED)]
+    assert reasons == ["truncated", "truncated"]
+
+
+def test_long_completion_is_read_in_one_pass() -> None:
+    text = "\n10. ".join(["Name one river of Spain"] * 5_000) + "x" * 100_000
+    pieces = parse_instructions(text, "stop")
+    assert len(pieces) == 5_000
+    assert [piece.position for piece in pieces] == list(range(5_000))
+
+
+@given(st.text(), st.sampled_from(["stop", "length"]))
+def test_every_piece_can_be_stored(text: str, finish: Finish) -> None:
+    for piece in parse_instructions(text, finish):
+        assert "\x00" not in piece.text
+        piece.text.encode()
+        Rejected.make("test", piece.reason or "kept", piece.text)

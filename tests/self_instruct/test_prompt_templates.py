@@ -1,0 +1,86 @@
+import pytest
+
+from refine_af.contracts.errors import ParameterError
+from refine_af.self_instruct.parse_instances import parse_instances
+from refine_af.self_instruct.prompts import (
+    TEMPLATES,
+    answer_opening,
+    classification_prompt,
+    instance_prompt,
+    instance_template,
+    instructions_prompt,
+    render,
+    template_digest,
+)
+from refine_af.self_instruct.sampling import (
+    classification_sampling,
+    instances_sampling,
+    instructions_sampling,
+)
+
+
+def test_instruction_list_ends_with_the_next_number() -> None:
+    prompt = instructions_prompt(["Name a\n  colour:", "Sum <b> & {{ 7 * 7 }} up."])
+    header, *lines = prompt.split("\n")
+    assert header
+    assert lines == ["1. Name a colour", "2. Sum <b> & {{ 7 * 7 }} up.", "3."]
+
+
+def test_plain_prompts_are_the_form_that_the_embedded_model_knows() -> None:
+    assert instance_prompt(" Say hi. ", "input_first") == "Instruction: Say hi.\n"
+    assert instance_prompt("Say hi.", "output_first") == "Instruction: Say hi.\nClass label:"
+    assert classification_prompt("Say hi.").startswith("Instruction: Say hi.\nQuestion:")
+    assert classification_prompt("Say hi.").endswith("\nAnswer:")
+
+
+def test_answer_opening_is_the_part_of_the_answer_that_the_prompt_holds() -> None:
+    assert answer_opening(instance_prompt("Say hi.", "output_first")) == "Class label:"
+    assert answer_opening(instance_prompt("Say hi.", "input_first", "few_shot")) == ""
+
+
+@pytest.mark.parametrize(("layout", "tasks"), [("input_first", 8), ("output_first", 8)])
+def test_worked_tasks_parse_by_the_rules_that_answers_are_read_with(
+    layout: str, tasks: int
+) -> None:
+    assert layout in ("input_first", "output_first")
+    prompt = instance_prompt("Say hi.", layout, "few_shot")  # type: ignore[arg-type]
+    assert prompt.endswith("\n\nTask: Say hi.\n")
+    worked = prompt.split("\n\nTask: ")[1:-1]
+    assert len(worked) == tasks
+    for text in worked:
+        _, _, answer = text.partition("\n")
+        pairs = parse_instances(answer, "stop", layout)  # type: ignore[arg-type]
+        assert len(pairs) == max(1, answer.count("Example "), answer.count("Class label:"))
+        assert all(pair.reason is None and pair.output for pair in pairs)
+
+
+def test_worked_questions_hold_both_answers() -> None:
+    prompt = classification_prompt("Say hi.", "few_shot")
+    assert prompt.count("Classification: Yes") == 6
+    assert prompt.count("Classification: No") == 6
+    assert prompt.endswith("Task: Say hi.\nClassification:")
+
+
+def test_missing_value_or_template_is_an_error_that_names_it() -> None:
+    with pytest.raises(ParameterError, match="instance_input_first: 'instruction' is undefined"):
+        render("instance_input_first")
+    with pytest.raises(ParameterError, match="'nothing' is not one of: classification, few_shot"):
+        render("nothing")
+    with pytest.raises(ParameterError, match="is not one of"):
+        render("../prompts")
+
+
+def test_templates_have_different_digests() -> None:
+    names = [path.stem for path in TEMPLATES.glob("*.j2")]
+    assert len({template_digest(name) for name in names}) == len(names) == 7
+    assert instance_template("input_first", "few_shot") in names
+
+
+def test_published_sampling() -> None:
+    lists = instructions_sampling("self_instruct")
+    assert (lists.temperature, lists.top_p, lists.presence_penalty) == (0.7, 0.5, 2.0)
+    assert lists.max_tokens == 1024
+    assert lists.stop == ("\n\n", "\n16", "16.", "16 .")
+    assert instructions_sampling("small_lm", shown=3).stop[1] == "\n6"
+    assert classification_sampling().max_tokens == 3
+    assert instances_sampling().stop == ("Example 6", "Task:")
