@@ -26,46 +26,59 @@ def write_bytes(target: Path, data: bytes) -> None:
         _write_all(sink, data)
 
 
-def copy_file(source: Path, target: Path, expected: str | None = None) -> str:
-    """Copy a file to ``target`` in one atomic, durable step and return its sha256.
+def copy_file(
+    source: Path, target: Path, expected: str | None = None, *, durable: bool = True
+) -> str:
+    """Copy a file to ``target`` in one atomic step and return its sha256.
 
     Raises:
         DataError: When the sha256 is not ``expected``; ``target`` is then left as it was.
     """
-    with source.open("rb") as reader, new_file(target) as sink:
+    with source.open("rb") as reader, new_file(target, durable=durable) as sink:
         digest = _copy(reader.fileno(), sink)
         require_digest(str(source), digest, expected)
     return digest
 
 
-def copy_directory(source: Path, target: Path, expected: str | None = None) -> str:
-    """Copy a directory to ``target`` in one atomic, durable step and return its digest.
+def copy_directory(
+    source: Path, target: Path, expected: str | None = None, *, durable: bool = True
+) -> str:
+    """Copy a directory to ``target`` in one atomic step and return its digest.
 
     Raises:
         DataError: When the digest is not ``expected``; ``target`` is then left as it was.
     """
-    with new_directory(target) as staged:
+    with new_directory(target, durable=durable) as staged:
         digest = _copy_files(source, staged)
         require_digest(str(source), digest, expected)
     return digest
 
 
 @contextmanager
-def new_directory(target: Path) -> Iterator[Path]:
-    """Yield an empty directory that takes the place of ``target``, durably, after the block."""
+def new_directory(target: Path, *, durable: bool = True) -> Iterator[Path]:
+    """Yield an empty directory that takes the place of ``target`` after the block.
+
+    Without ``durable`` it outlives kills, but maybe not a power cut: enough for a copy.
+    """
     target.parent.mkdir(parents=True, exist_ok=True)
     staged = beside(target)
     try:
         staged.mkdir()
         yield staged
-        for directory, _, names in os.walk(staged):
-            for name in names:
-                sync(Path(directory, name))
-            sync(Path(directory))
+        if durable:
+            _sync_below(staged)
         put_in_place(staged, target)
-        sync(target.parent)
+        if durable:
+            sync(target.parent)
     finally:
         shutil.rmtree(staged, ignore_errors=True)
+
+
+def _sync_below(folder: Path) -> None:
+    for directory, _, names in os.walk(folder):
+        for name in names:
+            sync(Path(directory, name))
+        sync(Path(directory))
 
 
 def _copy_files(source: Path, folder: Path) -> str:
@@ -82,8 +95,11 @@ _NEW_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 
 
 @contextmanager
-def new_file(target: Path) -> Iterator[int]:
-    """Yield the descriptor of a file that takes the place of ``target``, durably, after it."""
+def new_file(target: Path, *, durable: bool = True) -> Iterator[int]:
+    """Yield the descriptor of a file that takes the place of ``target`` after the block.
+
+    Without ``durable`` it outlives kills, but maybe not a power cut: enough for a copy.
+    """
     staged = beside(target)
     try:
         sink = os.open(staged, _NEW_FLAGS, 0o666)
@@ -93,14 +109,16 @@ def new_file(target: Path) -> Iterator[int]:
     try:
         try:
             yield sink
-            os.fsync(sink)
+            if durable:
+                os.fsync(sink)
         finally:
             os.close(sink)
         staged.rename(target)
     except BaseException:
         staged.unlink(missing_ok=True)
         raise
-    sync(target.parent)
+    if durable:
+        sync(target.parent)
 
 
 def _copy(reader: int, sink: int) -> str:

@@ -28,8 +28,11 @@ class BucketClient(Protocol):
     def put(self, bucket: str, key: str, data: bytes, condition: str | None = ANY) -> str | None:
         """Write an object; return its version, or None when the condition does not hold."""
 
-    def put_from(self, bucket: str, key: str, source: Path, sha256: str) -> None:
-        """Write an object from a file of any size; memory constant."""
+    def put_from(self, bucket: str, key: str, source: Path, sha256: str | None = None) -> str:
+        """Write an object from a file of any size and return its sha256; memory constant.
+
+        A caller that knows the sha256 gives it, which saves a pass over the file.
+        """
 
     def keys(self, bucket: str, prefix: str, limit: int | None = None) -> Iterator[str]:
         """Yield the keys with that prefix in code point order."""

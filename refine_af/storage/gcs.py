@@ -10,6 +10,7 @@ import io
 import os
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
@@ -22,13 +23,15 @@ from google.auth.credentials import AnonymousCredentials
 from google.cloud import storage
 
 from refine_af.storage.bucket import ANY
+from refine_af.storage.digest import digest_file
 from refine_af.storage.gcs_errors import is_transient, request_errors, translated
 from refine_af.storage.objects import ObjectStore
 from refine_af.storage.retry import FIRST_SECONDS, LONGEST_SECONDS, pauses
 from refine_af.storage.store import DamagedError, Versioned
 
-PART_BYTES = 16 * 1024 * 1024
-"""A resumable upload is sent and repeated in parts of this size; a multiple of 256 KiB."""
+PART_BYTES = 64 * 1024 * 1024
+"""A resumable upload is held in memory, sent and repeated in parts of this size, a multiple of
+256 KiB. With 16 MiB, 100 MB to the emulator took 1.7 times the library's own time."""
 
 RESUMABLE_BYTES = 8 * 1024 * 1024
 """The library sends files up to this size in one request."""
@@ -91,24 +94,30 @@ class GcsClient:
                 return None
             return str(blob.generation)
 
-    def put_from(self, bucket: str, key: str, source: Path, sha256: str) -> None:
-        """Write a file; over 8 MiB it is a resumable upload in parts of 16 MiB.
+    def put_from(self, bucket: str, key: str, source: Path, sha256: str | None = None) -> str:
+        """Write a file; over 8 MiB it is a resumable upload in parts of 64 MiB.
 
-        An upload that the server has lost, or whose parts it no longer takes, starts over.
+        The server checks the crc32c; the sha256 is taken while the file is on its way.
         """
+        with self._errors("write", bucket, key), ThreadPoolExecutor(1) as aside:
+            digest = aside.submit(digest_file, source) if sha256 is None else None
+            self._send(bucket, key, source)
+            return digest.result() if digest is not None else str(sha256)
+
+    def _send(self, bucket: str, key: str, source: Path) -> None:
+        """Upload; one whose parts the server has lost, or takes no more, starts over."""
         waits = pauses()
-        with self._errors("write", bucket, key):
-            while True:
-                try:
-                    blob = self._blob(bucket, key, chunk_size=PART_BYTES)
-                    blob.upload_from_filename(str(source), checksum="crc32c", **self._options)
-                    return
-                except GoogleAPICallError as error:
-                    wait = next(waits, None)
-                    if wait is None or not _session_lost(error, source):
-                        raise
-                    self._count(error)
-                time.sleep(wait)
+        while True:
+            try:
+                blob = self._blob(bucket, key, chunk_size=PART_BYTES)
+                blob.upload_from_filename(str(source), checksum="crc32c", **self._options)
+                return
+            except GoogleAPICallError as error:
+                wait = next(waits, None)
+                if wait is None or not _session_lost(error, source):
+                    raise
+                self._count(error)
+            time.sleep(wait)
 
     def keys(self, bucket: str, prefix: str, limit: int | None = None) -> Iterator[str]:
         """Yield keys, one page of up to 1,000 a request."""

@@ -40,7 +40,7 @@ class HttpsStore:
         """Copy one file to ``target``; a web server has no directories and no checksums."""
         with (
             disk_errors("write", str(target)),
-            new_file(target) as descriptor,
+            new_file(target, durable=False) as descriptor,
             open(descriptor, "wb", closefd=False) as sink,
         ):
             digest = self._receive(uri, sink)

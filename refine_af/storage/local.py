@@ -33,13 +33,13 @@ class LocalStore:
         source = Path(uri)
         with disk_errors("read", uri):
             if not source.is_dir():
-                return copy_file(source, target, expected)
+                return copy_file(source, target, expected, durable=False)
             manifest = source / MANIFEST_NAME
             if manifest.exists():
                 listed = Manifest.load(manifest.read_bytes(), uri).digest
                 require_digest(uri, listed, expected)
                 expected = listed
-            return copy_directory(source, target, expected)
+            return copy_directory(source, target, expected, durable=False)
 
     def publish(self, uri: str, source: Path) -> str:
         """Copy ``source`` beside ``uri``, then rename."""

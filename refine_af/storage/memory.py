@@ -46,12 +46,12 @@ class MemoryJournal:
         """Fill ``target`` with the directory published under ``name``; False when none is."""
         if journal_name(name) not in self._folders:
             return False
-        copy_directory(self._folder(name), target)
+        copy_directory(self._folder(name), target, durable=False)
         return True
 
     def publish_directory(self, name: str, source: Path) -> None:
         """Keep a copy of the directory under ``name``."""
-        copy_directory(source, self._folder(journal_name(name)))
+        copy_directory(source, self._folder(journal_name(name)), durable=False)
         self._folders.add(name)
 
     def names(self, prefix: str = "") -> list[str]:

@@ -9,7 +9,7 @@ from typing import TypeVar
 from refine_af.contracts.errors import DataError, ParameterError
 from refine_af.storage.atomic import new_directory, new_file
 from refine_af.storage.bucket import BucketClient
-from refine_af.storage.digest import digest_file, digest_listing
+from refine_af.storage.digest import digest_listing
 from refine_af.storage.disk import disk_errors
 from refine_af.storage.location import Location, check_name, locate
 from refine_af.storage.manifest import INCOMPLETE, Manifest
@@ -69,9 +69,7 @@ class ObjectStore:
         """Send one file; object stores show it only when all of it has arrived."""
         place = _object(uri)
         with disk_errors("read", str(source)):
-            digest = digest_file(source)
-            self._client.put_from(place.bucket, place.key, source, digest)
-        return digest
+            return self._client.put_from(place.bucket, place.key, source)
 
     def publish_bytes(self, uri: str, data: bytes) -> None:
         """Send one small object."""
@@ -169,7 +167,10 @@ class ObjectStore:
         return current.version if current is not None and current.data == data else None
 
     def _download_file(self, place: Location, target: Path, uri: str, expected: str | None) -> str:
-        with new_file(target) as descriptor, open(descriptor, "wb", closefd=False) as sink:
+        with (
+            new_file(target, durable=False) as descriptor,
+            open(descriptor, "wb", closefd=False) as sink,
+        ):
             digest = self._client.get_to(place.bucket, place.key, sink)
             require_digest(uri, digest, expected)
         return digest
@@ -179,7 +180,7 @@ class ObjectStore:
     ) -> str:
         prefix = _prefix(place)
         names, manifest = self._names(place, prefix, uri)
-        with new_directory(target) as staged:
+        with new_directory(target, durable=False) as staged:
 
             def receive(name: str) -> tuple[str, str]:
                 copy = staged / name

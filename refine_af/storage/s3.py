@@ -18,7 +18,7 @@ import fsspec.asyn
 import s3fs
 
 from refine_af.storage.bucket import ANY
-from refine_af.storage.digest import digest_bytes
+from refine_af.storage.digest import digest_bytes, digest_file
 from refine_af.storage.objects import ObjectStore
 from refine_af.storage.retry import pauses
 from refine_af.storage.s3_errors import is_condition, is_transient, request_errors, translated
@@ -88,14 +88,16 @@ class S3Client:
         version: str | None = self._call(request, "write", bucket, key)
         return version
 
-    def put_from(self, bucket: str, key: str, source: Path, sha256: str) -> None:
+    def put_from(self, bucket: str, key: str, source: Path, sha256: str | None = None) -> str:
         """Write a file: one request up to 16 MiB, else parts, each repeated by itself."""
+        sha256 = sha256 or digest_file(source)
         if source.stat().st_size <= ONE_REQUEST_BYTES:
             self.put(bucket, key, source.read_bytes())
-            return
+            return sha256
 
         repeat = partial(self._repeat, "write", bucket, key)
         self._run(send_parts(repeat, bucket, key, source, sha256))
+        return sha256
 
     def keys(self, bucket: str, prefix: str, limit: int | None = None) -> Iterator[str]:
         """Yield keys, one page of up to 1,000 a request."""

@@ -43,6 +43,7 @@ class Store(Protocol):
         """Copy the file or directory at ``uri`` to the local ``target`` and return its digest.
 
         Streams; memory is constant. Checksums that the store or a manifest holds are verified.
+        The copy outlives a kill of this process, but is not forced to the disk as ``publish`` is.
         ``target`` appears whole, in place of what was there, and only if its digest is
         ``expected`` where that is given.
 

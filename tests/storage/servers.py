@@ -5,6 +5,7 @@ import json
 import random
 import re
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Literal, Self
@@ -24,13 +25,14 @@ class Faults:
     """Which requests fail, of those whose kind starts with ``only``.
 
     ``once``: each kind of request fails the first time, in turn. ``share``: that part of all, drawn
-    with a seed. ``always``: all.
+    with a seed. ``always``: all. ``then`` is called once, after a failing request was forwarded.
     """
 
     once: tuple[Fault, ...] = ()
     share: float = 0.0
     always: Fault | None = None
     only: str = ""
+    then: Callable[[], None] | None = None
     log: list[str] = field(default_factory=list)
     seen: set[str] = field(default_factory=set)
     draw: random.Random = field(default_factory=lambda: random.Random(7))
@@ -131,6 +133,9 @@ class _Handler(BaseHTTPRequestHandler):
         answer = connection.getresponse()
         content = answer.read()
         connection.close()
+        if fault and self.owner.faults.then:
+            then, self.owner.faults.then = self.owner.faults.then, None
+            then()
         if fault == "lost":
             self.close_connection = True
             self.connection.shutdown(2)

@@ -134,6 +134,19 @@ def test_a_download_continues_where_it_was_cut(
     assert 10 < len(faults.log) < 60
 
 
+def test_an_object_replaced_while_it_is_read_is_read_anew(
+    faults: Faults, faulty_root: str, tmp_path: Path
+) -> None:
+    store = open_store(faulty_root)
+    store.publish_bytes(f"{faulty_root}/f", b"old " * 50_000)
+    faults.then = lambda: store.publish_bytes(f"{faulty_root}/f", b"new " * 60_000)
+    faults.once = ("cut",)
+    faults.only = "GET f ['alt'" if faulty_root.startswith("gs") else "GET f "
+    store.download(f"{faulty_root}/f", tmp_path / "copy")
+    assert len(faults.log) == 1
+    assert (tmp_path / "copy").read_bytes() == b"new " * 60_000
+
+
 def test_an_upload_that_fails_leaves_nothing_behind(
     s3_faults: Faults, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
