@@ -10,6 +10,7 @@ from typing import Any
 
 Spec = dict[str, Any]
 
+_DEEP = re.compile(r'\n {12}(?=")')
 _DOCSTRING = re.compile(r'\) -> None:\n    """.*?"""\n', re.DOTALL)
 
 
@@ -23,12 +24,13 @@ def slim(spec: Spec, platform: Spec) -> None:
     executors = spec["deploymentSpec"]["executors"]
     for executor in executors.values():
         container = executor["container"]
-        container["command"] = [_without_docstring(word) for word in container["command"]]
+        container["command"] = [_short(word) for word in container["command"]]
     _merge(spec, platform)
 
 
-def _without_docstring(word: str) -> str:
-    return _DOCSTRING.sub(") -> None:\n", word)
+def _short(word: str) -> str:
+    """Return a component's source without docstring and deep indentation inside brackets."""
+    return _DEEP.sub("\n ", _DOCSTRING.sub(") -> None:\n", word))
 
 
 def _merge(spec: Spec, platform: Spec) -> None:
