@@ -7,7 +7,7 @@ import numpy as np
 
 from refine_af.contracts.errors import ParameterError
 from refine_af.dedup.pool import EncodedPool
-from refine_af.dedup.prefixes import LengthBounds, Postings, Prefixes
+from refine_af.dedup.prefixes import LengthBounds, Postings, Prefixes, distinct
 from refine_af.dedup.rouge_l import Tokens
 from refine_af.dedup.scores import exceeding, f_measures, overlaps_with_all
 from refine_af.dedup.vocabulary import CODE_POINTS, Encoded, Ints, Vocabulary
@@ -172,7 +172,8 @@ class RougeLIndex:
         """Yield (asked row, pool row) pairs that may exceed the bound."""
         shortest = self._lengths.shortest(entries.size)
         for postings in self._postings:
-            yield from postings.partners(entries, shortest)
+            for new, old in postings.partners(entries, shortest):
+                yield self._likely(new, old, asked, self._pool)
         tail = np.arange(self._indexed, len(self))
         some = np.flatnonzero(asked.lengths)
         yield np.repeat(some, len(tail)), np.tile(tail, len(some))
@@ -184,7 +185,17 @@ class RougeLIndex:
         shortest = self._lengths.shortest(entries.size)
         for new, old in Postings.of(entries, 0).partners(entries, shortest):
             earlier = old < new
-            yield new[earlier], old[earlier]
+            yield self._likely(new[earlier], old[earlier], asked, asked)
+
+    def _likely(
+        self, new: Ints, old: Ints, asked: Encoded, stored: Encoded | EncodedPool
+    ) -> tuple[Ints, Ints]:
+        """Return the pairs, once each and sorted, whose signatures allow the overlap."""
+        ours, theirs = asked.signatures[new], stored.signatures[old]
+        missing = np.bitwise_count(ours & ~theirs).sum(axis=1, dtype=np.int64)
+        spare = np.bitwise_count(theirs & ~ours).sum(axis=1, dtype=np.int64)
+        some = self._lengths.possible(asked.lengths[new], stored.lengths[old], missing, spare)
+        return distinct(new[some], old[some])
 
     def _keys(self, numbers: Ints) -> Ints:
         """Return each token's place in the order: rare first, tokens new since it before all."""

@@ -5,22 +5,23 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from refine_af.dedup.vocabulary import Encoded, Ints
+from refine_af.dedup.vocabulary import WORDS, Bits, Encoded, Ints
 
 
 class Growing:
-    """A one-dimensional array that grows at its end in amortised constant time per item."""
+    """An array that grows along its first axis in amortised constant time per item."""
 
-    def __init__(self, dtype: type[np.int32] | type[np.int64]) -> None:
-        """Start empty, with items of ``dtype``."""
-        self._held: npt.NDArray[Any] = np.empty(1024, dtype)
+    def __init__(self, dtype: npt.DTypeLike, *shape: int) -> None:
+        """Start empty, with items of ``dtype`` and ``shape``."""
+        self._held: npt.NDArray[Any] = np.empty((1024, *shape), dtype)
         self._size = 0
 
-    def extend(self, items: Ints) -> None:
+    def extend(self, items: npt.NDArray[Any]) -> None:
         """Append ``items``, converted to the array's type."""
         needed = self._size + len(items)
         if needed > len(self._held):
-            larger = np.empty(max(needed, len(self._held) * 3 // 2), self._held.dtype)
+            room = max(needed, len(self._held) * 3 // 2)
+            larger = np.empty((room, *self._held.shape[1:]), self._held.dtype)
             larger[: self._size] = self.items
             self._held = larger
         self._held[self._size : needed] = items
@@ -41,6 +42,7 @@ class EncodedPool:
         self._numbers = Growing(np.int32)
         self._lengths = Growing(np.int64)
         self._ends = Growing(np.int64)
+        self._signatures = Growing(np.uint64, WORDS)
 
     def __len__(self) -> int:
         return len(self.codes)
@@ -49,6 +51,11 @@ class EncodedPool:
     def lengths(self) -> Ints:
         """Tokens of each row, as a view."""
         return self._lengths.items
+
+    @property
+    def signatures(self) -> Bits:
+        """Signature of each row, as a view."""
+        return self._signatures.items
 
     def numbers(self, start: int, stop: int) -> Ints:
         """Return the token numbers of rows ``start`` to ``stop``, laid end to end."""
@@ -66,5 +73,6 @@ class EncodedPool:
         total = len(self._numbers.items)
         self._numbers.extend(rows.numbers)
         self._lengths.extend(rows.lengths)
+        self._signatures.extend(rows.signatures)
         self._ends.extend(np.cumsum(rows.lengths) + total)
         self.codes += rows.codes

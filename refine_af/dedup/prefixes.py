@@ -67,6 +67,19 @@ class LengthBounds:
         tokens: Ints = np.maximum(np.ceil(least), 1).astype(np.int64)
         return tokens
 
+    def possible(self, new: Ints, old: Ints, missing: Ints, spare: Ints) -> npt.NDArray[np.bool_]:
+        """Return whether rows can still be similar.
+
+        Args:
+            new: Tokens of the one row of each pair.
+            old: Tokens of the other.
+            missing: At least so many tokens of ``new`` are not in ``old``.
+            spare: At least so many tokens of ``old`` are not in ``new``.
+        """
+        shared = np.minimum(new - missing, old - spare)
+        enough: npt.NDArray[np.bool_] = shared >= self._ratio / 2 * (new + old) - _SLACK
+        return enough
+
     def prefixes(self, keys: Ints, lengths: Ints) -> Prefixes:
         """Return the entries worth looking at, for rows laid end to end in ``keys``."""
         row = np.repeat(np.arange(len(lengths)), lengths)
@@ -108,7 +121,7 @@ class Postings:
         )
 
     def partners(self, asked: Prefixes, shortest: Ints) -> Iterator[tuple[Ints, Ints]]:
-        """Yield (asked row, stored row) pairs that may be similar, sorted; each once a chunk.
+        """Yield (asked row, stored row) pairs that may be similar; a pair may come many times.
 
         Args:
             asked: Entries of the rows that look for partners.
@@ -127,11 +140,12 @@ class Postings:
             offset = low[some] - (ends[some] - counts[some])
             found = np.arange(done, ends[stop - 1]) + np.repeat(offset, counts[some])
             fits = self.reach[found] >= asked.size[which]
-            yield _distinct(asked.row[which[fits]], self.row[found[fits]])
+            yield asked.row[which[fits]], self.row[found[fits]].astype(np.int64)
             start = stop
 
 
-def _distinct(new: Ints, old: npt.NDArray[np.int32]) -> tuple[Ints, Ints]:
+def distinct(new: Ints, old: Ints) -> tuple[Ints, Ints]:
+    """Return the pairs sorted and once each."""
     joint = np.sort((new << 32) + old)
     fresh = np.ones(len(joint), np.bool_)
     fresh[1:] = joint[1:] != joint[:-1]
