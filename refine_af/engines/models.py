@@ -42,7 +42,8 @@ def resolve_model(model: str) -> Path:
     """Return a local folder with the model's files, downloading them where necessary.
 
     An object store is read once per process into ``~/.cache/refine-af``, because its content may
-    change; the Hub's own cache keeps what comes from the Hub. An existing folder wins over a Hub id of the same name.
+    change; the Hub's own cache keeps what comes from the Hub. An existing folder wins over a Hub
+    id of the same name.
 
     Raises:
         ParameterError: The name has none of the allowed forms.
