@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from refine_af.ppo.episodes import Feedback
 from refine_af.ppo.kl import k1, k3, next_coefficient
 from refine_af.ppo.losses import entropies, log_probabilities, policy_loss, value_loss
-from refine_af.ppo.rewards import episode_scores
+from refine_af.ppo.rewards import against_siblings, episode_scores
 from refine_af.ppo.rollout import Action
 
 logs = st.floats(-3, 0)
@@ -101,3 +101,25 @@ def test_a_cut_off_action_pays_the_penalty() -> None:
     feedback = [Feedback(1.0, {}, True), Feedback(1.0, {}, True)]
     actions = [Action((3,), "stop"), Action((3,), "length")]
     assert episode_scores(feedback, actions, 0.25).tolist() == [1.0, 0.75]
+
+
+def test_siblings_are_the_baseline_by_hand() -> None:
+    scores = torch.tensor([1.0, 2.0, 6.0, 5.0, 5.0, 5.0])
+    assert against_siblings(scores, 3).tolist() == [-3.0, -1.5, 4.5, 0.0, 0.0, 0.0]
+    assert against_siblings(scores, 2).tolist() == [-1.0, 1.0, 1.0, -1.0, 0.0, 0.0]
+    assert against_siblings(scores, 1).tolist() == scores.tolist()
+
+
+@given(st.integers(2, 4), st.lists(numbers, min_size=2, max_size=5), st.data())
+def test_the_ease_of_a_prompt_cancels(
+    siblings: int, ease: list[float], data: st.DataObject
+) -> None:
+    count = siblings * len(ease)
+    scores = data.draw(st.lists(numbers, min_size=count, max_size=count))
+    easier = [score + ease[place // siblings] for place, score in enumerate(scores)]
+    found = against_siblings(torch.tensor(easier, dtype=torch.float64), siblings)
+    for place, score in enumerate(scores):
+        start = place - place % siblings
+        others = [scores[p] for p in range(start, start + siblings) if p != place]
+        expected = score - sum(others) / len(others)
+        assert found[place].item() == pytest.approx(expected, abs=1e-9)

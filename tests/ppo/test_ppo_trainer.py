@@ -55,6 +55,18 @@ def test_a_run_that_died_anywhere_ends_bit_identical(tmp_path: Path, rank: int, 
         assert digests(tmp_path / f"resumed{at}") == digests(tmp_path / "whole")
 
 
+def test_scores_against_siblings_survive_a_death_too(tmp_path: Path) -> None:
+    options = tiny_settings(episodes_per_prompt=4)
+    whole = run(MemoryJournal(), tmp_path / "whole", options)
+    journal = MemoryJournal()
+    with pytest.raises(KeyboardInterrupt):
+        run(journal, tmp_path / "dead", options, reward=Dying(3))
+    assert run(journal, tmp_path / "resumed", options).metrics == whole.metrics
+    assert digests(tmp_path / "resumed") == digests(tmp_path / "whole")
+    plain = run(MemoryJournal(), tmp_path / "plain", tiny_settings())
+    assert plain.metrics != whole.metrics
+
+
 def test_every_episode_is_told_once_and_in_order_also_after_a_death(tmp_path: Path) -> None:
     journal, told = MemoryJournal(), dict[int, Sequence[EpisodeRow]]()
     first: list[int] = []

@@ -193,6 +193,19 @@ def test_each_pass_uses_every_prompt_once(count: int, batch: int, seed: int) -> 
     assert len(set(seeds)) == len(seeds)
 
 
+def test_siblings_stand_together_with_seeds_of_their_own() -> None:
+    options = tiny_settings(episodes_per_update=6, episodes_per_prompt=3)
+    prompts = [Prompt(str(number), "x") for number in range(4)]
+    drawn, seeds = [], []
+    for update in (1, 2):
+        chosen, found = prompts_of(prompts, update, options)
+        drawn += [prompt.id for prompt in chosen]
+        seeds += found
+    assert [drawn[at : at + 3] for at in range(0, 12, 3)] == [[one] * 3 for one in drawn[::3]]
+    assert set(drawn) == {"0", "1", "2", "3"}
+    assert len(set(seeds)) == 12
+
+
 @given(st.integers(1, 20), st.integers(1, 7), st.integers(1, 5))
 def test_each_epoch_steps_on_every_episode_once(episodes: int, minibatch: int, most: int) -> None:
     options = tiny_settings(minibatch=minibatch)
@@ -213,6 +226,7 @@ def test_each_epoch_steps_on_every_episode_once(episodes: int, minibatch: int, m
         ({"temperature": 0.0}, r"temperature is 0.0; it must be in \(0, infinity\)"),
         ({"learning_rate": math.nan}, "learning_rate is nan"),
         ({"episodes_per_update": 1}, r"episodes_per_update is 1; it must be in \[2"),
+        ({"episodes_per_prompt": 3}, "episodes_per_prompt is 3; it must divide"),
         ({"precision": "fp8"}, "precision is 'fp8'; allowed: bfloat16, float32"),
     ],
 )
