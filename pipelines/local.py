@@ -51,6 +51,8 @@ def collect(root: Path, names: dict[str, str], target: Path) -> None:
         name = names.get(folder.name)
         if name is None or not (folder / "metrics").exists():
             continue
+        # KFP's own note of the task: it holds the runner's paths, and nothing that is not beside it
+        (folder / "executor_output.json").unlink(missing_ok=True)
         place = target / artifact_folder(name)
         shutil.rmtree(place, ignore_errors=True)
         place.parent.mkdir(parents=True, exist_ok=True)

@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -121,10 +120,8 @@ def test_a_stage_setting_wins_over_a_parameter_of_the_pipeline(tmp_path: Path) -
     assert given["model"] == {"componentInputParameter": "model"}
 
 
-def test_the_file_is_small_and_quick_to_make(tmp_path: Path) -> None:
-    started = time.perf_counter()
+def test_the_file_is_small(tmp_path: Path) -> None:
     compile_to_file(load_config("default", ""), "l4", tmp_path / "pipeline.yaml")
-    assert time.perf_counter() - started < 1.0
     assert (tmp_path / "pipeline.yaml").stat().st_size < 100_000
 
 
