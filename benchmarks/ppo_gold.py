@@ -83,20 +83,20 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", default="builtin:tiny")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
-    parser.add_argument("--prompts", type=int, default=400, help="held-out prompts per seed")
+    parser.add_argument("--prompts", type=int, default=600, help="held-out prompts per seed")
     parser.add_argument("--set", nargs="*", default=[], metavar="NAME=VALUE", help="train_ppo")
     options = parser.parse_args()
     settings: dict[str, Any] = {
-        "updates": 45,
+        "updates": 32,
         "episodes_per_update": 128,
         "episodes_per_prompt": 4,
         "minibatch": 64,
-        "microbatch": 64,
+        "microbatch": 16,
         "epochs": 2,
-        "learning_rate": 2.5e-3,
+        "learning_rate": 1.2e-3,
         "lora_rank": 8,
         "lora_alpha": 8,
-        "kl_coefficient": 0.02,
+        "kl_coefficient": 0.05,
         "reward_clip": 2.0,
         "max_new_tokens": 48,
         "reward": "embedded",

@@ -29,7 +29,7 @@ def train_ppo(
     microbatch: int = 8,
     epochs: int = 4,
     learning_rate: float = 1e-05,
-    value_learning_rate: float = 0.0001,
+    value_learning_rate: float = 0.0,
     clip: float = 0.2,
     value_clip: float = 0.2,
     value_coefficient: float = 0.1,
@@ -83,7 +83,7 @@ def train_ppo(
         microbatch: Most episodes in one forward pass; bounds memory.
         epochs: Passes over the episodes of a rollout.
         learning_rate: Of the policy's weights.
-        value_learning_rate: Of the value head; 0 takes learning_rate.
+        value_learning_rate: Of the value head; 0 takes 0.1 / hidden size.
         clip: Epsilon of the policy objective.
         value_clip: Most that a value may move; 0 does not clip.
         value_coefficient: Weight of the value loss.

@@ -41,7 +41,7 @@ class TrainPpoParams(RewardParams):
     microbatch: int = param(8, "Most episodes in one forward pass; bounds memory.", ge=1)
     epochs: int = param(4, "Passes over the episodes of a rollout.", source="TRL", ge=1)
     learning_rate: float = param(1e-5, "Of the policy's weights.", gt=0.0, le=1.0)
-    value_learning_rate: float = param(1e-4, "Of the value head; 0 takes learning_rate.", ge=0.0)
+    value_learning_rate: float = param(0.0, "Of the value head; 0 takes 0.1 / hidden size.", ge=0.0)
     clip: float = param(0.2, "Epsilon of the policy objective.", source="PPO (1707.06347)", gt=0.0)
     value_clip: float = param(0.2, "Most that a value may move; 0 does not clip.", ge=0.0)
     value_coefficient: float = param(0.1, "Weight of the value loss.", source="TRL", ge=0.0)
@@ -143,7 +143,7 @@ def _embedded(params: TrainPpoParams) -> bool:
 def _chosen(params: TrainPpoParams, task: Task) -> list[Instruction]:
     rows = read_rows(task.inputs["instructions"], Instruction)
     count = params.prompts or len(rows)
-    return sample(rows, count, params.seed, "ppo-prompts")
+    return sample(rows, count, params.seed, "ppo-choice")
 
 
 def _prompt(row: Instruction) -> "Prompt":
