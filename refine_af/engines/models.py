@@ -93,10 +93,12 @@ def load_model(
     try:
         from safetensors import SafetensorError
         from transformers import AutoModelForCausalLM, AutoTokenizer
+        from transformers.utils.logging import disable_progress_bar
     except ImportError:
         raise MissingLibraryError(
             f"{model}: reading a model needs transformers and torch; pip install 'refine-af[train]'"
         ) from None
+    disable_progress_bar()  # a pod's log is no terminal; stages report their own progress
     folder = resolve_model(model)
     place = pick_device(device)
     try:
