@@ -98,7 +98,8 @@ def load_model(
         raise MissingLibraryError(
             f"{model}: reading a model needs transformers and torch; pip install 'refine-af[train]'"
         ) from None
-    disable_progress_bar()  # a pod's log is no terminal; stages report their own progress
+    # a pod's log is no terminal; stages report their own progress
+    disable_progress_bar()  # type: ignore[no-untyped-call]
     folder = resolve_model(model)
     place = pick_device(device)
     try:

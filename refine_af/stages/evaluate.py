@@ -12,6 +12,7 @@ from refine_af.evaluation.predictions import score_answer
 from refine_af.evaluation.prompts import render_prompt
 from refine_af.evaluation.summary import official, summarise
 from refine_af.evaluation.tasks import FIRST_INSTANCES, EvaluationTask, TaskInstance, load_tasks
+from refine_af.self_instruct.readable import readable
 from refine_af.stages.engine_params import EngineParams, open_engine
 from refine_af.stages.generation import complete_in_steps
 from refine_af.storage.sources import fetch_source
@@ -75,7 +76,7 @@ def _prompt(params: EvaluateParams, item: EvaluationTask, instance: TaskInstance
 def _scored(item: EvaluationTask, instance: TaskInstance, answer: Completion) -> Prediction:
     if answer.finish == "error":
         raise DataError(f"{item.name}, instance {instance.id}: not answered: {answer.error}")
-    return score_answer(item, instance, answer.text.strip())
+    return score_answer(item, instance, readable(answer.text).strip())
 
 
 def _write_scores(rows: list[Prediction], task: Task) -> Metrics:
