@@ -4,12 +4,18 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from refine_af.contracts.errors import ParameterError
 from refine_af.dedup.pool import EncodedPool
 from refine_af.dedup.prefixes import LengthBounds, Postings, Prefixes, distinct
 from refine_af.dedup.rouge_l import Tokens
-from refine_af.dedup.scores import exceeding, f_measures, overlaps_with_all
+from refine_af.dedup.scores import (
+    exceeding,
+    f_measures,
+    likely_by_full_comparison,
+    overlaps_with_all,
+)
 from refine_af.dedup.vocabulary import CODE_POINTS, Encoded, Ints, Vocabulary
 
 _BLOCK = 1024
@@ -21,6 +27,10 @@ _TAIL = 256
 
 _FEW = 16
 """Up to so many rows, looking at the whole tail is cheaper than indexing it."""
+
+_CROWDED = 2
+"""With so many postings per stored row, comparing with every row is cheaper: few different
+tokens, as when characters are the tokens."""
 
 _Found = tuple[int, float]
 """Place and score of a neighbour; score 0 where there is none."""
@@ -153,10 +163,8 @@ class RougeLIndex:
         entries = self._entries(asked)
         best = self._best_of_pool(asked, entries)
         free = np.array([score == 0 for _, score in best])
-        for new, old in self._pairs_within(asked, entries):
-            for row, earlier, score in self._exceeding(
-                new[free[old]], old[free[old]], asked, asked
-            ):
+        for new, old in self._pairs_within(asked, entries, free):
+            for row, earlier, score in self._exceeding(new, old, asked, asked):
                 # Rows ascend, so what became of the earlier row is settled by now.
                 if best[earlier][1] == 0:
                     best[row] = _nearer(best[row], (len(self) + earlier, score))
@@ -170,22 +178,42 @@ class RougeLIndex:
 
     def _pairs_with_pool(self, asked: Encoded, entries: Prefixes) -> Iterator[tuple[Ints, Ints]]:
         """Yield (asked row, pool row) pairs that may exceed the bound."""
-        shortest = self._lengths.shortest(entries.size)
         for postings in self._postings:
-            for new, old in postings.partners(entries, shortest):
-                yield self._likely(new, old, asked, self._pool)
+            yield from self._pairs(asked, entries, postings, self._pool)
+        if self._indexed == len(self):
+            return
         tail = np.arange(self._indexed, len(self))
         some = np.flatnonzero(asked.lengths)
-        yield np.repeat(some, len(tail)), np.tile(tail, len(some))
+        yield self._likely(np.repeat(some, len(tail)), np.tile(tail, len(some)), asked, self._pool)
 
-    def _pairs_within(self, asked: Encoded, entries: Prefixes) -> Iterator[tuple[Ints, Ints]]:
-        """Yield (row, earlier row) pairs of one block, rows ascending."""
+    def _pairs_within(
+        self, asked: Encoded, entries: Prefixes, free: npt.NDArray[np.bool_]
+    ) -> Iterator[tuple[Ints, Ints]]:
+        """Yield (row, earlier row) pairs of one block, rows ascending, the earlier one free."""
         if len(asked) == 1:
             return
-        shortest = self._lengths.shortest(entries.size)
-        for new, old in Postings.of(entries, 0).partners(entries, shortest):
-            earlier = old < new
-            yield self._likely(new[earlier], old[earlier], asked, asked)
+        postings = Postings.of(entries.only(free), range(len(asked)))
+        found = list(self._pairs(asked, entries, postings, asked))
+        if not found:
+            return
+        new, old = (np.concatenate(side) for side in zip(*found, strict=True))
+        earlier = (old < new) & free[old]
+        yield distinct(new[earlier], old[earlier])
+
+    def _pairs(
+        self, asked: Encoded, entries: Prefixes, postings: Postings, stored: Encoded | EncodedPool
+    ) -> Iterator[tuple[Ints, Ints]]:
+        """Yield (asked row, stored row) pairs that may exceed the bound."""
+        lookup = postings.lookup(entries, self._lengths.shortest(entries.size))
+        if not lookup.counts.any():
+            return
+        crowded = lookup.totals(len(asked)) > _CROWDED * len(postings.rows)
+        for new, old in lookup.pairs(~crowded):
+            yield self._likely(new, old, asked, stored)
+        if crowded.any():
+            yield from likely_by_full_comparison(
+                np.flatnonzero(crowded), postings.rows, asked, stored, self.bound
+            )
 
     def _likely(
         self, new: Ints, old: Ints, asked: Encoded, stored: Encoded | EncodedPool
@@ -213,7 +241,7 @@ class RougeLIndex:
         start, stop = self._indexed, len(self)
         keys = self._keys(self._pool.numbers(start, stop))
         entries = self._lengths.prefixes(keys, self._pool.lengths[start:stop])
-        newest = Postings.of(entries, start)
+        newest = Postings.of(entries, range(start, stop))
         # Sizes at least double from each to the one before: a handful of arrays, and every
         # entry is copied a logarithmic number of times.
         while self._postings and len(self._postings[-1]) < 2 * len(newest):

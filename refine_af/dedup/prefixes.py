@@ -47,6 +47,11 @@ class Prefixes:
     size: Ints
     reach: Ints
 
+    def only(self, chosen: npt.NDArray[np.bool_]) -> "Prefixes":
+        """Return the entries of the rows where ``chosen`` is true."""
+        some = chosen[self.row]
+        return Prefixes(self.row[some], self.key[some], self.size[some], self.reach[some])
+
 
 class LengthBounds:
     """Which lengths can go together at one bound."""
@@ -96,32 +101,43 @@ class LengthBounds:
 class Postings:
     """Prefix entries of stored rows, sorted by token and then by length of the row."""
 
-    def __init__(self, token_size: Ints, row: npt.NDArray[np.int32], reach: Ints) -> None:
-        """Take entries in any order; ``token_size`` is ``(key << 32) + size``."""
+    def __init__(
+        self, token_size: Ints, row: npt.NDArray[np.int32], reach: Ints, rows: range
+    ) -> None:
+        """Take entries in any order.
+
+        Args:
+            token_size: ``(key << 32) + size`` of each entry.
+            row: Row of each entry.
+            reach: Reach of each entry.
+            rows: The stored rows, also those without an entry.
+        """
+        self.rows = rows
         order = np.argsort(token_size, kind="stable")
         self.token_size = token_size[order]
         self.row = row[order]
         self.reach = reach[order].astype(np.int32)
 
     @classmethod
-    def of(cls, entries: Prefixes, first_row: int) -> "Postings":
-        """Store ``entries``, whose row 0 is row ``first_row`` of the pool."""
-        row = (entries.row + first_row).astype(np.int32)
-        return cls((entries.key << 32) + entries.size, row, entries.reach)
+    def of(cls, entries: Prefixes, rows: range) -> "Postings":
+        """Store ``entries``, whose row 0 is the first of ``rows``."""
+        row = (entries.row + rows.start).astype(np.int32)
+        return cls((entries.key << 32) + entries.size, row, entries.reach, rows)
 
     def __len__(self) -> int:
         return len(self.row)
 
     def merged(self, later: "Postings") -> "Postings":
-        """Return both in one."""
+        """Return both in one; the rows of ``later`` follow on."""
         return Postings(
             np.concatenate([self.token_size, later.token_size]),
             np.concatenate([self.row, later.row]),
             np.concatenate([self.reach, later.reach]),
+            range(self.rows.start, later.rows.stop),
         )
 
-    def partners(self, asked: Prefixes, shortest: Ints) -> Iterator[tuple[Ints, Ints]]:
-        """Yield (asked row, stored row) pairs that may be similar; a pair may come many times.
+    def lookup(self, asked: Prefixes, shortest: Ints) -> "Lookup":
+        """Find the stored entries of each entry asked about whose rows are not too short or long.
 
         Args:
             asked: Entries of the rows that look for partners.
@@ -129,7 +145,31 @@ class Postings:
         """
         low = np.searchsorted(self.token_size, (asked.key << 32) + shortest)
         high = np.searchsorted(self.token_size, (asked.key << 32) + asked.reach, "right")
-        counts = high - low
+        return Lookup(self, asked, low, high - low)
+
+
+@dataclass(frozen=True, slots=True)
+class Lookup:
+    """Where the partners of some rows stand: ``counts[k]`` postings from ``low[k]`` on."""
+
+    postings: Postings
+    asked: Prefixes
+    low: Ints
+    counts: Ints
+
+    def totals(self, rows: int) -> Ints:
+        """Return the postings to look at for each of ``rows`` rows asked about."""
+        found = np.bincount(self.asked.row, self.counts, minlength=rows)
+        totals: Ints = found.astype(np.int64)
+        return totals
+
+    def pairs(self, wanted: npt.NDArray[np.bool_]) -> Iterator[tuple[Ints, Ints]]:
+        """Yield (asked row, stored row) pairs that may be similar; a pair may come many times.
+
+        Args:
+            wanted: Which rows asked about to give pairs for.
+        """
+        counts = np.where(wanted[self.asked.row], self.counts, 0)
         ends = np.cumsum(counts)
         start = 0
         while start < len(counts):
@@ -137,10 +177,10 @@ class Postings:
             stop = max(int(np.searchsorted(ends, done + _CHUNK, "right")), start + 1)
             some = slice(start, stop)
             which = np.repeat(np.arange(start, stop), counts[some])
-            offset = low[some] - (ends[some] - counts[some])
+            offset = self.low[some] - (ends[some] - counts[some])
             found = np.arange(done, ends[stop - 1]) + np.repeat(offset, counts[some])
-            fits = self.reach[found] >= asked.size[which]
-            yield asked.row[which[fits]], self.row[found[fits]].astype(np.int64)
+            fits = self.postings.reach[found] >= self.asked.size[which]
+            yield self.asked.row[which[fits]], self.postings.row[found[fits]].astype(np.int64)
             start = stop
 
 

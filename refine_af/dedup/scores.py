@@ -1,5 +1,6 @@
 """ROUGE-L of many pairs at once: rapidfuzz counts, the reference's formula decides."""
 
+from collections.abc import Iterator
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -12,6 +13,9 @@ from refine_af.dedup.vocabulary import Encoded, Ints
 Floats = npt.NDArray[np.float64]
 
 _SLACK = 1e-6
+
+_CELLS = 1 << 22
+"""Pairs compared together when everything is: 16 MiB of likenesses."""
 
 
 class EncodedRows(Protocol):
@@ -37,12 +41,37 @@ class Pairs(NamedTuple):
     score: list[float]
 
 
+_NONE = Pairs([], [], [])
+
+
 def f_measures(lcs: Ints, new: Ints, old: Ints) -> Floats:
     """Return :func:`refine_af.dedup.rouge_l.f_measure` of each item: the same roundings."""
     with np.errstate(invalid="ignore", divide="ignore"):
         precision, recall = lcs / new, lcs / old
         scores: Floats = 2 * precision * recall / (precision + recall)
     return np.where(lcs > 0, scores, 0.0)
+
+
+def likely_by_full_comparison(
+    new: Ints, old: range, asked: EncodedRows, stored: EncodedRows, bound: float
+) -> Iterator[tuple[Ints, Ints]]:
+    """Yield the pairs of ``new`` and ``old`` rows that may exceed ``bound``, sorted, in parts.
+
+    Compares everything, which costs a fifth per pair of what a single pair costs.
+    """
+    theirs = stored.codes[old.start : old.stop]
+    step = max(1, _CELLS // max(1, len(theirs)))
+    for start in range(0, len(new), step):
+        part = new[start : start + step]
+        likeness = cdist(
+            [asked.codes[place] for place in part.tolist()],
+            theirs,
+            scorer=Indel.normalized_similarity,
+            score_cutoff=max(bound - _SLACK, 0.0),
+            dtype=np.float32,
+        )
+        rows, columns = np.nonzero(likeness)
+        yield part[rows], columns + old.start
 
 
 def exceeding(
@@ -58,6 +87,8 @@ def exceeding(
         bound: Strict lower bound of the F1.
         recheck: Different tokens may share a code point: count survivors again by number.
     """
+    if not len(new):
+        return _NONE
     ours, theirs = asked.codes, stored.codes
     # Indel similarity is 2 LCS / (m + n); its cutoff lets rapidfuzz give up early.
     likeness = cpdist(
@@ -68,6 +99,8 @@ def exceeding(
         dtype=np.float64,
     )
     likely = likeness > 0
+    if not likely.any():
+        return _NONE
     new, old, likeness = new[likely], old[likely], likeness[likely]
     new_size, old_size = asked.lengths[new], stored.lengths[old]
     lcs = np.rint(likeness * (new_size + old_size) / 2).astype(np.int64)

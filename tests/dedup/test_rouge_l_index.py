@@ -1,6 +1,7 @@
 import gzip
 import json
 import os
+import random
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from slow_filter import decide, nearest
 from refine_af.contracts.errors import ParameterError
 from refine_af.dedup import index as index_module
 from refine_af.dedup import prefixes as prefixes_module
+from refine_af.dedup import scores as scores_module
 from refine_af.dedup.index import Neighbour, RougeLIndex
 
 DATA = os.environ.get("REFINE_AF_TEST_DATA")
@@ -77,13 +79,16 @@ def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(index_module, "_TAIL", 3)
     monkeypatch.setattr(index_module, "_FEW", 2)
     monkeypatch.setattr(prefixes_module, "_CHUNK", 4)
+    monkeypatch.setattr(scores_module, "_CELLS", 30)
 
 
 @pytest.mark.usefixtures("small_steps")
-@pytest.mark.parametrize("seed", range(12))
-def test_blocks_tails_chunks_and_merges_change_nothing(seed: int) -> None:
-    import random
-
+@pytest.mark.parametrize("crowded", [-1, 2, 1_000])
+@pytest.mark.parametrize("seed", range(6))
+def test_blocks_tails_chunks_merges_and_full_comparisons_change_nothing(
+    seed: int, crowded: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(index_module, "_CROWDED", crowded)
     draw = random.Random(seed)
     words = [f"w{number}" for number in range(12)]
     texts: list[str] = []
