@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from servers import BUCKET, Fault, Faults
 
-from refine_af.contracts.errors import StorageError
+from refine_af.contracts.errors import DataError, StorageError
 from refine_af.storage import gcs, retry, s3, s3_transfer
 from refine_af.storage.digest import digest_directory, digest_file
 from refine_af.storage.journal import open_journal
@@ -145,6 +145,31 @@ def test_an_object_replaced_while_it_is_read_is_read_anew(
     store.download(f"{faulty_root}/f", tmp_path / "copy")
     assert len(faults.log) == 1
     assert (tmp_path / "copy").read_bytes() == b"new " * 60_000
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_a_directory_whose_publication_broke_off_is_not_there(
+    s3_faults: Faults, before: bool, tmp_path: Path
+) -> None:
+    root = f"s3://{BUCKET}/{uuid.uuid4().hex}"
+    store = open_store(root)
+    for name in ("a", "b", "c"):
+        (tmp_path / "tree").mkdir(exist_ok=True)
+        (tmp_path / "tree" / name).write_text(name)
+    if before:
+        store.publish_directory(f"{root}/tree", tmp_path / "tree")
+        (tmp_path / "tree" / "a").write_text("new")
+    s3_faults.always, s3_faults.only = "403", "PUT b "
+    with pytest.raises(StorageError, match="permission"):
+        store.publish_directory(f"{root}/tree", tmp_path / "tree")
+    s3_faults.always = None
+    assert not store.exists(f"{root}/tree")
+    assert store.list_files(root) == []
+    with pytest.raises(DataError, match="not whole"):
+        store.download(f"{root}/tree", tmp_path / "copy")
+    store.publish_directory(f"{root}/tree", tmp_path / "tree")
+    store.download(f"{root}/tree", tmp_path / "copy")
+    assert digest_directory(tmp_path / "copy") == digest_directory(tmp_path / "tree")
 
 
 def test_an_upload_that_fails_leaves_nothing_behind(
