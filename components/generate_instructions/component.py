@@ -34,6 +34,7 @@ def generate_instructions(
     in_context: int = 8,
     machine_in_context: int = 2,
     sampling: str = "small_lm",
+    temperature: float = 0.0,
     max_tokens: int = 1024,
     max_rouge_l: float = 0.7,
     known_uri: str = "",
@@ -77,6 +78,7 @@ def generate_instructions(
         in_context: Instructions shown.
         machine_in_context: Of them written by the model, where there are any.
         sampling: self_instruct (published values) or small_lm.
+        temperature: Instead of the sampling's own; 0 keeps that.
         max_tokens: Most new tokens of a request.
         max_rouge_l: Drop above this likeness.
         known_uri: Texts that no new instruction may repeat: builtin:training-instructions (what
@@ -108,8 +110,8 @@ def generate_instructions(
             "round_size": round_size, "max_requests": max_requests,
             "max_empty_rounds": max_empty_rounds, "in_context": in_context,
             "machine_in_context": machine_in_context, "sampling": sampling,
-            "max_tokens": max_tokens, "max_rouge_l": max_rouge_l, "known_uri": known_uri,
-            "parity": parity, "alpaca_keywords": alpaca_keywords
+            "temperature": temperature, "max_tokens": max_tokens, "max_rouge_l": max_rouge_l,
+            "known_uri": known_uri, "parity": parity, "alpaca_keywords": alpaca_keywords
         },
         work_dir=work_dir,
         label=label,

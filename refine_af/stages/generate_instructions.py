@@ -39,6 +39,7 @@ class GenerateInstructionsParams(EngineParams):
     sampling: Literal["self_instruct", "small_lm"] = param(
         "small_lm", "self_instruct (published values) or small_lm."
     )
+    temperature: float = param(0.0, "Instead of the sampling's own; 0 keeps that.", ge=0.0)
     max_tokens: int = param(1024, "Most new tokens of a request.", source="Self-Instruct", ge=8)
     max_rouge_l: float = param(
         0.7, "Drop above this likeness.", source="Self-Instruct, section 3.1", gt=0.0, le=1.0
@@ -157,7 +158,8 @@ def _sampling(params: GenerateInstructionsParams) -> Sampling:
     from refine_af.self_instruct.sampling import instructions_sampling
 
     preset = instructions_sampling(params.sampling, params.in_context)
-    return replace(preset, max_tokens=params.max_tokens)
+    temperature = params.temperature or preset.temperature
+    return replace(preset, max_tokens=params.max_tokens, temperature=temperature)
 
 
 def _write(found: _Found, requests: int, task: Task) -> Metrics:
