@@ -193,6 +193,20 @@ def test_shards_and_seeds_have_streams_of_their_own() -> None:
     assert ids[0] == "shard-3-request-0"
 
 
+def test_shards_show_different_rows_of_equal_pools() -> None:
+    def shown(shard: int) -> set[str]:
+        loop = Bootstrap(seeds(), replace(SETTINGS, shard=shard, target=1_000, shown=2))
+        texts = [f"{word} {number}" for number, word in enumerate(WORDS)]
+        loop.resume(
+            [Instruction.make(text, (), 0, place, 0) for place, text in enumerate(texts)], 4
+        )
+        return {"\n".join(sorted(request.prompt.split("\n"))) for request in loop.next_requests()}
+
+    # Both items are the model's own: nothing but their draw can tell the shards apart.
+    assert shown(0) == shown(0)
+    assert shown(0).isdisjoint(shown(1))
+
+
 def test_completions_of_other_requests_are_refused() -> None:
     loop = Bootstrap(seeds(), SETTINGS)
     requests = loop.next_requests()
