@@ -2,7 +2,6 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-DATA := $(REFINE_AF_TEST_DATA)
 
 .PHONY: quickstart install gen check test test-vllm builtin-model clean
 
