@@ -10,7 +10,6 @@ from typing import Any
 
 Spec = dict[str, Any]
 
-_DEEP = re.compile(r'\n {12}(?=")')
 _DOCSTRING = re.compile(r'\) -> None:\n    """.*?"""\n', re.DOTALL)
 
 
@@ -29,8 +28,8 @@ def slim(spec: Spec, platform: Spec) -> None:
 
 
 def _short(word: str) -> str:
-    """Return a component's source without docstring and deep indentation inside brackets."""
-    return _DEEP.sub("\n ", _DOCSTRING.sub(") -> None:\n", word))
+    """Return a component's source without its docstring."""
+    return _DOCSTRING.sub(") -> None:\n", word)
 
 
 def _merge(spec: Spec, platform: Spec) -> None:

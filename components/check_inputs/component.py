@@ -46,22 +46,6 @@ def check_inputs(
         work_dir: Folder or URI of the journals; a retried task continues from there.
         label: Tells apart several tasks of this stage in progress reports.
     """
-    from refine_af.runner import run_stage
+    from refine_af.component import run_component
 
-    found = run_stage(
-        "check_inputs",
-        inputs={},
-        outputs={
-            "manifest": manifest.path, "seeds_digest": seeds_digest, "model_digest": model_digest,
-            "tasks_digest": tasks_digest, "metrics": metrics.path, "provenance": provenance.path,
-            "telemetry": telemetry.path
-        },
-        params={
-            "seeds_uri": seeds_uri, "model": model, "tasks_uri": tasks_uri, "instances": instances,
-            "reward": reward, "arms": arms, "work_dir_uri": work_dir_uri, "seed": seed
-        },
-        work_dir=work_dir,
-        label=label,
-    )
-    for name, value in found.items():
-        metrics.log_metric(name, value)
+    run_component("check_inputs", locals())

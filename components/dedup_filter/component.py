@@ -55,31 +55,6 @@ def dedup_filter(
         work_dir: Folder or URI of the journals; a retried task continues from there.
         label: Tells apart several tasks of this stage in progress reports.
     """
-    from refine_af.runner import run_stage
+    from refine_af.component import run_component
 
-    found = run_stage(
-        "dedup_filter",
-        inputs={
-            "candidates": candidates.path,
-            "candidates_2": candidates_2.path if candidates_2 else "",
-            "candidates_3": candidates_3.path if candidates_3 else "",
-            "candidates_4": candidates_4.path if candidates_4 else "",
-            "candidates_5": candidates_5.path if candidates_5 else "",
-            "candidates_6": candidates_6.path if candidates_6 else "",
-            "candidates_7": candidates_7.path if candidates_7 else "",
-            "candidates_8": candidates_8.path if candidates_8 else "",
-            "pool": pool.path if pool else ""
-        },
-        outputs={
-            "kept": kept.path, "rejected": rejected.path, "metrics": metrics.path,
-            "provenance": provenance.path, "telemetry": telemetry.path
-        },
-        params={
-            "max_rouge_l": max_rouge_l, "text_field": text_field, "tokens": tokens,
-            "max_rows": max_rows, "tasks_uri": tasks_uri
-        },
-        work_dir=work_dir,
-        label=label,
-    )
-    for name, value in found.items():
-        metrics.log_metric(name, value)
+    run_component("dedup_filter", locals())

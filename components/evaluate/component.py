@@ -68,29 +68,6 @@ def evaluate(
         work_dir: Folder or URI of the journals; a retried task continues from there.
         label: Tells apart several tasks of this stage in progress reports.
     """
-    from refine_af.runner import run_stage
+    from refine_af.component import run_component
 
-    found = run_stage(
-        "evaluate",
-        inputs={
-            "adapter": adapter.path if adapter else ""
-        },
-        outputs={
-            "predictions": predictions.path, "scores": scores.path, "metrics": metrics.path,
-            "provenance": provenance.path, "telemetry": telemetry.path
-        },
-        params={
-            "model": model, "model_digest": model_digest, "engine": engine, "seed": seed,
-            "chat": chat, "dtype": dtype, "engine_batch": engine_batch,
-            "max_model_len": max_model_len, "gpu_memory_utilization": gpu_memory_utilization,
-            "tensor_parallel_size": tensor_parallel_size, "quantization": quantization,
-            "max_lora_rank": max_lora_rank, "base_url": base_url,
-            "api_key_variable": api_key_variable, "tasks_uri": tasks_uri,
-            "tasks_digest": tasks_digest, "instances": instances, "prompt": prompt,
-            "max_tokens": max_tokens, "stop": stop
-        },
-        work_dir=work_dir,
-        label=label,
-    )
-    for name, value in found.items():
-        metrics.log_metric(name, value)
+    run_component("evaluate", locals())

@@ -78,30 +78,6 @@ def generate_instances(
         work_dir: Folder or URI of the journals; a retried task continues from there.
         label: Tells apart several tasks of this stage in progress reports.
     """
-    from refine_af.runner import run_stage
+    from refine_af.component import run_component
 
-    found = run_stage(
-        "generate_instances",
-        inputs={
-            "instructions": instructions.path, "adapter": adapter.path if adapter else ""
-        },
-        outputs={
-            "instances": instances.path, "rejected": rejected.path, "metrics": metrics.path,
-            "provenance": provenance.path, "telemetry": telemetry.path
-        },
-        params={
-            "model": model, "model_digest": model_digest, "engine": engine, "seed": seed,
-            "chat": chat, "dtype": dtype, "engine_batch": engine_batch,
-            "max_model_len": max_model_len, "gpu_memory_utilization": gpu_memory_utilization,
-            "tensor_parallel_size": tensor_parallel_size, "quantization": quantization,
-            "max_lora_rank": max_lora_rank, "base_url": base_url,
-            "api_key_variable": api_key_variable, "style": style, "split": split,
-            "samples": samples, "max_instances": max_instances, "temperature": temperature,
-            "top_p": top_p, "presence_penalty": presence_penalty, "max_tokens": max_tokens,
-            "limit": limit
-        },
-        work_dir=work_dir,
-        label=label,
-    )
-    for name, value in found.items():
-        metrics.log_metric(name, value)
+    run_component("generate_instances", locals())

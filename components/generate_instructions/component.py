@@ -89,32 +89,6 @@ def generate_instructions(
         work_dir: Folder or URI of the journals; a retried task continues from there.
         label: Tells apart several tasks of this stage in progress reports.
     """
-    from refine_af.runner import run_stage
+    from refine_af.component import run_component
 
-    found = run_stage(
-        "generate_instructions",
-        inputs={
-            "seeds": seeds.path
-        },
-        outputs={
-            "instructions": instructions.path, "rejected": rejected.path, "rounds": rounds.path,
-            "metrics": metrics.path, "provenance": provenance.path, "telemetry": telemetry.path
-        },
-        params={
-            "model": model, "model_digest": model_digest, "engine": engine, "seed": seed,
-            "chat": chat, "dtype": dtype, "engine_batch": engine_batch,
-            "max_model_len": max_model_len, "gpu_memory_utilization": gpu_memory_utilization,
-            "tensor_parallel_size": tensor_parallel_size, "quantization": quantization,
-            "max_lora_rank": max_lora_rank, "base_url": base_url,
-            "api_key_variable": api_key_variable, "target": target, "shard": shard,
-            "round_size": round_size, "max_requests": max_requests,
-            "max_empty_rounds": max_empty_rounds, "in_context": in_context,
-            "machine_in_context": machine_in_context, "sampling": sampling,
-            "temperature": temperature, "max_tokens": max_tokens, "max_rouge_l": max_rouge_l,
-            "known_uri": known_uri, "parity": parity, "alpaca_keywords": alpaca_keywords
-        },
-        work_dir=work_dir,
-        label=label,
-    )
-    for name, value in found.items():
-        metrics.log_metric(name, value)
+    run_component("generate_instructions", locals())

@@ -51,24 +51,6 @@ def score_rewards(
         work_dir: Folder or URI of the journals; a retried task continues from there.
         label: Tells apart several tasks of this stage in progress reports.
     """
-    from refine_af.runner import run_stage
+    from refine_af.component import run_component
 
-    found = run_stage(
-        "score_rewards",
-        inputs={
-            "instances": instances.path, "reference": reference.path if reference else ""
-        },
-        outputs={
-            "scored": scored.path, "rejected": rejected.path, "metrics": metrics.path,
-            "provenance": provenance.path, "telemetry": telemetry.path
-        },
-        params={
-            "reward": reward, "reward_model": reward_model, "unieval": unieval,
-            "reward_clip": reward_clip, "guards": guards, "model": model,
-            "model_digest": model_digest, "select": select, "threshold": threshold, "top_k": top_k
-        },
-        work_dir=work_dir,
-        label=label,
-    )
-    for name, value in found.items():
-        metrics.log_metric(name, value)
+    run_component("score_rewards", locals())

@@ -31,20 +31,6 @@ def seed_ingest(
         work_dir: Folder or URI of the journals; a retried task continues from there.
         label: Tells apart several tasks of this stage in progress reports.
     """
-    from refine_af.runner import run_stage
+    from refine_af.component import run_component
 
-    found = run_stage(
-        "seed_ingest",
-        inputs={},
-        outputs={
-            "seeds": seeds.path, "metrics": metrics.path, "provenance": provenance.path,
-            "telemetry": telemetry.path
-        },
-        params={
-            "seeds_uri": seeds_uri, "seeds_digest": seeds_digest, "licence": licence
-        },
-        work_dir=work_dir,
-        label=label,
-    )
-    for name, value in found.items():
-        metrics.log_metric(name, value)
+    run_component("seed_ingest", locals())

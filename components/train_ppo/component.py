@@ -106,35 +106,6 @@ def train_ppo(
         work_dir: Folder or URI of the journals; a retried task continues from there.
         label: Tells apart several tasks of this stage in progress reports.
     """
-    from refine_af.runner import run_stage
+    from refine_af.component import run_component
 
-    found = run_stage(
-        "train_ppo",
-        inputs={
-            "instructions": instructions.path
-        },
-        outputs={
-            "adapter": adapter.path, "curves": curves.path, "episodes": episodes.path,
-            "alarms": alarms.path, "metrics": metrics.path, "provenance": provenance.path,
-            "telemetry": telemetry.path
-        },
-        params={
-            "reward": reward, "reward_model": reward_model, "unieval": unieval,
-            "reward_clip": reward_clip, "guards": guards, "model": model,
-            "model_digest": model_digest, "seed": seed, "prompts": prompts, "updates": updates,
-            "episodes_per_update": episodes_per_update, "episodes_per_prompt": episodes_per_prompt,
-            "minibatch": minibatch, "microbatch": microbatch, "epochs": epochs,
-            "learning_rate": learning_rate, "value_learning_rate": value_learning_rate,
-            "clip": clip, "value_clip": value_clip, "value_coefficient": value_coefficient,
-            "entropy_coefficient": entropy_coefficient, "kl_coefficient": kl_coefficient,
-            "kl_target": kl_target, "gamma": gamma, "lam": lam, "max_grad_norm": max_grad_norm,
-            "warmup_updates": warmup_updates, "max_new_tokens": max_new_tokens,
-            "temperature": temperature, "truncation_penalty": truncation_penalty,
-            "lora_rank": lora_rank, "lora_alpha": lora_alpha, "max_kl": max_kl, "whiten": whiten,
-            "precision": precision, "checkpoint_every": checkpoint_every
-        },
-        work_dir=work_dir,
-        label=label,
-    )
-    for name, value in found.items():
-        metrics.log_metric(name, value)
+    run_component("train_ppo", locals())

@@ -86,30 +86,6 @@ def train_sft(
         work_dir: Folder or URI of the journals; a retried task continues from there.
         label: Tells apart several tasks of this stage in progress reports.
     """
-    from refine_af.runner import run_stage
+    from refine_af.component import run_component
 
-    found = run_stage(
-        "train_sft",
-        inputs={
-            "instances": instances.path, "match": match.path if match else "",
-            "match_2": match_2.path if match_2 else "", "seeds": seeds.path if seeds else ""
-        },
-        outputs={
-            "adapter": adapter.path, "history": history.path, "used": used.path,
-            "metrics": metrics.path, "provenance": provenance.path, "telemetry": telemetry.path
-        },
-        params={
-            "model": model, "model_digest": model_digest, "seed": seed, "method": method,
-            "rows": rows, "include_seed_tasks": include_seed_tasks, "template": template,
-            "epochs": epochs, "max_steps": max_steps, "batch_size": batch_size,
-            "gradient_accumulation": gradient_accumulation, "learning_rate": learning_rate,
-            "schedule": schedule, "warmup_ratio": warmup_ratio, "lora_rank": lora_rank,
-            "lora_alpha": lora_alpha, "lora_dropout": lora_dropout, "max_length": max_length,
-            "packing": packing, "device": device, "dtype": dtype,
-            "gradient_checkpointing": gradient_checkpointing, "checkpoint_steps": checkpoint_steps
-        },
-        work_dir=work_dir,
-        label=label,
-    )
-    for name, value in found.items():
-        metrics.log_metric(name, value)
+    run_component("train_sft", locals())

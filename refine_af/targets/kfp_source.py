@@ -56,9 +56,9 @@ def component_source(stage: Stage, tag: str) -> str:
             *lines,
             ") -> None:",
             _docstring(stage),
-            "    from refine_af.runner import run_stage",
+            "    from refine_af.component import run_component",
             "",
-            *_body(stage),
+            f'    run_component("{stage.name}", locals())',
             "",
         ]
     )
@@ -101,37 +101,3 @@ def _docstring(stage: Stage) -> str:
             f"{name}: {help_line}", 98, initial_indent=" " * 8, subsequent_indent=" " * 12
         )
     return "\n".join([*text, '    """'])
-
-
-def _body(stage: Stage) -> list[str]:
-    required = [(item.name, f"{item.name}.path") for item in stage.inputs if not item.optional]
-    optional = [
-        (item.name, f'{item.name}.path if {item.name} else ""')
-        for item in stage.inputs
-        if item.optional
-    ]
-    outputs = [
-        (item.name, item.name if item.kind == "parameter" else f"{item.name}.path")
-        for item in (*stage.outputs, *EVERY_STAGE_WRITES)
-    ]
-    params = [(name, name) for name in stage.params.model_fields]
-    return [
-        "    found = run_stage(",
-        f'        "{stage.name}",',
-        *_mapping("inputs", required + optional),
-        *_mapping("outputs", outputs),
-        *_mapping("params", params),
-        "        work_dir=work_dir,",
-        "        label=label,",
-        "    )",
-        "    for name, value in found.items():",
-        "        metrics.log_metric(name, value)",
-    ]
-
-
-def _mapping(name: str, items: list[tuple[str, str]]) -> list[str]:
-    """Return a keyword argument with a dictionary, wrapped: the text travels in every pipeline."""
-    text = ", ".join(f'"{key}":\0{value.replace(" ", chr(0))}' for key, value in items)
-    rows = textwrap.wrap(text, 88, break_long_words=False, break_on_hyphens=False)
-    lines = [f"            {row}".replace("\0", " ") for row in rows]
-    return [f"        {name}={{", *lines, "        },"] if items else [f"        {name}={{}},"]

@@ -1,0 +1,38 @@
+"""What a KFP component does inside its container: hand the task's values to its stage."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from refine_af.contracts.stage import EVERY_STAGE_WRITES
+from refine_af.runner import find_stage, run_stage
+
+
+def run_component(name: str, given: Mapping[str, Any]) -> None:
+    """Run the stage ``name`` on a component's arguments and log its metrics for the UI.
+
+    Args:
+        name: A stage of the registry.
+        given: The arguments by name: KFP artifacts (``None`` where an optional one is absent),
+            paths of output parameters, parameter values, ``work_dir`` and ``label``.
+
+    Raises:
+        RefineAfError: As :func:`refine_af.runner.run_stage`.
+    """
+    stage = find_stage(name)
+    metrics = run_stage(
+        name,
+        inputs={item.name: _path(given[item.name]) for item in stage.inputs},
+        outputs={
+            item.name: given[item.name] if item.kind == "parameter" else _path(given[item.name])
+            for item in (*stage.outputs, *EVERY_STAGE_WRITES)
+        },
+        params={key: given[key] for key in stage.params.model_fields},
+        work_dir=given["work_dir"],
+        label=given["label"],
+    )
+    for key, value in metrics.items():
+        given["metrics"].log_metric(key, value)
+
+
+def _path(artifact: Any) -> str:  # noqa: ANN401  a KFP artifact, typed only where kfp is installed
+    return str(artifact.path) if artifact else ""
