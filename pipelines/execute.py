@@ -1,5 +1,6 @@
 """``refine-af run``: resolves a configuration, runs the pipeline locally, shows the outcome."""
 
+import contextlib
 import json
 import os
 import signal
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
 from rich.console import Console
 
 from pipelines.config import RunConfig
@@ -20,6 +22,7 @@ from refine_af.contracts.progress import EVENTS_VARIABLE
 from refine_af.contracts.stage import EVERY_STAGE_WRITES
 
 POLL_SECONDS = 0.2
+END_SECONDS = 10.0  # what a stage gets to let go of its lease
 
 
 @dataclass(frozen=True)
@@ -161,10 +164,23 @@ def _follow(output: Path, events: Path, display: Display) -> int:
                 display.refresh()
                 time.sleep(POLL_SECONDS)
         except KeyboardInterrupt:
-            process.terminate()
+            _end_with_descendants(process.pid)
             process.wait()
             raise
     return process.returncode
+
+
+def _end_with_descendants(pid: int) -> None:
+    """End a process and all below it as Ctrl-C does, so that stages give their leases back."""
+    top = psutil.Process(pid)
+    processes = [*top.children(recursive=True), top]
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.send_signal(signal.SIGINT)
+    _, alive = psutil.wait_procs(processes, timeout=END_SECONDS)
+    for process in alive:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
 
 
 def _interrupt(_number: int, _frame: object) -> None:

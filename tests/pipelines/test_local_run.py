@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 RUN = [sys.executable, "-m", "refine_af", "run", "--preset", "smoke"]
@@ -68,19 +69,37 @@ def test_seconds_are_in_telemetry_alone(finished: Path) -> None:
         assert json.loads((path.parent / "telemetry").read_text())["seconds"] > 0
 
 
-def test_killed_and_run_again_ends_with_the_same_bytes(finished: Path, tmp_path: Path) -> None:
+def started_and_in(stage: str, folder: Path) -> "subprocess.Popen[bytes]":
+    """Return a run of its own process group that has begun to work on a stage."""
     process = subprocess.Popen(
-        [*RUN, "--output-dir", str(tmp_path)],
+        [*RUN, "--output-dir", str(folder)],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
-    events = tmp_path / "events.jsonl"
+    events = folder / "events.jsonl"
     while process.poll() is None:
         text = events.read_text() if events.exists() else ""
-        if '"stage": "train_ppo", "label": "", "event": "step"' in text:
+        if f'"stage": "{stage}", "label": "", "event": "step"' in text:
             break
         time.sleep(0.05)
+    return process
+
+
+def test_asked_to_end_leaves_no_process_and_no_lease(tmp_path: Path) -> None:
+    process = started_and_in("generate_instructions", tmp_path)
+    below = psutil.Process(process.pid).children(recursive=True)
+    assert len(below) >= 2  # the local runner and the stage
+    process.send_signal(signal.SIGTERM)
+    process.wait(timeout=15)
+    assert not [one for one in below if one.is_running() and one.status() != "zombie"]
+    leases = [path for path in (tmp_path / "work").rglob("*lease*") if path.suffix == ".json"]
+    assert leases
+    assert all(json.loads(path.read_text())["expires_at"] == 0 for path in leases)
+
+
+def test_killed_and_run_again_ends_with_the_same_bytes(finished: Path, tmp_path: Path) -> None:
+    process = started_and_in("train_ppo", tmp_path)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     again = run(tmp_path)
