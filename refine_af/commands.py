@@ -7,6 +7,7 @@ import click
 
 from refine_af.contracts.errors import MissingLibraryError, ParameterError
 from refine_af.contracts.progress import printable
+from refine_af.export.command import export as export
 
 PRESET = click.option(
     "--preset", default="quickstart", show_default=True, help="A packaged preset."

@@ -8,6 +8,9 @@ from __future__ import annotations
 from pathlib import Path
 
 SCHEME = "builtin:"
+LICENCE = "Apache-2.0"
+"""Of the embedded weights and of the text that they were trained on, see the README."""
+
 _WEIGHTS = Path(__file__).parent / "weights"
 PATHS: dict[str, Path] = {
     "tiny": _WEIGHTS / "tiny",
@@ -30,4 +33,4 @@ def resolve(name: str) -> Path:
     return PATHS[key]
 
 
-__all__ = ["PATHS", "SCHEME", "resolve"]
+__all__ = ["LICENCE", "PATHS", "SCHEME", "resolve"]

@@ -1,0 +1,131 @@
+"""Instances in the shapes that training tools read.
+
+=================== ======================================== ==================================
+format              file                                     read by
+=================== ======================================== ==================================
+alpaca              one JSON array                           Stanford Alpaca, LLaMA-Factory,
+                                                             Axolotl
+sharegpt            one JSON array of conversations          FastChat, LLaMA-Factory, Axolotl
+messages            JSON Lines                               TRL, OpenAI's fine-tuning
+prompt-completion   JSON Lines                               TRL
+parquet             one Parquet file, all columns            anything
+hf                  Parquet shard with features, all columns the Hub's viewer
+=================== ======================================== ==================================
+
+All of them load with ``datasets.load_dataset(FOLDER)``.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from refine_af.contracts.errors import MissingLibraryError
+from refine_af.contracts.jsonl import write_rows
+from refine_af.contracts.records import Instance
+from refine_af.evaluation.prompts import render_prompt
+
+Format = Literal["alpaca", "sharegpt", "messages", "prompt-completion", "parquet", "hf"]
+FORMATS: tuple[str, ...] = get_args(Format)
+Shape = Callable[[Instance], dict[str, Any]]
+
+
+def write_data(rows: Sequence[Instance], form: Format, template: str, folder: Path) -> Path:
+    """Write the rows and return the file.
+
+    Args:
+        rows: In the order that they shall have.
+        form: The shape.
+        template: Words around a row, for ``prompt-completion``: as ``train_sft`` trained on.
+        folder: An empty directory.
+    """
+    if form in ("parquet", "hf"):
+        return _write_parquet(rows, form, folder)
+    shapes: dict[str, Shape] = {
+        "alpaca": _alpaca,
+        "sharegpt": _sharegpt,
+        "messages": _messages,
+        "prompt-completion": lambda row: _prompt_completion(row, template),
+    }
+    shaped = (shapes[form](row) for row in rows)
+    if form in ("alpaca", "sharegpt"):
+        return _write_array(folder / "train.json", shaped)
+    write_rows(folder / "train.jsonl", shaped)
+    return folder / "train.jsonl"
+
+
+def question(row: Instance) -> str:
+    """Return what a user would type: the instruction, and the input below it where there is one."""
+    return f"{row.instruction.strip()}\n\n{row.input.strip()}".strip()
+
+
+def _alpaca(row: Instance) -> dict[str, Any]:
+    return {"instruction": row.instruction, "input": row.input, "output": row.output}
+
+
+def _sharegpt(row: Instance) -> dict[str, Any]:
+    turns = [("human", question(row)), ("gpt", row.output)]
+    return {"id": row.id, "conversations": [{"from": who, "value": text} for who, text in turns]}
+
+
+def _messages(row: Instance) -> dict[str, Any]:
+    turns = [("user", question(row)), ("assistant", row.output)]
+    return {"messages": [{"role": who, "content": text} for who, text in turns]}
+
+
+def _prompt_completion(row: Instance, template: str) -> dict[str, Any]:
+    prompt = render_prompt(template, row.instruction, row.input)
+    blank = " " if prompt.endswith(":") else ""
+    return {"prompt": prompt, "completion": f"{blank}{row.output.strip()}"}
+
+
+def _write_array(path: Path, rows: Iterator[dict[str, Any]]) -> Path:
+    lines = (json.dumps(row, ensure_ascii=False, allow_nan=False) for row in rows)
+    path.write_text("[\n" + ",\n".join(lines) + "\n]\n", encoding="utf-8", newline="\n")
+    return path
+
+
+def columns(rows: Sequence[Instance]) -> list[dict[str, Any]]:
+    """Return the rows with one column per part of the reward; a part not measured is None."""
+    parts = sorted({name for row in rows for name in row.parts})
+    return [
+        {
+            "id": row.id,
+            "instruction_id": row.parents[0] if row.parents else None,
+            **_alpaca(row),
+            "is_classification": row.is_classification,
+            "reward": row.total,
+            **{f"reward_{name}": row.parts.get(name) for name in parts},
+        }
+        for row in rows
+    ]
+
+
+def _write_parquet(rows: Sequence[Instance], form: Format, folder: Path) -> Path:
+    table = columns(rows)
+    numbers = [name for name in table[0] if name.startswith("reward")]
+    try:
+        import pyarrow
+        import pyarrow.parquet
+        from datasets import Dataset, Features, Value, disable_progress_bars
+    except ImportError as error:
+        raise MissingLibraryError(
+            f"--format {form} needs {error.name}; pip install 'refine-af[train]', or take alpaca,"
+            " sharegpt, messages or prompt-completion"
+        ) from None
+    disable_progress_bars()
+    if form == "hf":
+        kinds = {name: Value(_kind(name, numbers)) for name in table[0]}
+        path = folder / "train-00000-of-00001.parquet"
+        Dataset.from_list(table, features=Features(kinds)).to_parquet(str(path))
+        return path
+    fields = [(name, pyarrow.type_for_alias(_kind(name, numbers))) for name in table[0]]
+    made = pyarrow.Table.from_pylist(table, schema=pyarrow.schema(fields))
+    pyarrow.parquet.write_table(made, folder / "train.parquet")
+    return folder / "train.parquet"
+
+
+def _kind(name: str, numbers: Sequence[str]) -> str:
+    if name == "is_classification":
+        return "bool"
+    return "float64" if name in numbers else "string"
