@@ -8,9 +8,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from refine_af.contracts.errors import ParameterError, nearest
 from refine_af.stages import STAGES
+from refine_af.stages.report import MOST_SIZES
 
 PRESET_FOLDER = Path(__file__).parent / "presets"
-Arm = Literal["rl", "baseline", "best_of_n"]
+Arm = Literal["rl", "baseline", "best_of_n", "baseline_b"]
 Value = str | int | float | bool
 
 PIPELINE_PARAMETERS: dict[str, str] = {
@@ -30,8 +31,11 @@ class RunConfig(BaseModel):
     Attributes:
         pipeline: Which DAG.
         summary: One line for people.
-        arms: Trained arms; the untuned start model is always evaluated beside them.
+        arms: Trained arms; the untuned start model is always evaluated beside them. ``baseline_b``
+            repeats the baseline with other draws (A/A), so that noise is seen as noise.
         best_of_n: Instances per instruction of which the arm ``best_of_n`` keeps the best.
+        sizes: Numbers of rows; ``rl`` and ``baseline`` are also trained on the first so many rows
+            (nested subsets), for curves over data size.
         shards: Parallel ``generate_instructions`` tasks, each with its own random stream.
         parameters: Values of the pipeline's parameters, by name.
         stages: Parameters of single stages, ``{stage: {parameter: value}}``; they win over
@@ -43,6 +47,7 @@ class RunConfig(BaseModel):
     pipeline: Literal["refine-af"] = "refine-af"
     summary: str = ""
     arms: tuple[Arm, ...] = ("rl", "baseline")
+    sizes: tuple[Annotated[int, Field(ge=1)], ...] = ()
     shards: Annotated[int, Field(ge=1, le=8)] = 1
     best_of_n: Annotated[int, Field(ge=2, le=64)] = 4
     parameters: dict[str, Value] = Field(default_factory=dict)
@@ -59,6 +64,13 @@ class RunConfig(BaseModel):
                 _known(name, list(fields), f"stages.{stage}")
         if len(set(self.arms)) != len(self.arms):
             raise ParameterError(f"arms: {list(self.arms)} names an arm twice")
+        if "baseline_b" in self.arms and "baseline" not in self.arms:
+            raise ParameterError("arms: baseline_b repeats the baseline; name baseline too")
+        if list(self.sizes) != sorted(set(self.sizes)) or len(self.sizes) > MOST_SIZES:
+            raise ParameterError(
+                f"sizes: {list(self.sizes)}; give at most {MOST_SIZES} different numbers of rows,"
+                " rising"
+            )
         return self
 
     def with_values(self, assignments: tuple[str, ...]) -> "RunConfig":
@@ -76,8 +88,8 @@ class RunConfig(BaseModel):
             value = yaml.safe_load(raw) if raw else ""
             if dot:
                 data["stages"].setdefault(stage, {})[name] = value
-            elif stage in ("arms", "shards"):
-                data[stage] = raw.split(",") if stage == "arms" else value
+            elif stage in ("arms", "shards", "sizes"):
+                data[stage] = value if stage == "shards" else [one for one in raw.split(",") if one]
             else:
                 data["parameters"][stage] = value
         return parse(data, "--set")

@@ -7,7 +7,10 @@
       baseline:                generate_instances -> score_rewards -> train_sft -> evaluate
       best_of_n:               generate_instances -> score_rewards -> train_sft -> evaluate
       start:                                                                       evaluate
+      rl, baseline on the first N rows, where sizes are asked for:    train_sft -> evaluate
     report
+
+``baseline_b`` is the baseline with other draws (A/A).
 
 The arms share instructions, counts, seeds and settings; only the writer of the instances differs.
 """
@@ -18,6 +21,8 @@ from kfp import dsl
 
 from pipelines.config import PIPELINE_PARAMETERS, RunConfig
 from pipelines.flow import Flow, Images, Outputs, Selection
+from refine_af.runner import find_stage
+from refine_af.stages.train_sft import MATCHES
 from refine_af.targets.placement import Profile
 
 DEFAULTS: dict[str, Any] = {
@@ -98,10 +103,11 @@ def _tasks(flow: Flow, config: RunConfig) -> None:
         report |= pages
     for arm in config.arms:
         report |= _tuned_and_judged(flow, arm, scored, shared["seeds"], model, tasks)
+    report |= _sizes(flow, config, scored, shared["seeds"], model, tasks)
     start = flow.add("evaluate", "start", params=model | tasks)
     report["predictions_start"] = start.get("predictions")
     report["judging_start"] = start.get("provenance")
-    flow.add("report", inputs=report)
+    flow.add("report", inputs=report, params=_points(config))
 
 
 def _to_check(config: RunConfig) -> dict[str, Any]:
@@ -138,11 +144,12 @@ def _instances(
         pages = {f"ppo_{name}": trained.get(name) for name in ("curves", "episodes", "alarms")}
         pages["ppo_provenance"] = trained.get("provenance")
     best = arm == "best_of_n"
+    own = ({"samples": config.best_of_n} if best else {}) | _repetition(arm)
     written = flow.add(
         "generate_instances",
         arm,
         inputs={"instructions": shared["instructions"], "adapter": adapter},
-        params=model | ({"samples": config.best_of_n} if best else {}),
+        params=model | own,
     )
     scored = flow.add(
         "score_rewards",
@@ -156,7 +163,65 @@ def _instances(
         f"unselected_{arm}": scored.get("rejected"),
         f"writing_{arm}": written.get("provenance"),
     }
-    return scored.get("scored"), pages
+    return scored.get("scored"), _read_by_the_report(pages)
+
+
+def _repetition(arm: str) -> dict[str, Any]:
+    return {"replicate": 1} if arm == "baseline_b" else {}
+
+
+def _read_by_the_report(pages: dict[str, Any]) -> dict[str, Any]:
+    """Leave out what the report does not show of an arm, such as the samples of ``baseline_b``."""
+    known = {item.name for item in find_stage("report").inputs}
+    return {name: page for name, page in pages.items() if name in known}
+
+
+def _sizes(
+    flow: Flow,
+    config: RunConfig,
+    scored: dict[str, Any],
+    seeds: Any,  # noqa: ANN401  a KFP channel
+    model: dict[str, Any],
+    tasks: dict[str, Any],
+) -> dict[str, Any]:
+    """Fine-tune and evaluate on nested subsets; return the report's inputs, in order."""
+    found: dict[str, Any] = {}
+    for number, (arm, rows) in enumerate(size_points(config), start=1):
+        tuned = _tuned(flow, arm, scored, seeds, model, rows)
+        label, given = f"{arm} {rows}", {"adapter": tuned.get("adapter")}
+        judged = flow.add("evaluate", label, inputs=given, params=model | tasks)
+        found[f"predictions_size_{number}"] = judged.get("predictions")
+    return found
+
+
+def size_points(config: RunConfig) -> list[tuple[str, int]]:
+    """Return (arm, rows) of each extra training, smallest first."""
+    sized = [arm for arm in config.arms if arm in ("rl", "baseline")]
+    return [(arm, rows) for rows in config.sizes for arm in sized]
+
+
+def _points(config: RunConfig) -> dict[str, Any]:
+    points = size_points(config)
+    return {"sizes": ",".join(f"{arm}:{rows}" for arm, rows in points)} if points else {}
+
+
+def _tuned(
+    flow: Flow,
+    arm: str,
+    scored: dict[str, Any],
+    seeds: Any,  # noqa: ANN401  a KFP channel
+    model: dict[str, Any],
+    rows: int = 0,
+) -> Outputs:
+    """Fine-tune on the instructions that every arm answered, the first ``rows`` where given."""
+    others = [found for name, found in scored.items() if name != arm]
+    inputs = {"instances": scored[arm], "seeds": seeds}
+    return flow.add(
+        "train_sft",
+        f"{arm} {rows}" if rows else arm,
+        inputs=inputs | dict(zip(MATCHES, others, strict=False)),
+        params=model | _repetition(arm) | ({"rows": rows} if rows else {}),
+    )
 
 
 def _tuned_and_judged(
@@ -167,19 +232,16 @@ def _tuned_and_judged(
     model: dict[str, Any],
     tasks: dict[str, Any],
 ) -> dict[str, Any]:
-    """Fine-tune on the instructions that every arm answered, evaluate; return report inputs."""
-    others = [rows for name, rows in scored.items() if name != arm]
-    matches = dict(zip(("match", "match_2"), others, strict=False))
-    tuned = flow.add(
-        "train_sft", arm, inputs={"instances": scored[arm], "seeds": seeds} | matches, params=model
-    )
+    """Fine-tune, evaluate; return report inputs."""
+    tuned = _tuned(flow, arm, scored, seeds, model)
     judged = flow.add(
         "evaluate", arm, inputs={"adapter": tuned.get("adapter")}, params=model | tasks
     )
-    return {
+    pages = {
         f"used_{arm}": tuned.get("used"),
         f"history_{arm}": tuned.get("history"),
         f"tuning_{arm}": tuned.get("provenance"),
         f"predictions_{arm}": judged.get("predictions"),
         f"judging_{arm}": judged.get("provenance"),
     }
+    return _read_by_the_report(pages)

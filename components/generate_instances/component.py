@@ -34,6 +34,7 @@ def generate_instances(
     top_p: float = 1.0,
     presence_penalty: float = 0.0,
     max_tokens: int = 350,
+    replicate: int = 0,
     limit: int = 0,
     work_dir: str = "",
     label: str = "",
@@ -74,6 +75,7 @@ def generate_instances(
         top_p: Nucleus mass.
         presence_penalty: Against repetition; the published 1.5 suits few models.
         max_tokens: Most new tokens.
+        replicate: Number of the repetition: other draws, all else equal (the A/A arm has 1).
         limit: First N instructions; 0 takes all.
         work_dir: Folder or URI of the journals; a retried task continues from there.
         label: Tells apart several tasks of this stage in progress reports.

@@ -64,8 +64,22 @@ def report(
     judging_best_of_n: dsl.Input[dsl.Artifact] = None,
     predictions_start: dsl.Input[dsl.Dataset] = None,
     judging_start: dsl.Input[dsl.Artifact] = None,
+    writing_baseline_b: dsl.Input[dsl.Artifact] = None,
+    used_baseline_b: dsl.Input[dsl.Dataset] = None,
+    tuning_baseline_b: dsl.Input[dsl.Artifact] = None,
+    predictions_baseline_b: dsl.Input[dsl.Dataset] = None,
+    judging_baseline_b: dsl.Input[dsl.Artifact] = None,
+    predictions_size_1: dsl.Input[dsl.Dataset] = None,
+    predictions_size_2: dsl.Input[dsl.Dataset] = None,
+    predictions_size_3: dsl.Input[dsl.Dataset] = None,
+    predictions_size_4: dsl.Input[dsl.Dataset] = None,
+    predictions_size_5: dsl.Input[dsl.Dataset] = None,
+    predictions_size_6: dsl.Input[dsl.Dataset] = None,
+    predictions_size_7: dsl.Input[dsl.Dataset] = None,
+    predictions_size_8: dsl.Input[dsl.Dataset] = None,
     seed: int = 1,
     resamples: int = 2000,
+    sizes: str = "",
     work_dir: str = "",
     label: str = "",
 ) -> None:
@@ -139,8 +153,23 @@ def report(
         judging_best_of_n: Provenance of evaluate, of the arm best_of_n. Optional.
         predictions_start: Scored answers to the evaluation tasks, of the arm start. Optional.
         judging_start: Provenance of evaluate, of the arm start. Optional.
+        writing_baseline_b: Provenance of generate_instances, of the arm baseline_b. Optional.
+        used_baseline_b: Rows that fine-tuning used or left out, of the arm baseline_b. Optional.
+        tuning_baseline_b: Provenance of train_sft, of the arm baseline_b. Optional.
+        predictions_baseline_b: Scored answers to the evaluation tasks, of the arm baseline_b.
+            Optional.
+        judging_baseline_b: Provenance of evaluate, of the arm baseline_b. Optional.
+        predictions_size_1: Answers after training on less. Optional.
+        predictions_size_2: Answers after training on less. Optional.
+        predictions_size_3: Answers after training on less. Optional.
+        predictions_size_4: Answers after training on less. Optional.
+        predictions_size_5: Answers after training on less. Optional.
+        predictions_size_6: Answers after training on less. Optional.
+        predictions_size_7: Answers after training on less. Optional.
+        predictions_size_8: Answers after training on less. Optional.
         seed: Seed of the bootstrap and of the samples shown.
         resamples: Resamples of the bootstrap intervals.
+        sizes: Arm and rows of each predictions_size input: rl:500,baseline:500,...
         work_dir: Folder or URI of the journals; a retried task continues from there.
         label: Tells apart several tasks of this stage in progress reports.
     """

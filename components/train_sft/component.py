@@ -14,10 +14,12 @@ def train_sft(
     telemetry: dsl.Output[dsl.Artifact],
     match: dsl.Input[dsl.Dataset] = None,
     match_2: dsl.Input[dsl.Dataset] = None,
+    match_3: dsl.Input[dsl.Dataset] = None,
     seeds: dsl.Input[dsl.Dataset] = None,
     model: str = "builtin:tiny",
     model_digest: str = "",
     seed: int = 1,
+    replicate: int = 0,
     method: str = "lora",
     rows: int = 0,
     include_seed_tasks: bool = True,
@@ -56,11 +58,13 @@ def train_sft(
         telemetry: Seconds, rates, host: all that differs between equal runs.
         match: Rows of another arm: only instructions that both hold are trained on, with equal
             counts. Optional.
-        match_2: Rows of a third arm, likewise. Optional.
+        match_2: Rows of a further arm, likewise. Optional.
+        match_3: Rows of a further arm, likewise. Optional.
         seeds: Seed tasks, trained on too where asked for. Optional.
         model: Base model: builtin:tiny, a Hub id, a path or a URI.
         model_digest: Digest or revision of the model, as check_inputs found it.
         seed: Seed of the adapter's start, the row order and dropout.
+        replicate: Number of the repetition: other draws, all else equal (the A/A arm has 1).
         method: lora; qlora (4-bit base weights, CUDA only); full (every weight).
         rows: Train on at most this many instances, the first; 0 takes all.
         include_seed_tasks: Train on the seed tasks too.

@@ -25,6 +25,11 @@ def uniform(seed: int, purpose: str, *keys: Key) -> float:
     return (derive(seed, purpose, *keys) >> 10) / (1 << 53)
 
 
+def replicate_seed(seed: int, replicate: int) -> int:
+    """Return the seed of a repetition of one arm: ``seed`` itself for 0, else another, < 2**31."""
+    return derive(seed, "replicate", replicate) % 2**31 if replicate else seed
+
+
 def generator(seed: int, purpose: str, *keys: Key) -> random.Random:
     """Return a fresh generator for one purpose; use it for that purpose and drop it."""
     return random.Random(derive(seed, purpose, *keys))

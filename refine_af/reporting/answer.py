@@ -82,7 +82,7 @@ def _compare(inputs: ReportInputs, first: str, second: str) -> Comparison | Refu
     if "start" in (first, second):
         may_differ = [name for name in names if not name.startswith("evaluate.")]
     if (first, second) == AA_PAIR:
-        may_differ = [name for name in names if name.endswith("seed")]
+        may_differ = [name for name in names if name.endswith(("seed", "replicate"))]
     return compare(
         Arm(first, inputs.arms[first].predictions, inputs.arms[first].settings),
         Arm(second, inputs.arms[second].predictions, inputs.arms[second].settings),

@@ -8,6 +8,7 @@ from refine_af.evaluation.compare import Comparison
 from refine_af.reporting import svg
 from refine_af.reporting.diversity import Variety
 from refine_af.reporting.inputs import ArmInputs, Round
+from refine_af.reporting.sizes import Curve
 
 MOST_PARTS = 6
 MOST_POINTS = 400
@@ -34,6 +35,19 @@ def task_differences(main: Comparison) -> Chart:
             f"{main.first} - {main.second}, ROUGE-L points",
         ),
         f"Above zero {main.first} is better, below it (hatched) {main.second}.",
+    )
+
+
+def sizes(curve: Curve) -> Chart:
+    """Return the score over the number of training rows, per arm."""
+    series = []
+    for name in curve.arms:
+        points = [(size.rows, size.scores[name]) for size in curve.sizes if name in size.scores]
+        series.append((name, [rows for rows, _ in points], [100 * score for _, score in points]))
+    return Chart(
+        "Score over data size",
+        svg.lines("sizes", series, "instances trained on, rows", "ROUGE-L, points"),
+        "Nested subsets. On SUPER-NI gains are known to flatten at some hundreds of instructions.",
     )
 
 

@@ -19,6 +19,7 @@ from refine_af.reporting.samples import (
     kept_samples,
     moments,
 )
+from refine_af.reporting.sizes import Curve, find_curve
 
 MOST_TASKS = 2000
 
@@ -42,6 +43,7 @@ class Contents:
     funnel: Funnel
     variety: Variety
     copies: Mapping[str, Copies]
+    curve: Curve | None
     answer_charts: tuple[Chart, ...]
     data_charts: tuple[Chart, ...]
     training_charts: tuple[Chart, ...]
@@ -60,12 +62,17 @@ def find_contents(inputs: ReportInputs) -> Contents:
     tasks = _task_rows(answer)
     main = answer.main if isinstance(answer.main, Comparison) else None
     loss = charts.sft(inputs.arms)
+    curve = find_curve(inputs)
     return Contents(
         answer=answer,
         funnel=build_funnel(inputs),
         variety=found,
         copies={name: copies(arm.instances) for name, arm in inputs.arms.items() if arm.instances},
-        answer_charts=(charts.task_differences(main),) if main else (),
+        curve=curve,
+        answer_charts=(
+            *([charts.task_differences(main)] if main else []),
+            *([charts.sizes(curve)] if curve else []),
+        ),
         data_charts=tuple(_data_charts(inputs, found)),
         training_charts=(*charts.ppo(inputs.ppo_updates), *([loss] if loss else [])),
         moments=tuple(moments(inputs.ppo_episodes, inputs.seed)),

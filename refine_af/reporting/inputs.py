@@ -9,6 +9,15 @@ from refine_af.contracts.records import Instance, Instruction, Prediction, Rejec
 
 
 @dataclass(frozen=True, slots=True)
+class SizePoint:
+    """The answers of an arm that was fine-tuned on its first ``rows`` instances."""
+
+    arm: str
+    rows: int
+    predictions: Sequence[Prediction]
+
+
+@dataclass(frozen=True, slots=True)
 class Round:
     """One round of the instruction bootstrap.
 
@@ -63,7 +72,7 @@ class ReportInputs:
         ppo_episodes: Episodes: ``update``, ``prompt_id``, ``action``, ``total``, ``parseable``.
         ppo_alarms: Signs of reward hacking, in words.
         ppo_stopped: Why PPO ended early; empty when it did not.
-        stage_metrics: Metrics of each task, by ``stage`` or ``stage (label)``.
+        sizes: Evaluations of models trained on the first rows only, see ``sizes.SizePoint``.
         manifest: Parameters, models and digests; shown whole under provenance.
         seed: Of the bootstrap and of the samples shown.
         resamples: Of the bootstrap.
@@ -78,7 +87,7 @@ class ReportInputs:
     ppo_episodes: Sequence[Mapping[str, Any]] = ()
     ppo_alarms: Sequence[str] = ()
     ppo_stopped: str = ""
-    stage_metrics: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    sizes: Sequence[SizePoint] = ()
     manifest: Mapping[str, Any] = field(default_factory=dict)
     seed: int = 1
     resamples: int = 2000

@@ -20,7 +20,17 @@ def flat_metrics(inputs: ReportInputs, contents: Contents) -> dict[str, float]:
             "sft_rows": float(arm.rows) if arm.rows else None,
         }
         found |= {f"{arm.name}_{key}": value for key, value in values.items() if value is not None}
-    return found | _data(contents) | _training(inputs)
+    return found | _sizes(contents) | _data(contents) | _training(inputs)
+
+
+def _sizes(contents: Contents) -> dict[str, float]:
+    found: dict[str, float] = {}
+    for size in contents.curve.sizes[:-1] if contents.curve else ():
+        found |= {f"{arm}_{size.rows}_rouge_l": 100 * one for arm, one in size.scores.items()}
+        if size.result and size.result.win_share is not None:
+            name = f"rl_vs_baseline_{size.rows}_win_share"
+            found[name] = 100 * size.result.win_share
+    return found
 
 
 def _comparison(result: Comparison) -> dict[str, float]:

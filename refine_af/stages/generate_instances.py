@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Literal
 
 from refine_af.contracts.jsonl import read_rows, write_rows
 from refine_af.contracts.params import param
-from refine_af.contracts.randomness import derive
+from refine_af.contracts.randomness import derive, replicate_seed
 from refine_af.contracts.records import Instance, Instruction, Rejected
 from refine_af.contracts.stage import Artifact, Metrics, Resources, Stage, Task
 from refine_af.engines.text import Completion, Request, Sampling, TextEngine
@@ -39,6 +39,9 @@ class GenerateInstancesParams(EngineParams):
     top_p: float = param(1.0, "Nucleus mass.", gt=0.0, le=1.0)
     presence_penalty: float = param(0.0, "Against repetition; the published 1.5 suits few models.")
     max_tokens: int = param(350, "Most new tokens.", source="Self-Instruct (300 and 350)", ge=8)
+    replicate: int = param(
+        0, "Number of the repetition: other draws, all else equal (the A/A arm has 1).", ge=0
+    )
     limit: int = param(0, "First N instructions; 0 takes all.", ge=0)
 
 
@@ -62,7 +65,7 @@ def run(params: GenerateInstancesParams, task: Task) -> Metrics:
 
 
 def _seed(params: GenerateInstancesParams, row: Instruction, sample: int) -> int:
-    return derive(params.seed, "instance", row.id, sample)
+    return derive(replicate_seed(params.seed, params.replicate), "instance", row.id, sample)
 
 
 def _prompt(params: GenerateInstancesParams, row: Instruction, is_classification: bool) -> str:
@@ -164,7 +167,8 @@ def _drafts(
     else:
         opening = answer_opening(instance_prompt(row.instruction, layout, params.style))
         drafts = parse_instances(opening + answer.text, answer.finish, layout)
-    return filter_instances(drafts, params.seed, row.id, params.max_instances)
+    seed = replicate_seed(params.seed, params.replicate)
+    return filter_instances(drafts, seed, row.id, params.max_instances)
 
 
 def _instance(row: Instruction, draft: "Draft", is_classification: bool, sample: int) -> Instance:

@@ -5,13 +5,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from refine_af.contracts.errors import ParameterError
 from refine_af.contracts.jsonl import iter_objects, read_rows
 from refine_af.contracts.params import Params, Scalar, param
 from refine_af.contracts.records import Instance, Instruction, Prediction, Rejected, Seed
 from refine_af.contracts.stage import Artifact, Metrics, Resources, Stage, Task
 
 SHARDS = range(2, 9)
-ARMS = ("rl", "baseline", "best_of_n", "start")
+ARMS = ("rl", "baseline", "best_of_n", "start", "baseline_b")
+MOST_SIZES = 4
+SIZES = range(1, 2 * MOST_SIZES + 1)
 PARTS: dict[str, str] = {
     "instances": "Scored instances of the arm",
     "rejected": "Instances that were dropped when they were written, of the arm",
@@ -25,7 +28,12 @@ PARTS: dict[str, str] = {
 }
 SETTINGS = {"writing": "sft.instances", "tuning": "sft.training", "judging": "evaluate"}
 """Prefix of each step's settings; the untuned start model is compared without the ``sft.`` ones."""
-MAY_DIFFER = {"samples", "model_digest"}
+MAY_DIFFER = {"samples"}
+ONLY = {
+    "start": ("predictions", "judging"),
+    "baseline_b": ("used", "writing", "tuning", "predictions", "judging"),
+}
+"""Parts that an arm has or the report shows; all parts for the arms that are not listed."""
 
 
 class ReportParams(Params):
@@ -33,6 +41,7 @@ class ReportParams(Params):
 
     seed: int = param(1, "Seed of the bootstrap and of the samples shown.")
     resamples: int = param(2000, "Resamples of the bootstrap intervals.", ge=100)
+    sizes: str = param("", "Arm and rows of each predictions_size input: rl:500,baseline:500,...")
 
 
 def run(params: ReportParams, task: Task) -> Metrics:
@@ -54,6 +63,7 @@ def run(params: ReportParams, task: Task) -> Metrics:
         ppo_alarms=[alarm["message"] for alarm in alarms.get("alarms", [])],
         ppo_stopped=alarms.get("stopped", ""),
         manifest=_manifest(task),
+        sizes=_sizes(params, task),
         seed=params.seed,
         resamples=params.resamples,
     )
@@ -102,7 +112,8 @@ def _arm(task: Task, arm: str) -> Any:  # noqa: ANN401  ArmInputs, imported with
 def _settings(task: Task, arm: str) -> dict[str, Scalar]:
     """Return what must be equal between arms: the parameters and inputs of each step.
 
-    The number of samples is what makes ``best_of_n`` another arm, so it may differ.
+    The number of samples is what makes ``best_of_n`` another arm, so it may differ. The rows of
+    every step come from one state of the code, and paired arms train on equally many.
     """
     found: dict[str, Scalar] = {}
     for part, step in SETTINGS.items():
@@ -110,10 +121,32 @@ def _settings(task: Task, arm: str) -> dict[str, Scalar]:
         for name, value in provenance.get("params", {}).items():
             if name not in MAY_DIFFER:
                 found[f"{step}.{name}"] = value
+        if "code" in provenance:
+            found[f"{step}.code"] = provenance["code"]
         for name in ("instructions", "seeds"):
             if name in provenance.get("inputs", {}):
                 found[f"{step}.{name}_digest"] = provenance["inputs"][name]
+    if f"used_{arm}" in task.inputs:
+        rows = [row for row in _objects(task, f"used_{arm}") if not row["cut"]]
+        found["sft.rows_trained_on"] = len(rows)
     return found
+
+
+def _sizes(params: ReportParams, task: Task) -> list[Any]:
+    """Return the evaluations of models trained on nested subsets."""
+    from refine_af.reporting.inputs import SizePoint
+
+    named = [one.partition(":") for one in params.sizes.split(",") if one]
+    given = [number for number in SIZES if f"predictions_size_{number}" in task.inputs]
+    if len(named) != len(given) or not all(rows.isdigit() for _, _, rows in named):
+        raise ParameterError(
+            f"report.sizes is {params.sizes!r}; it must name arm and rows, as in rl:500, of each of"
+            f" the {len(given)} inputs predictions_size"
+        )
+    return [
+        SizePoint(arm, int(rows), _rows(task, f"predictions_size_{number}", Prediction))
+        for (arm, _, rows), number in zip(named, given, strict=True)
+    ]
 
 
 def _manifest(task: Task) -> dict[str, Any]:
@@ -191,7 +224,11 @@ STAGE = Stage(
             )
             for arm in ARMS
             for part, text in PARTS.items()
-            if arm != "start" or part in ("predictions", "judging")
+            if part in ONLY.get(arm, PARTS)
+        ],
+        *[
+            Artifact(f"predictions_size_{number}", "rows", "Answers after training on less.", True)
+            for number in SIZES
         ],
     ),
     outputs=(

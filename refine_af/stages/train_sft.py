@@ -6,9 +6,12 @@ from typing import Literal
 from refine_af.contracts.errors import DataError, MissingLibraryError
 from refine_af.contracts.jsonl import read_rows, write_rows
 from refine_af.contracts.params import Params, param
+from refine_af.contracts.randomness import replicate_seed
 from refine_af.contracts.records import Instance, Seed
 from refine_af.contracts.stage import Artifact, Metrics, Resources, Stage, Task
 from refine_af.sft.settings import SFTSettings
+
+MATCHES = ("match", "match_2", "match_3")
 
 
 class TrainSFTParams(Params):
@@ -17,6 +20,9 @@ class TrainSFTParams(Params):
     model: str = param("builtin:tiny", "Base model: builtin:tiny, a Hub id, a path or a URI.")
     model_digest: str = param("", "Digest or revision of the model, as check_inputs found it.")
     seed: int = param(1, "Seed of the adapter's start, the row order and dropout.")
+    replicate: int = param(
+        0, "Number of the repetition: other draws, all else equal (the A/A arm has 1).", ge=0
+    )
     method: Literal["lora", "qlora", "full"] = param(
         "lora", "lora; qlora (4-bit base weights, CUDA only); full (every weight)."
     )
@@ -68,7 +74,8 @@ class TrainSFTParams(Params):
 
     def settings(self) -> SFTSettings:
         """Return what the trainer needs to know."""
-        return SFTSettings(**{item.name: getattr(self, item.name) for item in fields(SFTSettings)})
+        values = {item.name: getattr(self, item.name) for item in fields(SFTSettings)}
+        return SFTSettings(**values | {"seed": replicate_seed(self.seed, self.replicate)})
 
 
 def run(params: TrainSFTParams, task: Task) -> Metrics:
@@ -88,7 +95,7 @@ def run(params: TrainSFTParams, task: Task) -> Metrics:
     with_seeds = params.include_seed_tasks and "seeds" in task.inputs
     material = Material(
         instances=_instances(task, "instances"),
-        others=[_instances(task, name) for name in ("match", "match_2") if name in task.inputs],
+        others=[_instances(task, name) for name in MATCHES if name in task.inputs],
         seeds=read_rows(task.inputs["seeds"], Seed) if with_seeds else [],
         rows=params.rows,
         template=params.template,
@@ -131,7 +138,7 @@ STAGE = Stage(
             " counts.",
             optional=True,
         ),
-        Artifact("match_2", "rows", "Rows of a third arm, likewise.", optional=True),
+        *[Artifact(name, "rows", "Rows of a further arm, likewise.", True) for name in MATCHES[1:]],
         Artifact("seeds", "rows", "Seed tasks, trained on too where asked for.", optional=True),
     ),
     outputs=(

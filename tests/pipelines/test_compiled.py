@@ -72,6 +72,42 @@ def test_parameters_of_the_form_are_described_in_order(tmp_path: Path) -> None:
     assert set(form) == set(PIPELINE_PARAMETERS)
 
 
+def test_repeated_arms_and_sizes_add_tasks_only_when_asked_for(tmp_path: Path) -> None:
+    def tasks(*assignments: str) -> dict[str, dict[str, Any]]:
+        spec, _ = compiled(tmp_path, "cpu", *assignments)
+        found = spec["root"]["dag"]["tasks"]
+        return {task["taskInfo"]["name"]: task["inputs"] for task in found.values()}
+
+    def constant(inputs: dict[str, Any], name: str) -> object:
+        return inputs["parameters"].get(name, {}).get("runtimeValue", {}).get("constant")
+
+    plain = tasks("arms=rl,baseline")
+    asked = tasks("arms=rl,baseline,best_of_n,baseline_b", "sizes=500,1000")
+    assert not any("baseline_b" in name or "500" in name for name in plain)
+    extra = {f"train_sft ({arm} {rows})" for arm in ("rl", "baseline") for rows in (500, 1000)}
+    assert extra <= set(asked)
+    assert constant(asked["train_sft (rl 500)"], "rows") == 500
+    assert constant(asked["train_sft (baseline_b)"], "replicate") == 1
+    assert constant(asked["generate_instances (baseline_b)"], "replicate") == 1
+    assert constant(asked["train_sft (baseline)"], "replicate") is None
+    for arm in ("rl", "baseline_b"):
+        matched = asked[f"train_sft ({arm})"]["artifacts"]
+        assert {"match", "match_2", "match_3"} <= set(matched)
+    report = asked["report"]
+    assert constant(report, "sizes") == "rl:500,baseline:500,rl:1000,baseline:1000"
+    assert "predictions_baseline_b" in report["artifacts"]
+    assert "predictions_size_4" in report["artifacts"]
+    assert "predictions_size_5" not in report["artifacts"]
+
+
+@pytest.mark.parametrize(
+    "assignments", [("sizes=10,5",), ("sizes=1,2,3,4,5",), ("arms=rl,baseline_b",)]
+)
+def test_wrong_sizes_and_a_repetition_of_nothing_are_refused(assignments: tuple[str, ...]) -> None:
+    with pytest.raises(ParameterError, match=r"sizes|baseline_b"):
+        load_config("default", "").with_values(assignments)
+
+
 def test_arms_and_shards_are_tasks_with_names_for_people(tmp_path: Path) -> None:
     spec, _ = compiled(tmp_path, "cpu", "arms=rl,baseline,best_of_n", "shards=2")
     names = {task["taskInfo"]["name"] for task in spec["root"]["dag"]["tasks"].values()}

@@ -4,7 +4,7 @@ import random
 from typing import Any
 
 from refine_af.contracts.records import Instance, Instruction, Pair, Prediction, Rejected, Seed
-from refine_af.reporting.inputs import ArmInputs, ReportInputs, Round
+from refine_af.reporting.inputs import ArmInputs, ReportInputs, Round, SizePoint
 
 HOSTILE = (
     "<script>window.hurt = 1</script><img src=x onerror='window.hurt = 2'>"
@@ -162,7 +162,11 @@ def made_run(
         ppo_updates=made_updates(draw, 40),
         ppo_episodes=made_episodes(draw, [row.id for row in instructions], 40),
         ppo_alarms=[HOSTILE] if hostile else [],
-        stage_metrics={"evaluate (rl)": {"rouge_l": 34.2}},
+        sizes=[
+            SizePoint(arm, size, made_predictions(draw, tasks, instances, skill, hostile))
+            for size, skill in ((rows // 4, 0.24), (rows // 2, 0.28))
+            for arm in ("rl", "baseline")
+        ],
         manifest={"model": HOSTILE if hostile else "made", "digests": {"seeds": "ab" * 32}},
         resamples=200,
     )

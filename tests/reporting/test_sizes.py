@@ -1,0 +1,120 @@
+"""Scores over data size, and what the report stage holds two arms to."""
+
+import json
+from pathlib import Path
+
+import pytest
+from made_run import made_run
+
+from refine_af.contracts.errors import ParameterError
+from refine_af.contracts.jsonl import write_rows
+from refine_af.contracts.records import Prediction
+from refine_af.reporting.inputs import ArmInputs, ReportInputs, SizePoint
+from refine_af.reporting.report import render
+from refine_af.reporting.sizes import find_curve
+from refine_af.runner import run_stage
+
+
+def answers(*scores: float) -> list[Prediction]:
+    return [
+        Prediction(
+            id=f"p{place}",
+            task=f"task{place}",
+            category="Word Analogy",
+            instance=f"i{place}",
+            prediction="p",
+            references=("r",),
+            rouge_l=score,
+            exact_match=0.0,
+        )
+        for place, score in enumerate(scores)
+    ]
+
+
+def used(count: int) -> list[dict[str, object]]:
+    rows: list[dict[str, object]] = [{"source": "seed", "cut": False, "tokens": 1, "reason": ""}]
+    return rows + [{"source": "instance", "cut": False, "tokens": 1, "reason": ""}] * count
+
+
+def test_each_size_is_compared_and_the_whole_data_comes_last() -> None:
+    arms = {
+        "rl": ArmInputs(predictions=answers(0.8, 0.8, 0.8), used=used(9)),
+        "baseline": ArmInputs(predictions=answers(0.2, 0.2, 0.2), used=used(9)),
+    }
+    points = [
+        SizePoint("rl", 4, answers(0.5, 0.1, 0.3)),
+        SizePoint("baseline", 4, answers(0.4, 0.2, 0.3)),
+        SizePoint("rl", 2, answers(0.0, 0.0, 0.3)),
+    ]
+    curve = find_curve(ReportInputs(arms=arms, sizes=points, resamples=100))
+    assert curve is not None
+    assert [size.rows for size in curve.sizes] == [2, 4, 9]
+    small, middle, whole = curve.sizes
+    assert small.result is None
+    assert small.scores == {"rl": pytest.approx(0.1)}
+    assert middle.result is not None
+    assert (middle.result.wins, middle.result.ties, middle.result.losses) == (1, 1, 1)
+    assert middle.scores == {"rl": pytest.approx(0.3), "baseline": pytest.approx(0.3)}
+    assert whole.result is not None
+    assert whole.result.win_share == 1.0
+
+
+def test_without_sizes_there_is_no_curve_and_with_them_a_table_and_a_chart() -> None:
+    assert find_curve(ReportInputs()) is None
+    report = render(made_run())
+    assert "Over data size" in report.html
+    assert "Score over data size" in report.html
+    assert "Over data size" in report.markdown
+    assert "rl_15_rouge_l" in report.metrics
+
+
+def report_metrics(folder: Path, ours: dict[str, object], theirs: dict[str, object]) -> str:
+    """Run the report stage on two arms whose fine-tuning had these provenances."""
+    inputs = {}
+    for arm, provenance, score in (("rl", ours, 0.9), ("baseline", theirs, 0.1)):
+        write_rows(folder / f"predictions_{arm}", answers(score, score))
+        inputs[f"predictions_{arm}"] = str(folder / f"predictions_{arm}")
+        (folder / f"tuning_{arm}").write_text(json.dumps(provenance), encoding="utf-8")
+        inputs[f"tuning_{arm}"] = str(folder / f"tuning_{arm}")
+        write_rows(folder / f"used_{arm}", [{**row, "source": "instance"} for row in used(2)])
+        inputs[f"used_{arm}"] = str(folder / f"used_{arm}")
+    outputs = {name: str(folder / "out" / name) for name in ("report", "summary", "result")}
+    run_stage("report", inputs=inputs, outputs=outputs, params={"resamples": 100})
+    found: str = json.loads(Path(outputs["result"]).read_text(encoding="utf-8"))["answer"]
+    return found
+
+
+SAME: dict[str, object] = {
+    "params": {"learning_rate": 0.1, "seed": 1, "model_digest": "d"},
+    "code": "1",
+}
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {**SAME, "code": "2"},
+        {**SAME, "params": {"learning_rate": 0.2, "seed": 1, "model_digest": "d"}},
+        {**SAME, "params": {"learning_rate": 0.1, "seed": 2, "model_digest": "d"}},
+        {**SAME, "params": {"learning_rate": 0.1, "seed": 1, "model_digest": "e"}},
+        {**SAME, "inputs": {"instructions": "other"}},
+    ],
+)
+def test_a_share_needs_arms_that_differ_in_nothing_else(
+    tmp_path: Path, other: dict[str, object]
+) -> None:
+    assert "No win share is given" in report_metrics(tmp_path, SAME, other)
+
+
+def test_equal_arms_get_their_share(tmp_path: Path) -> None:
+    assert "2 of 2 decided tasks" in report_metrics(tmp_path, SAME, SAME)
+
+
+def test_sizes_must_name_their_inputs(tmp_path: Path) -> None:
+    with pytest.raises(ParameterError, match="the 0 inputs predictions_size"):
+        run_stage(
+            "report",
+            inputs={},
+            outputs={name: str(tmp_path / name) for name in ("report", "summary", "result")},
+            params={"sizes": "rl:500"},
+        )
