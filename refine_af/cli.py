@@ -107,6 +107,7 @@ PIPELINE_COMMANDS = {
     "presets": "presets",
     "score-predictions": "score_predictions",
     "export": "export",
+    "timing": "timing",
     "doctor": "doctor",
 }
 

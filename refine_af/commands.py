@@ -24,6 +24,11 @@ SET = click.option(
 )
 
 
+PRICE = click.option(
+    "--price-per-gpu-hour", type=float, default=None, help="Shows money on the timing page."
+)
+
+
 def _need_kfp() -> None:
     try:
         import kfp  # noqa: F401
@@ -44,6 +49,7 @@ def _need_kfp() -> None:
     "--only", default="", metavar="TASK", help="Run one task on an earlier run's artifacts."
 )
 @click.option("--from", "since", default="", metavar="TASK", help="Run this task and all after it.")
+@PRICE
 def run(
     preset: str,
     config: str,
@@ -53,6 +59,7 @@ def run(
     dry_run: bool,
     only: str,
     since: str,
+    price_per_gpu_hour: float | None,
 ) -> None:
     """Run a pipeline on this machine through KFP's local runner.
 
@@ -77,7 +84,9 @@ def run(
         return
     request = execute.RunRequest(chosen, folder, only, since)
     result = execute.run(request, Console(stderr=True))
+    write_timing(str(folder), folder / "timing.html", price_per_gpu_hour)
     click.echo(closing_lines(result, folder))
+    click.echo(f"timing: {folder / 'timing.html'}")
 
 
 @click.command()
@@ -132,6 +141,27 @@ def presets() -> None:
     click.echo("profiles")
     for path in sorted(PROFILE_FOLDER.glob("*.yaml")):
         click.echo(f"  {path.stem:16} {load_profile(path.stem).summary}")
+
+
+@click.command()
+@click.argument("place", metavar="RUN")
+@click.option("--output", default="timing.html", show_default=True, metavar="FILE")
+@PRICE
+def timing(place: str, output: str, price_per_gpu_hour: float | None) -> None:
+    """Say where the time of a run went: seconds, GPU-seconds, tokens and, with a price, money.
+
+    RUN is the output folder of `refine-af run`, or path or URI of a KFP run's pipeline root.
+    """
+    click.echo(write_timing(place, Path(output), price_per_gpu_hour))
+
+
+def write_timing(place: str, target: Path, price_per_gpu_hour: float | None) -> str:
+    """Write the page of a run's telemetry and return the same as Markdown."""
+    from refine_af.reporting.timing import read_telemetry, render_timing
+
+    page = render_timing(read_telemetry(place), price_per_gpu_hour=price_per_gpu_hour)
+    target.write_text(page.html, encoding="utf-8", newline="\n")
+    return page.markdown
 
 
 @click.command()

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import platform
+import sys
 import tempfile
 import time
 from collections.abc import Mapping
@@ -68,7 +69,7 @@ def run_stage(
     progress.event("start")
     try:
         stage = find_stage(name)
-        metrics = _run(stage, inputs, outputs, params, work_dir, resume, progress)
+        metrics = _run(stage, inputs, outputs, params, work_dir, resume, progress, label)
     except RefineAfError as error:
         progress.event("fail", message=str(error), exit_code=error.exit_code)
         raise
@@ -87,6 +88,7 @@ def _run(
     work_dir: str,
     resume: Resume,
     progress: StageProgress,
+    label: str,
 ) -> Metrics:
     settings = stage.params.parse(dict(params), where=stage.name)
     _check_names(stage, inputs, outputs)
@@ -101,6 +103,7 @@ def _run(
         with open_journal(work_dir, identity, resume) if work_dir else MemoryJournal() as journal:
             task = Task(present, staged, journal, progress, scratch / "work")
             staged["provenance"].write_bytes(identity.dump() + b"\n")
+            task.telemetry["label"] = label
             metrics = _execute_once(stage, settings, journal, task)
             publish_outputs(staged, outputs)
             return metrics
@@ -140,12 +143,19 @@ def _execute(stage: Stage, settings: Params, task: Task) -> Metrics:
         "stage": stage.name,
         "started": started,
         "seconds": time.monotonic() - clock,
+        "gpus": _gpus() if stage.resources.gpu else 0,
         "host": platform.node(),
         "python": platform.python_version(),
         **task.telemetry,
     }
     _write_json(task.outputs["telemetry"], telemetry)
     return metrics
+
+
+def _gpus() -> int:
+    """Return how many GPUs the task had, asked of torch only where the stage loaded it."""
+    torch = sys.modules.get("torch")
+    return int(torch.cuda.device_count()) if torch else 0
 
 
 def _write_json(path: Path, value: Mapping[str, Any]) -> None:

@@ -188,7 +188,10 @@ class Instance(Row):
 
 
 class Prediction(Row):
-    """One answer of one model to one evaluation instance, with its scores in [0, 1]."""
+    """One answer of one model to one evaluation instance, with its scores in [0, 1].
+
+    ``failed`` says why the engine gave no answer; such a row counts as an empty answer.
+    """
 
     task: NonEmptyText
     category: str
@@ -197,3 +200,4 @@ class Prediction(Row):
     references: tuple[str, ...]
     rouge_l: float
     exact_match: float
+    failed: str = ""

@@ -122,7 +122,8 @@ def _again(source: Source, commands: Sequence[str]) -> str:
     return (
         f"With refine-af {__version__}, in this folder (`run.yaml` holds every parameter):\n\n"
         f"{block}\n\nRows are equal byte for byte on a text engine whose telemetry says"
-        " `bitwise`. A local file that `run.yaml` names must lie beside it, with the digest above."
+        " `exact` or `same_batch`. A local file that `run.yaml` names must"
+        " lie beside it, with the digest above."
     )
 
 

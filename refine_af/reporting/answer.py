@@ -71,7 +71,7 @@ def find_answer(inputs: ReportInputs) -> Answer:
         aa=aa,
         arms=tuple(_numbers(name, arm, summaries) for name, arm in inputs.arms.items()),
         sentence=_sentence(main),
-        notes=tuple(_notes(main, aa, summaries)),
+        notes=tuple(_notes(main, aa, summaries, inputs.arms)),
         summaries=summaries,
     )
 
@@ -132,8 +132,13 @@ def _notes(
     main: Comparison | Refusal | None,
     aa: Comparison | Refusal | None,
     summaries: Mapping[str, Summary],
+    arms: Mapping[str, ArmInputs],
 ) -> list[str]:
     notes = []
+    failed = {name: sum(bool(row.failed) for row in arm.predictions) for name, arm in arms.items()}
+    if any(failed.values()):
+        listed = ", ".join(f"{count} in {name}" for name, count in failed.items() if count)
+        notes.append(f"Questions that the engine did not answer count as empty answers: {listed}.")
     if summaries and max(one.overall.rouge_l for one in summaries.values()) < TINY_ROUGE:
         notes.append(
             "Every arm scores below 10 points of ROUGE-L, less than copying the input does on the"

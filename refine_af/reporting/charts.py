@@ -8,6 +8,7 @@ from refine_af.evaluation.compare import Comparison
 from refine_af.reporting import svg
 from refine_af.reporting.diversity import Variety
 from refine_af.reporting.inputs import ArmInputs, Round
+from refine_af.reporting.novelty import Fresh
 from refine_af.reporting.sizes import Curve
 
 MOST_PARTS = 6
@@ -84,6 +85,27 @@ def growth(rounds: Sequence[Round]) -> Chart:
             floor=0,
         ),
         "Instructions that passed the filters of the bootstrap, summed over its rounds.",
+    )
+
+
+def novelty(fresh: Sequence[Fresh]) -> Chart:
+    """Return what was new in each round, against the seeds and all earlier rounds."""
+    sent = _thinned([one.requests for one in fresh])
+    return Chart(
+        "Novelty per round",
+        svg.lines(
+            "novelty",
+            [
+                ("word pairs", sent, _thinned([100 * one.word_pairs for one in fresh])),
+                ("verb and object", sent, _thinned([100 * one.tasks for one in fresh])),
+            ],
+            "requests sent so far",
+            "not met before, %",
+            floor=0,
+            ceiling=100,
+        ),
+        "Of the kept instructions of a round: pairs of neighbouring words, and verbs with their"
+        " object, that neither the seeds nor an earlier round had.",
     )
 
 

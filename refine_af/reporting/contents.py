@@ -11,6 +11,7 @@ from refine_af.reporting.charts import Chart
 from refine_af.reporting.diversity import Copies, Variety, copies, variety
 from refine_af.reporting.funnel import Funnel, build_funnel
 from refine_af.reporting.inputs import ReportInputs
+from refine_af.reporting.novelty import novelty
 from refine_af.reporting.samples import (
     Dropped,
     Kept,
@@ -20,6 +21,7 @@ from refine_af.reporting.samples import (
     moments,
 )
 from refine_af.reporting.sizes import Curve, find_curve
+from refine_af.reporting.style import Style, styles
 
 MOST_TASKS = 2000
 
@@ -43,6 +45,7 @@ class Contents:
     funnel: Funnel
     variety: Variety
     copies: Mapping[str, Copies]
+    style: Mapping[str, Style]
     curve: Curve | None
     answer_charts: tuple[Chart, ...]
     data_charts: tuple[Chart, ...]
@@ -63,11 +66,13 @@ def find_contents(inputs: ReportInputs) -> Contents:
     main = answer.main if isinstance(answer.main, Comparison) else None
     loss = charts.sft(inputs.arms)
     curve = find_curve(inputs)
+    written = {name: arm.instances for name, arm in inputs.arms.items() if arm.instances}
     return Contents(
         answer=answer,
         funnel=build_funnel(inputs),
         variety=found,
-        copies={name: copies(arm.instances) for name, arm in inputs.arms.items() if arm.instances},
+        copies={name: copies(rows) for name, rows in written.items()},
+        style=styles(written),
         curve=curve,
         answer_charts=(
             *([charts.task_differences(main)] if main else []),
@@ -102,6 +107,8 @@ def _data_charts(inputs: ReportInputs, found: Variety) -> list[Chart]:
     drawn = []
     if inputs.rounds:
         drawn += [charts.acceptance(inputs.rounds), charts.growth(inputs.rounds)]
+        fresh = novelty(inputs.rounds, inputs.instructions, inputs.seeds)
+        drawn += [charts.novelty(fresh)] if fresh else []
     if found.verbs:
         drawn.append(charts.verbs(found))
     if found.similarity:

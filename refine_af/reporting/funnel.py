@@ -68,6 +68,7 @@ class Funnel:
         steps: The ledgers, in the order of the run.
         ppo_prompts: Different instructions that PPO used.
         ppo_episodes: Episodes of PPO.
+        ppo_tokens: Tokens that the policy wrote in them.
         trained: Per arm that was fine-tuned.
         problems: What does not add up; empty when all does.
     """
@@ -75,6 +76,7 @@ class Funnel:
     steps: tuple[Step, ...]
     ppo_prompts: int = 0
     ppo_episodes: int = 0
+    ppo_tokens: int = 0
     trained: tuple[Trained, ...] = ()
     problems: tuple[str, ...] = ()
 
@@ -88,6 +90,7 @@ def build_funnel(inputs: ReportInputs) -> Funnel:
         steps=tuple(steps),
         ppo_prompts=len({row["prompt_id"] for row in inputs.ppo_episodes}),
         ppo_episodes=len(inputs.ppo_episodes),
+        ppo_tokens=sum(int(row.get("tokens", 0)) for row in inputs.ppo_episodes),
         trained=tuple(_trained(name, arm) for name, arm in inputs.arms.items() if arm.used),
         problems=(*find_gaps(steps), *_unknown_prompts(inputs)),
     )

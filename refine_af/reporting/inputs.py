@@ -26,12 +26,14 @@ class Round:
         returned: Completions that came back without an error.
         parsed: Instructions cut out of them.
         kept: Instructions that passed the filters of the round.
+        shard: Shard of the bootstrap, from 0.
     """
 
     requested: int
     returned: int
     parsed: int
     kept: int
+    shard: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,6 +63,8 @@ def _data(contents: Contents) -> dict[str, float]:
         }
     if variety.similarity:
         found["seed_likeness"] = sum(variety.similarity) / len(variety.similarity)
+    for name, style in contents.style.items():
+        found |= {f"{name}_distinct_2": 100 * style.distinct_2, f"{name}_lix": style.lix}
     for name, one in contents.copies.items():
         found |= {
             f"{name}_instances": float(one.rows),

@@ -1,11 +1,13 @@
 """Seconds, tokens and money per stage: a page of its own, because it differs from run to run."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from refine_af.contracts.errors import ParameterError
+from refine_af.contracts.errors import DataError, ParameterError
 from refine_af.reporting.report import environment, page_parts
+from refine_af.storage.store import open_store
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +20,8 @@ class StageTime:
         gpu_seconds: Seconds times GPUs.
         prompt_tokens: Tokens read by a text engine.
         new_tokens: Tokens written.
-        rate: Tokens written per second, as the stage measured it.
+        rate: Tokens per second, as the stage measured it: written by a text engine, read in
+            fine-tuning.
     """
 
     stage: str
@@ -35,6 +38,40 @@ class Timing:
 
     html: str
     markdown: str
+
+
+def read_telemetry(place: str) -> dict[str, dict[str, Any]]:
+    """Return every ``telemetry`` artifact below a folder or URI, by task, in order of start.
+
+    Args:
+        place: Output folder of ``refine-af run``, or the pipeline root of a KFP run. Journals
+            (``work``) are left out.
+
+    Raises:
+        DataError: When there is none.
+    """
+    store = open_store(place)
+    found = [
+        json.loads(store.read(name))
+        for name in store.list_files(place)
+        if name.rsplit("/", 1)[-1] == "telemetry" and "work" not in _below(place, name)
+    ]
+    if not found:
+        raise DataError(
+            f"{place}: no telemetry below it; name the output folder of a `refine-af run` or the"
+            " pipeline root of a KFP run"
+        )
+    rows: dict[str, dict[str, Any]] = {}
+    for values in sorted(found, key=lambda values: values["started"]):
+        label = values.get("label")
+        name = f"{values['stage']} ({label})" if label else values["stage"]
+        tries = sum(known == name or known.startswith(f"{name}, again") for known in rows)
+        rows[f"{name}, again {tries}" if tries else name] = values
+    return rows
+
+
+def _below(place: str, name: str) -> list[str]:
+    return name.removeprefix(place).strip("/").split("/")[:1]
 
 
 def render_timing(

@@ -24,6 +24,12 @@ GLOSSARY = {
     "Instances": "Questions of a task that were answered and scored.",
     "Copies of the prompt": "Share of outputs that are the instruction or the input again.",
     "Repeated outputs": "Share of outputs that stand in more than one instance.",
+    "Different outputs": "Share of outputs that are unlike every earlier one of the arm.",
+    "Different word pairs": "Different pairs of neighbouring words over all pairs, in the outputs"
+    " (distinct-2). It falls as rows grow, so arms are measured over equally many.",
+    "Input words": "Mean words of an input, between white space; instances without one count 0.",
+    "LIX": "Complexity of the outputs: words per sentence plus the percentage of words with more"
+    " than six letters (Bjornsson 1968). Below 30 easy, above 50 hard.",
     "Empty input": "Share of instances whose instruction needs no input.",
     "Output words": "Mean words of an output, between white space.",
     "KL": "Mean log-ratio between policy and start model over an episode, in nats.",

@@ -2,7 +2,7 @@
 
 import json
 
-from refine_af.contracts.errors import DataError
+from refine_af.contracts.errors import DataError, DependencyError
 from refine_af.contracts.jsonl import write_rows
 from refine_af.contracts.params import param
 from refine_af.contracts.records import Prediction
@@ -14,10 +14,13 @@ from refine_af.evaluation.summary import official, summarise
 from refine_af.evaluation.tasks import FIRST_INSTANCES, EvaluationTask, TaskInstance, load_tasks
 from refine_af.self_instruct.readable import readable
 from refine_af.stages.engine_params import EngineParams, open_engine
-from refine_af.stages.generation import complete_in_steps
+from refine_af.stages.generation import complete_in_steps, forget_failures
 from refine_af.storage.sources import fetch_source
 
 Question = tuple[EvaluationTask, TaskInstance]
+MOST_FAILURES = 0.01
+"""Share of questions that an engine may leave unanswered: one prompt that is too long must not end
+an evaluation, an engine that is down must."""
 
 
 class EvaluateParams(EngineParams):
@@ -64,6 +67,7 @@ def run(params: EvaluateParams, task: Task) -> Metrics:
         for item, instance in questions
     ]
     answers = complete_in_steps(engine, requests, sampling, task)
+    _refuse_failures(answers, task)
     rows = [_scored(*pair, answer) for pair, answer in zip(questions, answers, strict=True)]
     write_rows(task.outputs["predictions"], rows)
     return _write_scores(rows, task)
@@ -75,8 +79,28 @@ def _prompt(params: EvaluateParams, item: EvaluationTask, instance: TaskInstance
 
 def _scored(item: EvaluationTask, instance: TaskInstance, answer: Completion) -> Prediction:
     if answer.finish == "error":
-        raise DataError(f"{item.name}, instance {instance.id}: not answered: {answer.error}")
+        empty = score_answer(item, instance, "")
+        return empty.model_copy(update={"failed": answer.error or "no answer"})
     return score_answer(item, instance, readable(answer.text).strip())
+
+
+def _refuse_failures(answers: list[Completion], task: Task) -> None:
+    """Stop when the engine, not single questions, failed; a retry asks again.
+
+    Raises:
+        DependencyError: With the first failure.
+    """
+    failed = [answer for answer in answers if answer.finish == "error"]
+    if not failed:
+        return
+    first = f"the first is {failed[0].id}: {failed[0].error}"
+    if len(failed) > MOST_FAILURES * len(answers):
+        forget_failures(task.journal)
+        raise DependencyError(
+            f"evaluate: {len(failed)} of {len(answers)} questions were not answered, more than 1 in"
+            f" 100; {first}. See to the engine and run again: answered ones are kept"
+        )
+    task.progress.say(f"{len(failed)} questions not answered, counted as empty; {first}")
 
 
 def _write_scores(rows: list[Prediction], task: Task) -> Metrics:
@@ -86,6 +110,7 @@ def _write_scores(rows: list[Prediction], task: Task) -> Metrics:
     return {
         "tasks": len(summary.per_task),
         "instances": len(rows),
+        "failed": sum(bool(row.failed) for row in rows),
         "rouge_l": 100 * summary.overall.rouge_l,
         "exact_match": 100 * summary.overall.exact_match,
     }

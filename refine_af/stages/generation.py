@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from refine_af.contracts.stage import Task
+from refine_af.contracts.stage import Journal, Task
 from refine_af.engines.text import Completion, Request, Sampling, TextEngine
 
 STEP = 256
@@ -33,6 +33,14 @@ def complete_in_steps(
         task.progress.step(len(found), len(requests), "completions")
     record_engine(engine, task, found, new_tokens, time.monotonic() - started)
     return found
+
+
+def forget_failures(journal: Journal) -> None:
+    """Discard the journalled steps that hold a failed completion, so that a retry asks again."""
+    for name in journal.names("completions-"):
+        stored = journal.read(name)
+        if stored and any(one.finish == "error" for one in load_completions(stored)):
+            journal.discard(name)
 
 
 def record_engine(

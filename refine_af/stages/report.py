@@ -161,8 +161,8 @@ def _rounds(task: Task) -> list[Any]:
 
     names = ("requested", "returned", "parsed", "kept")
     return [
-        Round(**{name: row[name] for name in names})
-        for artifact in ("rounds", *[f"rounds_{shard}" for shard in SHARDS])
+        Round(**{name: row[name] for name in names}, shard=shard)
+        for shard, artifact in enumerate(("rounds", *[f"rounds_{number}" for number in SHARDS]))
         for row in _objects(task, artifact)
     ]
 
