@@ -19,11 +19,15 @@ def dedup_filter(
     candidates_7: dsl.Input[dsl.Dataset] = None,
     candidates_8: dsl.Input[dsl.Dataset] = None,
     pool: dsl.Input[dsl.Dataset] = None,
+    embeddings: dsl.Input[dsl.Artifact] = None,
     max_rouge_l: float = 0.7,
     text_field: str = "instruction",
     tokens: str = "rouge",
     max_rows: int = 0,
     tasks_uri: str = "",
+    max_cosine: float = 0.0,
+    max_per_root: int = 0,
+    root_field: str = "root",
     work_dir: str = "",
     label: str = "",
 ) -> None:
@@ -46,12 +50,18 @@ def dedup_filter(
         candidates_7: More candidates, merged after the others. Optional.
         candidates_8: More candidates, merged after the others. Optional.
         pool: Rows that are already taken (seeds); never dropped. Optional.
+        embeddings: Vectors of candidates and pool from embed_texts; without it light static ones.
+            Optional.
         max_rouge_l: Drop a row whose ROUGE-L F1 with a pool or kept row is strictly above this.
         text_field: Column that is compared.
         tokens: rouge: as rouge_score, which drops non-Latin text; unicode_words; characters.
         max_rows: Keep at most this many rows, in order; 0 keeps all.
         tasks_uri: Evaluation tasks that no row may match: builtin:tasks or a URI; empty checks
             nothing.
+        max_cosine: Semantic mode: drop a row whose embedding's cosine with a pool or kept row is
+            strictly above this; 0 compares wording alone.
+        max_per_root: Keep at most this many rows of one root, in order; 0 sets no cap.
+        root_field: Column that names a row's root; without it its own.
         work_dir: Folder or URI of the journals; a retried task continues from there.
         label: Tells apart several tasks of this stage in progress reports.
     """

@@ -13,9 +13,10 @@ from refine_af.contracts.stage import Progress
 from refine_af.dedup.contamination import RARE, ContaminationGate
 from refine_af.dedup.index import RougeLIndex
 from refine_af.dedup.rouge_l import Tokens
+from refine_af.dedup.semantic import Embeddings, Repeat, SemanticGate
 
 STAGE = "dedup_filter"
-REASONS = ("no_text", "contaminated", "similar", "over_limit")
+REASONS = ("no_text", "contaminated", "similar", "semantic", "root_full", "over_limit")
 
 _BLOCK = 1024
 _LONGEST_TEXT = 1_000_000
@@ -32,6 +33,10 @@ class FilterSettings:
         tokens: See :data:`refine_af.dedup.rouge_l.Tokens`.
         max_rows: Most rows to keep, in order; 0 keeps all.
         rare: See :class:`refine_af.dedup.contamination.ContaminationGate`.
+        max_cosine: Largest cosine of embeddings with the pool or a kept row; 0 compares wording
+            alone.
+        max_per_root: Most kept rows of one root; 0 sets no cap.
+        root_field: The field that names a row's root; a row without it is its own root.
     """
 
     max_rouge_l: float = 0.7
@@ -39,6 +44,14 @@ class FilterSettings:
     tokens: Tokens = "rouge"
     max_rows: int = 0
     rare: int = RARE
+    max_cosine: float = 0.0
+    max_per_root: int = 0
+    root_field: str = "root"
+
+    @property
+    def semantic(self) -> bool:
+        """Return whether more than wording is judged."""
+        return self.max_cosine > 0 or self.max_per_root > 0
 
 
 def filter_rows(
@@ -49,6 +62,7 @@ def filter_rows(
     settings: FilterSettings,
     *,
     avoid: Sequence[str] = (),
+    embeddings: Path | None = None,
     progress: Progress | None = None,
 ) -> dict[str, float]:
     """Write each candidate row to ``kept`` or, with the reason, to ``rejected``; return counts.
@@ -64,7 +78,9 @@ def filter_rows(
     - ``no_text``: the text field is absent, not a string, or blank.
     - ``contaminated``: the text, ``input`` or ``instances[].input`` repeats a text of ``avoid``;
       ``neighbour`` is a digest of that text and ``detail`` its beginning.
-    - ``similar``: ROUGE-L F1 with a pool row or an earlier row is over the bound.
+    - ``similar``: ROUGE-L F1 with a pool row or a kept row is over the bound.
+    - ``semantic``: the cosine of embeddings with a pool row or a kept row is over its bound.
+    - ``root_full``: its root has as many kept rows as it may.
     - ``over_limit``: enough rows were kept before it.
 
     Args:
@@ -75,6 +91,8 @@ def filter_rows(
         rejected: File to write.
         settings: When a row is dropped.
         avoid: Evaluation texts: definitions and inputs.
+        embeddings: File of the stage ``embed_texts`` over candidates and pool; without it the
+            static vectors of :mod:`refine_af.dedup.static_vectors`.
         progress: Told about rows done, and of what a person should know.
 
     Returns:
@@ -85,7 +103,7 @@ def filter_rows(
         DataError: For a line that is not a JSON object, a pool row without the field, or when no
             candidate has the field.
     """
-    run = _Filter(settings, avoid, progress)
+    run = _Filter(settings, avoid, embeddings, progress)
     for block in _blocks(_read([pool] if pool else [], settings.text_field)):
         run.add_pool(block)
     total = sum(map(_count_lines, candidates))
@@ -139,13 +157,21 @@ class _Filter:
     """One run of :func:`filter_rows`."""
 
     def __init__(
-        self, settings: FilterSettings, avoid: Sequence[str], progress: Progress | None
+        self,
+        settings: FilterSettings,
+        avoid: Sequence[str],
+        embeddings: Path | None,
+        progress: Progress | None,
     ) -> None:
         self._settings = settings
         self._index = RougeLIndex(settings.max_rouge_l, settings.tokens)
         self._avoid = {content_id("eval", text): text for text in avoid}
         self._gate = ContaminationGate(
             self._avoid.items(), settings.max_rouge_l, settings.rare, settings.tokens
+        )
+        self._embeddings = Embeddings(embeddings)
+        self._semantic = SemanticGate(
+            settings.max_cosine, settings.max_per_root, self._embeddings.dimensions
         )
         self._progress = progress
         self._fields: set[str] = set()
@@ -162,6 +188,9 @@ class _Filter:
                 )
             rows.append((row.id, row.text))
         self._index.add_all(rows)
+        if self._settings.max_cosine:
+            ids = [name for name, _ in rows]
+            self._semantic.add_pool(ids, self._embeddings.of(ids, [text for _, text in rows]))
         self._counts["pool_rows"] += len(block)
         for leak in self._leaks(block):
             if leak is not None:
@@ -216,11 +245,52 @@ class _Filter:
                 verdicts[place] = _reject(row, "no_text", detail="the field holds no text")
             elif verdicts[place] is None:
                 clean.append((place, row.text))
+        if self._settings.semantic:
+            self._by_meaning(block, clean, verdicts)
+            return verdicts
         neighbours = self._index.offer_all([(block[place].id, text) for place, text in clean])
         for (place, _), near in zip(clean, neighbours, strict=True):
             if near is not None:
                 verdicts[place] = _reject(block[place], "similar", near.id, near.score)
         return verdicts
+
+    def _by_meaning(
+        self,
+        block: list[_Candidate],
+        clean: list[tuple[int, str]],
+        verdicts: list[Rejected | None],
+    ) -> None:
+        """Judge wording and meaning together: what one of them drops must not join the other."""
+        ids = [block[place].id for place, _ in clean]
+        roots = [self._root(block[place]) for place, _ in clean]
+        vectors = self._embeddings.of(ids, [text for _, text in clean])
+        self._semantic.begin(ids, roots, vectors)
+        again: dict[int, Repeat] = {}
+
+        def admit(number: int) -> bool:
+            found = self._semantic.repeat(number)
+            if found is None:
+                self._semantic.accept(number)
+            else:
+                again[number] = found
+            return found is None
+
+        rows = list(zip(ids, [text for _, text in clean], strict=True))
+        neighbours = self._index.offer_all(rows, admit)
+        self._semantic.end()
+        for number, (place, _) in enumerate(clean):
+            near, repeat = neighbours[number], again.get(number)
+            if near is not None:
+                verdicts[place] = _reject(block[place], "similar", near.id, near.score)
+            elif repeat is not None:
+                detail = f"root {roots[number]}" if repeat.reason == "root_full" else ""
+                verdicts[place] = _reject(
+                    block[place], repeat.reason, repeat.id, repeat.score, detail
+                )
+
+    def _root(self, row: _Candidate) -> str:
+        given = row.row.get(self._settings.root_field)
+        return given if isinstance(given, str) and given else row.id
 
     def _leaks(self, block: list[_Candidate]) -> list[Rejected | None]:
         verdicts: list[Rejected | None] = [None] * len(block)

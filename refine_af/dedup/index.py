@@ -1,6 +1,6 @@
 """A growing pool of texts that finds every near-duplicate by ROUGE-L, exactly."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,6 +32,9 @@ _CROWDED = 2
 """With so many postings per stored row, comparing with every row is cheaper: few different
 tokens, as when characters are the tokens."""
 
+Admit = Callable[[int], bool]
+"""Whether a row that repeats no wording joins the pool; see :meth:`RougeLIndex.offer_all`."""
+
 _Found = tuple[int, float]
 """Place and score of a neighbour; score 0 where there is none."""
 
@@ -42,6 +45,23 @@ class Neighbour:
 
     id: str
     score: float
+
+
+class _Joined:
+    """Which rows of a block join the pool, settled in order."""
+
+    def __init__(self, count: int, start: int, admit: Admit | None) -> None:
+        self.rows = np.zeros(count, np.bool_)
+        self._start = start
+        self._admit = admit
+        self._settled = 0
+
+    def settle(self, until: int, best: list[_Found]) -> None:
+        """Settle the rows before ``until``; their neighbours are final."""
+        for row in range(self._settled, until):
+            free = best[row][1] == 0
+            self.rows[row] = free and (self._admit is None or self._admit(self._start + row))
+        self._settled = max(self._settled, until)
 
 
 class RougeLIndex:
@@ -90,14 +110,21 @@ class RougeLIndex:
         """Return the neighbour that makes ``text`` a near-duplicate; None: it joined the pool."""
         return self.offer_all([(row_id, text)])[0]
 
-    def offer_all(self, rows: Sequence[tuple[str, str]]) -> list[Neighbour | None]:
+    def offer_all(
+        self, rows: Sequence[tuple[str, str]], admit: Admit | None = None
+    ) -> list[Neighbour | None]:
         """Return for each (id, text) row, in order, what :meth:`offer` would, several times faster.
 
         Rows of one call see the rows that were kept before them in the same call.
+
+        Args:
+            rows: What is offered.
+            admit: Asked once for the place in ``rows`` of each row without a neighbour, in order;
+                a row that it refuses does not join the pool. Its verdict is None all the same.
         """
         verdicts: list[Neighbour | None] = []
         for start in range(0, len(rows), _BLOCK):
-            verdicts += self._offer_block(rows[start : start + _BLOCK])
+            verdicts += self._offer_block(rows[start : start + _BLOCK], start, admit)
         return verdicts
 
     def over_bound(self, texts: Sequence[str]) -> list[Neighbour | None]:
@@ -125,13 +152,16 @@ class RougeLIndex:
         best = int(np.argmax(scores))
         return Neighbour(self._ids[best], float(scores[best]))
 
-    def _offer_block(self, rows: Sequence[tuple[str, str]]) -> list[Neighbour | None]:
+    def _offer_block(
+        self, rows: Sequence[tuple[str, str]], start: int, admit: Admit | None
+    ) -> list[Neighbour | None]:
         asked = self._vocabulary.encode([text for _, text in rows])
         self.tokenless += int(np.count_nonzero(asked.lengths == 0))
         if len(rows) > _FEW or len(self) - self._indexed >= _TAIL:
             self._index_tail()
-        best = self._best(asked)
-        kept = np.array([score == 0 for _, score in best])
+        joined = _Joined(len(rows), start, admit)
+        best = self._best(asked, joined)
+        kept = joined.rows
         verdicts = [
             None if score == 0 else Neighbour(self._id(place, rows), score) for place, score in best
         ]
@@ -155,8 +185,8 @@ class RougeLIndex:
                 best[row] = _nearer(best[row], (place, score))
         return best
 
-    def _best(self, asked: Encoded) -> list[_Found]:
-        """Return each row's nearest row over the bound, in the pool or kept before it.
+    def _best(self, asked: Encoded, joined: "_Joined") -> list[_Found]:
+        """Return each row's nearest row over the bound, in the pool or joined before it.
 
         Places count through the pool and go on through ``asked`` itself.
         """
@@ -165,9 +195,11 @@ class RougeLIndex:
         free = np.array([score == 0 for _, score in best])
         for new, old in self._pairs_within(asked, entries, free):
             for row, earlier, score in self._exceeding(new, old, asked, asked):
-                # Rows ascend, so what became of the earlier row is settled by now.
-                if best[earlier][1] == 0:
+                # Rows ascend, so what becomes of the earlier ones can be settled now.
+                joined.settle(row, best)
+                if joined.rows[earlier]:
                     best[row] = _nearer(best[row], (len(self) + earlier, score))
+        joined.settle(len(asked), best)
         return best
 
     def _exceeding(
