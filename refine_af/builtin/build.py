@@ -13,7 +13,6 @@ from refine_af.builtin.skills.registry import HELD_OUT, TRAINED
 
 README = Path(__file__).parent / "README.md"
 MEASUREMENTS = PATHS["tiny"].parent / "measurements.json"
-REWARD_ROWS = 9_000
 # Steps, not minutes: the same data and schedule on any machine.
 PLANS = {
     "fixture": pretrain.Plan(0.0, steps=700, batch=16),
@@ -58,7 +57,7 @@ def measure_all(reward: dict[str, dict[str, float]], each: int, seed: int) -> di
 
 def finish(seed: int, each: int = 20) -> None:
     """Train the reward on the trained model, write the tasks, measure, and fill the card."""
-    reward = train_reward.train(PATHS["tiny"], PATHS["tiny-reward"], REWARD_ROWS, seed)
+    reward = train_reward.train(PATHS["tiny"], PATHS["tiny-reward"], train_reward.Plan(), seed)
     eval_tasks.write(PATHS["tasks"], seed)
     found = measure_all(reward, each, seed)
     MEASUREMENTS.write_text(json.dumps(found, indent=1) + "\n")

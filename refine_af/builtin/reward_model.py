@@ -1,13 +1,12 @@
-"""The embedded reward: a small head on the frozen embedded model, for all four indicators.
+"""The embedded reward: the embedded model with an adapter and a small head of four indicators.
 
 The model reads the correctness question about a row; the head sees the state before the answer,
-the model's own yes against no, and how likely it finds the row's tokens.  It was trained on
-synthetic corruptions of generated tasks and is no judge of real text.
+the model's own yes against no, and how likely it finds the row's tokens.  Both were trained on
+synthetic corruptions of generated tasks; the reward is no judge of real text.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,12 +17,10 @@ from torch import Tensor, nn
 
 from refine_af.builtin import PATHS, render
 from refine_af.builtin import tokenizer as tok
+from refine_af.builtin.corruptions import Row
 
-Row = tuple[str, str, str]
 INDICATORS = ("naturalness", "coherence", "understandability", "reward")
 HEAD_FILE = "head.safetensors"
-SETTINGS_FILE = "settings.json"
-SIGNALS = ("head", "answer")
 STATISTICS = 7
 _BATCH = 64
 _MOST_TOKENS = 400
@@ -39,15 +36,19 @@ class Encoded:
 
 
 class Trunk:
-    """The frozen embedded model, turned into features of rows."""
+    """The embedded model, with or without an adapter, turned into features of rows."""
 
-    def __init__(self, folder: Path, device: str = "cpu") -> None:
+    def __init__(self, folder: Path, device: str = "cpu", adapter: Path | None = None) -> None:
         from transformers import AutoModelForCausalLM
 
         self.device = device
         self._tokenizer = tok.load(folder)
-        model = cast(Any, AutoModelForCausalLM).from_pretrained(folder, dtype=torch.float32)
-        self.model = model.to(device).eval().requires_grad_(False)
+        model: Any = cast(Any, AutoModelForCausalLM).from_pretrained(folder, dtype=torch.float32)
+        if adapter is not None:
+            from peft import PeftModel
+
+            model = PeftModel.from_pretrained(model, str(adapter)).merge_and_unload()
+        self.model: Any = model.to(device).eval().requires_grad_(False)
         self.width = int(self.model.config.hidden_size) + STATISTICS
         self._yes, self._no = (self._ids(word)[0] for word in (" Yes", " No"))
 
@@ -75,10 +76,11 @@ class Trunk:
         out = torch.empty(len(rows), self.width)
         for first in range(0, len(order), _BATCH):
             chosen = order[first : first + _BATCH]
-            out[chosen] = self._batch([found[i] for i in chosen]).cpu()
+            out[chosen] = self.batch([found[i] for i in chosen]).cpu()
         return out
 
-    def _batch(self, found: list[Encoded]) -> Tensor:
+    def batch(self, found: Sequence[Encoded]) -> Tensor:
+        """Return the features of rows of like length, [rows, width], with gradient if wanted."""
         longest = max(len(row.ids) for row in found)
         ids = torch.full((len(found), longest), tok.PAD_ID)
         seen = torch.zeros((len(found), longest), dtype=torch.long)
@@ -86,9 +88,9 @@ class Trunk:
             ids[number, : len(row.ids)] = torch.tensor(row.ids)
             seen[number, : len(row.ids)] = 1
         ids = ids.to(self.device)
-        states = self.model.model(input_ids=ids, attention_mask=seen.to(self.device))
+        states = self.model.get_decoder()(input_ids=ids, attention_mask=seen.to(self.device))
         hidden: Tensor = states.last_hidden_state
-        logits = self.model.lm_head(hidden).float()
+        logits = self.model.get_output_embeddings()(hidden).float()
         gained = torch.log_softmax(logits[:, :-1], -1).gather(2, ids[:, 1:, None])[..., 0]
         rows = [self._row(row, hidden[i], logits[i], gained[i]) for i, row in enumerate(found)]
         return torch.stack(rows)
@@ -126,38 +128,23 @@ class Head(nn.Module):
         level = ((features - self.mean) / self.scale).clamp(-5.0, 5.0)
         return cast(Tensor, self.outer(torch.nn.functional.gelu(self.inner(level))))
 
+    @classmethod
+    def load(cls, folder: Path) -> Head:
+        """Return the head that was written to ``folder``."""
+        from safetensors.torch import load_file
 
-def indicators(head: Head, features: Tensor, signal: str) -> Tensor:
-    """Return the logits of all indicators, [rows, 4].
-
-    Args:
-        head: The trained head.
-        features: Features of rows, [rows, width].
-        signal: ``head`` takes all four from the head.  ``answer`` takes coherence from the model's
-            own yes against no, and the reward score from the product of that chance with those of
-            the other two.
-    """
-    logits = head(features)
-    if signal == "head":
-        return cast(Tensor, logits)
-    natural, _, clear, _ = logits.unbind(1)
-    coherent = features[:, features.shape[1] - STATISTICS]
-    reward = coherent + nn.functional.logsigmoid(natural) + nn.functional.logsigmoid(clear)
-    return torch.stack([natural, coherent, clear, reward], dim=1)
+        state = load_file(str(folder / HEAD_FILE))
+        head = cls(len(state["mean"]))
+        head.load_state_dict(state)
+        return head.eval()
 
 
 class TinyReward:
     """Scores rows of (instruction, input, output) on the CPU in batches, the same every time."""
 
     def __init__(self, device: str = "cpu") -> None:
-        from safetensors.torch import load_file
-
-        self._trunk = Trunk(PATHS["tiny"], device)
-        self._head = Head(self._trunk.width)
-        self._head.load_state_dict(load_file(str(PATHS["tiny-reward"] / HEAD_FILE)))
-        self._head.eval()
-        settings = json.loads((PATHS["tiny-reward"] / SETTINGS_FILE).read_text())
-        self._signal = str(settings["signal"])
+        self._trunk = Trunk(PATHS["tiny"], device, adapter=PATHS["tiny-reward"])
+        self._head = Head.load(PATHS["tiny-reward"])
 
     @torch.inference_mode()
     def score(self, rows: Sequence[Row]) -> list[dict[str, float]]:
@@ -169,7 +156,7 @@ class TinyReward:
         """
         if not rows:
             return []
-        logits = indicators(self._head, self._trunk.features(rows), self._signal)
+        logits = self._head(self._trunk.features(rows))
         chances = logits.sigmoid()
         chances[:, INDICATORS.index("reward")] = logits[:, INDICATORS.index("reward")]
         return [dict(zip(INDICATORS, row, strict=True)) for row in chances.tolist()]

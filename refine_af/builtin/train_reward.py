@@ -1,145 +1,92 @@
 """Training and measurement of the embedded reward on synthetic corruptions.
 
-The gold scorer measures the result; nothing is trained on it, and nothing is chosen by it but which
-of two signals is shipped as coherence and reward score.
+The gold scorer measures the result; nothing is trained on it, and nothing is chosen by it.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from random import Random
+from typing import Any, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from refine_af.builtin import measure
-from refine_af.builtin.examples import Example, draw_example, draw_skill, wrong_output
+from refine_af.builtin import PATHS, SCHEME, measure
+from refine_af.builtin.corruptions import Labelled, Row, rows
 from refine_af.builtin.randomness import rng_for
-from refine_af.builtin.reward_model import (
-    HEAD_FILE,
-    INDICATORS,
-    SETTINGS_FILE,
-    SIGNALS,
-    Head,
-    Row,
-    Trunk,
-    indicators,
-)
+from refine_af.builtin.reward_model import HEAD_FILE, INDICATORS, Encoded, Head, Trunk
 
-Labels = tuple[float, float, float, float]
-_UNKNOWN = -1.0
+_POOL = 8  # minibatches drawn together and sorted by length, so that little is padded
 
 
 @dataclass(frozen=True)
-class Labelled:
-    """A row with one label per indicator: 1 right, 0 corrupted, -1 not known."""
+class Plan:
+    """How the reward is trained.
 
-    row: Row
-    labels: Labels
+    Attributes:
+        rows: Labelled rows, each seen once.
+        batch: Rows of one step.
+        rank: Rank of the adapter on every linear layer; its scale is 1.
+        learning_rate: Of the adapter, at the top of one cycle.
+        head_rate: Of the head, likewise.
+    """
 
+    rows: int = 43_200
+    batch: int = 48
+    rank: int = 32
+    learning_rate: float = 2e-3
+    head_rate: float = 3e-3
 
-def _shuffle(rng: Random, text: str) -> str:
-    found = text.split()
-    rng.shuffle(found)
-    return " ".join(found)
-
-
-def _repeat(rng: Random, text: str) -> str:
-    found = text.split()
-    place = rng.randrange(len(found))
-    return " ".join(found[: place + 1] + [found[place]] * rng.randint(1, 4) + found[place + 1 :])
-
-
-def _insert(rng: Random, text: str) -> str:
-    found = text.split()
-    other = draw_example(rng, draw_skill(rng)).instruction.split()
-    place = rng.randrange(len(found) + 1)
-    return " ".join([*found[:place], *rng.sample(other, min(3, len(other))), *found[place:]])
+    @property
+    def steps(self) -> int:
+        """Return the optimiser steps of the whole training."""
+        return self.rows // self.batch
 
 
-def _garble(rng: Random, text: str) -> str:
-    letters = list(text)
-    for _ in range(max(2, len(letters) // 5)):
-        letters[rng.randrange(len(letters))] = rng.choice("abcdefghijklmnopqrstuvwxyz ")
-    return "".join(letters)
-
-
-def _truncate(rng: Random, text: str) -> str:
-    return text[: rng.randint(1, max(1, len(text) * 2 // 3))].rstrip() or text[:1]
-
-
-_UNNATURAL: tuple[Callable[[Random, str], str], ...] = (_shuffle, _repeat, _insert)
-_UNCLEAR: tuple[Callable[[Random, str], str], ...] = (_garble, _truncate)
-
-
-def _damage(
-    rng: Random, example: Example, ways: Sequence[Callable[[Random, str], str]]
-) -> Row | None:
-    on_input = bool(example.input) and rng.random() < 0.5
-    text = example.input if on_input else example.output
-    for _ in range(10):
-        changed = rng.choice(ways)(rng, text)
-        pair = (changed, example.output) if on_input else (example.input, changed)
-        # A shuffled list is a list as good as the first: only what the checker rejects is damage.
-        if changed != text and not example.skill.check(example.slots, *pair):
-            return example.instruction, *pair
-    return None
-
-
-def _foreign_pair(rng: Random, example: Example) -> Row | None:
-    other = draw_example(rng, draw_skill(rng))
-    if example.skill.check(example.slots, other.input, other.output):
-        return None
-    return example.instruction, other.input, other.output
-
-
-def labelled_row(rng: Random, held_out: bool) -> Labelled:
-    """Draw one right or corrupted row of a trained skill."""
-    example = draw_example(rng, draw_skill(rng), held_out)
-    right = (example.instruction, example.input, example.output)
-    kind = rng.random()
-    if kind < 0.4:
-        return Labelled(right, (1.0, 1.0, 1.0, 1.0))
-    if kind < 0.65:
-        row: Row | None = (example.instruction, example.input, wrong_output(rng, example))
-        labels: Labels = (1.0, 0.0, 1.0, 0.0)
-    elif kind < 0.75:
-        row, labels = _foreign_pair(rng, example), (1.0, 0.0, 1.0, 0.0)
-    elif kind < 0.88:
-        row, labels = _damage(rng, example, _UNNATURAL), (0.0, _UNKNOWN, _UNKNOWN, 0.0)
-    else:
-        row, labels = _damage(rng, example, _UNCLEAR), (0.0, _UNKNOWN, 0.0, 0.0)
-    return Labelled(right, (1.0, 1.0, 1.0, 1.0)) if row is None else Labelled(row, labels)
-
-
-def rows(count: int, seed: int, held_out: bool = False) -> list[Labelled]:
-    """Draw labelled rows, in held-out wordings for measuring."""
-    return [labelled_row(rng_for(seed, "reward", i), held_out) for i in range(count)]
-
-
-def fit(features: Tensor, labels: Tensor, seed: int, steps: int = 1500) -> Head:
-    """Fit the head to features [rows, width] and labels [rows, 4] with -1 where not known."""
-    torch.manual_seed(seed)
-    head = Head(features.shape[1])
-    head.mean.copy_(features.mean(0))
-    head.scale.copy_(features.std(0).clamp(min=1e-3))
-    optimizer = torch.optim.AdamW(head.parameters(), lr=3e-3, weight_decay=0.05)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 3e-3, total_steps=steps)
-    known = (labels >= 0).float()
-    for _ in range(steps):
-        chosen = torch.randint(len(features), (512,))
-        losses = torch.nn.functional.binary_cross_entropy_with_logits(
-            head(features[chosen]), labels[chosen].clamp(min=0.0), reduction="none"
-        )
-        loss = (losses * known[chosen]).sum() / known[chosen].sum()
+def tune(trunk: Trunk, head: Head, plan: Plan, seed: int) -> Iterator[float]:
+    """Train an adapter of the trunk and the head together; yield each step's loss."""
+    adapter = [one for one in trunk.model.parameters() if one.requires_grad]
+    groups = [
+        {"params": adapter, "weight_decay": 0.01},
+        {"params": list(head.parameters()), "weight_decay": 0.05},
+    ]
+    optimizer = torch.optim.AdamW(groups)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, [plan.learning_rate, plan.head_rate], total_steps=plan.steps, pct_start=0.08
+    )
+    for batch in _batches(trunk, plan, seed):
+        logits = head(trunk.batch([encoded for encoded, _ in batch]))
+        loss = _loss(logits, torch.tensor([row.labels for _, row in batch]))
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(adapter, 1.0)
         optimizer.step()
         schedule.step()
-    return head.eval()
+        yield loss.item()
+
+
+def _batches(trunk: Trunk, plan: Plan, seed: int) -> Iterator[list[tuple[Encoded, Labelled]]]:
+    """Yield the plan's steps, each of rows of like length, in a seeded order."""
+    for start in range(0, plan.steps, _POOL):
+        count = min(_POOL, plan.steps - start)
+        found = rows(count * plan.batch, seed, first=start * plan.batch)
+        encoded = [(trunk.encode(one.row), one) for one in found]
+        encoded.sort(key=lambda pair: len(pair[0].ids))
+        steps = [encoded[i * plan.batch : (i + 1) * plan.batch] for i in range(count)]
+        rng_for(seed, "reward-order", start).shuffle(steps)
+        yield from steps
+
+
+def _loss(logits: Tensor, labels: Tensor) -> Tensor:
+    """Return the mean cross entropy over known labels (logits and labels [rows, 4]), a scalar."""
+    known = (labels >= 0).float()
+    losses = nn.functional.binary_cross_entropy_with_logits(
+        logits, labels.clamp(min=0.0), reduction="none"
+    )
+    return (losses * known).sum() / known.sum()
 
 
 def ranks(values: Tensor) -> Tensor:
@@ -170,37 +117,33 @@ def pointwise_information(trunk: Trunk, found: Sequence[Row]) -> Tensor:
     return trunk.features(found)[:, column] - trunk.features(bare)[:, column]
 
 
-def on_corruptions(trunk: Trunk, head: Head, count: int, seed: int) -> dict[str, float]:
-    """Return the AUC of every indicator on corruptions in held-out wordings."""
-    found = rows(count, seed, held_out=True)
+def on_corruptions(trunk: Trunk, head: Head, base: Trunk, seed: int) -> dict[str, float]:
+    """Return the AUC of every indicator on 1,500 rows in held-out wordings."""
+    found = rows(1500, seed, held_out=True)
     labels = torch.tensor([r.labels for r in found])
-    features = trunk.features([r.row for r in found])
+    logits = head(trunk.features([r.row for r in found])).detach()
     out = {}
-    for signal in SIGNALS:
-        logits = indicators(head, features, signal).detach()
-        for number, name in enumerate(INDICATORS):
-            known = labels[:, number] >= 0
-            out[f"AUC {name} by {signal}"] = area(logits[known, number], labels[known, number])
+    for number, name in enumerate(INDICATORS):
+        known = labels[:, number] >= 0
+        out[f"AUC {name}"] = area(logits[known, number], labels[known, number])
     known = labels[:, 1] >= 0
-    information = pointwise_information(trunk, [r.row for r in found])
+    information = pointwise_information(base, [r.row for r in found])
     out["AUC coherence by PMI"] = area(information[known], labels[known, 1])
     return out
 
 
 def on_samples(
-    trunk: Trunk, head: Head, generator: measure.Generator, count: int, seed: int
+    trunk: Trunk, head: Head, base: Trunk, generator: measure.Generator, seed: int
 ) -> dict[str, float]:
-    """Return how the indicators agree with the gold scorer on the model's own instances."""
+    """Return how the indicators agree with the gold scorer on 600 instances by the model itself."""
     sampling = measure.Sampling(1.0, seed=seed)
-    drawn = measure.sample_instances(generator, count, sampling, False, seed)
+    drawn = measure.sample_instances(generator, 600, sampling, False, seed)
     kept = [s for s in drawn if s.pair is not None and s.gold is not None]
     found: list[Row] = [(s.instruction, *s.pair) for s in kept if s.pair is not None]
     gold = torch.tensor([float(s.gold or 0.0) for s in kept])
-    features = trunk.features(found)
-    signals = {"PMI": pointwise_information(trunk, found)}
-    for signal in SIGNALS:
-        logits = indicators(head, features, signal).detach()
-        signals |= {f"{name} by {signal}": logits[:, i] for i, name in enumerate(INDICATORS)}
+    logits = head(trunk.features(found)).detach()
+    signals = {"PMI": pointwise_information(base, found)}
+    signals |= {name: logits[:, number] for number, name in enumerate(INDICATORS)}
     out = {"rows": float(len(kept)), "gold share": float(gold.mean())}
     for name, values in signals.items():
         out[f"AUC {name}"] = area(values, gold)
@@ -208,23 +151,60 @@ def on_samples(
     return out
 
 
-def train(folder: Path, out: Path, count: int, seed: int) -> dict[str, dict[str, float]]:
-    """Train the head on the model in ``folder``, write it to ``out`` and return its measures.
+def train(folder: Path, out: Path, plan: Plan, seed: int) -> dict[str, dict[str, float]]:
+    """Train the reward on the model in ``folder``, write it to ``out``, measure what is there."""
+    trunk, head = start(folder, plan, seed)
+    for step, loss in enumerate(tune(trunk, head, plan, seed), start=1):
+        if step % 100 == 0:
+            print(f"reward: step {step}/{plan.steps}, loss {loss:.3f}", flush=True)
+    write(trunk, head, out)
+    return measured(folder, out, seed)
 
-    Which of the two signals is shipped follows from the agreement with the gold scorer.
-    """
+
+def start(folder: Path, plan: Plan, seed: int) -> tuple[Trunk, Head]:
+    """Return the trunk with a fresh adapter, and a head standardised on the first rows."""
+    from peft import LoraConfig, get_peft_model
+
+    torch.manual_seed(seed)
+    trunk = Trunk(folder)
+    head = Head(trunk.width)
+    features = trunk.features([one.row for one in rows(512, seed)])
+    head.mean.copy_(features.mean(0))
+    head.scale.copy_(features.std(0).clamp(min=1e-3))
+    config = LoraConfig(r=plan.rank, lora_alpha=plan.rank, target_modules="all-linear")
+    trunk.model = get_peft_model(trunk.model, config)
+    return trunk, head
+
+
+def write(trunk: Trunk, head: Head, out: Path) -> None:
+    """Write the adapter in bfloat16 and the head in float32."""
     from safetensors.torch import save_file
 
-    trunk = Trunk(folder)
-    found = rows(count, seed)
-    labels = torch.tensor([r.labels for r in found])
-    head = fit(trunk.features([r.row for r in found]), labels, seed)
-    own = on_samples(trunk, head, measure.Generator(folder), 600, seed + 1)
-    signal = max(SIGNALS, key=lambda name: own[f"AUC reward by {name}"])
     out.mkdir(parents=True, exist_ok=True)
+    model = cast(Any, trunk.model)
+    model.peft_config["default"].base_model_name_or_path = f"{SCHEME}tiny"
+    model.to(torch.bfloat16).save_pretrained(out, save_embedding_layers=False)
+    (out / "README.md").unlink(missing_ok=True)  # peft's template card; ours is the package's page
     save_file(head.state_dict(), str(out / HEAD_FILE))
-    (out / SETTINGS_FILE).write_text(json.dumps({"signal": signal}) + "\n")
+
+
+def measured(folder: Path, out: Path, seed: int) -> dict[str, dict[str, float]]:
+    """Return the measures of a written reward, on rows that its training did not see."""
+    base, trunk = Trunk(folder), Trunk(folder, adapter=out)
+    head = Head.load(out)
     return {
-        "corruptions in held-out wordings": on_corruptions(trunk, head, 1500, seed + 1),
-        "the model's own instances, against the gold scorer": own,
+        "corruptions in held-out wordings": on_corruptions(trunk, head, base, seed + 1),
+        "the model's own instances, against the gold scorer": on_samples(
+            trunk, head, base, measure.Generator(folder), seed + 1
+        ),
     }
+
+
+def main() -> None:
+    """Train and measure the reward of the embedded model alone."""
+    found = train(PATHS["tiny"], PATHS["tiny-reward"], Plan(), 0)
+    print(json.dumps(found, indent=1))
+
+
+if __name__ == "__main__":
+    main()
