@@ -7,12 +7,12 @@ The arithmetic is copied operation by operation so that every score is the same 
 common subsequence comes from rapidfuzz over token ids, and words are stemmed once.
 """
 
-import re
 import string
 from collections.abc import Callable, Sequence
 
 from rapidfuzz.distance import LCSseq
 
+from refine_af.dedup.rouge_l import rouge_tokens
 from refine_af.evaluation.porter import stem
 
 Tokenizer = Callable[[str], Sequence[str]]
@@ -25,7 +25,6 @@ MOST_TEXTS = 20_000
 MOST_WORDS = 200_000
 """Bounds of what :class:`AnswerScorer` remembers: characters, texts, words."""
 
-_WORD = re.compile(r"[a-z0-9]+")
 _NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
 
 
@@ -35,7 +34,7 @@ def english_tokens(text: str) -> list[str]:
     Text in other scripts has no tokens and scores 0 against everything, itself included: the
     official behaviour, and why the cross-lingual track has its own tokens.
     """
-    return [_token(word) for word in _WORD.findall(text.lower())]
+    return [_token(word.decode()) for word in rouge_tokens(text)]
 
 
 def cross_lingual(tokenizer: Tokenizer) -> Tokenizer:
@@ -82,8 +81,11 @@ class AnswerScorer:
 
     def __init__(self, tokenizer: Tokenizer | None = None) -> None:
         self._tokenizer = tokenizer
+        self._forget()
+
+    def _forget(self) -> None:
         self._ids: dict[str, int] = {}
-        self._words: dict[str, int] = {}
+        self._words = _Words(self._ids)
         self._texts: dict[str, list[int]] = {}
 
     def score(self, prediction: str, references: Sequence[str]) -> tuple[float, float]:
@@ -99,7 +101,7 @@ class AnswerScorer:
         """Return the largest ROUGE-L F1 over the references."""
         if len(self._words) + len(self._ids) > MOST_WORDS or len(self._texts) > MOST_TEXTS:
             # Between rows only: ids of one row must come from one table.
-            self._ids, self._words, self._texts = {}, {}, {}
+            self._forget()
         tokens = self._encoded(prediction)
         return max(_f1(tokens, self._encoded(reference)) for reference in references)
 
@@ -113,18 +115,21 @@ class AnswerScorer:
 
     def _encode(self, text: str) -> list[int]:
         if self._tokenizer:
-            return [self._id(token) for token in self._tokenizer(text)]
-        words = self._words
-        found = []
-        for word in _WORD.findall(text.lower()):
-            number = words.get(word)
-            if number is None:
-                number = words[word] = self._id(_token(word))
-            found.append(number)
-        return found
+            ids = self._ids
+            return [ids.setdefault(token, len(ids)) for token in self._tokenizer(text)]
+        return list(map(self._words.__getitem__, rouge_tokens(text)))
 
-    def _id(self, token: str) -> int:
-        return self._ids.setdefault(token, len(self._ids))
+
+class _Words(dict[bytes, int]):
+    """Ids of words, two of one stem alike; a word that is met for the first time is stemmed."""
+
+    def __init__(self, ids: dict[str, int]) -> None:
+        self._ids = ids
+
+    def __missing__(self, word: bytes) -> int:
+        ids = self._ids
+        number = self[word] = ids.setdefault(_token(word.decode()), len(ids))
+        return number
 
 
 def _token(word: str) -> str:

@@ -83,14 +83,32 @@ ENDS_2 = tuple(suffix for suffix, _ in STEP_2)
 ENDS_3 = tuple(suffix for suffix, _ in STEP_3)
 
 
+LAST_2 = frozenset(suffix[-1] for suffix in (*ENDS_2, "logi"))
+LAST_3 = frozenset(suffix[-1] for suffix in ENDS_3)
+LAST_4 = frozenset(suffix[-1] for suffix in STEP_4)
+
+
 def stem(word: str) -> str:
     """Return the stem of a lower-case word; digits count as consonants."""
     if word in IRREGULAR:
         return IRREGULAR[word]
     if len(word) <= 2:
         return word
-    word = _step_1c(_step_1b(_step_1a(word)))
-    return _step_5(_step_4(_step_3(_step_2(word))))
+    # No step takes a word to nothing. The last letter tells which steps can apply: most words
+    # meet one or two of the eight.
+    if word[-1] == "s":
+        word = _step_1a(word)
+    if word[-1] in "dg":
+        word = _step_1b(word)
+    if word[-1] == "y":
+        word = _step_1c(word)
+    if word[-1] in LAST_2:
+        word = _step_2(word)
+    if word[-1] in LAST_3:
+        word = _step_3(word)
+    if word[-1] in LAST_4:
+        word = _step_4(word)
+    return _step_5(word) if word[-1] in "el" else word
 
 
 def _pattern(word: str) -> str:
@@ -168,7 +186,7 @@ def _repair(rest: str) -> str:
 
 def _step_1c(word: str) -> str:
     rest = word[:-1]
-    if word.endswith("y") and len(rest) > 1 and _pattern(rest)[-1] == "c":
+    if len(rest) > 1 and word[-1] == "y" and _pattern(rest)[-1] == "c":
         return rest + "i"
     return word
 
@@ -198,10 +216,11 @@ def _step_4(word: str) -> str:
 
 
 def _step_5(word: str) -> str:
-    if word.endswith("e"):
-        measure = _m(word[:-1])
-        if measure > 1 or (measure == 1 and not _star_o(word[:-1])):
-            word = word[:-1]
+    if word[-1] == "e":
+        rest = word[:-1]
+        measure = _m(rest)
+        if measure > 1 or (measure == 1 and not _star_o(rest)):
+            word = rest
     if word.endswith("ll") and _m(word[:-1]) > 1:
         word = word[:-1]
     return word
