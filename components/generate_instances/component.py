@@ -8,6 +8,7 @@ def generate_instances(
     instructions: dsl.Input[dsl.Dataset],
     instances: dsl.Output[dsl.Dataset],
     rejected: dsl.Output[dsl.Dataset],
+    calls: dsl.Output[dsl.Dataset],
     metrics: dsl.Output[dsl.Metrics],
     provenance: dsl.Output[dsl.Artifact],
     telemetry: dsl.Output[dsl.Artifact],
@@ -47,6 +48,7 @@ def generate_instances(
         instructions: Instructions to write instances for.
         instances: Instruction-input-output rows.
         rejected: What could not be used, with the reason.
+        calls: Every model call: prompt's digest, seed, answer as it came.
         metrics: Deterministic numbers.
         provenance: Parameters, digests of inputs and code that decided the rows.
         telemetry: Seconds, rates, host: all that differs between equal runs.

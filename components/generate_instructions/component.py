@@ -9,6 +9,7 @@ def generate_instructions(
     instructions: dsl.Output[dsl.Dataset],
     rejected: dsl.Output[dsl.Dataset],
     rounds: dsl.Output[dsl.Dataset],
+    calls: dsl.Output[dsl.Dataset],
     metrics: dsl.Output[dsl.Metrics],
     provenance: dsl.Output[dsl.Artifact],
     telemetry: dsl.Output[dsl.Artifact],
@@ -52,6 +53,7 @@ def generate_instructions(
         instructions: New instructions in the order they were accepted.
         rejected: Dropped pieces with reason and neighbour.
         rounds: The acceptance curve: counts per round.
+        calls: Every model call: prompt's digest, seed, answer as it came.
         metrics: Deterministic numbers.
         provenance: Parameters, digests of inputs and code that decided the rows.
         telemetry: Seconds, rates, host: all that differs between equal runs.

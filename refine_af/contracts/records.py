@@ -6,7 +6,7 @@ the same id in every run, shard and retry, and two rows with one id are one row.
 
 import hashlib
 import json
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -115,6 +115,7 @@ class Rejected(Row):
         neighbour: Id of the row that it repeats, where the reason is a likeness.
         score: Likeness to the neighbour, or the value that broke the rule.
         detail: What a person needs to understand the decision.
+        request: The model call that wrote it, see :class:`ModelCall`; empty where none did.
     """
 
     stage: NonEmptyText
@@ -123,6 +124,7 @@ class Rejected(Row):
     neighbour: str | None = None
     score: float | None = None
     detail: str = ""
+    request: str = ""
 
     @classmethod
     def make(
@@ -136,6 +138,7 @@ class Rejected(Row):
         neighbour: str | None = None,
         score: float | None = None,
         detail: str = "",
+        request: str = "",
     ) -> Self:
         """Return the rejection; ``place`` tells apart the same text dropped twice."""
         return cls(
@@ -147,6 +150,7 @@ class Rejected(Row):
             neighbour=neighbour,
             score=score,
             detail=detail,
+            request=request,
         )
 
 
@@ -187,10 +191,48 @@ class Instance(Row):
         )
 
 
+class ModelCall(Row):
+    """One call of a text engine: what was asked and every character that came back.
+
+    ``parents`` holds the rows that the prompt shows. With these rows every later step can be
+    taken again without the model.
+
+    Attributes:
+        request: Name of the call within its stage, such as ``shard-0-request-17`` or
+            ``<instruction id>/<sample>``; rows that came of it carry it.
+        prompt_digest: SHA-256 of the rendered prompt.
+        seed: Of the call's sampling.
+        sampling: Temperature, limits and stop texts.
+        finish: ``stop``, ``length`` or ``error``.
+        prompt_tokens: Tokens read.
+        tokens: Tokens written.
+        text: The answer, with U+FFFD for characters that a row cannot hold.
+        escaped: The answer as a JSON literal, where ``text`` differs from it.
+        error: What went wrong, for ``finish == "error"``.
+    """
+
+    request: NonEmptyText
+    prompt_digest: str
+    seed: int
+    sampling: dict[str, float | int | tuple[str, ...]]
+    finish: Literal["stop", "length", "error"]
+    prompt_tokens: int
+    tokens: int
+    text: Text
+    escaped: str = ""
+    error: str = ""
+
+    @property
+    def answer(self) -> str:
+        """Return the answer as it came."""
+        return str(json.loads(self.escaped)) if self.escaped else self.text
+
+
 class Prediction(Row):
     """One answer of one model to one evaluation instance, with its scores in [0, 1].
 
     ``failed`` says why the engine gave no answer; such a row counts as an empty answer.
+    ``input`` is the instance's own text, empty where only its id was known.
     """
 
     task: NonEmptyText
@@ -201,3 +243,4 @@ class Prediction(Row):
     rouge_l: float
     exact_match: float
     failed: str = ""
+    input: Text = ""

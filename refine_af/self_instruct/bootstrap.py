@@ -164,6 +164,11 @@ class Bootstrap:
             self._pending = [self._request(self._requests + place) for place in range(size)]
         return [request for request, _ in self._pending]
 
+    @property
+    def shown(self) -> list[tuple[str, ...]]:
+        """Ids of the rows that each request of the round in progress shows, in prompt order."""
+        return [parents for _, parents in self._pending]
+
     def consume(self, completions: Sequence[Completion]) -> Round:
         """Decide every piece of a round's completions, given in the order of its requests."""
         asked = [request.id for request, _ in self._pending]
@@ -192,7 +197,7 @@ class Bootstrap:
         rows = [kept[place] for place in own] + [self._seeds[place] for place in given]
         rows = shuffled(rows, settings.seed, "shown-order", *keys)
         request = Request(
-            id=f"shard-{settings.shard}-request-{number}",
+            id=request_name(settings.shard, number),
             prompt=instructions_prompt([text for _, text in rows]),
             seed=derive(settings.seed, STAGE, *keys),
         )
@@ -247,7 +252,13 @@ class _Finding:
             neighbour=near.id if near else None,
             score=near.score if near else None,
             detail=readable(piece.detail),
+            request=request_name(shard, self.request),
         )
+
+
+def request_name(shard: int, number: int) -> str:
+    """Return the id of a request."""
+    return f"shard-{shard}-request-{number}"
 
 
 def _likeness(near: Neighbour) -> str:

@@ -80,8 +80,10 @@ def _prompt(params: EvaluateParams, item: EvaluationTask, instance: TaskInstance
 def _scored(item: EvaluationTask, instance: TaskInstance, answer: Completion) -> Prediction:
     if answer.finish == "error":
         empty = score_answer(item, instance, "")
-        return empty.model_copy(update={"failed": answer.error or "no answer"})
-    return score_answer(item, instance, readable(answer.text).strip())
+        row = empty.model_copy(update={"failed": answer.error or "no answer"})
+    else:
+        row = score_answer(item, instance, readable(answer.text).strip())
+    return row.model_copy(update={"input": readable(instance.input)})
 
 
 def _refuse_failures(answers: list[Completion], task: Task) -> None:

@@ -11,7 +11,7 @@ from refine_af.contracts.stage import Artifact, Metrics, Resources, Stage, Task
 from refine_af.engines.text import Completion, Request, Sampling, TextEngine
 from refine_af.self_instruct.readable import readable
 from refine_af.stages.engine_params import EngineParams, open_engine
-from refine_af.stages.generation import complete_in_steps
+from refine_af.stages.generation import complete_in_steps, model_call
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -61,6 +61,11 @@ def run(params: GenerateInstancesParams, task: Task) -> Metrics:
     answers = complete_in_steps(engine, requests, _sampling(params), task)
     engine.close()
     owners = [(row, sample) for row in rows for sample in range(params.samples)]
+    calls = (
+        model_call(request, (row.id,), _sampling(params), answer)
+        for request, (row, _), answer in zip(requests, owners, answers, strict=True)
+    )
+    write_rows(task.outputs["calls"], calls)
     return _parse_and_write(params, owners, answers, kinds, task)
 
 
@@ -130,7 +135,7 @@ def _parse_and_write(
             if draft.reason is None:
                 kept.append(_instance(row, draft, kinds[row.id], sample))
             else:
-                rejected.append(_rejected(row, draft, f"{sample}/{place}"))
+                rejected.append(_rejected(row, draft, sample, place))
     write_rows(task.outputs["instances"], kept)
     write_rows(task.outputs["rejected"], rejected)
     answered = {row.parents[0] for row in kept}
@@ -182,14 +187,15 @@ def _instance(row: Instruction, draft: "Draft", is_classification: bool, sample:
     )
 
 
-def _rejected(row: Instruction, draft: "Draft", place: str) -> Rejected:
+def _rejected(row: Instruction, draft: "Draft", sample: int, place: int) -> Rejected:
     return Rejected.make(
         "generate_instances",
         draft.reason or "",
         draft.output,
         (row.id,),
-        place=place,
+        place=f"{sample}/{place}",
         detail=f"input: {draft.input[:2000]}" if draft.input else "",
+        request=f"{row.id}/{sample}",
     )
 
 
@@ -205,6 +211,7 @@ STAGE = Stage(
     outputs=(
         Artifact("instances", "rows", "Instruction-input-output rows."),
         Artifact("rejected", "rows", "What could not be used, with the reason."),
+        Artifact("calls", "rows", "Every model call: prompt's digest, seed, answer as it came."),
     ),
     image="vllm",
     resources=Resources(cpu="4", memory="16Gi", gpu=True),

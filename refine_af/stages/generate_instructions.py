@@ -8,11 +8,16 @@ from typing import TYPE_CHECKING, Literal
 from refine_af.contracts.errors import DataError
 from refine_af.contracts.jsonl import iter_objects, read_rows, write_rows
 from refine_af.contracts.params import param
-from refine_af.contracts.records import Instruction, Rejected, Seed
+from refine_af.contracts.records import Instruction, ModelCall, Rejected, Seed
 from refine_af.contracts.stage import Artifact, Metrics, Resources, Stage, Task
 from refine_af.engines.text import Completion, Sampling, TextEngine
 from refine_af.stages.engine_params import EngineParams, open_engine
-from refine_af.stages.generation import dump_completions, load_completions, record_engine
+from refine_af.stages.generation import (
+    dump_completions,
+    load_completions,
+    model_call,
+    record_engine,
+)
 from refine_af.storage.sources import fetch_rows_file
 
 if TYPE_CHECKING:
@@ -77,6 +82,10 @@ def run(params: GenerateInstructionsParams, task: Task) -> Metrics:
             found.fresh_tokens += sum(one.tokens for one in answers)
         else:
             answers = load_completions(stored)
+        found.calls += [
+            model_call(request, shown, _sampling(params), answer)
+            for request, shown, answer in zip(requests, bootstrap.shown, answers, strict=True)
+        ]
         found.take(answers, bootstrap.consume(answers))
         done = min(bootstrap.accepted, params.target)
         task.progress.step(done, params.target, "instructions", requests=bootstrap.requests)
@@ -95,6 +104,7 @@ class _Found:
     rejected: list[Rejected] = field(default_factory=list)
     rounds: list[dict[str, int]] = field(default_factory=list)
     completions: list[Completion] = field(default_factory=list)
+    calls: list[ModelCall] = field(default_factory=list)
     fresh_tokens: int = 0
 
     def take(self, answers: list[Completion], outcome: "Round") -> None:
@@ -166,6 +176,7 @@ def _write(found: _Found, requests: int, task: Task) -> Metrics:
     write_rows(task.outputs["instructions"], found.kept)
     write_rows(task.outputs["rejected"], found.rejected)
     write_rows(task.outputs["rounds"], found.rounds)
+    write_rows(task.outputs["calls"], found.calls)
     reasons = Counter(row.reason for row in found.rejected)
     parsed = sum(row["parsed"] for row in found.rounds)
     return {
@@ -189,6 +200,7 @@ STAGE = Stage(
         Artifact("instructions", "rows", "New instructions in the order they were accepted."),
         Artifact("rejected", "rows", "Dropped pieces with reason and neighbour."),
         Artifact("rounds", "rows", "The acceptance curve: counts per round."),
+        Artifact("calls", "rows", "Every model call: prompt's digest, seed, answer as it came."),
     ),
     image="vllm",
     resources=Resources(cpu="4", memory="16Gi", gpu=True),

@@ -6,8 +6,11 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+from refine_af.contracts.records import ModelCall, content_id
 from refine_af.contracts.stage import Journal, Task
 from refine_af.engines.text import Completion, Request, Sampling, TextEngine
+from refine_af.self_instruct.readable import is_readable, readable
+from refine_af.storage.digest import digest_bytes
 
 STEP = 256
 """Requests per step. The steps' borders are fixed, so that a resumed run batches as a whole one."""
@@ -72,3 +75,26 @@ def load_completions(data: bytes) -> list[Completion]:
     """Return the completions of :func:`dump_completions`."""
     found: list[dict[str, Any]] = json.loads(data)
     return [Completion(**values) for values in found]
+
+
+def model_call(
+    request: Request, parents: tuple[str, ...], sampling: Sampling, answer: Completion
+) -> ModelCall:
+    """Return what is kept of one call; ``parents`` are the rows that its prompt shows."""
+    digest = digest_bytes(request.prompt.encode("utf-8", "surrogatepass"))
+    intact = is_readable(answer.text)
+    escaped = "" if intact else json.dumps(answer.text)
+    return ModelCall(
+        id=content_id("call", request.id, digest, request.seed, answer.text),
+        parents=parents,
+        request=request.id,
+        prompt_digest=digest,
+        seed=request.seed,
+        sampling=asdict(sampling),
+        finish=answer.finish,
+        prompt_tokens=answer.prompt_tokens,
+        tokens=answer.tokens,
+        text=answer.text if intact else readable(answer.text),
+        escaped=escaped,
+        error=readable(answer.error),
+    )
