@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: quickstart install gen check test test-vllm builtin-model clean
+.PHONY: quickstart install gen check test test-vllm chaos builtin-model clean
 
 quickstart: $(VENV)/installed
 	$(BIN)/refine-af run --preset quickstart
@@ -28,7 +28,10 @@ test: $(VENV)/installed
 
 test-vllm: $(VENV)/installed
 	sh .ci/vllm_env.sh
-	.venv-vllm/bin/python -m pytest tests/engines/test_vllm.py
+	.venv-vllm/bin/python -m pytest tests/engines/test_vllm.py tests/ppo/test_ppo_vllm.py
+
+chaos: $(VENV)/installed
+	$(BIN)/pytest -m chaos
 
 builtin-model: $(VENV)/installed
 	$(BIN)/python -m refine_af.builtin.build

@@ -13,12 +13,17 @@ def score_rewards(
     telemetry: dsl.Output[dsl.Artifact],
     reference: dsl.Input[dsl.Dataset] = None,
     reward: str = "balanced",
+    reward_drop: str = "",
+    reward_extra: str = "",
     reward_model: str = "OpenAssistant/oasst-rm-2.1-pythia-1.4b-epoch-2.5",
     unieval: str = "MingZhong/unieval-dialog",
+    language_model: str = "openai-community/gpt2",
+    judge: str = "",
+    judge_engine: str = "openai",
+    judge_url: str = "",
     reward_clip: float = 5.0,
     guards: bool = True,
-    model: str = "builtin:tiny",
-    model_digest: str = "",
+    scorer_device: str = "auto",
     select: str = "none",
     threshold: float = 0.0,
     top_k: int = 1000,
@@ -37,14 +42,21 @@ def score_rewards(
         provenance: Parameters, digests of inputs and code that decided the rows.
         telemetry: Seconds, rates, host: all that differs between equal runs.
         reference: Scored rows that set the zero and unit of totals. Optional.
-        reward: instructmining, no_und, balanced, reward_model, embedded, or module:function of
-            your own.
-        reward_model: Reward model; builtin:tiny takes every learned part from the package.
-        unieval: UniEval's dialogue evaluator.
+        reward: instructmining, no_und, balanced, reward_model, embedded, judge, or
+            module:function of your own.
+        reward_drop: Terms of the preset to switch off, comma separated (ablations).
+        reward_extra: Scorers whose parts are kept beside the total, comma separated: embedded,
+            reward_model, unieval, language_model, judge, module:function.
+        reward_model: Reward model, a path or Hub id (org/name@revision); builtin:tiny takes every
+            learned part from the package.
+        unieval: UniEval's dialogue evaluator, likewise.
+        language_model: Of perplexity and IFD, likewise.
+        judge: Model of the part judge, as its engine knows it.
+        judge_engine: Text engine of the judge.
+        judge_url: Address of the judge's endpoint (openai).
         reward_clip: Largest absolute normalised reward.
         guards: Penalise outputs that are empty, too long, repetitive or foreign.
-        model: Not used to score; part of the provenance.
-        model_digest: Digest of that model.
+        scorer_device: Torch device of the scorers' models.
         select: none only measures, as the paired arms need; the others drop rows with a reason.
         threshold: Least total, for select=threshold.
         top_k: Rows kept, for select=top_k.

@@ -9,17 +9,26 @@ def train_ppo(
     adapter: dsl.Output[dsl.Model],
     curves: dsl.Output[dsl.Dataset],
     episodes: dsl.Output[dsl.Dataset],
+    events: dsl.Output[dsl.Artifact],
     alarms: dsl.Output[dsl.Artifact],
     metrics: dsl.Output[dsl.Metrics],
     provenance: dsl.Output[dsl.Artifact],
     telemetry: dsl.Output[dsl.Artifact],
     reward: str = "balanced",
+    reward_drop: str = "",
+    reward_extra: str = "",
     reward_model: str = "OpenAssistant/oasst-rm-2.1-pythia-1.4b-epoch-2.5",
     unieval: str = "MingZhong/unieval-dialog",
+    language_model: str = "openai-community/gpt2",
+    judge: str = "",
+    judge_engine: str = "openai",
+    judge_url: str = "",
     reward_clip: float = 5.0,
     guards: bool = True,
+    scorer_device: str = "auto",
     model: str = "builtin:tiny",
     model_digest: str = "",
+    algorithm: str = "ppo",
     seed: int = 1,
     prompts: int = 4000,
     updates: int = 200,
@@ -48,6 +57,14 @@ def train_ppo(
     max_kl: float = 10.0,
     whiten: bool = True,
     precision: str = "float32",
+    quantization: str = "none",
+    rollout: str = "transformers",
+    rollout_url: str = "",
+    rollout_memory: float = 0.4,
+    processes: int = 1,
+    sharded: bool = False,
+    held_out: str = "",
+    wandb: str = "",
     checkpoint_every: int = 1,
     work_dir: str = "",
     label: str = "",
@@ -58,21 +75,32 @@ def train_ppo(
 
     Args:
         instructions: Instructions to write instances for.
-        adapter: The trained policy as a PEFT directory.
+        adapter: The trained policy: PEFT directory, or whole model.
         curves: One row of numbers per update.
         episodes: Every episode: prompt, action, parts, advantage.
+        events: The same curves as a TensorBoard event file.
         alarms: Signs of reward hacking, and why training stopped early.
         metrics: Deterministic numbers.
         provenance: Parameters, digests of inputs and code that decided the rows.
         telemetry: Seconds, rates, host: all that differs between equal runs.
-        reward: instructmining, no_und, balanced, reward_model, embedded, or module:function of
-            your own.
-        reward_model: Reward model; builtin:tiny takes every learned part from the package.
-        unieval: UniEval's dialogue evaluator.
+        reward: instructmining, no_und, balanced, reward_model, embedded, judge, or
+            module:function of your own.
+        reward_drop: Terms of the preset to switch off, comma separated (ablations).
+        reward_extra: Scorers whose parts are kept beside the total, comma separated: embedded,
+            reward_model, unieval, language_model, judge, module:function.
+        reward_model: Reward model, a path or Hub id (org/name@revision); builtin:tiny takes every
+            learned part from the package.
+        unieval: UniEval's dialogue evaluator, likewise.
+        language_model: Of perplexity and IFD, likewise.
+        judge: Model of the part judge, as its engine knows it.
+        judge_engine: Text engine of the judge.
+        judge_url: Address of the judge's endpoint (openai).
         reward_clip: Largest absolute normalised reward.
         guards: Penalise outputs that are empty, too long, repetitive or foreign.
+        scorer_device: Torch device of the scorers' models.
         model: Start model: builtin:tiny, a Hub id, a path or a URI.
         model_digest: Digest or revision of the model, as check_inputs found it.
+        algorithm: ppo is our own; rloo and grpo are TRL's trainers with the same reward.
         seed: Seed of all randomness.
         prompts: Instructions to act on, drawn at random; 0 takes all.
         updates: Rollouts, each with its optimisation.
@@ -102,6 +130,16 @@ def train_ppo(
         max_kl: Stop above this KL per episode, nats.
         whiten: Advantages get mean 0 and deviation 1.
         precision: Of forward passes.
+        quantization: nf4 loads the base model in 4 bits (bitsandbytes, NVIDIA GPU, with an
+            adapter).
+        rollout: Who acts; vllm and vllm_server reload the adapter after each update.
+        rollout_url: Address of the server of rollout=vllm_server; it shares TMPDIR.
+        rollout_memory: Share of the GPU's memory for rollout=vllm.
+        processes: Processes, one GPU each; 0 takes all GPUs.
+        sharded: Split the weights over the processes (FSDP) instead of copying.
+        held_out: Score that PPO never sees, for alarms: gold (embedded tasks) or a part of a
+            scorer in reward_extra. Empty: gold for a builtin: model, else none.
+        wandb: Weights & Biases project; nothing is sent when empty.
         checkpoint_every: Updates between checkpoints.
         work_dir: Folder or URI of the journals; a retried task continues from there.
         label: Tells apart several tasks of this stage in progress reports.

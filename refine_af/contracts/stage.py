@@ -7,7 +7,7 @@ from typing import Any, Literal, Protocol
 
 from refine_af.contracts.params import Params
 
-Kind = Literal["rows", "model", "json", "html", "markdown", "parameter"]
+Kind = Literal["rows", "model", "folder", "json", "html", "markdown", "parameter"]
 Image = Literal["core", "vllm", "train"]
 Metrics = dict[str, float]
 """Deterministic numbers of a stage. Seconds and rates belong to telemetry, never here."""
@@ -19,8 +19,8 @@ class Artifact:
 
     Attributes:
         name: Snake case; the parameter name in KFP and the option name in the CLI.
-        kind: ``rows`` (JSON Lines), ``model`` (a directory), ``json``, ``html``, ``markdown``
-            or ``parameter`` (a short text handed on as a value, not as an artifact).
+        kind: ``rows`` (JSON Lines), ``model`` and ``folder`` (directories), ``json``, ``html``,
+            ``markdown`` or ``parameter`` (a short text handed on as a value, not as an artifact).
         summary: One line for people.
         optional: For inputs: the stage also runs without it.
     """

@@ -33,6 +33,7 @@ ALLOWED = (
 )
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 Dtype = Literal["auto", "float32", "bfloat16", "float16"]
+Quantization = Literal["none", "nf4"]
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?(@[\w./-]+)?")
 _HUB_FILES = ["*.safetensors", "*.json", "*.jinja", "*.txt", "*.model"]
@@ -80,6 +81,7 @@ def load_model(
     *,
     dtype: Dtype = "auto",
     device: str = "auto",
+    quantization: Quantization = "none",
     trust_remote_code: bool = False,
 ) -> "tuple[PreTrainedModel, PreTrainedTokenizerBase]":
     """Return the model, in evaluation mode on its device, and its tokenizer.
@@ -88,7 +90,13 @@ def load_model(
         model: As :func:`resolve_model`.
         dtype: ``auto`` is bfloat16 on a GPU and float32 on the CPU, whatever the file holds.
         device: A torch device; ``auto`` is the first GPU where there is one.
+        quantization: ``nf4`` keeps the linear layers in 4 bits (Dettmers et al. 2023, arXiv
+            2305.14314); an adapter can be trained beside them.
         trust_remote_code: Whether code that travels with the model may run.
+
+    Raises:
+        ParameterError: For ``nf4`` on something else than an NVIDIA GPU.
+        MissingLibraryError: When transformers, or bitsandbytes for ``nf4``, is not installed.
     """
     try:
         from safetensors import SafetensorError
@@ -102,6 +110,7 @@ def load_model(
     disable_progress_bar()  # type: ignore[no-untyped-call]
     folder = resolve_model(model)
     place = pick_device(device)
+    options = _quantized(place, dtype) if quantization == "nf4" else {}
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=trust_remote_code)
         loaded = AutoModelForCausalLM.from_pretrained(
@@ -109,12 +118,39 @@ def load_model(
             dtype=pick_dtype(dtype, place),
             use_safetensors=True,
             trust_remote_code=trust_remote_code,
+            **options,
         )
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise DataError(f"{model}: transformers cannot read it as a causal LM ({error})") from error
-    loaded.to(place)  # type: ignore[arg-type]  # transformers' decorator hides the signature
+    if not options:  # bitsandbytes has placed its own
+        loaded.to(place)  # type: ignore[arg-type]  # transformers' decorator hides the signature
     loaded.train(False)
     return loaded, tokenizer
+
+
+def _quantized(place: "torch.device", dtype: str) -> dict[str, object]:
+    """Return what loads a model in 4 bits onto ``place``."""
+    if place.type != "cuda":
+        raise ParameterError(
+            f"quantization is 'nf4', which needs an NVIDIA GPU, and the device is {place.type};"
+            " set quantization to none"
+        )
+    try:
+        import bitsandbytes  # noqa: F401
+    except ImportError:
+        raise MissingLibraryError(
+            "quantization 'nf4' needs bitsandbytes, which is not installed here;"
+            " pip install bitsandbytes"
+        ) from None
+    from transformers import BitsAndBytesConfig
+
+    config = BitsAndBytesConfig(  # type: ignore[no-untyped-call]
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=pick_dtype(dtype, place),
+    )
+    return {"quantization_config": config, "device_map": {"": place}}
 
 
 def pick_device(device: str) -> "torch.device":

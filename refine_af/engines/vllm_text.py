@@ -174,6 +174,54 @@ class VLLMText:
         gc.collect()
 
 
+def start_vllm(
+    folder: Path,
+    *,
+    max_model_len: int,
+    max_lora_rank: int,
+    gpu_memory_utilization: float,
+    max_num_seqs: int = 64,
+) -> "vllm.LLM":
+    """Return a bare engine whose adapters come with each request, for rollouts.
+
+    Args:
+        folder: The model's.
+        max_model_len: Longest prompt and completion together.
+        max_lora_rank: One of :data:`LORA_RANKS`.
+        gpu_memory_utilization: Share of the GPU's memory.
+        max_num_seqs: On a CPU: requests that run at once.
+
+    Raises:
+        ParameterError: A setting that vLLM or the model refuses.
+        DependencyError: vLLM cannot start here.
+    """
+    settings: dict[str, Any] = {
+        "model": str(folder),
+        "load_format": "safetensors",
+        "seed": 0,
+        "max_model_len": max_model_len,
+        "gpu_memory_utilization": gpu_memory_utilization,
+        "enable_lora": True,
+        "max_lora_rank": max_lora_rank,
+        "max_loras": 1,
+    }
+    if current_platform.is_cpu():
+        settings |= _cpu_settings(folder, "auto", max_num_seqs, max_model_len)
+    return _start(settings)
+
+
+def lora_rank_allowed(rank: int) -> int:
+    """Return the smallest rank that vLLM has kernels for and that holds ``rank``.
+
+    Raises:
+        ParameterError: When there is none.
+    """
+    allowed = [known for known in LORA_RANKS if rank <= known]
+    if not allowed:
+        raise ParameterError(f"an adapter has rank {rank}; vLLM takes up to {LORA_RANKS[-1]}")
+    return allowed[0]
+
+
 def _lora_settings(adapter: Path | None, folder: Path, most: int) -> dict[str, Any]:
     if adapter is None:
         return {}

@@ -21,6 +21,7 @@ from refine_af.contracts.errors import JournalMismatchError
 from refine_af.contracts.stage import Journal, Progress
 from refine_af.ppo.episodes import Prompt
 from refine_af.ppo.policy import Policy
+from refine_af.ppo.processes import ALONE, Processes, laid_out_as, whole
 from refine_af.ppo.settings import PPOSettings
 
 PREFIX = "checkpoint-"
@@ -95,18 +96,20 @@ def save(
     optimizer: torch.optim.Optimizer,
     state: State,
     identity: dict[str, Any],
+    processes: Processes = ALONE,
 ) -> None:
-    """Publish a checkpoint and discard all but the newest two.
+    """Publish a checkpoint and discard all but the newest two; every process must call it.
 
     The new one is whole before an old one goes, so a full disk or a kill costs no checkpoint.
     """
+    weights = {name: _kept(one) for name, one in policy.trainable().items()}
+    moments = _moments(policy, optimizer)
+    if not processes.main:
+        return
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
-        weights = {
-            name: one.detach().cpu().contiguous() for name, one in policy.trainable().items()
-        }
         save_file(weights, place / "weights.safetensors")
-        save_file(_moments(policy, optimizer), place / "optimizer.safetensors")
+        save_file(moments, place / "optimizer.safetensors")
         content = {
             "format": FORMAT,
             "identity": identity,
@@ -119,10 +122,14 @@ def save(
         journal.discard(name)
 
 
+def _kept(tensor: Tensor) -> Tensor:
+    return whole(tensor.detach()).cpu().contiguous()
+
+
 def _moments(policy: Policy, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
     """Return the optimizer's tensors as ``<moment>:<parameter>``."""
     return {
-        f"{moment}:{name}": value.detach().cpu().contiguous()
+        f"{moment}:{name}": _kept(value)
         for name, parameter in policy.trainable().items()
         for moment, value in optimizer.state[parameter].items()
     }
@@ -134,15 +141,33 @@ def restore(
     optimizer: torch.optim.Optimizer,
     identity: dict[str, Any],
     progress: Progress,
+    processes: Processes = ALONE,
 ) -> State | None:
     """Put weights and moments of the newest whole checkpoint in place; None when there is none.
 
-    A damaged checkpoint (its digests do not fit) is named and the one before it used.
+    A damaged checkpoint (its digests do not fit) is named and the one before it used. The main
+    process reads and hands on to the others.
 
     Raises:
         JournalMismatchError: When it belongs to another model, prompts or settings, with the list
             of differences.
     """
+    found = _newest(journal, identity, progress) if processes.main else None
+    found = processes.from_main(found)
+    if found is None:
+        return None
+    _load(found.weights, found.moments, policy, optimizer)
+    return State(**found.state)
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    state: dict[str, Any]
+    weights: dict[str, Tensor]
+    moments: dict[str, Tensor]
+
+
+def _newest(journal: Journal, identity: dict[str, Any], progress: Progress) -> _Found | None:
     for name in reversed(journal.names(PREFIX)):
         with tempfile.TemporaryDirectory() as folder:
             place = Path(folder)
@@ -151,8 +176,11 @@ def restore(
                 progress.say(f"{name} is damaged; going on from the one before it")
                 continue
             _refuse_other(name, content["identity"], identity)
-            _load(place, policy, optimizer)
-            return State(**content["state"])
+            return _Found(
+                content["state"],
+                load_file(place / "weights.safetensors"),
+                load_file(place / "optimizer.safetensors"),
+            )
     return None
 
 
@@ -181,15 +209,19 @@ def _refuse_other(name: str, found: dict[str, Any], wanted: dict[str, Any]) -> N
         )
 
 
-def _load(place: Path, policy: Policy, optimizer: torch.optim.Optimizer) -> None:
-    weights = load_file(place / "weights.safetensors")
-    moments = load_file(place / "optimizer.safetensors")
+def _load(
+    weights: dict[str, Tensor],
+    moments: dict[str, Tensor],
+    policy: Policy,
+    optimizer: torch.optim.Optimizer,
+) -> None:
+    parameters = policy.trainable()
     with torch.no_grad():
-        for name, parameter in policy.trainable().items():
-            parameter.copy_(weights[name])
+        for name, parameter in parameters.items():
+            parameter.copy_(laid_out_as(weights[name], parameter))
     for key, value in moments.items():
         moment, name = key.split(":", 1)
-        parameter = policy.trainable()[name]
+        parameter = parameters[name]
         # AdamW keeps its step counts on the CPU.
-        device = value.device if moment == "step" else parameter.device
-        optimizer.state[parameter][moment] = value.to(device)
+        placed = value if moment == "step" else laid_out_as(value, parameter)
+        optimizer.state[parameter][moment] = placed

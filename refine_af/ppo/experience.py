@@ -10,6 +10,7 @@ from refine_af.ppo.advantages import estimate_advantages, whiten
 from refine_af.ppo.kl import k1
 from refine_af.ppo.padding import Batch, pad, right_aligned
 from refine_af.ppo.policy import Policy
+from refine_af.ppo.processes import ALONE, Processes
 from refine_af.ppo.rewards import token_rewards
 from refine_af.ppo.rollout import Action
 from refine_af.ppo.schedule import microbatches, minibatches
@@ -67,23 +68,26 @@ def read(
     actions: Sequence[Action],
     update: int,
     settings: PPOSettings,
+    processes: Processes = ALONE,
 ) -> Readings:
     """Return log-probabilities, values and entropies of the episodes, and the start model's.
 
     Runs the very forward passes of the first epoch, so that the first ratio of each update is 1
-    to the last bit and not only up to the rounding of another batch shape.
+    to the last bit and not only up to the rounding of another batch shape. Each process runs its
+    own passes; all get the readings of all episodes.
     """
     tokens = [action.tokens for action in actions]
     lengths = [len(prompt) + len(taken) for prompt, taken in zip(prompts, tokens, strict=True)]
     rows: dict[int, list[Tensor]] = {}
     for step in minibatches(len(prompts), update, 1, settings):
-        for group in microbatches(step, lengths, settings.microbatch):
+        for group in microbatches(processes.share(step), lengths, settings.microbatch):
             batch = pad([prompts[r] for r in group], [tokens[r] for r in group], policy.device)
             seen = policy(batch, entropy=True)
             reference = policy.reference_logprobs(batch)
             columns = [seen.logprobs, reference, seen.values, seen.entropy]
             for place, row in enumerate(group):
                 rows[row] = [column[place, -len(tokens[row]) :].cpu() for column in columns]
+    rows = processes.gathered(rows)
     ordered = [rows[row] for row in range(len(prompts))]
     mask = right_aligned([torch.ones(len(taken), dtype=torch.bool) for taken in tokens])
     return Readings(mask, *(right_aligned(column) for column in zip(*ordered, strict=True)))

@@ -20,19 +20,12 @@ def describe(
     """Return what one rollout showed, before training on it.
 
     Returns:
-        ``reward_mean``, ``reward_sd`` and for each part ``part_NAME_mean``, ``part_NAME_sd``
-        (population deviation over the episodes that were measured; absent when none was);
-        ``kl`` (k1) and ``kl_k3``, nats per episode to the start model; ``entropy``, nats per
-        token; ``explained_variance``; ``length`` (mean tokens of an action), ``truncated`` and
-        ``parseable`` (shares of episodes); ``distinct_2`` and ``template_share``.
+        What :func:`describe_texts` returns; ``kl`` (k1) and ``kl_k3``, nats per episode to the
+        start model; ``entropy``, nats per token; ``explained_variance``.
     """
-    row = _spread("reward", [one.total for one in feedback])
-    measured = [one.parts for one in feedback if one.parts]
-    for name in sorted(measured[0]) if measured else ():
-        row |= _spread(f"part_{name}", [parts[name] for parts in measured])
     readings = experience.readings
     mask, count = readings.mask, len(episodes)
-    texts = [episode.action for episode in episodes]
+    row = describe_texts(episodes, feedback, mask.sum().item() / count)
     pairs = [(k1, "kl"), (k3, "kl_k3")]
     for estimate, name in pairs:
         total = torch.where(mask, estimate(readings.logprobs, readings.reference), 0.0).sum()
@@ -40,7 +33,32 @@ def describe(
     return row | {
         "entropy": masked_mean(readings.entropy, mask).item(),
         "explained_variance": explained_variance(experience),
-        "length": mask.sum().item() / count,
+    }
+
+
+def describe_texts(
+    episodes: Sequence[Episode], feedback: Sequence[Feedback], length: float
+) -> dict[str, float]:
+    """Return what the texts and the reward show.
+
+    Args:
+        episodes: Of one rollout.
+        feedback: Of each.
+        length: Mean tokens of an action.
+
+    Returns:
+        ``reward_mean``, ``reward_sd`` and for each part ``part_NAME_mean``, ``part_NAME_sd``
+        (population deviation over the episodes that were measured; absent when none was);
+        ``length``; ``truncated`` and ``parseable`` (shares of episodes); ``distinct_2`` and
+        ``template_share``.
+    """
+    row = _spread("reward", [one.total for one in feedback])
+    measured = [one.parts for one in feedback if one.parts]
+    for name in sorted(measured[0]) if measured else ():
+        row |= _spread(f"part_{name}", [parts[name] for parts in measured])
+    count, texts = len(episodes), [episode.action for episode in episodes]
+    return row | {
+        "length": length,
         "truncated": sum(episode.finish == "length" for episode in episodes) / count,
         "parseable": sum(one.parseable for one in feedback) / count,
         "distinct_2": distinct(texts, 2),

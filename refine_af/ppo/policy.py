@@ -44,6 +44,7 @@ class Policy(nn.Module):
         model: The trained causal LM (a ``PeftModel`` with LoRA); engines may decode from it.
         value_head: H -> 1 in float32, all zeros at first: every value starts at 0.
         reference: The frozen copy of full fine-tuning; None with LoRA.
+        sharded: Whether processes share the weights, see :mod:`refine_af.ppo.sharding`.
     """
 
     def __init__(
@@ -68,6 +69,7 @@ class Policy(nn.Module):
         self._temperature = settings.temperature
         self._detach_value = settings.detach_value
         self._precision = settings.precision
+        self.sharded = False
         self.reference: PreTrainedModel | None = None
         self.model: PreTrainedModel
         if settings.lora_rank:
@@ -152,12 +154,9 @@ def widened(values: Tensor) -> Tensor:
     return values.float() if values.dtype in (torch.bfloat16, torch.float16) else values
 
 
-def _with_adapter(model: PreTrainedModel, settings: PPOSettings, base_name: str) -> PreTrainedModel:
-    """Return the model with a fresh LoRA adapter on all linear layers but the output layer.
-
-    The adapter's start is drawn under the run's seed, apart from torch's global generator.
-    """
-    config = LoraConfig(
+def adapter_config(settings: PPOSettings) -> LoraConfig:
+    """Return LoRA on all linear layers but the output layer, without dropout."""
+    return LoraConfig(
         r=settings.lora_rank,
         lora_alpha=settings.lora_alpha,
         target_modules="all-linear",
@@ -165,6 +164,14 @@ def _with_adapter(model: PreTrainedModel, settings: PPOSettings, base_name: str)
         bias="none",
         task_type="CAUSAL_LM",
     )
+
+
+def _with_adapter(model: PreTrainedModel, settings: PPOSettings, base_name: str) -> PreTrainedModel:
+    """Return the model with a fresh LoRA adapter on all linear layers but the output layer.
+
+    The adapter's start is drawn under the run's seed, apart from torch's global generator.
+    """
+    config = adapter_config(settings)
     with torch.random.fork_rng():
         torch.manual_seed(derive(settings.seed, "ppo-adapter"))
         adapted = get_peft_model(model, config)

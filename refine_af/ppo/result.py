@@ -1,7 +1,7 @@
 """What a PPO run hands back, and the row that it keeps of every episode."""
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -29,9 +29,9 @@ class EpisodeRow:
         total: Of the reward.
         parts: Of the reward.
         parseable: Whether the action held an instance.
-        kl: To the start model, nats (k1).
+        kl: To the start model, nats (k1); None where the trainer tells none (TRL).
         advantage: Mean over the action's tokens, as the policy loss used it (whitened if set).
-        seed: Of the episode's sampling noise.
+        seed: Of the episode's sampling noise; None where one seed draws the whole run (TRL).
     """
 
     update: int
@@ -43,13 +43,13 @@ class EpisodeRow:
     total: float
     parts: dict[str, float]
     parseable: bool
-    kl: float
+    kl: float | None
     advantage: float
-    seed: int
+    seed: int | None
 
 
-OnEpisodes = Callable[[int, Sequence[EpisodeRow]], None]
-"""Called with (update, rows) for every update in order, also for those done before a kill."""
+OnUpdate = Callable[[Mapping[str, float], Sequence[EpisodeRow]], None]
+"""Called with numbers and episodes of every update, in order, also of those before a kill."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,6 +78,7 @@ class PPOSettings:
         whiten: Whether advantages get mean 0 and deviation 1 over the rollout's real tokens.
         detach_value: Whether the value loss trains the value head only, not the trunk.
         precision: ``bfloat16`` runs forward passes under autocast; weights stay as loaded.
+        sharded: Whether the processes share the weights (FSDP) instead of holding a copy each.
         checkpoint_every: Updates between checkpoints; it changes no result.
         seed: Of prompts' order, episodes, minibatches and the adapter's start.
     """
@@ -110,6 +111,7 @@ class PPOSettings:
     whiten: bool = True
     detach_value: bool = False
     precision: Precision = "float32"
+    sharded: bool = False
     checkpoint_every: int = 1
     seed: int = 0
 
@@ -137,10 +139,25 @@ class PPOSettings:
             raise ParameterError(f"precision is {self.precision!r}; allowed: bfloat16, float32")
 
     def identity(self) -> dict[str, object]:
-        """Return what a checkpoint must agree on: all but the run's length and its saving."""
+        """Return what a checkpoint must agree on: all but the run's length, saving and place."""
         values = asdict(self)
-        del values["updates"], values["checkpoint_every"]
+        del values["updates"], values["checkpoint_every"], values["sharded"]
         return values
+
+    def check_shares(self, processes: int) -> None:
+        """Refuse steps that would leave a process with more forward passes than another.
+
+        Raises:
+            ParameterError: Naming the setting to change.
+        """
+        if processes == 1:
+            return
+        for name, of in (("minibatch", processes), ("episodes_per_update", self.minibatch)):
+            if getattr(self, name) % of:
+                raise ParameterError(
+                    f"{name} is {getattr(self, name)}; with {processes} processes it must be a"
+                    f" multiple of {of}"
+                )
 
     def rate_factor(self, update: int) -> float:
         """Return the share of the learning rates that applies in ``update``, from 1."""

@@ -4,21 +4,54 @@ import json
 from pathlib import Path
 from typing import Any
 
+from peft import PeftModel
+from torch import Tensor
+
 from refine_af.ppo.policy import Policy
+from refine_af.ppo.processes import whole
 
 
-def save_trained(policy: Policy, tokenizer: Any, target: Path) -> None:  # noqa: ANN401
-    """Write the adapter as a PEFT directory, or the full model with its tokenizer.
+def save_trained(
+    policy: Policy,
+    tokenizer: Any,  # noqa: ANN401  a transformers tokenizer
+    target: Path,
+    *,
+    main: bool = True,
+) -> None:
+    """Write the policy to ``target``; every process of a sharded one must call it, one writes."""
+    weights = None
+    if policy.sharded:
+        weights = {
+            name.removeprefix("model."): whole(value.detach()).cpu()
+            for name, value in policy.trainable().items()
+        }
+    if main:
+        save_model(policy.model, tokenizer, target, weights)
+
+
+def save_model(
+    model: Any,  # noqa: ANN401  a transformers or PEFT model
+    tokenizer: Any,  # noqa: ANN401
+    target: Path,
+    weights: dict[str, Tensor] | None = None,
+) -> None:
+    """Write an adapter as a PEFT directory, or a full model with its tokenizer.
 
     The same weights give the same bytes: PEFT writes the names of the adapted layers in the order
     of a hash set and adds a page that names no training, so names are sorted and the page goes.
+
+    Args:
+        model: The trained model.
+        tokenizer: Of the model.
+        target: The directory.
+        weights: Trained weights by name where the model's own are sharded.
     """
     target.mkdir(parents=True, exist_ok=True)
-    if policy.reference is not None:
-        policy.model.save_pretrained(target)
+    if not isinstance(model, PeftModel):
+        model.save_pretrained(target, state_dict=weights)
         tokenizer.save_pretrained(target)
         return
-    policy.model.save_pretrained(target, save_embedding_layers=False)
+    model.save_pretrained(str(target), save_embedding_layers=False, state_dict=weights)
     (target / "README.md").unlink()
     path = target / "adapter_config.json"
     config = json.loads(path.read_text(encoding="utf-8"))

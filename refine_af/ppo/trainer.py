@@ -23,19 +23,21 @@ from refine_af.ppo.experience import experience, read
 from refine_af.ppo.kl import next_coefficient
 from refine_af.ppo.metrics import describe
 from refine_af.ppo.policy import Policy
+from refine_af.ppo.processes import ALONE, Processes
 from refine_af.ppo.result import (
     SAMPLES,
     EpisodeRow,
-    OnEpisodes,
+    OnUpdate,
     PPOResult,
     dump_rows,
     episode_rows,
     load_rows,
 )
 from refine_af.ppo.rewards import against_siblings, episode_scores
-from refine_af.ppo.rollout import RolloutEngine, encode_prompts
+from refine_af.ppo.rollout import Action, RolloutEngine, encode_prompts
 from refine_af.ppo.schedule import prompts_of
 from refine_af.ppo.settings import PPOSettings
+from refine_af.ppo.sharding import gathered, shard
 from refine_af.ppo.trained_model import save_trained
 from refine_af.ppo.update import improve, make_optimizer
 
@@ -51,7 +53,8 @@ def train(
     progress: Progress,
     rollout: RolloutEngine,
     output: Path,
-    on_episodes: OnEpisodes | None = None,
+    on_update: OnUpdate | None = None,
+    processes: Processes = ALONE,
 ) -> PPOResult:
     """Train the policy in place and save it to ``output``.
 
@@ -68,27 +71,35 @@ def train(
         progress: Hears of each update.
         rollout: Acts.
         output: A directory for the trained model.
-        on_episodes: Hears of each update's episodes, in order, also of those before a kill.
+        on_update: Hears of each update in order, also of those before a kill.
+        processes: Among which the work is shared, see :mod:`refine_af.ppo.processes`. Each calls
+            this function with the same arguments and its own copy of the model; journal, output
+            and reports are the main one's.
 
     Raises:
-        ParameterError: For an empty prompt set or a prompt too long for the model.
+        ParameterError: For an empty prompt set, a prompt too long for the model, or steps that do
+            not share out evenly.
         DataError: When the reward is not usable or a number is not finite; nothing was trained
             on that update, and the checkpoint before it stays.
         JournalMismatchError: When the journal holds a checkpoint of another run.
     """
     check_prompts(prompts)
+    settings.check_shares(processes.count)
     longest = getattr(policy.config, "max_position_embeddings", None)
     rows = encode_prompts(tokenizer, prompts, longest, settings.max_new_tokens)
     encoded = {prompt.id: row for prompt, row in zip(prompts, rows, strict=True)}
-    run = _Run(policy, tokenizer, prompts, encoded, reward, settings, journal, progress, rollout)
+    run = _Run(
+        policy, tokenizer, prompts, encoded, reward, settings, journal, progress, rollout, processes
+    )
     state = run.start()
     for done in range(1, state.update + 1):
-        run.tell(on_episodes, done)
+        run.tell(on_update, state, done)
     while state.update < settings.updates and not state.stopped:
         run.advance(state)
-        run.tell(on_episodes, state.update)
-    save_trained(policy, tokenizer, output)
-    return PPOResult(state.metrics, run.samples(state), output, state.stopped, run.telemetry)
+        run.tell(on_update, state, state.update)
+    save_trained(policy, tokenizer, output, main=processes.main)
+    samples = run.samples(state) if processes.main else []
+    return PPOResult(state.metrics, samples, output, state.stopped, run.telemetry)
 
 
 @dataclass
@@ -104,14 +115,17 @@ class _Run:
     journal: Journal
     progress: Progress
     rollout: RolloutEngine
+    processes: Processes
     telemetry: dict[str, float] = field(default_factory=dict)
 
     def start(self) -> State:
         """Return the state of the last checkpoint, put in place, or that of a new run."""
         self.identity = checkpoint.identify(self.policy, self.prompts, self.settings)
+        if self.settings.sharded:
+            shard(self.policy, self.processes)
         self.optimizer = make_optimizer(self.policy, self.settings)
         found = checkpoint.restore(
-            self.journal, self.policy, self.optimizer, self.identity, self.progress
+            self.journal, self.policy, self.optimizer, self.identity, self.progress, self.processes
         )
         if found is None:
             return State(update=0, kl_coefficient=self.settings.kl_coefficient)
@@ -131,7 +145,7 @@ class _Run:
         chosen, seeds = prompts_of(self.prompts, update, settings)
         states = [self.encoded[prompt.id] for prompt in chosen]
         with self._timed("rollout_seconds"):
-            actions = self.rollout.act(self.policy, states, seeds)
+            actions = self._act(states, seeds)
         episodes = [
             Episode(
                 prompt_id=prompt.id,
@@ -144,7 +158,7 @@ class _Run:
         with self._timed("score_seconds"):
             feedback = score(self.reward, episodes, update)
         with self._timed("read_seconds"):
-            readings = read(self.policy, states, actions, update, settings)
+            readings = read(self.policy, states, actions, update, settings, self.processes)
         scores = against_siblings(
             episode_scores(feedback, actions, settings.truncation_penalty),
             settings.episodes_per_prompt,
@@ -154,7 +168,7 @@ class _Run:
         row = {"update": float(update), "kl_coefficient": state.kl_coefficient}
         row |= describe(episodes, feedback, known)
         with self._timed("improve_seconds"):
-            row |= improve(self.policy, self.optimizer, known, update, settings)
+            row |= improve(self.policy, self.optimizer, known, update, settings, self.processes)
         self._count("tokens", sum(len(action.tokens) for action in actions))
         state.update = update
         state.metrics.append(row)
@@ -169,14 +183,33 @@ class _Run:
             )
         rows = episode_rows(update, episodes, feedback, known, seeds)
         self._keep(state, rows)
-        self._report(row, state)
+        if self.processes.main:
+            self._report(row, state)
+
+    def _act(self, states: Sequence[list[int]], seeds: Sequence[int]) -> list[Action]:
+        """Return one action per state; each process acts in its share of them."""
+        mine = self.processes.share(range(len(states)))
+        with gathered(self.policy):
+            found = self.rollout.act(
+                self.policy, [states[row] for row in mine], [seeds[row] for row in mine]
+            )
+        actions = self.processes.gathered(dict(zip(mine, found, strict=True)))
+        return [actions[row] for row in range(len(states))]
 
     def _keep(self, state: State, rows: Sequence[EpisodeRow]) -> None:
-        self.journal.publish(_episodes_name(state.update), dump_rows(rows))
+        if self.processes.main:
+            self.journal.publish(_episodes_name(state.update), dump_rows(rows))
         last = state.update == self.settings.updates or state.stopped
         if last or state.update % self.settings.checkpoint_every == 0:
             with self._timed("checkpoint_seconds"):
-                checkpoint.save(self.journal, self.policy, self.optimizer, state, self.identity)
+                checkpoint.save(
+                    self.journal,
+                    self.policy,
+                    self.optimizer,
+                    state,
+                    self.identity,
+                    self.processes,
+                )
 
     def _report(self, row: dict[str, float], state: State) -> None:
         shown = {name: row[name] for name in ("reward_mean", "kl", "entropy", "parseable")}
@@ -184,10 +217,10 @@ class _Run:
         if state.stopped:
             self.progress.say(f"stopped: {state.stopped}")
 
-    def tell(self, on_episodes: OnEpisodes | None, update: int) -> None:
-        """Hand the rows of one update on, as the journal has them."""
-        if on_episodes is not None:
-            on_episodes(update, self._rows(update))
+    def tell(self, on_update: OnUpdate | None, state: State, update: int) -> None:
+        """Hand the numbers and episodes of one update on, as the journal has them."""
+        if on_update is not None and self.processes.main:
+            on_update(state.metrics[update - 1], self._rows(update))
 
     def samples(self, state: State) -> list[EpisodeRow]:
         """Return the first episodes of the first, middle and last update done."""

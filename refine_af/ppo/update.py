@@ -10,6 +10,7 @@ from refine_af.contracts.errors import DataError
 from refine_af.ppo.experience import Experience
 from refine_af.ppo.losses import policy_loss, value_loss
 from refine_af.ppo.policy import Policy
+from refine_af.ppo.processes import ALONE, Processes, whole
 from refine_af.ppo.schedule import microbatches, minibatches
 from refine_af.ppo.settings import PPOSettings
 
@@ -40,6 +41,7 @@ def improve(
     experience: Experience,
     update: int,
     settings: PPOSettings,
+    processes: Processes = ALONE,
 ) -> dict[str, float]:
     """Train on the experience and return means over all its tokens, epochs and steps.
 
@@ -59,29 +61,37 @@ def improve(
     steps = []
     for epoch in range(1, settings.epochs + 1):
         for rows in minibatches(len(experience.prompts), update, epoch, settings):
-            totals = accumulate_gradient(policy, experience, rows, settings)
+            totals = accumulate_gradient(policy, experience, rows, settings, processes)
             totals["gradient_norm"] = _step(policy, optimizer, update, settings)
             steps.append(totals)
     return _summary(steps)
 
 
 def accumulate_gradient(
-    policy: Policy, experience: Experience, rows: Sequence[int], settings: PPOSettings
+    policy: Policy,
+    experience: Experience,
+    rows: Sequence[int],
+    settings: PPOSettings,
+    processes: Processes = ALONE,
 ) -> dict[str, float]:
-    """Add the gradient of the mean loss over the tokens of ``rows``; return sums over them."""
+    """Add the gradient of the mean loss over the tokens of ``rows``; return sums over them.
+
+    Each process takes its share of the rows; gradients and sums are those of all of them.
+    """
     lengths = [
         len(prompt) + len(action)
         for prompt, action in zip(experience.prompts, experience.actions, strict=True)
     ]
     count = sum(len(experience.actions[row]) for row in rows)
-    totals: dict[str, float] = {"tokens": count}
-    for group in microbatches(rows, lengths, settings.microbatch):
+    totals: dict[str, float] = {}
+    for group in microbatches(processes.share(rows), lengths, settings.microbatch):
         loss, sums = losses(policy, experience, group, settings)
         (loss / count).backward()  # type: ignore[no-untyped-call]
         for name, value in sums.items():
             joined = max if name == "ratio_first" else float.__add__
             totals[name] = joined(totals.get(name, 0.0), value)
-    return totals
+    processes.add_gradients(policy.trainable().values())
+    return processes.total(totals, largest=("ratio_first",)) | {"tokens": float(count)}
 
 
 def losses(
@@ -130,16 +140,25 @@ def _step(
     policy: Policy, optimizer: torch.optim.Optimizer, update: int, settings: PPOSettings
 ) -> float:
     """Clip the gradient, take the step and return the gradient's L2 norm before clipping."""
-    parameters: Iterable[Tensor] = policy.trainable().values()
-    norm = torch.nn.utils.clip_grad_norm_(parameters, settings.max_grad_norm).item()
+    gradients = [one.grad for one in policy.trainable().values() if one.grad is not None]
+    norm = _norm(gradients)
     if not math.isfinite(norm):
         raise DataError(
             f"update {update}: the gradient norm is {norm}, so no step was taken; lower"
             " learning_rate or value_coefficient, or load the model in float32"
         )
+    if norm > settings.max_grad_norm:
+        for gradient in gradients:
+            gradient.mul_(settings.max_grad_norm / norm)
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
     return norm
+
+
+def _norm(gradients: Iterable[Tensor]) -> float:
+    """Return the L2 norm of all gradients together; of sharded ones the whole counts."""
+    norms = [whole(torch.linalg.vector_norm(gradient)) for gradient in gradients]
+    return torch.linalg.vector_norm(torch.stack(norms)).item()
 
 
 def _summary(steps: Sequence[dict[str, float]]) -> dict[str, float]:

@@ -19,8 +19,6 @@ BATCH = 64
 class ScoreRewardsParams(RewardParams):
     """What judges, and what is kept."""
 
-    model: str = param("builtin:tiny", "Not used to score; part of the provenance.")
-    model_digest: str = param("", "Digest of that model.")
     select: Literal["none", "threshold", "top_k", "best_per_instruction"] = param(
         "none",
         "none only measures, as the paired arms need; the others drop rows with a reason.",

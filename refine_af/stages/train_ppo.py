@@ -1,25 +1,27 @@
 """PPO from automated feedback: the model learns to write better input-output pairs."""
 
-import json
-from collections.abc import Sequence
-from dataclasses import asdict
-from statistics import fmean, pstdev
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from refine_af.contracts.jsonl import read_rows, write_rows
+from refine_af.contracts.errors import MissingLibraryError, ParameterError
+from refine_af.contracts.jsonl import read_rows
 from refine_af.contracts.params import param
+from refine_af.contracts.progress import StageProgress
 from refine_af.contracts.randomness import sample
 from refine_af.contracts.records import Instruction
-from refine_af.contracts.stage import Artifact, Metrics, Resources, Stage, Task
-from refine_af.feedback.interface import Scored, Triplet
-from refine_af.feedback.reward import Reward
-from refine_af.self_instruct.parse_instances import parse_plain
+from refine_af.contracts.stage import Artifact, Journal, Metrics, Resources, Stage, Task
 from refine_af.self_instruct.prompts import render
+from refine_af.stages.ppo_record import GOLD, check_held_out, watched, write
+from refine_af.stages.ppo_reward import InstanceReward
 from refine_af.stages.reward_params import RewardParams, open_preset
 
 if TYPE_CHECKING:
-    from refine_af.ppo.episodes import Episode, Feedback, Prompt
-    from refine_af.ppo.result import EpisodeRow
+    from refine_af.ppo.episodes import Prompt
+    from refine_af.ppo.processes import Processes
+    from refine_af.ppo.result import EpisodeRow, OnUpdate, PPOResult
+    from refine_af.ppo.rollout import RolloutEngine
+    from refine_af.ppo.settings import PPOSettings
 
 
 class TrainPpoParams(RewardParams):
@@ -27,6 +29,9 @@ class TrainPpoParams(RewardParams):
 
     model: str = param("builtin:tiny", "Start model: builtin:tiny, a Hub id, a path or a URI.")
     model_digest: str = param("", "Digest or revision of the model, as check_inputs found it.")
+    algorithm: Literal["ppo", "rloo", "grpo"] = param(
+        "ppo", "ppo is our own; rloo and grpo are TRL's trainers with the same reward."
+    )
     seed: int = param(1, "Seed of all randomness.")
     prompts: int = param(4000, "Instructions to act on, drawn at random; 0 takes all.", ge=0)
     updates: int = param(200, "Rollouts, each with its optimisation.", ge=1)
@@ -60,171 +65,190 @@ class TrainPpoParams(RewardParams):
     max_kl: float = param(10.0, "Stop above this KL per episode, nats.", gt=0.0)
     whiten: bool = param(True, "Advantages get mean 0 and deviation 1.")
     precision: Literal["float32", "bfloat16"] = param("float32", "Of forward passes.")
+    quantization: Literal["none", "nf4"] = param(
+        "none", "nf4 loads the base model in 4 bits (bitsandbytes, NVIDIA GPU, with an adapter)."
+    )
+    rollout: Literal["transformers", "vllm", "vllm_server"] = param(
+        "transformers", "Who acts; vllm and vllm_server reload the adapter after each update."
+    )
+    rollout_url: str = param(
+        "", "Address of the server of rollout=vllm_server; it shares TMPDIR.", method=False
+    )
+    rollout_memory: float = param(
+        0.4, "Share of the GPU's memory for rollout=vllm.", method=False, gt=0.0, lt=1.0
+    )
+    processes: int = param(1, "Processes, one GPU each; 0 takes all GPUs.", method=False, ge=0)
+    sharded: bool = param(
+        False, "Split the weights over the processes (FSDP) instead of copying.", method=False
+    )
+    held_out: str = param(
+        "",
+        "Score that PPO never sees, for alarms: gold (embedded tasks) or a part of a scorer in"
+        " reward_extra. Empty: gold for a builtin: model, else none.",
+    )
+    wandb: str = param("", "Weights & Biases project; nothing is sent when empty.", method=False)
     checkpoint_every: int = param(1, "Updates between checkpoints.", method=False, ge=1)
-
-
-class InstanceReward:
-    """Scores episodes as instances; an action that holds none gets the reward's floor."""
-
-    def __init__(self, reward: Reward, instructions: dict[str, str]) -> None:
-        """Score with ``reward``; ``instructions`` holds the text by prompt id."""
-        self._reward = reward
-        self._instructions = instructions
-
-    def __call__(self, episodes: "Sequence[Episode]") -> "list[Feedback]":
-        """Return one feedback per episode, in order."""
-        from refine_af.ppo.episodes import Feedback
-
-        rows = [self.instance(one.prompt_id, one.action, one.finish) for one in episodes]
-        return [
-            Feedback(scored.total, dict(scored.parts), row is not None)
-            for row, scored in zip(rows, self._scores(rows), strict=True)
-        ]
-
-    def _scores(self, rows: Sequence[Triplet | None]) -> list[Scored]:
-        return self._reward.score(rows)
-
-    def instance(self, prompt_id: str, action: str, finish: str) -> Triplet | None:
-        """Return the instance that an action holds; none when it was cut off or has no form."""
-        pair = parse_plain(action) if finish == "stop" else None
-        if pair is None:
-            return None
-        return Triplet(self._instructions[prompt_id], pair.input, pair.output)
-
-    @property
-    def weighed(self) -> list[str]:
-        """Return the parts that the preset weighs."""
-        return list(self._reward.preset.weights)
-
-    def get_state(self) -> dict[str, Any]:
-        """Return the reward's running statistics."""
-        return self._reward.get_state()
-
-    def set_state(self, state: dict[str, Any]) -> None:
-        """Go back to a state of :meth:`get_state`."""
-        self._reward.set_state(state)
 
 
 def run(params: TrainPpoParams, task: Task) -> Metrics:
     """Train, keep every episode, and look for signs of reward hacking."""
-    from refine_af.engines.models import load_model
-    from refine_af.ppo.policy import Policy
-    from refine_af.ppo.settings import PPOSettings
-    from refine_af.ppo.trainer import train
-    from refine_af.ppo.transformers_rollout import TransformersRollout
+    from refine_af.ppo.workers import started
 
-    instructions = _chosen(params, task)
+    _check_together(params)
+    place = task.inputs["instructions"]
+    episodes: list[EpisodeRow] = []
+    track = _tracker(params, task.scratch)
+
+    def hear(row: Mapping[str, float], found: "Sequence[EpisodeRow]") -> None:
+        episodes.extend(found)
+        track(row)
+
+    with started(params.processes, _help, params, place, task.scratch) as processes:
+        result, reward = _train(
+            params, place, task.journal, task.outputs["adapter"], task.scratch, processes, hear
+        )
+    held_out = params.held_out or (GOLD if params.model.startswith("builtin:") else "")
+    updates = watched(result.metrics, episodes, reward, held_out)
+    task.telemetry.update(result.telemetry)
+    return write(updates, episodes, result.stopped, reward.weighed, task)
+
+
+def _check_together(params: TrainPpoParams) -> None:
+    """Refuse what does not go together, before a model is loaded."""
+    if params.algorithm != "ppo":
+        wanted = {"rollout": "transformers", "processes": 1, "sharded": False}
+        for name, only in wanted.items():
+            if getattr(params, name) != only:
+                raise ParameterError(
+                    f"{name} is {getattr(params, name)!r}; algorithm {params.algorithm} works with"
+                    f" {name}={only} alone, so change it or set algorithm to ppo"
+                )
+    if params.quantization != "none" and (params.sharded or not params.lora_rank):
+        raise ParameterError(
+            "quantization needs an adapter on whole weights: set lora_rank above 0 and sharded off"
+        )
+    if params.rollout == "vllm" and params.processes != 1:
+        raise ParameterError(
+            f"processes is {params.processes}; rollout vllm works in one process. For several,"
+            " start a vLLM server and set rollout to vllm_server"
+        )
+
+
+def _help(processes: "Processes", params: TrainPpoParams, place: Path, scratch: Path) -> None:
+    """Train as a helper of the process that holds the journal."""
+    from refine_af.storage.memory import MemoryJournal
+
+    _train(params, place, MemoryJournal(), scratch / "helper", scratch, processes, None)
+
+
+def _train(
+    params: TrainPpoParams,
+    instructions: Path,
+    journal: Journal,
+    output: Path,
+    scratch: Path,
+    processes: "Processes",
+    on_update: "OnUpdate | None",
+) -> "tuple[PPOResult, InstanceReward]":
+    from refine_af.engines.models import load_model
+    from refine_af.ppo.settings import PPOSettings
+
+    rows = _chosen(params, instructions)
     names = {field for field in PPOSettings.__dataclass_fields__ if hasattr(params, field)}
     settings = PPOSettings(**{name: getattr(params, name) for name in names})
-    model, tokenizer = load_model(params.model)
-    reward = InstanceReward(open_preset(params), {row.id: row.instruction for row in instructions})
-    episodes: list[EpisodeRow] = []
+    model, tokenizer = load_model(params.model, quantization=params.quantization)
+    scorer = open_preset(params)
+    check_held_out(params.held_out, scorer)
+    reward = InstanceReward(scorer, {row.id: row.instruction for row in rows}, processes)
+    prompts = [_prompt(row) for row in rows]
+    shared: dict[str, Any] = {
+        "progress": StageProgress("train_ppo"),
+        "output": output,
+        "on_update": on_update,
+    }
+    if params.algorithm != "ppo":
+        from refine_af.ppo.critic_free import train_critic_free
+
+        result = train_critic_free(
+            params.algorithm,
+            model,
+            tokenizer,
+            prompts,
+            reward,
+            settings,
+            base_name=params.model,
+            **shared,
+        )
+        return result, reward
+    from refine_af.ppo.policy import Policy
+    from refine_af.ppo.trainer import train
+
     result = train(
         Policy(model, settings, base_name=params.model),
         tokenizer,
-        [_prompt(row) for row in instructions],
+        prompts,
         reward,
         settings,
-        journal=task.journal,
-        progress=task.progress,
-        rollout=TransformersRollout(tokenizer, settings),
-        output=task.outputs["adapter"],
-        on_episodes=lambda _update, rows: episodes.extend(rows),
+        journal=journal,
+        rollout=_rollout(params, tokenizer, prompts, settings, scratch),
+        processes=processes,
+        **shared,
     )
-    updates = _watched(result.metrics, episodes, reward, gold=_embedded(params))
-    task.telemetry.update(result.telemetry)
-    return _write(updates, episodes, result.stopped, reward.weighed, task)
+    return result, reward
 
 
-def _embedded(params: TrainPpoParams) -> bool:
-    return params.model.startswith("builtin:")
+def _rollout(
+    params: TrainPpoParams,
+    tokenizer: Any,  # noqa: ANN401  a transformers tokenizer
+    prompts: "Sequence[Prompt]",
+    settings: "PPOSettings",
+    scratch: Path,
+) -> "RolloutEngine":
+    if params.rollout == "transformers":
+        from refine_af.ppo.transformers_rollout import TransformersRollout
+
+        return TransformersRollout(tokenizer, settings)
+    from refine_af.ppo.vllm_rollout import VLLMRollout, VLLMServerRollout
+
+    if params.rollout == "vllm_server":
+        return VLLMServerRollout(params.rollout_url, tokenizer, settings, scratch)
+    from refine_af.engines.models import resolve_model
+
+    longest = max(len(tokenizer(prompt.text)["input_ids"]) for prompt in prompts)
+    return VLLMRollout(
+        resolve_model(params.model),
+        tokenizer,
+        settings,
+        scratch,
+        max_model_len=longest + settings.max_new_tokens,
+        gpu_memory_utilization=params.rollout_memory,
+    )
 
 
-def _chosen(params: TrainPpoParams, task: Task) -> list[Instruction]:
-    rows = read_rows(task.inputs["instructions"], Instruction)
-    count = params.prompts or len(rows)
-    return sample(rows, count, params.seed, "ppo-choice")
+def _tracker(params: TrainPpoParams, scratch: Path) -> Callable[[Mapping[str, float]], None]:
+    """Return what is told each update's numbers: Weights & Biases when asked for, or nothing."""
+    if not params.wandb:
+        return lambda _: None
+    try:
+        import wandb
+    except ImportError:
+        raise MissingLibraryError(
+            "wandb names a Weights & Biases project, and its library is not installed here;"
+            " pip install wandb, or leave wandb empty: curves and event files are always written"
+        ) from None
+    tracked = wandb.init(project=params.wandb, config=params.model_dump(), dir=str(scratch))
+    return lambda row: tracked.log(dict(row), step=int(row["update"]))
+
+
+def _chosen(params: TrainPpoParams, place: Path) -> list[Instruction]:
+    rows = read_rows(place, Instruction)
+    return sample(rows, params.prompts or len(rows), params.seed, "ppo-choice")
 
 
 def _prompt(row: Instruction) -> "Prompt":
     from refine_af.ppo.episodes import Prompt
 
     return Prompt(row.id, render("instance_input_first", instruction=row.instruction))
-
-
-def _watched(
-    metrics: list[dict[str, float]],
-    episodes: "list[EpisodeRow]",
-    reward: InstanceReward,
-    *,
-    gold: bool,
-) -> list[dict[str, float]]:
-    """Return the rows with what the alarms watch beside them.
-
-    ``keyword_rise`` is the rise of the word that spreads most. ``held_out`` is the share of right
-    answers, by a scorer that no reward sees; only the embedded model's tasks have one.
-    """
-    from refine_af.feedback.keywords import keyword_rises
-
-    instances: list[list[Triplet]] = [[] for _ in metrics]
-    judged: list[list[float]] = [[] for _ in metrics]
-    for row in episodes:
-        held = reward.instance(row.prompt_id, row.action, row.finish)
-        if held is not None:
-            instances[row.update - 1].append(held)
-        score = _gold(held) if gold else None
-        if score is not None:
-            judged[row.update - 1].append(score)
-    rises = keyword_rises(instances)
-    return [
-        row | _column("keyword_rise", rise) | _spread("held_out", scores)
-        for row, rise, scores in zip(metrics, rises, judged, strict=True)
-    ]
-
-
-def _gold(held: Triplet | None) -> float | None:
-    from refine_af.builtin.gold import gold_score
-
-    return 0.0 if held is None else gold_score(*held)
-
-
-def _column(name: str, value: float | None) -> dict[str, float]:
-    return {} if value is None else {name: value}
-
-
-def _spread(name: str, values: list[float]) -> dict[str, float]:
-    if not values:
-        return {}
-    return {name: fmean(values), f"{name}_sd": pstdev(values)}
-
-
-def _write(
-    updates: list[dict[str, float]],
-    episodes: "list[EpisodeRow]",
-    stopped: str,
-    weighed: list[str],
-    task: Task,
-) -> Metrics:
-    from refine_af.feedback.alarms import find_alarms, unwatched
-
-    write_rows(task.outputs["curves"], updates)
-    write_rows(task.outputs["episodes"], [asdict(row) for row in episodes])
-    alarms = [asdict(alarm) for alarm in find_alarms(updates, weighed=weighed)]
-    for alarm in alarms:
-        task.progress.say(f"alarm: {alarm['message']}")
-    found = {"stopped": stopped, "alarms": alarms, "unwatched": unwatched(updates)}
-    text = json.dumps(found, indent=1, ensure_ascii=False) + "\n"
-    task.outputs["alarms"].write_text(text, encoding="utf-8")
-    first, last = updates[0], updates[-1]
-    return {
-        "updates": len(updates),
-        "episodes": len(episodes),
-        "reward_first": first["reward_mean"],
-        "reward_last": last["reward_mean"],
-        "parseable_last": last["parseable"],
-        "kl_last": last["kl"],
-        "alarms": len(alarms),
-    }
 
 
 STAGE = Stage(
@@ -234,9 +258,10 @@ STAGE = Stage(
     run=run,
     inputs=(Artifact("instructions", "rows", "Instructions to write instances for."),),
     outputs=(
-        Artifact("adapter", "model", "The trained policy as a PEFT directory."),
+        Artifact("adapter", "model", "The trained policy: PEFT directory, or whole model."),
         Artifact("curves", "rows", "One row of numbers per update."),
         Artifact("episodes", "rows", "Every episode: prompt, action, parts, advantage."),
+        Artifact("events", "folder", "The same curves as a TensorBoard event file."),
         Artifact("alarms", "json", "Signs of reward hacking, and why training stopped early."),
     ),
     image="train",

@@ -12,6 +12,7 @@ from refine_af.contracts.stage import EVERY_STAGE_WRITES, Artifact, Stage
 KFP_TYPES = {
     "rows": "dsl.Dataset",
     "model": "dsl.Model",
+    "folder": "dsl.Artifact",
     "json": "dsl.Artifact",
     "html": "dsl.HTML",
     "markdown": "dsl.Markdown",

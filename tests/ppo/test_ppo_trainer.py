@@ -76,14 +76,14 @@ def test_every_episode_is_told_once_and_in_order_also_after_a_death(tmp_path: Pa
             tmp_path / "a",
             tiny_settings(),
             reward=Dying(3),
-            on_episodes=lambda update, _: first.append(update),
+            on_update=lambda row, _: first.append(int(row["update"])),
         )
     assert first == [1, 2]
     result = run(
         journal,
         tmp_path / "a",
         tiny_settings(),
-        on_episodes=lambda update, rows: told.__setitem__(update, rows),
+        on_update=lambda row, rows: told.__setitem__(int(row["update"]), rows),
     )
     assert list(told) == [1, 2, 3, 4]
     for update, rows in told.items():

@@ -15,7 +15,7 @@ from refine_af.contracts.progress import StageProgress
 from refine_af.contracts.stage import Journal
 from refine_af.ppo.episodes import Episode, Feedback, Prompt, Reward
 from refine_af.ppo.policy import Policy
-from refine_af.ppo.result import OnEpisodes, PPOResult
+from refine_af.ppo.result import OnUpdate, PPOResult
 from refine_af.ppo.settings import PPOSettings
 from refine_af.ppo.trainer import train
 from refine_af.ppo.transformers_rollout import TransformersRollout
@@ -120,7 +120,7 @@ def run(
     reward: Reward | None = None,
     model: LlamaForCausalLM | None = None,
     prompts: Sequence[Prompt] = PROMPTS,
-    on_episodes: OnEpisodes | None = None,
+    on_update: OnUpdate | None = None,
 ) -> PPOResult:
     """Train a tiny model from the start, or on from what the journal has."""
     tokenizer = tiny_tokenizer()
@@ -134,7 +134,7 @@ def run(
         progress=StageProgress("train_ppo"),
         rollout=TransformersRollout(tokenizer, settings, batch=8),
         output=output,
-        on_episodes=on_episodes,
+        on_update=on_update,
     )
 
 

@@ -1,0 +1,300 @@
+"""RLOO and GRPO on TRL's trainers: the same prompts, reward and outputs as PPO, no value head.
+
+Both score several actions of one prompt against each other. TRL writes, reads and steps; this
+module gives it the prompts of each update in PPO's order, calls the reward once per rollout, and
+turns TRL's logs into PPO's numbers. A killed run starts anew: TRL's loop keeps no rollout.
+
+Source: Ahmadian et al. 2024 (arXiv 2402.14740), RLOO; Shao et al. 2024 (arXiv 2402.03300), GRPO.
+"""
+
+import math
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from datasets import Dataset, disable_progress_bars
+from transformers import PrinterCallback, TrainerCallback
+from trl.trainer.grpo_config import GRPOConfig
+from trl.trainer.grpo_trainer import GRPOTrainer
+from trl.trainer.rloo_config import RLOOConfig
+from trl.trainer.rloo_trainer import RLOOTrainer
+
+from refine_af.contracts.errors import DataError, ParameterError
+from refine_af.contracts.stage import Progress
+from refine_af.engines.stopping import completion_text
+from refine_af.ppo.episodes import Episode, Feedback, Prompt, Reward, check_prompts, score
+from refine_af.ppo.metrics import describe_texts
+from refine_af.ppo.policy import adapter_config
+from refine_af.ppo.result import SAMPLES, EpisodeRow, OnUpdate, PPOResult
+from refine_af.ppo.rewards import against_siblings
+from refine_af.ppo.rollout import encode_prompts
+from refine_af.ppo.schedule import prompts_of
+from refine_af.ppo.settings import PPOSettings
+from refine_af.ppo.trained_model import save_model
+
+Algorithm = Literal["rloo", "grpo"]
+TRAINERS: dict[Algorithm, tuple[Any, Any]] = {
+    "rloo": (RLOOTrainer, RLOOConfig),
+    "grpo": (GRPOTrainer, GRPOConfig),
+}
+_SPREAD_FLOOR = 1e-4
+"""Added to a group's deviation; TRL's value."""
+
+
+def train_critic_free(
+    algorithm: Algorithm,
+    model: Any,  # noqa: ANN401  a transformers causal LM
+    tokenizer: Any,  # noqa: ANN401
+    prompts: Sequence[Prompt],
+    reward: Reward,
+    settings: PPOSettings,
+    *,
+    progress: Progress,
+    output: Path,
+    base_name: str = "",
+    on_update: OnUpdate | None = None,
+) -> PPOResult:
+    """Train ``model`` in place and save it to ``output``.
+
+    Settings mean what they mean for PPO; those of the value head, ``lam``, ``gamma``, ``whiten``
+    and ``kl_target`` have no counterpart. ``kl_coefficient`` is TRL's ``beta``: of the sequence
+    reward (RLOO), of each token's loss (GRPO); at 0 no KL is known, so ``max_kl`` cannot stop.
+
+    Raises:
+        ParameterError: For settings that TRL cannot share out, or unusable prompts.
+        DataError: When the reward is not usable or a loss is not finite.
+    """
+    check_prompts(prompts)
+    _check(algorithm, settings)
+    longest = getattr(model.config, "max_position_embeddings", None)
+    encode_prompts(tokenizer, prompts, longest, settings.max_new_tokens)
+    record = _Record(algorithm, tokenizer, reward, settings, progress, on_update)
+    kind, configuration = TRAINERS[algorithm]
+    disable_progress_bars()
+    with tempfile.TemporaryDirectory() as folder:
+        trainer = kind(
+            model=model,
+            reward_funcs=record.score,
+            args=configuration(**_arguments(algorithm, settings, folder)),
+            train_dataset=_rows(prompts, settings),
+            processing_class=tokenizer,
+            callbacks=[record],
+            peft_config=adapter_config(settings) if settings.lora_rank else None,
+        )
+        trainer.remove_callback(PrinterCallback)
+        trainer.train()
+    if base_name and settings.lora_rank:
+        trainer.model.peft_config["default"].base_model_name_or_path = base_name
+    save_model(trainer.model, tokenizer, output)
+    return PPOResult(record.metrics, record.samples(), output, record.stopped, record.telemetry)
+
+
+def _check(algorithm: Algorithm, settings: PPOSettings) -> None:
+    if settings.episodes_per_prompt < 2:
+        raise ParameterError(
+            f"episodes_per_prompt is {settings.episodes_per_prompt}; {algorithm} measures an action"
+            " against others of its prompt, so it must be 2 or more"
+        )
+    for large, small in (("episodes_per_update", "minibatch"), ("minibatch", "microbatch")):
+        if getattr(settings, large) % getattr(settings, small):
+            raise ParameterError(
+                f"{large} is {getattr(settings, large)}; for {algorithm} it must be a multiple of"
+                f" {small}, which is {getattr(settings, small)}"
+            )
+
+
+def _steps(settings: PPOSettings) -> int:
+    """Return the optimizer steps of one update."""
+    return settings.episodes_per_update // settings.minibatch * settings.epochs
+
+
+def _rows(prompts: Sequence[Prompt], settings: PPOSettings) -> Dataset:
+    """Return each prompt of each update once, in PPO's order; TRL repeats them."""
+    chosen = [
+        prompt
+        for update in range(1, settings.updates + 1)
+        for prompt in prompts_of(prompts, update, settings)[0][:: settings.episodes_per_prompt]
+    ]
+    return Dataset.from_dict(
+        {"prompt": [one.text for one in chosen], "prompt_id": [one.id for one in chosen]}
+    )
+
+
+def _arguments(algorithm: Algorithm, settings: PPOSettings, folder: str) -> dict[str, Any]:
+    steps = _steps(settings)
+    return {
+        "output_dir": folder,
+        "max_steps": settings.updates * steps,
+        "generation_batch_size": settings.episodes_per_update,
+        "num_generations": settings.episodes_per_prompt,
+        "num_iterations": settings.epochs,
+        "per_device_train_batch_size": settings.microbatch,
+        "gradient_accumulation_steps": settings.minibatch // settings.microbatch,
+        "learning_rate": settings.learning_rate,
+        "lr_scheduler_type": "constant_with_warmup",
+        "warmup_steps": settings.warmup_updates * steps,
+        "max_grad_norm": settings.max_grad_norm,
+        "epsilon": settings.clip,
+        "beta": settings.kl_coefficient,
+        "max_completion_length": settings.max_new_tokens,
+        "temperature": settings.temperature,
+        "top_k": 0,
+        "top_p": 1.0,
+        "shuffle_dataset": False,
+        "disable_dropout": True,
+        "seed": settings.seed,
+        "data_seed": settings.seed,
+        "bf16": settings.precision == "bfloat16",
+        "use_cpu": not torch.cuda.is_available(),
+        "gradient_checkpointing": False,
+        "logging_steps": 1,
+        "save_strategy": "no",
+        "report_to": "none",
+        "disable_tqdm": True,
+    }
+
+
+@dataclass
+class _Record(TrainerCallback):
+    """The reward that TRL calls, and the callback that hears its logs: they make the rows."""
+
+    algorithm: Algorithm
+    tokenizer: Any
+    reward: Reward
+    settings: PPOSettings
+    progress: Progress
+    on_update: OnUpdate | None
+    metrics: list[dict[str, float]] = field(default_factory=list)
+    rows: list[list[EpisodeRow]] = field(default_factory=list)
+    telemetry: dict[str, float] = field(default_factory=dict)
+    stopped: str = ""
+
+    def __post_init__(self) -> None:
+        self.__name__ = "reward"  # TRL names its logs by it
+        self._logs: list[dict[str, float]] = []
+        self._started = time.perf_counter()
+
+    def score(
+        self,
+        prompts: Sequence[str],
+        completion_ids: Sequence[Sequence[int]],
+        prompt_id: Sequence[str],
+        **_: Any,  # noqa: ANN401  TRL hands on more than is used here
+    ) -> list[float]:
+        """Return the totals of one rollout, less the penalty of what was cut off."""
+        update = len(self.metrics) + 1
+        episodes = [
+            self._episode(name, prompt, tokens)
+            for name, prompt, tokens in zip(prompt_id, prompts, completion_ids, strict=True)
+        ]
+        feedback = score(self.reward, episodes, update)
+        counts = [len(tokens) for tokens in completion_ids]
+        penalty = self.settings.truncation_penalty
+        totals = [
+            one.total - penalty * (episode.finish == "length")
+            for one, episode in zip(feedback, episodes, strict=True)
+        ]
+        self.metrics.append(
+            {"update": float(update), "kl_coefficient": self.settings.kl_coefficient}
+            | describe_texts(episodes, feedback, sum(counts) / len(counts))
+        )
+        self.rows.append(self._episode_rows(update, episodes, feedback, counts, totals))
+        self.telemetry["tokens"] = self.telemetry.get("tokens", 0.0) + sum(counts)
+        return totals
+
+    def _episode(self, name: str, prompt: str, tokens: Sequence[int]) -> Episode:
+        before = self.tokenizer(prompt)["input_ids"]
+        ended = len(tokens) > 0 and tokens[-1] == self.tokenizer.eos_token_id
+        text = completion_text(self.tokenizer, before, tokens)
+        return Episode(name, prompt, text, "stop" if ended else "length")
+
+    def _episode_rows(
+        self,
+        update: int,
+        episodes: Sequence[Episode],
+        feedback: Sequence[Feedback],
+        counts: Sequence[int],
+        totals: Sequence[float],
+    ) -> list[EpisodeRow]:
+        advantages = self._advantages(torch.tensor(totals))
+        return [
+            EpisodeRow(
+                update=update,
+                place=place,
+                prompt_id=episode.prompt_id,
+                action=episode.action,
+                finish=episode.finish,
+                tokens=counts[place],
+                total=one.total,
+                parts=one.parts,
+                parseable=one.parseable,
+                kl=None,
+                advantage=advantages[place],
+                seed=None,
+            )
+            for place, (episode, one) in enumerate(zip(episodes, feedback, strict=True))
+        ]
+
+    def _advantages(self, totals: torch.Tensor) -> list[float]:
+        """Return the advantages of the scores, [B]; RLOO's own also hold the price of KL."""
+        group = self.settings.episodes_per_prompt
+        if self.algorithm == "rloo":
+            found: list[float] = against_siblings(totals, group).tolist()
+            return found
+        rows = totals.view(-1, group)
+        spread = rows.std(1, keepdim=True) + _SPREAD_FLOOR
+        found = ((rows - rows.mean(1, keepdim=True)) / spread).flatten().tolist()
+        return found
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:  # noqa: ANN401
+        """Take in the numbers of one step; after the last of an update, report it."""
+        if "loss" not in (logs or {}):
+            return
+        for name in ("loss", "grad_norm"):
+            if not math.isfinite(logs[name]):
+                raise DataError(
+                    f"update {len(self.metrics)}: {name} is {logs[name]}; nothing is saved. Lower"
+                    " learning_rate, or load the model in float32"
+                )
+        self._logs.append(logs)
+        if len(self._logs) == _steps(self.settings):
+            self._finish_update(control)
+
+    def _finish_update(self, control: Any) -> None:  # noqa: ANN401
+        row, steps = self.metrics[-1], self._logs
+        first = steps[0]
+        row["policy_loss"] = _mean([one["loss"] for one in steps])
+        row["gradient_norm"] = _mean([one["grad_norm"] for one in steps])
+        row["clip_fraction"] = _mean([one.get("clip_ratio/region_mean", 0.0) for one in steps])
+        row["entropy"] = first["entropy"]
+        if "kl" in first:  # TRL tells it per token
+            row["kl"] = first["kl"] * row["length"]
+        self._logs = []
+        self.telemetry["seconds"] = time.perf_counter() - self._started
+        shown = {
+            name: row[name] for name in ("reward_mean", "kl", "entropy", "parseable") if name in row
+        }
+        self.progress.step(len(self.metrics), self.settings.updates, "updates", **shown)
+        if self.on_update is not None:
+            self.on_update(row, self.rows[-1])
+        if row.get("kl", 0.0) > self.settings.max_kl:
+            self.stopped = (
+                f"KL {row['kl']:.3g} nats per episode in update {len(self.metrics)} exceeds max_kl"
+                f" {self.settings.max_kl:g}"
+            )
+            self.progress.say(f"stopped: {self.stopped}")
+            control.should_training_stop = True
+
+    def samples(self) -> list[EpisodeRow]:
+        """Return the first episodes of the first, middle and last update."""
+        done = len(self.rows)
+        places = sorted({0, (done + 1) // 2 - 1, done - 1})
+        return [row for place in places for row in self.rows[place][:SAMPLES]]
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)

@@ -1,0 +1,111 @@
+"""The processes of one run: each acts, scores and reads a share; all train the same policy.
+
+Every process holds the whole state of the run (episodes, feedback, experience, statistics), drawn
+from the same seeds, so that only actions, parts, readings and gradients are exchanged. One process
+is the case ``count == 1``, in which nothing is. Processes are joined through accelerate
+(``accelerate launch``, ``torchrun``, or :mod:`refine_af.ppo.workers`): gloo between CPUs, NCCL
+between GPUs.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import torch
+from torch import Tensor, nn
+from torch.distributed.tensor import DTensor, distribute_tensor
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Processes:
+    """This process among those of the run.
+
+    Attributes:
+        rank: Of this process, from 0; the process of rank 0 keeps journal and outputs.
+        count: Of all.
+    """
+
+    rank: int = 0
+    count: int = 1
+
+    @property
+    def main(self) -> bool:
+        """Tell whether this process keeps journal and outputs."""
+        return self.rank == 0
+
+    def share(self, rows: Sequence[T]) -> list[T]:
+        """Return every ``count``-th row from ``rank`` on; shares differ by one row at most."""
+        return list(rows[self.rank :: self.count])
+
+    def gathered(self, mine: Mapping[int, T]) -> dict[int, T]:
+        """Return the numbered rows of all processes together."""
+        if self.count == 1:
+            return dict(mine)
+        from accelerate.utils import gather_object
+
+        return {
+            number: row for share in gather_object([dict(mine)]) for number, row in share.items()
+        }
+
+    def from_main(self, value: T) -> T:
+        """Return the main process's value; that of the others is not looked at."""
+        if self.count == 1:
+            return value
+        from accelerate.utils import broadcast_object_list
+
+        found: list[T] = broadcast_object_list([value])
+        return found[0]
+
+    def total(self, sums: Mapping[str, float], largest: Sequence[str] = ()) -> dict[str, float]:
+        """Return the sums over all processes, and the maximum of those named in ``largest``."""
+        if self.count == 1:
+            return dict(sums)
+        shares = self.gathered({self.rank: dict(sums)})
+        rows = [shares[rank] for rank in sorted(shares)]
+        return {
+            name: max(row[name] for row in rows)
+            if name in largest
+            else sum(row[name] for row in rows)
+            for name in sums
+        }
+
+    def add_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
+        """Make each gradient the sum over the processes, in place.
+
+        Sharded gradients are their mean already, which is no mean over tokens: shares differ.
+        """
+        if self.count == 1:
+            return
+        for parameter in parameters:
+            if isinstance(parameter.grad, DTensor):
+                parameter.grad.mul_(self.count)
+                continue
+            if parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
+            torch.distributed.all_reduce(parameter.grad)
+
+
+ALONE = Processes()
+
+
+def join() -> Processes:
+    """Join the processes that the environment names (``WORLD_SIZE``); without it, be alone."""
+    from accelerate import PartialState
+
+    state = PartialState(cpu=not torch.cuda.is_available())
+    return Processes(state.process_index, state.num_processes)
+
+
+def whole(tensor: Tensor) -> Tensor:
+    """Return a sharded tensor as one; every process must call it. Others come back as they are."""
+    return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
+
+
+def laid_out_as(value: Tensor, parameter: Tensor) -> Tensor:
+    """Return a whole value on the device of a parameter, sharded as the parameter is."""
+    placed = value.to(parameter.device)
+    if not isinstance(parameter, DTensor):
+        return placed
+    return distribute_tensor(placed, parameter.device_mesh, parameter.placements)

@@ -1,0 +1,61 @@
+"""Fully sharded data parallelism: each process keeps a part of every weight (torch's FSDP 2).
+
+For models whose weights do not fit one GPU beside the activations. Layers are gathered one at a
+time for forward and backward passes; gradients are summed and split as they appear. Acting writes
+token by token, so the weights are gathered once for a whole rollout.
+
+Source: Zhao et al. 2023 (arXiv 2304.11277); ``torch.distributed.fsdp.fully_shard``.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from torch import nn
+from torch.distributed.fsdp import FSDPModule, fully_shard
+
+from refine_af.contracts.errors import ParameterError
+from refine_af.ppo.policy import Policy
+from refine_af.ppo.processes import Processes
+
+
+def shard(policy: Policy, processes: Processes) -> None:
+    """Split the weights of the language model, and of the frozen copy, over the processes.
+
+    The value head stays whole: it has H + 1 weights.
+
+    Raises:
+        ParameterError: With one process, or a model whose layers transformers does not name.
+    """
+    if processes.count == 1:
+        raise ParameterError("sharded splits weights over processes, and there is one; set more")
+    for model in (policy.model, policy.reference):
+        if model is not None:
+            _shard(model)
+    policy.sharded = True
+
+
+def _shard(model: nn.Module) -> None:
+    names = set(getattr(model, "_no_split_modules", None) or ())
+    layers = [one for one in model.modules() if type(one).__name__ in names]
+    if not layers:
+        raise ParameterError(
+            f"{type(model).__name__} names no layers to split at (_no_split_modules); train it"
+            " without sharded"
+        )
+    for one in (*layers, model):
+        fully_shard(one)
+
+
+@contextmanager
+def gathered(policy: Policy) -> Iterator[None]:
+    """Keep all weights whole in here; nothing happens to a policy that is not sharded."""
+    parts = [one for one in policy.model.modules() if isinstance(one, FSDPModule)]
+    for one in parts:
+        one.set_reshard_after_forward(False, recurse=False)
+        one.unshard()
+    try:
+        yield
+    finally:
+        for one in parts:
+            one.reshard()
+            one.set_reshard_after_forward(True, recurse=False)

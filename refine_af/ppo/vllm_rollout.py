@@ -1,0 +1,222 @@
+"""Rollouts from vLLM, which samples many times faster: in this process, or behind a server.
+
+Before each rollout the adapter is saved and loaded anew under a number of its own, so what acts is
+the policy as it is now and no prefix cache of an older one is used. vLLM's own log-probabilities
+are not used: its kernels round differently, and the trained model reads its actions again.
+"""
+
+import copy
+import itertools
+import json
+import shutil
+import tempfile
+import urllib.error
+import urllib.request
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from refine_af.contracts.errors import DependencyError, MissingLibraryError, ParameterError
+from refine_af.ppo.policy import Policy
+from refine_af.ppo.rollout import Action
+from refine_af.ppo.settings import PPOSettings
+from refine_af.ppo.trained_model import save_trained
+
+TIMEOUT_SECONDS = 1800.0
+
+
+class _Reloading(ABC):
+    """Saves the adapter before each rollout and hands it to an engine with its own weights."""
+
+    def __init__(self, tokenizer: Any, settings: PPOSettings, folder: Path) -> None:  # noqa: ANN401
+        if not settings.lora_rank:
+            raise ParameterError(
+                "rollouts from vLLM reload an adapter after each update, and lora_rank is 0: train"
+                " an adapter, or set rollout to transformers"
+            )
+        self._tokenizer = tokenizer
+        self._settings = settings
+        self._folder = Path(tempfile.mkdtemp(prefix="policy-", dir=folder))
+        self._numbers = itertools.count(1)
+
+    def act(
+        self, policy: Policy, prompts: Sequence[Sequence[int]], seeds: Sequence[int]
+    ) -> list[Action]:
+        """Return one action per prompt, drawn from the policy as it is now."""
+        number = next(self._numbers)
+        place = self._folder / str(number)
+        save_trained(policy, self._tokenizer, place)
+        found = self._sampled(number, place, prompts, seeds)
+        shutil.rmtree(self._folder / str(number - 1), ignore_errors=True)
+        return found
+
+    @abstractmethod
+    def _sampled(
+        self, number: int, adapter: Path, prompts: Sequence[Sequence[int]], seeds: Sequence[int]
+    ) -> list[Action]:
+        """Load the adapter and act."""
+
+    def _action(self, tokens: Sequence[int], finish: str | None) -> Action:
+        if finish not in ("stop", "length") or not tokens:
+            raise DependencyError(
+                f"vLLM ended an action with {finish!r} after {len(tokens)} tokens"
+            )
+        return Action(tuple(tokens), "stop" if finish == "stop" else "length")
+
+
+class VLLMRollout(_Reloading):
+    """Acts with vLLM in this process, on the trainer's own GPU."""
+
+    def __init__(
+        self,
+        model: Path,
+        tokenizer: Any,  # noqa: ANN401  a transformers tokenizer
+        settings: PPOSettings,
+        folder: Path,
+        *,
+        max_model_len: int,
+        gpu_memory_utilization: float = 0.4,
+    ) -> None:
+        """Start vLLM.
+
+        Args:
+            model: Directory of the start model.
+            tokenizer: Of the policy.
+            settings: Of the run; their temperature and length are the sampling's.
+            folder: Where adapters are saved in passing; a memory file system is best.
+            max_model_len: Longest prompt and action, tokens.
+            gpu_memory_utilization: Share of the GPU's memory that vLLM takes; the trainer needs
+                the rest.
+
+        Raises:
+            ParameterError: With full fine-tuning, or an adapter rank that vLLM does not take.
+            MissingLibraryError: When vLLM is not installed here.
+            DependencyError: When vLLM cannot start.
+        """
+        super().__init__(tokenizer, settings, folder)
+        try:
+            from refine_af.engines.vllm_text import lora_rank_allowed, start_vllm
+        except ImportError as error:
+            raise MissingLibraryError(
+                f"rollout 'vllm' needs {error.name}, which is not installed here; pip install"
+                " 'refine-af[vllm,train]', or set rollout to transformers"
+            ) from error
+        self._llm = start_vllm(
+            model,
+            max_model_len=max_model_len,
+            max_lora_rank=lora_rank_allowed(settings.lora_rank),
+            gpu_memory_utilization=gpu_memory_utilization,
+        )
+
+    def with_settings(self, settings: PPOSettings) -> "VLLMRollout":
+        """Return a rollout with another sampling on the same engine."""
+        other = copy.copy(self)
+        other._settings = settings
+        return other
+
+    def _sampled(
+        self, number: int, adapter: Path, prompts: Sequence[Sequence[int]], seeds: Sequence[int]
+    ) -> list[Action]:
+        from vllm import SamplingParams
+        from vllm.lora.request import LoRARequest
+
+        options = {
+            "max_tokens": self._settings.max_new_tokens,
+            "temperature": self._settings.temperature,
+            "stop_token_ids": [self._tokenizer.eos_token_id],
+            "detokenize": False,
+        }
+        outputs = self._llm.generate(
+            [{"prompt_token_ids": list(prompt)} for prompt in prompts],
+            [SamplingParams(seed=seed, **options) for seed in seeds],
+            lora_request=LoRARequest(f"policy-{number}", number, str(adapter)),
+            use_tqdm=False,
+        )
+        return [
+            self._action(out.outputs[0].token_ids, out.outputs[0].finish_reason) for out in outputs
+        ]
+
+
+class VLLMServerRollout(_Reloading):
+    """Acts with a vLLM server that shares a file system with the trainer.
+
+    The server must allow adapters to come and go: ``VLLM_ALLOW_RUNTIME_LORA_UPDATING=True`` and
+    ``--enable-lora --max-lora-rank RANK``.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        tokenizer: Any,  # noqa: ANN401  a transformers tokenizer
+        settings: PPOSettings,
+        folder: Path,
+    ) -> None:
+        """Act through the server at ``url``, such as ``http://localhost:8000``.
+
+        Args:
+            url: Without ``/v1``.
+            tokenizer: Of the policy.
+            settings: Of the run.
+            folder: Where adapters are saved in passing, under the same path on both sides.
+
+        Raises:
+            ParameterError: With full fine-tuning, or an address that is no http one.
+            DependencyError: When the server does not answer.
+        """
+        super().__init__(tokenizer, settings, folder)
+        if not url.startswith(("http://", "https://")):
+            raise ParameterError(f"rollout_url is {url!r}; give one such as http://localhost:8000")
+        self._url = url.rstrip("/").removesuffix("/v1")
+        self._loaded = ""
+        self._ask("/v1/models", None)
+
+    def _sampled(
+        self, number: int, adapter: Path, prompts: Sequence[Sequence[int]], seeds: Sequence[int]
+    ) -> list[Action]:
+        name = f"{adapter.parent.name}-{number}"
+        self._ask("/v1/load_lora_adapter", {"lora_name": name, "lora_path": str(adapter)})
+        if self._loaded:
+            self._ask("/v1/unload_lora_adapter", {"lora_name": self._loaded})
+        self._loaded = name
+        with ThreadPoolExecutor(max_workers=min(64, len(prompts))) as pool:
+            return list(
+                pool.map(lambda pair: self._one(name, *pair), zip(prompts, seeds, strict=True))
+            )
+
+    def _one(self, name: str, prompt: Sequence[int], seed: int) -> Action:
+        answer = self._ask(
+            "/v1/completions",
+            {
+                "model": name,
+                "prompt": list(prompt),
+                "max_tokens": self._settings.max_new_tokens,
+                "temperature": self._settings.temperature,
+                "seed": seed,
+                "stop_token_ids": [self._tokenizer.eos_token_id],
+                "return_token_ids": True,
+            },
+        )
+        choice = answer["choices"][0]
+        if choice.get("token_ids") is None:
+            raise DependencyError(
+                f"{self._url} returned no token_ids; PPO needs them: use vLLM 0.11 or later"
+            )
+        return self._action(choice["token_ids"], choice["finish_reason"])
+
+    def _ask(self, path: str, body: dict[str, Any] | None) -> dict[str, Any]:
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(  # noqa: S310  the constructor admits http alone
+            self._url + path, data, {"Content-Type": "application/json"}
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as answer:  # noqa: S310
+                text = answer.read().decode()
+        except urllib.error.HTTPError as error:
+            detail = " ".join(error.read().decode(errors="replace").split())[:300]
+            raise DependencyError(f"{self._url}{path} answered {error.code}: {detail}") from None
+        except (OSError, ValueError) as error:
+            raise DependencyError(f"{self._url}{path} does not answer ({error})") from None
+        found = json.loads(text) if text.startswith("{") else {}
+        return dict(found)

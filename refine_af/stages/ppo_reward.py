@@ -1,0 +1,67 @@
+"""The reward of ``train_ppo``: actions read as instances, scored by automated feedback."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from refine_af.feedback.interface import Scored, Triplet
+from refine_af.feedback.reward import Reward
+from refine_af.self_instruct.parse_instances import parse_plain
+
+if TYPE_CHECKING:
+    from refine_af.ppo.episodes import Episode, Feedback
+    from refine_af.ppo.processes import Processes
+
+
+class InstanceReward:
+    """Scores episodes as instances; an action that holds none gets the reward's floor."""
+
+    def __init__(
+        self, reward: Reward, instructions: dict[str, str], processes: "Processes | None" = None
+    ) -> None:
+        """Score with ``reward``; ``instructions`` holds the text by prompt id.
+
+        Several processes measure a share each; all take in and combine the parts of all.
+        """
+        self._reward = reward
+        self._instructions = instructions
+        self._processes = processes
+
+    def __call__(self, episodes: "Sequence[Episode]") -> "list[Feedback]":
+        """Return one feedback per episode, in order."""
+        from refine_af.ppo.episodes import Feedback
+
+        rows = [self.instance(one.prompt_id, one.action, one.finish) for one in episodes]
+        return [
+            Feedback(scored.total, dict(scored.parts), row is not None)
+            for row, scored in zip(rows, self._scores(rows), strict=True)
+        ]
+
+    def _scores(self, rows: Sequence[Triplet | None]) -> list[Scored]:
+        if self._processes is None:
+            return self._reward.score(rows)
+        mine = self._processes.share(range(len(rows)))
+        found = self._reward.measure([rows[row] for row in mine])
+        parts = self._processes.gathered(dict(zip(mine, found, strict=True)))
+        ordered = [parts[row] for row in range(len(rows))]
+        self._reward.observe(ordered)
+        return self._reward.combine(ordered)
+
+    def instance(self, prompt_id: str, action: str, finish: str) -> Triplet | None:
+        """Return the instance that an action holds; none when it was cut off or has no form."""
+        pair = parse_plain(action) if finish == "stop" else None
+        if pair is None:
+            return None
+        return Triplet(self._instructions[prompt_id], pair.input, pair.output)
+
+    @property
+    def weighed(self) -> list[str]:
+        """Return the parts that the preset weighs."""
+        return list(self._reward.preset.weights)
+
+    def get_state(self) -> dict[str, Any]:
+        """Return the reward's running statistics."""
+        return self._reward.get_state()
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Go back to a state of :meth:`get_state`."""
+        self._reward.set_state(state)

@@ -1,0 +1,131 @@
+"""RLOO and GRPO through TRL's real trainers on the tiny model."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from safetensors.torch import load_file
+from tiny_ppo import (
+    PROMPTS,
+    CentredShare,
+    digests,
+    letter_share,
+    tiny_model,
+    tiny_settings,
+    tiny_tokenizer,
+)
+
+from refine_af.contracts.errors import DataError, ParameterError
+from refine_af.contracts.progress import StageProgress
+from refine_af.ppo.critic_free import Algorithm, train_critic_free
+from refine_af.ppo.episodes import Episode, Feedback, Reward
+from refine_af.ppo.result import EpisodeRow, PPOResult
+from refine_af.ppo.schedule import prompts_of
+from refine_af.ppo.settings import PPOSettings
+
+KINDS: tuple[Algorithm, ...] = ("rloo", "grpo")
+
+
+def settings(**changes: Any) -> PPOSettings:  # noqa: ANN401
+    values = {"episodes_per_prompt": 2, "microbatch": 2, "updates": 3, "entropy_coefficient": 0.0}
+    return tiny_settings(**(values | changes))
+
+
+def trained(
+    algorithm: Algorithm,
+    output: Path,
+    options: PPOSettings,
+    reward: Reward | None = None,
+    told: list[tuple[int, Sequence[EpisodeRow]]] | None = None,
+) -> PPOResult:
+    return train_critic_free(
+        algorithm,
+        tiny_model(),
+        tiny_tokenizer(),
+        PROMPTS,
+        reward or CentredShare(),
+        options,
+        progress=StageProgress("train_ppo"),
+        output=output,
+        base_name="tiny",
+        on_update=lambda row, rows: (
+            told.append((int(row["update"]), rows)) if told is not None else None
+        ),
+    )
+
+
+@pytest.mark.parametrize("algorithm", KINDS)
+def test_same_prompts_reward_and_outputs_as_ppo(algorithm: Algorithm, tmp_path: Path) -> None:
+    seen: list[list[Episode]] = []
+    scorer = CentredShare()
+
+    def reward(episodes: Sequence[Episode]) -> list[Feedback]:
+        seen.append(list(episodes))
+        return scorer(episodes)
+
+    options, told = settings(), list[tuple[int, Sequence[EpisodeRow]]]()
+    result = trained(algorithm, tmp_path / "a", options, reward, told)
+    assert len(seen) == len(result.metrics) == 3  # one call of the reward per update
+    for update, episodes in enumerate(seen, start=1):
+        wanted = [prompt.id for prompt in prompts_of(PROMPTS, update, options)[0]]
+        assert [one.prompt_id for one in episodes] == wanted
+    names = "update reward_mean reward_sd part_share_mean kl entropy length parseable clip_fraction"
+    assert set(names.split()) <= result.metrics[0].keys()
+    assert abs(result.metrics[0]["kl"]) < 1e-5  # the first rollout is the start model's
+    assert [update for update, _ in told] == [1, 2, 3]
+    for _, rows in told:
+        groups = [rows[at : at + 2] for at in range(0, len(rows), 2)]
+        for one, other in groups:
+            assert one.prompt_id == other.prompt_id
+            if one.total > other.total:
+                assert one.advantage > 0 > other.advantage
+    assert len(result.samples) == 24
+    weights = load_file(tmp_path / "a" / "adapter_model.safetensors")
+    assert any(tensor.abs().max() > 0 for name, tensor in weights.items() if "lora_B" in name)
+    again = trained(algorithm, tmp_path / "b", options)
+    assert again.metrics == result.metrics
+    assert digests(tmp_path / "a") == digests(tmp_path / "b")
+
+
+@pytest.mark.parametrize("algorithm", KINDS)
+def test_a_random_model_learns_one_letter(algorithm: Algorithm, tmp_path: Path) -> None:
+    options = settings(
+        updates=20,
+        episodes_per_update=32,
+        episodes_per_prompt=8,
+        minibatch=16,
+        microbatch=16,
+        learning_rate=3e-3,
+        max_new_tokens=12,
+        lora_rank=0,
+        kl_coefficient=0.0,
+    )
+    rows = trained(algorithm, tmp_path, options, letter_share).metrics
+    start = sum(row["reward_mean"] for row in rows[:3]) / 3
+    end = sum(row["reward_mean"] for row in rows[-3:]) / 3
+    assert end > 2 * start + 0.5, (start, end)
+    assert (tmp_path / "config.json").is_file()
+
+
+def test_what_cannot_be_shared_out_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ParameterError, match="episodes_per_prompt is 1; rloo measures an action"):
+        trained("rloo", tmp_path, settings(episodes_per_prompt=1))
+    with pytest.raises(ParameterError, match="minibatch is 4; for grpo it must be a multiple of"):
+        trained("grpo", tmp_path, settings(microbatch=3))
+
+
+def test_a_reward_that_is_not_finite_trains_nothing(tmp_path: Path) -> None:
+    def reward(episodes: Sequence[Episode]) -> list[Feedback]:
+        return [Feedback(float("nan"), {}, True) for _ in episodes]
+
+    with pytest.raises(DataError, match="update 1, prompt"):
+        trained("grpo", tmp_path / "out", settings(), reward)
+    assert not (tmp_path / "out").exists()
+
+
+def test_training_stops_when_the_policy_has_gone_too_far(tmp_path: Path) -> None:
+    options = settings(learning_rate=5e-2, warmup_updates=0, max_kl=0.2, updates=6)
+    result = trained("rloo", tmp_path, options)
+    assert len(result.metrics) < 6
+    assert "exceeds max_kl 0.2" in result.stopped

@@ -1,0 +1,66 @@
+"""Trains the tiny model in so many processes: folder, count, settings in JSON, and "die"."""
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+from tiny_ppo import PROMPTS, CentredShare, tiny_model, tiny_settings, tiny_tokenizer
+
+from refine_af.contracts.progress import StageProgress
+from refine_af.contracts.stage import Journal
+from refine_af.ppo.policy import Policy
+from refine_af.ppo.processes import Processes
+from refine_af.ppo.trainer import train
+from refine_af.ppo.transformers_rollout import TransformersRollout
+from refine_af.ppo.workers import started
+from refine_af.storage.identity import Identity
+from refine_af.storage.journal import open_journal
+from refine_af.storage.memory import MemoryJournal
+
+
+def work(processes: Processes, folder: Path, changes: dict[str, Any], dies: bool) -> None:
+    """Train as a helper."""
+    if dies:
+        os._exit(9)
+    run(processes, MemoryJournal(), folder, changes)
+
+
+def run(
+    processes: Processes, journal: Journal, folder: Path, changes: dict[str, Any]
+) -> list[dict[str, float]]:
+    """Train; the same in every process."""
+    torch.set_num_threads(1)
+    settings = tiny_settings(**changes)
+    tokenizer = tiny_tokenizer()
+    result = train(
+        Policy(tiny_model(), settings, base_name="tiny"),
+        tokenizer,
+        PROMPTS,
+        CentredShare(),
+        settings,
+        journal=journal,
+        progress=StageProgress("train_ppo"),
+        rollout=TransformersRollout(tokenizer, settings, batch=8),
+        output=folder / "trained",
+        processes=processes,
+    )
+    return result.metrics
+
+
+def main() -> None:
+    """Train and write the numbers of each update."""
+    folder, count, changes = Path(sys.argv[1]), int(sys.argv[2]), json.loads(sys.argv[3])
+    identity = Identity(stage="train_ppo", params={}, inputs={}, code="test")
+    with (
+        open_journal(str(folder / "work"), identity) as journal,
+        started(count, work, folder, changes, sys.argv[4:] == ["die"]) as processes,
+    ):
+        metrics = run(processes, journal, folder, changes)
+    (folder / "metrics.json").write_text(json.dumps(metrics))
+
+
+if __name__ == "__main__":
+    main()
