@@ -39,8 +39,9 @@ def test_two_processes_equal_one(tmp_path: Path, rank: int) -> None:
 
 @pytest.mark.parametrize("rank", [4, 0])
 def test_sharded_weights_equal_whole_ones(tmp_path: Path, rank: int) -> None:
-    one = trained(tmp_path / "one", 1, lora_rank=rank)
-    assert_equal(trained(tmp_path / "two", 2, lora_rank=rank, sharded=True), one)
+    # in double precision: AdamW divides small gradients by their own size, and so their rounding
+    one = trained(tmp_path / "one", 1, lora_rank=rank, double=True)
+    assert_equal(trained(tmp_path / "two", 2, lora_rank=rank, double=True, sharded=True), one)
 
 
 @pytest.mark.parametrize("sharded", [False, True])

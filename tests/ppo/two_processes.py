@@ -33,10 +33,13 @@ def run(
 ) -> list[dict[str, float]]:
     """Train; the same in every process."""
     torch.set_num_threads(1)
-    settings = tiny_settings(**changes)
+    settings = tiny_settings(**{k: v for k, v in changes.items() if k != "double"})
     tokenizer = tiny_tokenizer()
+    policy = Policy(tiny_model(), settings, base_name="tiny")
+    if changes.get("double"):
+        policy = Policy(tiny_model().double(), settings, base_name="tiny").double()
     result = train(
-        Policy(tiny_model(), settings, base_name="tiny"),
+        policy,
         tokenizer,
         PROMPTS,
         CentredShare(),
