@@ -158,7 +158,7 @@ def _step(
 def _norm(gradients: Iterable[Tensor]) -> float:
     """Return the L2 norm of all gradients together; of sharded ones the whole counts."""
     norms = [whole(torch.linalg.vector_norm(gradient)) for gradient in gradients]
-    return torch.linalg.vector_norm(torch.stack(norms)).item()
+    return float(torch.linalg.vector_norm(torch.stack(norms)))
 
 
 def _summary(steps: Sequence[dict[str, float]]) -> dict[str, float]:
