@@ -108,6 +108,9 @@ PIPELINE_COMMANDS = {
     "score-predictions": "score_predictions",
     "export": "export",
     "timing": "timing",
+    "rating-sheet": "rating_sheet",
+    "read-ratings": "read_ratings",
+    "judge": "judge",
     "doctor": "doctor",
 }
 

@@ -8,6 +8,9 @@ import click
 from refine_af.contracts.errors import MissingLibraryError, ParameterError
 from refine_af.contracts.progress import printable
 from refine_af.export.command import export as export
+from refine_af.rating.command import judge as judge
+from refine_af.rating.command import rating_sheet as rating_sheet
+from refine_af.rating.command import read_ratings as read_ratings
 
 PRESET = click.option(
     "--preset", default="quickstart", show_default=True, help="A packaged preset."

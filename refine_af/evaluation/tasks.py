@@ -1,7 +1,9 @@
-"""Evaluation tasks in the two shapes that people have them in.
+"""Evaluation tasks in the three shapes that people have them in.
 
 Official: one JSON file per task with ``Definition``, ``Categories`` and ``Instances``, as in
 allenai/natural-instructions. Flat: JSON Lines, one instance a row, as mirrors keep them.
+User-oriented: JSON Lines, one task a row with ``instruction`` and ``instances``, as the 252 tasks
+of Self-Instruct; their category is the application that moved someone to write them.
 """
 
 import gzip
@@ -180,11 +182,35 @@ def _official_instance(item: object, path: Path, place: int) -> TaskInstance:
 
 def _flat_tasks(path: Path, data: bytes, first: int) -> list[EvaluationTask]:
     groups: dict[str, list[tuple[str, JsonObject]]] = {}
-    for where, row in _rows(path, data):
+    read = list(_rows(path, data))
+    if read and {"instruction", "instances"} <= set(read[0][1]):
+        return [_user_oriented_task(row, where, first) for where, row in read]
+    for where, row in read:
         rows = groups.setdefault(_field(row, "task", str, where), [])
         if len(rows) < first:
             rows.append((where, row))
     return [_flat_task(name, rows) for name, rows in groups.items()]
+
+
+def _user_oriented_task(row: JsonObject, where: str, first: int) -> EvaluationTask:
+    name = _field(row, "id", str, where)
+    pairs = _field(row, "instances", list, where)
+    if not pairs or not all(isinstance(pair, dict) for pair in pairs):
+        raise DataError(f"{where}: field 'instances' must be a list of objects, at least one")
+    return EvaluationTask(
+        name=name,
+        category=str(row.get("motivation_app") or "user oriented"),
+        definition=_field(row, "instruction", str, where),
+        track="default",
+        instances=tuple(
+            TaskInstance(
+                id=f"{name}-{place}",
+                input=_field(pair, "input", str, f"{where}: instances[{place}]"),
+                references=_references(pair, "output", f"{where}: instances[{place}]"),
+            )
+            for place, pair in enumerate(pairs[:first])
+        ),
+    )
 
 
 def _flat_task(name: str, rows: list[tuple[str, JsonObject]]) -> EvaluationTask:

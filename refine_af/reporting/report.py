@@ -51,16 +51,21 @@ def render(inputs: ReportInputs) -> Report:
 def page_parts() -> dict[str, str]:
     """Return the style, the script and the script's hash for the content security policy."""
     script = (PAGE / "tables.js").read_text(encoding="utf-8")
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     style = (PAGE / "style.css").read_text(encoding="utf-8")
-    return {"style": style, "script": script, "script_hash": f"sha256-{digest}"}
+    return {"style": style, "script": script, "script_hash": script_hash(script)}
+
+
+def script_hash(script: str) -> str:
+    """Return what a content security policy allows this script by."""
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return f"sha256-{digest}"
 
 
 @cache
-def environment(kind: str) -> Environment:
+def environment(kind: str, folder: Path = PAGE) -> Environment:
     """Return the Jinja2 environment of ``html``, which escapes all text, or of ``md``."""
     found = Environment(
-        loader=FileSystemLoader(PAGE),
+        loader=FileSystemLoader(folder),
         autoescape=kind == "html",  # noqa: S701  Markdown is escaped by its own filters
         undefined=StrictUndefined,
         trim_blocks=True,
