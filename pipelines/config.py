@@ -25,6 +25,28 @@ PIPELINE_PARAMETERS: dict[str, str] = {
 """What a run is asked for in the KFP form, in this order; every stage that has the name gets it."""
 
 
+class Backbone(BaseModel):
+    """The shape of a preset's model, for estimates of memory and time.
+
+    Attributes:
+        parameters: All weights.
+        layers: Blocks.
+        hidden: Width of the residual stream.
+        intermediate: Width of the feed-forward layer.
+        kv_width: Key-value heads times the size of a head.
+        vocabulary: Tokens of the output layer.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    parameters: float
+    layers: int
+    hidden: int
+    intermediate: int
+    kv_width: int
+    vocabulary: int
+
+
 class RunConfig(BaseModel):
     """One run.
 
@@ -37,6 +59,7 @@ class RunConfig(BaseModel):
         sizes: Numbers of rows; ``rl`` and ``baseline`` are also trained on the first so many rows
             (nested subsets), for curves over data size.
         shards: Parallel ``generate_instructions`` tasks, each with its own random stream.
+        backbone: Shape of the model; None where nothing is estimated.
         parameters: Values of the pipeline's parameters, by name.
         stages: Parameters of single stages, ``{stage: {parameter: value}}``; they win over
             ``parameters``.
@@ -50,6 +73,7 @@ class RunConfig(BaseModel):
     sizes: tuple[Annotated[int, Field(ge=1)], ...] = ()
     shards: Annotated[int, Field(ge=1, le=8)] = 1
     best_of_n: Annotated[int, Field(ge=2, le=64)] = 4
+    backbone: Backbone | None = None
     parameters: dict[str, Value] = Field(default_factory=dict)
     stages: dict[str, dict[str, Value]] = Field(default_factory=dict)
 
@@ -129,16 +153,26 @@ def load_config(preset: str, config: str) -> RunConfig:
     Raises:
         ParameterError: For an unknown preset or key, or a file that is not YAML.
     """
-    base = _read(PRESET_FOLDER / f"{_preset_name(preset)}.yaml")
+    base = _read_preset(_preset_name(preset))
     if not config:
         return parse(base, f"preset {preset}")
     path = Path(config)
     if not path.is_file():
         raise ParameterError(f"--config {config}: no such file")
-    own = _read(path)
+    return parse(_laid_over(base, _read(path)), config)
+
+
+def _read_preset(name: str) -> dict[str, Any]:
+    """Return a preset's values, laid over those of the preset that it names as ``base``."""
+    own = _read(PRESET_FOLDER / f"{name}.yaml")
+    base = own.pop("base", "")
+    return _laid_over(_read_preset(base), own) if base else own
+
+
+def _laid_over(base: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
     for section in ("parameters", "stages"):
         own[section] = _merge(base.get(section, {}), own.get(section, {}))
-    return parse(base | own, config)
+    return base | own
 
 
 def preset_names() -> list[str]:

@@ -53,4 +53,17 @@ def dry_run_text(config: RunConfig, folder: Path) -> str:
         lines.append("    " + ", ".join(f"{key}={value}" for key, value in values.items()))
     total = sum(tokens for _, tokens in calls.values())
     lines += ["", f"estimate: at most {total:,} new tokens before evaluation"]
+    lines += _hours(config)
     return "\n".join(lines)
+
+
+def _hours(config: RunConfig) -> list[str]:
+    from pipelines.estimate import GPUS, estimates
+
+    lines: list[str] = []
+    for profile in GPUS:
+        for one in estimates(config, profile):
+            time = "too large" if one.hours is None else f"{one.hours:7.2f} h"
+            numbers = f"{one.memory_gib:6.1f} GiB  {time:9}"
+            lines.append(f"estimate, not measured: {profile:5} {numbers}  {one.task}")
+    return lines

@@ -136,11 +136,15 @@ def compile_pipeline(
 def presets() -> None:
     """List the packaged presets and hardware profiles."""
     from pipelines.config import load_config, preset_names
+    from pipelines.estimate import GPUS, summary_line
     from refine_af.targets.placement import PROFILE_FOLDER, load_profile
 
     click.echo("presets")
     for name in preset_names():
-        click.echo(f"  {name:16} {load_config(name, '').summary}")
+        config = load_config(name, "")
+        click.echo(f"  {name:16} {config.summary}")
+        for line in filter(None, (summary_line(config, profile) for profile in GPUS)):
+            click.echo(f"  {'':16}   {line}")
     click.echo("profiles")
     for path in sorted(PROFILE_FOLDER.glob("*.yaml")):
         click.echo(f"  {path.stem:16} {load_profile(path.stem).summary}")
