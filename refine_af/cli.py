@@ -106,7 +106,6 @@ PIPELINE_COMMANDS = {
     "compile": "compile_pipeline",
     "presets": "presets",
     "score-predictions": "score_predictions",
-    "sweep": "sweep",
     "export": "export",
     "timing": "timing",
     "rating-sheet": "rating_sheet",

@@ -7,6 +7,7 @@ from kfp import dsl
 def train_sft(
     instances: dsl.Input[dsl.Dataset],
     adapter: dsl.Output[dsl.Model],
+    merged: dsl.Output[dsl.Model],
     history: dsl.Output[dsl.Dataset],
     used: dsl.Output[dsl.Dataset],
     metrics: dsl.Output[dsl.Metrics],
@@ -36,6 +37,8 @@ def train_sft(
     lora_dropout: float = 0.05,
     max_length: int = 1024,
     packing: bool = False,
+    padding_free: bool = False,
+    merge: bool = False,
     device: str = "auto",
     dtype: str = "auto",
     gradient_checkpointing: bool = True,
@@ -51,6 +54,7 @@ def train_sft(
     Args:
         instances: Instruction-input-output rows to train on.
         adapter: PEFT adapter with its page, or the full model.
+        merged: Base and adapter in one, where `merge` asks for it.
         history: One row per optimizer step: loss, rate, tokens.
         used: Every offered row: its tokens, or why it was left out.
         metrics: Deterministic numbers.
@@ -83,6 +87,8 @@ def train_sft(
         lora_dropout: Dropout on the adapter's input.
         max_length: Most tokens of prompt and completion; longer rows are left out and listed.
         packing: Several rows in one sequence, each attending to itself only.
+        padding_free: Rows of a forward pass in one sequence, without padding.
+        merge: Write the merged model too (lora, qlora).
         device: auto takes a GPU where there is one.
         dtype: Precision of the products; auto is bfloat16 on a GPU, float32 on the CPU.
         gradient_checkpointing: Recompute activations on a GPU to save memory.

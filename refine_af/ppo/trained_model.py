@@ -24,7 +24,6 @@ def save_trained(
         weights = {
             name.removeprefix("model."): whole(value.detach()).cpu()
             for name, value in policy.trainable().items()
-            if name.startswith("model.")
         }
     if main:
         save_model(policy.model, tokenizer, target, weights)

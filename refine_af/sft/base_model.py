@@ -123,6 +123,24 @@ def _with_adapter(model: Any, settings: SFTSettings) -> PeftModel:  # noqa: ANN4
         return get_peft_model(model, config)
 
 
+def save_merged(location: str, adapter: Path, target: Path) -> None:
+    """Write base and adapter as one model, in the base's precision, with its tokenizer and page.
+
+    The base is read anew, so that an adapter that was trained over 4-bit weights is added to the
+    whole ones; what the merged model says may differ from the 4-bit one by their rounding.
+    """
+    base = AutoModelForCausalLM.from_pretrained(
+        location, use_safetensors=True, dtype=AutoConfig.from_pretrained(location).dtype
+    )
+    merged = PeftModel.from_pretrained(base, str(adapter)).merge_and_unload()
+    merged.save_pretrained(target)
+    load_tokenizer(location).save_pretrained(target)
+    page = (adapter / "README.md").read_text(encoding="utf-8")
+    page = page.replace("library_name: peft", "library_name: transformers", 1)
+    page = page.replace("# LoRA adapter fine-tuned", "# Model (base with merged LoRA adapter)", 1)
+    (target / "README.md").write_text(page, encoding="utf-8")
+
+
 def save_trained(
     model: Any,  # noqa: ANN401
     tokenizer: Any,  # noqa: ANN401

@@ -34,6 +34,8 @@ class SFTSettings:
         lora_dropout: On the adapter's input.
         max_length: Most tokens of prompt and completion; longer rows are left out.
         packing: Several rows in one sequence, each attending to itself only.
+        padding_free: The rows of a forward pass as one sequence without padding, each attending to
+            itself only.
         gradient_checkpointing: Recompute activations on CUDA to save memory.
         checkpoint_steps: Steps between checkpoints; 0 keeps none.
         device: ``auto`` takes CUDA where there is one.
@@ -54,6 +56,7 @@ class SFTSettings:
     lora_dropout: float = 0.05
     max_length: int = 1024
     packing: bool = False
+    padding_free: bool = False
     gradient_checkpointing: bool = True
     checkpoint_steps: int = 50
     device: Device = "auto"

@@ -152,7 +152,9 @@ def _arguments(settings: SFTSettings, steps: int, device: str, folder: Path) -> 
         # Rounded down: the first step of a warm-up has rate 0, which short runs cannot afford.
         warmup_steps=int(settings.warmup_ratio * steps),
         weight_decay=0.0,
-        max_length=settings.max_length,
+        # Longer rows were left out before; TRL would refuse a limit that it does not keep itself.
+        max_length=None if settings.padding_free and not settings.packing else settings.max_length,
+        padding_free=settings.padding_free,
         packing=settings.packing,
         # No map over prepared rows; packed ones are flattened by the collator.
         dataset_kwargs={"skip_prepare_dataset": True},

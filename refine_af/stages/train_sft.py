@@ -61,6 +61,8 @@ class TrainSFTParams(Params):
         1024, "Most tokens of prompt and completion; longer rows are left out and listed.", ge=8
     )
     packing: bool = param(False, "Several rows in one sequence, each attending to itself only.")
+    padding_free: bool = param(False, "Rows of a forward pass in one sequence, without padding.")
+    merge: bool = param(False, "Write the merged model too (lora, qlora).")
     device: Literal["auto", "cpu", "cuda"] = param("auto", "auto takes a GPU where there is one.")
     dtype: Literal["auto", "float32", "bfloat16"] = param(
         "auto", "Precision of the products; auto is bfloat16 on a GPU, float32 on the CPU."
@@ -111,10 +113,27 @@ def run(params: TrainSFTParams, task: Task) -> Metrics:
         progress=task.progress,
         scratch=task.scratch,
     )
+    _merge(params, task)
     write_rows(task.outputs["history"], outcome.history)
     write_rows(task.outputs["used"], outcome.used)
     task.telemetry.update(outcome.telemetry)
     return outcome.metrics
+
+
+def _merge(params: TrainSFTParams, task: Task) -> None:
+    """Write the merged model, or a page that says how to get it: every output must be there."""
+    target = task.outputs["merged"]
+    if params.merge and params.method != "full":
+        from refine_af.engines.models import resolve_model
+        from refine_af.sft.base_model import save_merged
+
+        save_merged(str(resolve_model(params.model)), task.outputs["adapter"], target)
+        return
+    target.mkdir()
+    text = "No merged model was asked for: set the parameter `merge` of train_sft.\n"
+    if params.method == "full":
+        text = "Every weight was trained: the output `adapter` is the whole model.\n"
+    (target / "README.md").write_text(text, encoding="utf-8")
 
 
 def _instances(task: Task, name: str) -> list[Instance]:
@@ -143,6 +162,7 @@ STAGE = Stage(
     ),
     outputs=(
         Artifact("adapter", "model", "PEFT adapter with its page, or the full model."),
+        Artifact("merged", "model", "Base and adapter in one, where `merge` asks for it."),
         Artifact("history", "rows", "One row per optimizer step: loss, rate, tokens."),
         Artifact("used", "rows", "Every offered row: its tokens, or why it was left out."),
     ),

@@ -14,7 +14,7 @@ from tiny_sft import END, instance, material, save_random_model
 from refine_af.contracts.errors import DataError, DependencyError, ParameterError
 from refine_af.contracts.progress import StageProgress
 from refine_af.contracts.records import Pair, Seed
-from refine_af.sft.base_model import load_tokenizer, load_trainable
+from refine_af.sft.base_model import load_tokenizer, load_trainable, save_merged
 from refine_af.sft.encoding import encode, write_examples
 from refine_af.sft.order import training_order
 from refine_af.sft.run import Material, Outcome, fine_tune
@@ -113,6 +113,34 @@ def test_packed_rows_do_not_see_each_other(run: Run, model: Path) -> None:
     )
     assert len(every.history) == 1
     assert every.history[0]["loss"] == pytest.approx(sum(losses) / len(losses), abs=1e-5)
+
+
+def test_without_padding_rows_do_not_see_each_other(run: Run, model: Path) -> None:
+    padded, _ = run(max_steps=4)
+    flat, _ = run(max_steps=4, padding_free=True)
+    for one, other in zip(padded.history, flat.history, strict=True):
+        assert other["loss"] == pytest.approx(one["loss"], abs=1e-5)
+        assert other["tokens"] == one["tokens"]
+
+
+def test_the_merged_model_says_what_base_and_adapter_say(
+    run: Run, model: Path, tmp_path: Path
+) -> None:
+    from peft import PeftModel
+
+    _, adapter = run(max_steps=4)
+    save_merged(str(model), adapter, tmp_path / "merged")
+    tokens = torch.arange(20).reshape(1, 20)
+    with torch.no_grad():
+        base = load(model)(tokens).logits
+        whole = load(tmp_path / "merged")(tokens).logits
+        apart = PeftModel.from_pretrained(load(model), str(adapter)).eval()(tokens).logits
+    assert torch.allclose(whole, apart, atol=1e-5)
+    assert not torch.allclose(whole, base, atol=1e-2)
+    page = (tmp_path / "merged" / "README.md").read_text(encoding="utf-8")
+    assert "library_name: transformers" in page
+    assert "merged" in page
+    assert load_tokenizer(str(tmp_path / "merged")).eos_token == END
 
 
 def test_the_same_run_gives_the_same_bytes_and_another_seed_others(run: Run) -> None:

@@ -20,7 +20,10 @@ PARAMS = {"max_steps": 3, "batch_size": 4, "max_length": 256, "lora_rank": 2}
 
 
 def places(folder: Path, name: str) -> dict[str, str]:
-    return {item: str(folder / name / item) for item in ("adapter", "history", "used", "metrics")}
+    return {
+        item: str(folder / name / item)
+        for item in ("adapter", "merged", "history", "used", "metrics")
+    }
 
 
 def rows_of(path: str) -> list[dict[str, object]]:
