@@ -110,7 +110,8 @@ def main() -> int:
             folder = Path(name)
             write_rows(folder / "train.jsonl", prompts(256, seed, held_out=False))
             outputs = {
-                item: str(folder / item) for item in ("adapter", "curves", "episodes", "alarms")
+                item: str(folder / item)
+                for item in ("adapter", "curves", "episodes", "alarms", "events")
             }
             found = run_stage(
                 "train_ppo",

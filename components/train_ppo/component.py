@@ -53,6 +53,7 @@ def train_ppo(
     temperature: float = 1.0,
     truncation_penalty: float = 0.0,
     lora_rank: int = 16,
+    lora_targets: str = "all-linear",
     lora_alpha: int = 32,
     max_kl: float = 10.0,
     whiten: bool = True,
@@ -126,6 +127,7 @@ def train_ppo(
         temperature: Of sampling.
         truncation_penalty: Taken from a cut-off action's reward.
         lora_rank: Rank of the adapter; 0 trains every weight.
+        lora_targets: Layers with an adapter: all-linear or a regular expression of their names.
         lora_alpha: Scale of the adapter.
         max_kl: Stop above this KL per episode, nats.
         whiten: Advantages get mean 0 and deviation 1.

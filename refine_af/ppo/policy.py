@@ -6,6 +6,7 @@ mode throughout, so no dropout makes the acting and the trained policy two diffe
 """
 
 import copy
+import re
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, cast
@@ -155,11 +156,11 @@ def widened(values: Tensor) -> Tensor:
 
 
 def adapter_config(settings: PPOSettings) -> LoraConfig:
-    """Return LoRA on all linear layers but the output layer, without dropout."""
+    """Return LoRA on the chosen layers, without dropout."""
     return LoraConfig(
         r=settings.lora_rank,
         lora_alpha=settings.lora_alpha,
-        target_modules="all-linear",
+        target_modules=settings.lora_targets,
         lora_dropout=0.0,
         bias="none",
         task_type="CAUSAL_LM",
@@ -167,14 +168,24 @@ def adapter_config(settings: PPOSettings) -> LoraConfig:
 
 
 def _with_adapter(model: PreTrainedModel, settings: PPOSettings, base_name: str) -> PreTrainedModel:
-    """Return the model with a fresh LoRA adapter on all linear layers but the output layer.
+    """Return the model with a fresh LoRA adapter.
 
     The adapter's start is drawn under the run's seed, apart from torch's global generator.
+
+    Raises:
+        ParameterError: When no layer has a name that ``lora_targets`` matches.
     """
     config = adapter_config(settings)
     with torch.random.fork_rng():
         torch.manual_seed(derive(settings.seed, "ppo-adapter"))
-        adapted = get_peft_model(model, config)
+        try:
+            adapted = get_peft_model(model, config)
+        except (ValueError, re.error) as error:
+            names = [name for name, one in model.named_modules() if isinstance(one, nn.Linear)]
+            raise ParameterError(
+                f"lora_targets {settings.lora_targets!r}: {error}; write all-linear or a regular"
+                f" expression of whole module names, such as {names[0]}"
+            ) from None
     if base_name:
         adapted.peft_config["default"].base_model_name_or_path = base_name
     return cast(PreTrainedModel, adapted)

@@ -72,7 +72,11 @@ class PPOSettings:
         temperature: Of sampling and of every log-probability: the trained policy is the tempered
             one.
         truncation_penalty: Subtracted from the score of an action that was cut off.
-        lora_rank: Rank of the adapter on all linear layers; 0 trains every weight.
+        lora_rank: Rank of the adapter; 0 trains every weight.
+        lora_targets: Which layers get the adapter: ``all-linear`` (all but the output layer), or
+            a regular expression that a module's whole name must match, as PEFT reads it. Few
+            layers, near the output, learn from fewer episodes: each further weight adds as much
+            noise to a step as any other.
         lora_alpha: Scale of the adapter: its output counts ``lora_alpha / lora_rank`` times.
         max_kl: Training stops after a rollout whose KL per episode exceeds this many nats.
         whiten: Whether advantages get mean 0 and deviation 1 over the rollout's real tokens.
@@ -106,6 +110,7 @@ class PPOSettings:
     temperature: float = 1.0
     truncation_penalty: float = 0.0
     lora_rank: int = 16
+    lora_targets: str = "all-linear"
     lora_alpha: int = 32
     max_kl: float = 10.0
     whiten: bool = True

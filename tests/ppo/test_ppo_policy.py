@@ -114,6 +114,18 @@ def test_lora_trains_the_adapter_and_the_value_head_only() -> None:
     assert sum("lora_A" in name for name in names) == 2 * 7  # layers x linear modules
 
 
+def test_the_adapter_goes_where_the_names_match() -> None:
+    chosen = tiny_settings(lora_rank=4, lora_targets=r".*layers\.1\.mlp\.(up|down)_proj")
+    names = [name for name in Policy(tiny_model(), chosen).trainable() if "lora_A" in name]
+    assert [name.split(".layers.")[1].split(".lora_A")[0] for name in names] == [
+        "1.mlp.up_proj",
+        "1.mlp.down_proj",
+    ]
+    for wrong in ("no_such_layer", "(unclosed"):
+        with pytest.raises(ParameterError, match="lora_targets"):
+            Policy(tiny_model(), tiny_settings(lora_targets=wrong))
+
+
 def test_the_adapter_start_is_the_seeds_and_leaves_the_global_generator_alone() -> None:
     torch.manual_seed(5)
     before = torch.random.get_rng_state()
