@@ -31,6 +31,7 @@ def evaluate(
     prompt: str = "tk_instruct",
     max_tokens: int = 128,
     stop: str = "\\n\\n",
+    lm_eval: str = "",
     work_dir: str = "",
     label: str = "",
 ) -> None:
@@ -65,6 +66,7 @@ def evaluate(
         prompt: tk_instruct, plain, alpaca, or a Jinja2 template of your own.
         max_tokens: Most tokens of an answer.
         stop: Text that ends an answer, backslash escapes allowed; empty: end token only.
+        lm_eval: Tasks of lm-evaluation-harness beside, comma separated: names or .yaml files.
         work_dir: Folder or URI of the journals; a retried task continues from there.
         label: Tells apart several tasks of this stage in progress reports.
     """

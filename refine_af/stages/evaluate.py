@@ -1,6 +1,7 @@
 """Unseen tasks, zero-shot: answers of one model, with and without an adapter, and their scores."""
 
 import json
+from typing import Any
 
 from refine_af.contracts.errors import DataError, DependencyError
 from refine_af.contracts.jsonl import write_rows
@@ -46,6 +47,10 @@ class EvaluateParams(EngineParams):
         "\\n\\n", "Text that ends an answer, backslash escapes allowed; empty: end token only."
     )
 
+    lm_eval: str = param(
+        "", "Tasks of lm-evaluation-harness beside, comma separated: names or .yaml files."
+    )
+
 
 def run(params: EvaluateParams, task: Task) -> Metrics:
     """Answer every instance greedily and score it as the official evaluation does."""
@@ -70,7 +75,25 @@ def run(params: EvaluateParams, task: Task) -> Metrics:
     _refuse_failures(answers, task)
     rows = [_scored(*pair, answer) for pair, answer in zip(questions, answers, strict=True)]
     write_rows(task.outputs["predictions"], rows)
-    return _write_scores(rows, task)
+    engine.close()
+    return _write_scores(rows, task, _beside(params, task))
+
+
+def _beside(params: EvaluateParams, task: Task) -> dict[str, Any]:
+    """Return what the harness says of the tasks that it was asked for."""
+    if not params.lm_eval:
+        return {}
+    from refine_af.engines.harness import harness_scores
+
+    adapter = task.inputs.get("adapter")
+    return harness_scores(
+        params.lm_eval,
+        params.engine,
+        params.model,
+        adapter,
+        batch_size=params.engine_batch,
+        seed=params.seed,
+    )
 
 
 def _prompt(params: EvaluateParams, item: EvaluationTask, instance: TaskInstance) -> str:
@@ -105,9 +128,10 @@ def _refuse_failures(answers: list[Completion], task: Task) -> None:
     task.progress.say(f"{len(failed)} questions not answered, counted as empty; {first}")
 
 
-def _write_scores(rows: list[Prediction], task: Task) -> Metrics:
+def _write_scores(rows: list[Prediction], task: Task, beside: dict[str, Any]) -> Metrics:
     summary = summarise(rows)
-    text = json.dumps(official(summary), indent=1) + "\n"
+    found = official(summary) | ({"lm_eval": beside} if beside else {})
+    text = json.dumps(found, indent=1) + "\n"
     task.outputs["scores"].write_text(text, encoding="utf-8")
     return {
         "tasks": len(summary.per_task),
@@ -115,6 +139,11 @@ def _write_scores(rows: list[Prediction], task: Task) -> Metrics:
         "failed": sum(bool(row.failed) for row in rows),
         "rouge_l": 100 * summary.overall.rouge_l,
         "exact_match": 100 * summary.overall.exact_match,
+        **{
+            f"lm_eval_{name}_{metric.replace(',', '_')}": value
+            for name, one in beside.get("tasks", {}).items()
+            for metric, value in one["metrics"].items()
+        },
     }
 
 

@@ -32,6 +32,9 @@ class FailingEngine:
             found.append(Completion(request.id, text, finish, 3, 1, error=why))  # type: ignore[arg-type]
         return found
 
+    def close(self) -> None:
+        """Nothing to free."""
+
     def describe(self) -> dict[str, str]:
         """Name the engine."""
         return {"engine": "failing"}
