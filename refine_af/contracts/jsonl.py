@@ -5,6 +5,7 @@ does not escape, so one model answer with a line separator would break a whole a
 """
 
 import json
+import math
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
@@ -58,7 +59,7 @@ def iter_objects(path: Path) -> Iterator[tuple[int, JsonObject]]:
 def parse_object(raw: bytes, place: str) -> JsonObject:
     """Return the JSON object in ``raw``; ``place`` opens the message of every error."""
     try:
-        value = json.loads(raw.decode("utf-8"), parse_constant=_no_constant)
+        value = json.loads(raw.decode("utf-8"), parse_constant=_no_constant, parse_float=_finite)
     except UnicodeDecodeError as error:
         raise DataError(f"{place}: not UTF-8 at byte {error.start + 1}; save it as UTF-8") from None
     except json.JSONDecodeError as error:
@@ -75,6 +76,13 @@ def parse_object(raw: bytes, place: str) -> JsonObject:
 
 def _no_constant(name: str) -> float:
     raise ValueError(f"{name} is not JSON; use null or a finite number")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text[:40]} is too large for a number; write it as text")
+    return number
 
 
 def _refuse_bad_text(value: object, place: str, field: str = "") -> None:

@@ -205,11 +205,11 @@ class _Filter:
             if verdict is None and 0 < limit <= self._counts["kept"]:
                 verdict = _reject(candidate, "over_limit", detail=f"{limit} rows were kept")
             if verdict is None:
-                kept.write(_line(candidate.row, candidate.place))
+                kept.write(dump_line(candidate.row))
                 self._counts["kept"] += 1
             else:
                 line = verdict.model_dump(mode="json") | {"row": candidate.row}
-                rejected.write(_line(line, candidate.place))
+                rejected.write(dump_line(line))
                 self._counts[verdict.reason] += 1
 
     def report(self, total: int) -> None:
@@ -334,11 +334,3 @@ def _reject(
         score=score,
         detail=detail,
     )
-
-
-def _line(row: JsonObject, place: str) -> str:
-    try:
-        return dump_line(row)
-    except ValueError:
-        message = f"{place}: a number is too large for JSON readers; write it as text"
-        raise DataError(message) from None

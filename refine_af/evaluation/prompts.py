@@ -9,10 +9,10 @@ import string
 from functools import cache
 from pathlib import Path
 
-from jinja2 import StrictUndefined, Template, TemplateError
-from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2 import Template, TemplateError
 
 from refine_af.contracts.errors import ParameterError, nearest
+from refine_af.contracts.templates import sandbox
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -64,13 +64,7 @@ def _source(template: str) -> str:
 
 
 @cache
-def _environment() -> ImmutableSandboxedEnvironment:
-    # No HTML escaping: prompts are plain text. The sandbox is for templates that users bring.
-    environment = ImmutableSandboxedEnvironment(undefined=StrictUndefined, autoescape=False)
-    environment.filters["closed"] = closed
-    return environment
-
-
-@cache
 def _compiled(source: str) -> Template:
-    return _environment().from_string(source)
+    environment = sandbox()
+    environment.filters["closed"] = closed
+    return environment.from_string(source.removesuffix("\n"))  # a file's last line ends with one

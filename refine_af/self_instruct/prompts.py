@@ -12,10 +12,10 @@ from functools import cache
 from pathlib import Path
 from typing import Literal
 
-from jinja2 import FileSystemLoader, StrictUndefined, Template, TemplateNotFound, UndefinedError
-from jinja2.sandbox import SandboxedEnvironment
+from jinja2 import FileSystemLoader, Template, TemplateNotFound, UndefinedError
 
 from refine_af.contracts.errors import ParameterError
+from refine_af.contracts.templates import sandbox
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -94,14 +94,8 @@ def template_digest(name: str) -> str:
 
 @cache
 def _template(name: str) -> Template:
-    environment = SandboxedEnvironment(
-        loader=FileSystemLoader(TEMPLATES),
-        undefined=StrictUndefined,
-        autoescape=False,  # the reader is a model, not a browser
-        keep_trailing_newline=True,
-    )
     try:
-        return environment.get_template(f"{name}.j2")
+        return sandbox(FileSystemLoader(TEMPLATES)).get_template(f"{name}.j2")
     except TemplateNotFound:
         found = sorted(path.stem for path in TEMPLATES.glob("*.j2"))
         raise ParameterError(f"template {name!r} is not one of: {', '.join(found)}") from None

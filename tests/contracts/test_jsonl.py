@@ -46,6 +46,7 @@ GOOD = b'{"id": "a", "instruction": "Sort."}'
         (b'{"id": "b", "instruction": "a\\u0000b"}', "'instruction' holds a NUL"),
         (b'{"id": "b", "instruction": "\xff"}', ":2: not UTF-8 at byte 29"),
         (b'{"id": NaN}', ":2: NaN is not JSON"),
+        (b'{"id": [1e999]}', ":2: 1e999 is too large for a number"),
         (b"[" * 100_000, "nested too deeply"),
         (GOOD, "row 2 repeats the id 'a' of row 1"),
     ],
