@@ -20,6 +20,7 @@ from pipelines.flow import check_task
 from refine_af.contracts.errors import EXIT_BUG, ParameterError, RefineAfError
 from refine_af.contracts.progress import EVENTS_VARIABLE
 from refine_af.contracts.stage import EVERY_STAGE_WRITES
+from refine_af.lineage.digest_list import LIST, write_digest_list
 
 POLL_SECONDS = 0.2
 END_SECONDS = 10.0  # what a stage gets to let go of its lease
@@ -62,18 +63,20 @@ def run(request: RunRequest, console: Console) -> dict[str, Any]:
     spec = {
         "config": _with_work_dir(request.config, output).model_dump(mode="json"),
         "output_dir": str(output),
+        "tasks": tasks,
         "reuse": reuse,
         "only": only,
     }
     (output / "run.json").write_text(json.dumps(spec, indent=1) + "\n", encoding="utf-8")
     events = output / "events.jsonl"
     events.unlink(missing_ok=True)
+    (output / LIST).unlink(missing_ok=True)
     shown = tasks if only is None else [name for name in tasks if name in only]
     with Display(shown, events, console) as display:
         code = _follow(output, events, display)
     if code != 0:
         raise _failure(display.view.failure, output)
-    return _result(output)
+    return _result(output) | {"digest": write_digest_list(output)}
 
 
 def prepare_folder(path: Path) -> Path:

@@ -26,4 +26,6 @@ def closing_lines(result: dict[str, Any], folder: Path) -> str:
         lines += ["", str(answer)]
     report = folder / "artifacts" / "report" / "report"
     lines += ["", f"report: {report}" if report.exists() else f"artifacts: {folder / 'artifacts'}"]
+    if digest := result.get("digest"):
+        lines.append(f"digest: {digest} (refine-af verify {folder} --expect ...)")
     return "\n".join(lines)

@@ -8,6 +8,11 @@ import click
 from refine_af.contracts.errors import MissingLibraryError, ParameterError
 from refine_af.contracts.progress import printable
 from refine_af.export.command import export as export
+from refine_af.lineage.command import explain as explain
+from refine_af.lineage.command import refilter as refilter
+from refine_af.lineage.command import status as status
+from refine_af.lineage.command import trace as trace
+from refine_af.lineage.command import verify as verify
 from refine_af.rating.command import judge as judge
 from refine_af.rating.command import rating_sheet as rating_sheet
 from refine_af.rating.command import read_ratings as read_ratings

@@ -75,6 +75,17 @@ class Seed(Row):
             licence=licence,
         )
 
+    def made_again(self) -> Self:
+        """Return the seed with the id that its content makes."""
+        return self.make(
+            self.seed_id,
+            self.name,
+            self.instruction,
+            self.instances,
+            self.is_classification,
+            self.licence,
+        )
+
 
 class Instruction(Row):
     """A machine-written instruction.
@@ -103,6 +114,10 @@ class Instruction(Row):
             position=position,
             shard=shard,
         )
+
+    def made_again(self) -> Self:
+        """Return the instruction with the id that its content makes."""
+        return self.make(self.instruction, self.parents, self.request, self.position, self.shard)
 
 
 class Rejected(Row):
@@ -188,6 +203,17 @@ class Instance(Row):
             output=output,
             is_classification=is_classification,
             sample=sample,
+        )
+
+    def made_again(self) -> Self:
+        """Return the instance with the id that its content makes; scores are no part of it."""
+        return self.make(
+            self.parents[0] if self.parents else "",
+            self.instruction,
+            self.input,
+            self.output,
+            is_classification=self.is_classification,
+            sample=self.sample,
         )
 
 

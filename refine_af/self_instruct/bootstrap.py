@@ -14,16 +14,11 @@ from typing import Literal
 from refine_af.contracts.errors import DataError, ParameterError
 from refine_af.contracts.randomness import derive, shuffled
 from refine_af.contracts.records import Instruction, Rejected, Seed
-from refine_af.dedup.index import Neighbour, RougeLIndex
 from refine_af.dedup.rouge_l import Tokens
 from refine_af.engines.text import Completion, Request
-from refine_af.self_instruct.parse_instructions import ParseRules, Piece, parse_instructions
+from refine_af.self_instruct.decide import STAGE, Answer, Decider, request_name
+from refine_af.self_instruct.parse_instructions import ParseRules
 from refine_af.self_instruct.prompts import instructions_prompt
-from refine_af.self_instruct.readable import readable
-
-STAGE = "generate_instructions"
-KNOWN = "known-"
-"""How the ids of known texts start; no row's id does."""
 
 End = Literal["target", "max_requests", "no_acceptance"]
 
@@ -96,9 +91,14 @@ class Bootstrap:
             )
         self._settings = settings
         self._seeds = [(seed.id, seed.instruction) for seed in seeds]
-        self._index = RougeLIndex(settings.max_rouge_l, settings.tokens)
-        self._index.add_all(self._seeds)
-        self._index.add_all([(f"{KNOWN}{place}", text) for place, text in enumerate(known)])
+        self._decider = Decider(
+            seeds,
+            known,
+            shard=settings.shard,
+            rules=settings.rules,
+            max_rouge_l=settings.max_rouge_l,
+            tokens=settings.tokens,
+        )
         self._kept: list[tuple[str, str]] = []
         self._accepted_by_round: list[int] = []
         self._requests = 0
@@ -115,7 +115,7 @@ class Bootstrap:
                 raise DataError(f"{row.id} is of request {row.request}, but {requests} were made")
             self._accepted_by_round[row.request // self._settings.round_size] += 1
             self._kept.append((row.id, row.instruction))
-        self._index.add_all(self._kept)
+        self._decider.add(self._kept)
         self._requests = requests
 
     @property
@@ -131,7 +131,7 @@ class Bootstrap:
     @property
     def tokenless(self) -> int:
         """Accepted since the start or resumption without comparison: no token in their script."""
-        return self._index.tokenless
+        return self._decider.tokenless
 
     @property
     def acceptance_curve(self) -> list[int]:
@@ -174,12 +174,10 @@ class Bootstrap:
         asked = [request.id for request, _ in self._pending]
         if [completion.id for completion in completions] != asked:
             raise ValueError(f"completions must answer the requests {asked} in that order")
-        found = [
-            finding
-            for place, completion in enumerate(completions)
-            for finding in self._read(self._requests + place, completion)
-        ]
-        decided = self._decided(found)
+        decided = self._decider.decide(
+            Answer(self._requests + place, parents, answer.text, answer.finish, answer.error)
+            for place, (parents, answer) in enumerate(zip(self.shown, completions, strict=True))
+        )
         kept = [row for row in decided if isinstance(row, Instruction)]
         self._kept += [(row.id, row.instruction) for row in kept]
         self._accepted_by_round.append(len(kept))
@@ -202,67 +200,6 @@ class Bootstrap:
             seed=derive(settings.seed, STAGE, *keys),
         )
         return request, tuple(row_id for row_id, _ in rows)
-
-    def _read(self, number: int, completion: Completion) -> list["_Finding"]:
-        _, parents = self._pending[number - self._requests]
-        if completion.finish == "error":
-            return [_Finding(number, parents, Piece("", 0, "engine_error", completion.error))]
-        pieces = parse_instructions(completion.text, completion.finish, self._settings.rules)
-        return [_Finding(number, parents, piece) for piece in pieces]
-
-    def _decided(self, found: Sequence["_Finding"]) -> list[Instruction | Rejected]:
-        """Return one row per finding, in order; those that stay join the index."""
-        shard = self._settings.shard
-        rows: list[Instruction | Rejected] = [
-            one.instruction(shard) if one.piece.reason is None else one.rejected(shard)
-            for one in found
-        ]
-        open_ = [
-            (place, row.id, row.instruction)
-            for place, row in enumerate(rows)
-            if isinstance(row, Instruction)
-        ]
-        verdicts = self._index.offer_all([(row_id, text) for _, row_id, text in open_])
-        for (place, _, _), near in zip(open_, verdicts, strict=True):
-            if near is not None:
-                rows[place] = found[place].rejected(shard, near)
-        return rows
-
-
-@dataclass(frozen=True, slots=True)
-class _Finding:
-    """A piece with the request that it came from and the rows that the request showed."""
-
-    request: int
-    parents: tuple[str, ...]
-    piece: Piece
-
-    def instruction(self, shard: int) -> Instruction:
-        piece = self.piece
-        return Instruction.make(piece.text, self.parents, self.request, piece.position, shard)
-
-    def rejected(self, shard: int, near: Neighbour | None = None) -> Rejected:
-        piece = self.piece
-        return Rejected.make(
-            STAGE,
-            _likeness(near) if near else piece.reason or "",
-            piece.text,
-            self.parents,
-            place=f"{shard}:{self.request}:{piece.position}",
-            neighbour=near.id if near else None,
-            score=near.score if near else None,
-            detail=readable(piece.detail),
-            request=request_name(shard, self.request),
-        )
-
-
-def request_name(shard: int, number: int) -> str:
-    """Return the id of a request."""
-    return f"shard-{shard}-request-{number}"
-
-
-def _likeness(near: Neighbour) -> str:
-    return "known" if near.id.startswith(KNOWN) else "similar"
 
 
 def _check(settings: BootstrapSettings) -> None:

@@ -2,7 +2,9 @@
 
 import time
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from refine_af.contracts.errors import DataError
@@ -67,8 +69,10 @@ def run(params: GenerateInstructionsParams, task: Task) -> Metrics:
     from refine_af.self_instruct.bootstrap import Bootstrap
 
     seeds = read_rows(task.inputs["seeds"], Seed)
-    bootstrap = Bootstrap(seeds, _settings(params), _known(params.known_uri, task))
-    found = _Found()
+    bootstrap = Bootstrap(
+        seeds, bootstrap_settings(params), known_texts(params.known_uri, task.scratch)
+    )
+    found = Found()
     engine: TextEngine | None = None
     started = time.monotonic()
     while bootstrap.end is None:
@@ -93,11 +97,11 @@ def run(params: GenerateInstructionsParams, task: Task) -> Metrics:
         seconds = time.monotonic() - started
         record_engine(engine, task, found.completions, found.fresh_tokens, seconds)
         engine.close()
-    return _write(found, bootstrap.requests, task)
+    return write_found(found, bootstrap.requests, task.outputs)
 
 
 @dataclass
-class _Found:
+class Found:
     """What the rounds brought, in order."""
 
     kept: list[Instruction] = field(default_factory=list)
@@ -107,7 +111,8 @@ class _Found:
     calls: list[ModelCall] = field(default_factory=list)
     fresh_tokens: int = 0
 
-    def take(self, answers: list[Completion], outcome: "Round") -> None:
+    def take(self, answers: Sequence[Completion], outcome: "Round") -> None:
+        """Add one round."""
         self.completions += answers
         self.kept += outcome.kept
         self.rejected += outcome.rejected
@@ -123,14 +128,15 @@ class _Found:
         )
 
 
-def _known(uri: str, task: Task) -> list[str]:
+def known_texts(uri: str, scratch: Path) -> list[str]:
+    """Return the texts that no new instruction may repeat."""
     if uri == "builtin:training-instructions":
         from refine_af.builtin.examples import training_instructions
 
         return training_instructions()
     if not uri:
         return []
-    path = fetch_rows_file(uri, task.scratch)
+    path = fetch_rows_file(uri, scratch)
     found = []
     for number, row in iter_objects(path):
         if not isinstance(row.get("instruction"), str):
@@ -139,7 +145,8 @@ def _known(uri: str, task: Task) -> list[str]:
     return found
 
 
-def _settings(params: GenerateInstructionsParams) -> "BootstrapSettings":
+def bootstrap_settings(params: GenerateInstructionsParams) -> "BootstrapSettings":
+    """Return the loop's settings."""
     from refine_af.self_instruct.bootstrap import BootstrapSettings
     from refine_af.self_instruct.parse_instructions import (
         ALPACA_BLACKLIST,
@@ -172,11 +179,12 @@ def _sampling(params: GenerateInstructionsParams) -> Sampling:
     return replace(preset, max_tokens=params.max_tokens, temperature=temperature)
 
 
-def _write(found: _Found, requests: int, task: Task) -> Metrics:
-    write_rows(task.outputs["instructions"], found.kept)
-    write_rows(task.outputs["rejected"], found.rejected)
-    write_rows(task.outputs["rounds"], found.rounds)
-    write_rows(task.outputs["calls"], found.calls)
+def write_found(found: Found, requests: int, outputs: Mapping[str, Path]) -> Metrics:
+    """Write every output and return the metrics."""
+    write_rows(outputs["instructions"], found.kept)
+    write_rows(outputs["rejected"], found.rejected)
+    write_rows(outputs["rounds"], found.rounds)
+    write_rows(outputs["calls"], found.calls)
     reasons = Counter(row.reason for row in found.rejected)
     parsed = sum(row["parsed"] for row in found.rounds)
     return {

@@ -1,0 +1,70 @@
+"""Nearest rows of a run, worked out when a passport is asked for."""
+
+from functools import lru_cache
+from typing import Any
+
+from refine_af.contracts.jsonl import JsonObject, parse_object
+from refine_af.lineage.row_file import texts_in
+from refine_af.lineage.run_folder import RunFolder, TaskFolder
+
+SHOWN = 3
+"""Evaluation rows in a passport."""
+
+
+def nearest_before(
+    run: RunFolder, task: TaskFolder, artifact: str, row: JsonObject
+) -> dict[str, Any] | None:
+    """Return the seed or earlier row of an artifact that is nearest to a row by ROUGE-L.
+
+    It is what the filter compared the row with, and its score is at most the filter's bound. None
+    where the artifact does not hold the row, or nothing came before it.
+    """
+    rows = task.rows(artifact)
+    before = rows.before(row["id"]) if rows else None
+    if before is None:
+        return None
+    seeds = b"".join(found.content for _, found in run.files("seeds", "seed_ingest"))
+    return _nearest(str(row["instruction"]), seeds + before)
+
+
+@lru_cache(maxsize=2)
+def _nearest(text: str, content: bytes) -> dict[str, Any] | None:
+    """Return id, score and text of the row in ``content`` that is nearest to ``text``."""
+    from refine_af.dedup.index import RougeLIndex
+
+    texts = texts_in(content, "instruction")
+    index = RougeLIndex(1.0)
+    index.add_all([(str(place), one) for place, one in enumerate(texts)])
+    near = index.nearest(text)
+    if near is None:
+        return None
+    row = parse_object(content.split(b"\n")[int(near.id)], "nearest row")
+    return {"id": row["id"], "score": near.score, "text": row["instruction"]}
+
+
+def nearest_evaluation(run: RunFolder, row: JsonObject) -> list[dict[str, Any]]:
+    """Return the evaluation instances whose input is nearest to a row's text by ROUGE-L.
+
+    The row's text is its instruction and input. Compared with every instance once, whatever the
+    number of evaluated models.
+    """
+    from refine_af.dedup.index import RougeLIndex
+
+    text = " ".join(str(row[key]) for key in ("instruction", "input") if row.get(key))
+    text = text or str(row.get("text", ""))
+    _, rows = next(run.files("predictions", "evaluate"), (None, None))
+    if rows is None or not text:
+        return []
+    lines = [line for line in rows.content.split(b"\n") if line]
+    inputs = texts_in(rows.content, "input")
+    if len(inputs) != len(lines):
+        return []
+    index = RougeLIndex(1.0)
+    index.add_all([(str(place), one) for place, one in enumerate(inputs) if one])
+    found = []
+    for near in index.nearest_rows(text, SHOWN):
+        one = parse_object(lines[int(near.id)], str(rows.path))
+        found.append(
+            {**{key: one[key] for key in ("task", "instance", "input")}, "score": near.score}
+        )
+    return found

@@ -1,0 +1,195 @@
+"""The passport of one row: all that the run knows of its origin and of what became of it.
+
+A passport is plain JSON. Rows are looked up by their bytes (:mod:`refine_af.lineage.row_file`), so
+that a run of 50,000 rows answers within a second. Two things are worked out when asked, because
+no artifact holds them: the nearest row of a row that was kept, and the nearest evaluation rows.
+"""
+
+from typing import Any
+
+from refine_af.contracts.errors import ParameterError
+from refine_af.contracts.jsonl import JsonObject
+from refine_af.lineage.ancestry import ancestors, seeds_among
+from refine_af.lineage.likeness import nearest_before, nearest_evaluation
+from refine_af.lineage.row_file import spelled
+from refine_af.lineage.run_folder import RunFolder, TaskFolder
+from refine_af.lineage.use import episodes_of, trainings_of
+
+JsonList = list[dict[str, Any]]
+
+ENGINE_FACTS = ("model", "model_digest", "engine", "dtype", "chat", "quantization", "base_url")
+_FILTERS = {"dedup_filter": "kept", "score_rewards": "scored"}
+"""Stages that judge rows of an earlier one, and their artifact of kept rows."""
+
+
+def passport(run: RunFolder, row_id: str) -> dict[str, Any]:
+    """Return what is known of a row, kept or dropped.
+
+    Keys: ``id``, ``run``, ``history`` (the row and the rows that it goes back to in one line of
+    steps, newest first, each with its ``writing`` and ``verdicts``), ``seeds``, ``parents``,
+    ``reward``, ``ppo``, ``sft``, ``evaluation`` and ``made_from_it``.
+
+    Raises:
+        ParameterError: When the run has no row of that id.
+    """
+    history = [_chapter(run, one) for one in _line(run, row_id)]
+    instruction = next((one for one in history if one["id"].startswith("ins-")), None)
+    instance = next((one["id"] for one in history if one["id"].startswith("pair-")), None)
+    first = history[-1]["row"]
+    return {
+        "id": row_id,
+        "run": str(run.path),
+        "history": history,
+        "seeds": seeds_among(run, ancestors(run, first.get("parents") or [row_id])),
+        "parents": [_brief(run, parent) for parent in first.get("parents", [])],
+        "reward": _rewards(run, instance),
+        "ppo": episodes_of(run, instruction["id"]) if instruction else [],
+        "sft": trainings_of(run, instance) if instance else [],
+        "evaluation": nearest_evaluation(run, history[0]["row"]),
+        "made_from_it": _made_from(run, row_id),
+    }
+
+
+def find_row(run: RunFolder, row_id: str) -> tuple[TaskFolder, str, JsonObject]:
+    """Return task, artifact and row where the row stands first in the order of the DAG.
+
+    Raises:
+        ParameterError: When the run has no row of that id.
+    """
+    for task, name, rows in run.every_file():
+        row = rows.row(row_id) if name != "calls" or row_id.startswith("call-") else None
+        if row is not None:
+            return task, name, row
+    raise ParameterError(
+        f"{row_id!r} is no row of {run.path}; give an id from one of its artifacts, such as"
+        " artifacts/dedup_filter/kept"
+    )
+
+
+def _line(run: RunFolder, row_id: str) -> list[str]:
+    """Return the row and those that it is a later form of: rejection, instance, instruction."""
+    line = [row_id]
+    while True:
+        _, _, row = find_row(run, line[-1])
+        parents = row.get("parents", [])
+        own = len(parents) == 1 and not parents[0].startswith("seed-")
+        if not own or line[-1].startswith(("ins-", "seed-", "call-")):
+            return line
+        line.append(parents[0])
+
+
+def _chapter(run: RunFolder, row_id: str) -> dict[str, Any]:
+    task, name, row = find_row(run, row_id)
+    writers = [
+        one
+        for one, artifact, rows in run.every_file()
+        if artifact == name and one.stage is task.stage and rows.row(row_id) is not None
+    ]
+    return {
+        "id": row_id,
+        "first_in": f"{task.name}/{name}",
+        "row": row,
+        "writing": [made for one in writers if (made := _writing(one, row)) is not None],
+        "verdicts": _verdicts(run, writers, row),
+    }
+
+
+def _writing(task: TaskFolder, row: JsonObject) -> dict[str, Any] | None:
+    """Return how the model was asked and what it said; None for rows that no model wrote."""
+    calls = task.rows("calls")
+    request = _request(row)
+    if calls is None or not request:
+        return None
+    call = next(calls.lines_with(b'"request": ' + spelled(request)), None)
+    return {
+        "task": task.name,
+        **{key: task.params[key] for key in ENGINE_FACTS if key in task.params},
+        "adapter_digest": task.input_digests.get("adapter", ""),
+        "code": task.provenance.get("code", ""),
+        "libraries": task.json("telemetry").get("engine", {}),
+        "call": call,
+    }
+
+
+def _request(row: JsonObject) -> str:
+    """Return the name of the model call that a row came of; see ``ModelCall.request``."""
+    if row.get("request") and isinstance(row["request"], str):
+        return str(row["request"])
+    if row["id"].startswith("ins-") and "shard" in row:
+        return f"shard-{row['shard']}-request-{row['request']}"
+    if row["id"].startswith("pair-") and row.get("parents"):
+        return f"{row['parents'][0]}/{row['sample']}"
+    return ""
+
+
+def _verdicts(run: RunFolder, writers: list[TaskFolder], row: JsonObject) -> JsonList:
+    """Return each filter's decision about a row, in the order of the DAG."""
+    if "reason" in row:
+        return [_dropped(run, task.name, row) for task in writers]
+    found: JsonList = []
+    for task in run.tasks:
+        dropped = task.rows("rejected") if task.stage.name in _FILTERS else None
+        refusals = dropped.children(row["id"]) if dropped else []
+        found += [_dropped(run, task.name, one) for one in refusals]
+        if not refusals and (kept := _kept(run, task, row, task in writers)):
+            found.append(kept)
+    return found
+
+
+def _dropped(run: RunFolder, task: str, row: JsonObject) -> dict[str, Any]:
+    near = row.get("neighbour")
+    return {
+        "task": task,
+        "verdict": "dropped",
+        "reason": row["reason"],
+        "rejection": row["id"],
+        "neighbour": _brief(run, near) if near else None,
+        "score": row.get("score"),
+        "detail": row.get("detail", ""),
+    }
+
+
+def _kept(run: RunFolder, task: TaskFolder, row: JsonObject, wrote: bool) -> dict[str, Any] | None:
+    artifact = _FILTERS.get(task.stage.name) or ("instructions" if wrote else "")
+    rows = task.rows(artifact) if artifact else None
+    if not wrote and (rows is None or rows.row(row["id"]) is None):
+        return None
+    verdict: dict[str, Any] = {"task": task.name, "verdict": "kept"}
+    if "max_rouge_l" in task.params and "text" not in row:
+        verdict["nearest"] = nearest_before(run, task, artifact, row)
+        verdict["bound"] = task.params["max_rouge_l"]
+    return verdict
+
+
+def _rewards(run: RunFolder, instance: str | None) -> JsonList:
+    found: JsonList = []
+    for task, rows in run.files("scored") if instance else ():
+        row = rows.row(instance or "")
+        if row is not None and row.get("total") is not None:
+            preset = task.params.get("reward", "")
+            found.append(
+                {"task": task.name, "preset": preset, "total": row["total"], "parts": row["parts"]}
+            )
+    return found
+
+
+def _made_from(run: RunFolder, row_id: str) -> JsonList:
+    """Return rows made from this row alone, and how many prompts showed it among others."""
+    found: JsonList = []
+    for task, name, rows in run.every_file():
+        if name in ("kept", "scored", "used"):
+            continue
+        alone = rows.children(row_id)
+        ids = [one["id"] for one in alone]
+        if ids:
+            found.append({"artifact": f"{task.name}/{name}", "rows": len(ids), "ids": ids[:10]})
+    return found
+
+
+def _brief(run: RunFolder, row_id: str) -> dict[str, Any]:
+    """Return id and text of a row; the id alone where it is none of the run's (known texts)."""
+    try:
+        _, _, row = find_row(run, row_id)
+    except ParameterError:
+        return {"id": row_id, "text": None}
+    return {"id": row_id, "text": row.get("instruction", row.get("text"))}

@@ -1,0 +1,107 @@
+"""A passport for people: short lines, every character of a row made harmless for a terminal."""
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from refine_af.contracts.progress import printable
+
+LONGEST = 400
+"""Characters of a text that are shown; the JSON form holds all."""
+
+Facts = Mapping[str, Any]
+
+
+def passport_lines(found: Facts) -> list[str]:
+    """Return the lines of a passport."""
+    lines = [f"{found['id']}  in {found['run']}"]
+    for chapter in found["history"]:
+        lines += ["", *_chapter(chapter)]
+    lines += ["", f"seeds: {len(found['seeds'])} in its ancestry"]
+    lines += [f"  {one['seed_id']}  {one['licence']}  {one['name']}" for one in found["seeds"]]
+    lines += _section("shown in its prompt", (_brief(one) for one in found["parents"]))
+    lines += _section("reward", map(_reward, found["reward"]))
+    lines += _section("PPO episodes on its instruction", map(_episode, found["ppo"]))
+    lines += _section("fine-tuning", map(_training, found["sft"]))
+    lines += _section("nearest evaluation rows", map(_evaluation, found["evaluation"]))
+    lines += _section("made from it alone", map(_made, found["made_from_it"]))
+    return [printable(line) for line in lines]
+
+
+def _section(title: str, lines: Iterator[str]) -> list[str]:
+    found = [f"  {line}" for line in lines]
+    return [f"{title}:", *found] if found else []
+
+
+def _chapter(chapter: Facts) -> Iterator[str]:
+    row = chapter["row"]
+    yield f"{chapter['id']}  first in {chapter['first_in']}"
+    for name in ("instruction", "input", "output", "text", "reason"):
+        if row.get(name):
+            yield f"  {name}: {_short(row[name])}"
+    for writing in chapter["writing"]:
+        yield from _writing(writing)
+    for verdict in chapter["verdicts"]:
+        yield f"  {_verdict(verdict)}"
+
+
+def _writing(writing: Facts) -> Iterator[str]:
+    model = f"{writing.get('model')} ({str(writing.get('model_digest'))[:16]})"
+    adapter = f", adapter {writing['adapter_digest'][:16]}" if writing["adapter_digest"] else ""
+    yield f"  written in {writing['task']} by {writing.get('engine')}, {model}{adapter}"
+    call = writing["call"]
+    if call is None:
+        return
+    sampling = ", ".join(f"{key} {value}" for key, value in call["sampling"].items() if value != [])
+    yield f"    prompt sha256 {call['prompt_digest']}"
+    yield f"    seed {call['seed']}, {sampling}"
+    yield f"    answer ({call['finish']}, {call['tokens']} tokens): {_short(call['text'])}"
+
+
+def _verdict(verdict: Facts) -> str:
+    text = f"{verdict['task']}: {verdict['verdict']}"
+    if verdict["verdict"] == "dropped":
+        text += f", {verdict['reason']}"
+        text += f", score {verdict['score']:.4g}" if verdict["score"] is not None else ""
+        text += f", {_short(verdict['detail'])}" if verdict["detail"] else ""
+    near = verdict.get("neighbour") or verdict.get("nearest")
+    if near:
+        score = f" at {near['score']:.4g}" if "score" in near else ""
+        text += f"; nearest {near['id']}{score}: {_short(near['text'] or 'a known text')}"
+    return text
+
+
+def _brief(row: Facts) -> str:
+    return f"{row['id']}  {_short(row['text'] or '')}"
+
+
+def _reward(one: Facts) -> str:
+    parts = ", ".join(f"{name} {value:.4g}" for name, value in one["parts"].items())
+    return f"{one['task']}: {one['total']:.4g} ({one['preset']}: {parts})"
+
+
+def _episode(one: Facts) -> str:
+    return (
+        f"update {one['update']}, episode {one['place']}: advantage {one['advantage']:+.4g},"
+        f" reward {one['total']:.4g}, KL {one['kl']:.3g}, {one['tokens']} tokens, {one['finish']}"
+    )
+
+
+def _training(one: Facts) -> str:
+    seen = "trained on" if one["trained_on"] else f"left out, {one['reason']}"
+    adapter = f", adapter {one['adapter_digest'][:16]}" if one["adapter_digest"] else ""
+    return f"{one['task']}: {seen}, {one['tokens']} tokens, {one.get('model')}{adapter}"
+
+
+def _evaluation(one: Facts) -> str:
+    return f"{one['task']} / {one['instance']} at {one['score']:.4g}: {_short(one['input'])}"
+
+
+def _made(one: Facts) -> str:
+    more = " ..." if one["rows"] > len(one["ids"]) else ""
+    return f"{one['artifact']}: {one['rows']} ({', '.join(one['ids'])}{more})"
+
+
+def _short(text: object) -> str:
+    spelled = json.dumps(str(text), ensure_ascii=False)
+    return spelled if len(spelled) <= LONGEST else f"{spelled[:LONGEST]}..."

@@ -1,0 +1,249 @@
+"""Filtering again with other thresholds, from what a run has kept, without a model.
+
+The answers of the model are read again from the artifact ``calls`` and decided by the code that
+decided them first, so the same settings give the same bytes and a row has the same id in both.
+Other thresholds change what is kept of the answers that there are; they cannot change which
+prompts were asked, so a run that had these thresholds from its start would differ.
+
+The result is a folder like that of a run up to the scored instances: ``refine-af export``,
+``explain`` and ``refine-af run --from`` read it.
+"""
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from refine_af.contracts.errors import DataError, ParameterError, nearest
+from refine_af.contracts.jsonl import iter_rows, read_rows, write_rows
+from refine_af.contracts.records import Instance, Instruction, ModelCall, Rejected, Seed
+from refine_af.contracts.stage import Metrics
+from refine_af.engines.text import Completion
+from refine_af.lineage.digest_list import CONFIGURATION, write_digest_list
+from refine_af.lineage.row_file import RowFile
+from refine_af.lineage.run_folder import ARTIFACTS, RunFolder, TaskFolder
+from refine_af.runner import run_stage
+from refine_af.self_instruct.bootstrap import Round
+from refine_af.self_instruct.decide import Answer, Decider
+from refine_af.stages.dedup_filter import MORE, DedupFilterParams
+from refine_af.stages.generate_instructions import (
+    Found,
+    GenerateInstructionsParams,
+    bootstrap_settings,
+    known_texts,
+    write_found,
+)
+from refine_af.storage.digest import digest_file
+
+CHANGEABLE = {
+    "generate_instructions": ("max_rouge_l", "known_uri", "parity", "alpaca_keywords"),
+    "dedup_filter": tuple(DedupFilterParams.model_fields),
+}
+"""Parameters that decide about answers which are already there, by stage."""
+
+Changes = Mapping[str, Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Refilter:
+    """One filtering again.
+
+    Attributes:
+        run: Where the history is.
+        output: New folder.
+        changes: Values instead of the run's own, by stage and parameter.
+        min_total: Least total reward of an instance; None keeps what the run kept.
+    """
+
+    run: RunFolder
+    output: Path
+    changes: Changes
+    min_total: float | None = None
+
+
+def refilter(asked: Refilter) -> dict[str, Metrics]:
+    """Write the folder and return the metrics of each task that decided again.
+
+    Raises:
+        ParameterError: For a parameter that does not decide about answers, or an output folder
+            that is not empty.
+        DataError: When the run keeps no answers.
+    """
+    _check(asked)
+    artifacts = asked.output / ARTIFACTS
+    artifacts.mkdir(parents=True, exist_ok=True)
+    for task in asked.run.of("check_inputs", "seed_ingest"):
+        shutil.copytree(task.path, artifacts / task.name, symlinks=True)
+    if (asked.run.path / CONFIGURATION).is_file():
+        shutil.copy(asked.run.path / CONFIGURATION, asked.output / CONFIGURATION)
+    shards = asked.run.of("generate_instructions")
+    counts = {task.name: _decide_again(asked, task, artifacts / task.name) for task in shards}
+    filters = asked.run.of("dedup_filter")
+    counts |= {one.name: _filter_again(asked, one, shards, artifacts) for one in filters}
+    kept = artifacts / filters[0].name / "kept" if filters else None
+    instructions = set(RowFile(kept).parents) if kept else set()
+    digests = {"instructions": digest_file(kept)} if kept else {}
+    for task in asked.run.of("generate_instances"):
+        _instances_of(task, instructions, digests, artifacts / task.name)
+    for task in asked.run.of("score_rewards"):
+        counts[task.name] = _choose_again(asked, task, instructions, digests, artifacts)
+    write_digest_list(asked.output)
+    return counts
+
+
+def _check(asked: Refilter) -> None:
+    for stage, values in asked.changes.items():
+        if stage not in CHANGEABLE:
+            raise ParameterError(
+                f"{stage}: its rows are not decided again;{nearest(stage, list(CHANGEABLE))}"
+                f" stages: {', '.join(CHANGEABLE)}"
+            )
+        for name in values:
+            if name not in CHANGEABLE[stage]:
+                allowed = list(CHANGEABLE[stage])
+                raise ParameterError(
+                    f"{stage}.{name} does not decide about answers that are there;"
+                    f"{nearest(name, allowed)} allowed: {', '.join(allowed)}"
+                )
+    if asked.output.exists() and any(asked.output.iterdir()):
+        raise ParameterError(f"--output {asked.output}: it is not empty; name a new folder")
+    if not any(asked.run.files("calls", "generate_instructions")):
+        raise DataError(
+            f"{asked.run.path}: generate_instructions has left no artifact `calls`, so there is"
+            " nothing to decide again; runs of an older version did not keep it"
+        )
+
+
+def _decide_again(asked: Refilter, task: TaskFolder, folder: Path) -> Metrics:
+    """Parse and filter the answers of one shard."""
+    given = task.params | dict(asked.changes.get(task.stage.name, {}))
+    params = GenerateInstructionsParams.parse(given, where=task.stage.name)
+    settings = bootstrap_settings(params)
+    folder.mkdir()
+    (seeds,) = [rows.path for _, rows in asked.run.files("seeds", "seed_ingest")]
+    decider = Decider(
+        read_rows(seeds, Seed),
+        known_texts(params.known_uri, folder),
+        shard=settings.shard,
+        rules=settings.rules,
+        max_rouge_l=settings.max_rouge_l,
+        tokens=settings.tokens,
+    )
+    found = Found(calls=list(iter_rows(task.path / "calls", ModelCall)))
+    numbered = iter(enumerate(found.calls))
+    while batch := list(islice(numbered, settings.round_size)):
+        rows = decider.decide(_answer(number, call) for number, call in batch)
+        kept = [row for row in rows if isinstance(row, Instruction)]
+        dropped = [row for row in rows if isinstance(row, Rejected)]
+        found.take([_completion(call) for _, call in batch], Round(kept, dropped))
+    outputs = {item.name: folder / item.name for item in task.stage.outputs}
+    metrics = write_found(found, len(found.calls), outputs)
+    inputs = {"seeds": digest_file(seeds), "calls": digest_file(outputs["calls"])}
+    _describe(folder, task, params.method_values(), inputs, metrics)
+    return metrics
+
+
+def _answer(number: int, call: ModelCall) -> Answer:
+    return Answer(number, call.parents, call.answer, call.finish, call.error)
+
+
+def _completion(call: ModelCall) -> Completion:
+    return Completion(call.request, call.answer, call.finish, call.prompt_tokens, call.tokens)
+
+
+def _filter_again(
+    asked: Refilter, task: TaskFolder, shards: list[TaskFolder], artifacts: Path
+) -> Metrics:
+    """Run the filter's stage on the shards that were decided again, with the run's parameters."""
+    files = [artifacts / shard.name / "instructions" for shard in shards]
+    names = ("candidates", *MORE)
+    inputs = {name: str(path) for name, path in zip(names, files, strict=False)}
+    inputs["pool"] = str(artifacts / "seed_ingest" / "seeds")
+    folder = artifacts / task.name
+    outputs = {item: str(folder / item) for item in ("kept", "rejected", "metrics", "provenance")}
+    given = task.params | dict(asked.changes.get(task.stage.name, {}))
+    return run_stage(task.stage.name, inputs=inputs, outputs=outputs, params=given)
+
+
+def _instances_of(
+    task: TaskFolder, instructions: set[str], digests: Mapping[str, str], folder: Path
+) -> None:
+    """Copy the instances of instructions that stay, and everything that was dropped before."""
+    folder.mkdir()
+    for name in ("rejected", "calls", "telemetry"):
+        if (task.path / name).is_file():
+            shutil.copy(task.path / name, folder / name)
+    lines = RowFile(task.path / "instances").lines()
+    kept = [line for parents, line in lines if parents[0] in instructions]
+    (folder / "instances").write_bytes(b"".join(kept))
+    inputs = {name: task.input_digests[name] for name in ("adapter",) if name in task.input_digests}
+    _describe(folder, task, task.params, inputs | dict(digests), {"instances": len(kept)})
+
+
+def _choose_again(
+    asked: Refilter,
+    task: TaskFolder,
+    instructions: set[str],
+    digests: Mapping[str, str],
+    artifacts: Path,
+) -> Metrics:
+    """Keep the scored instances whose instruction stays and whose total is high enough."""
+    folder = artifacts / task.name
+    folder.mkdir()
+    chosen: list[bytes] = []
+    refused = task.path / "rejected"
+    dropped = list(iter_rows(refused, Rejected)) if refused.is_file() else []
+    for parents, line in RowFile(task.path / "scored").lines():
+        if parents[0] in instructions and asked.min_total is None:
+            chosen.append(line)
+            continue
+        row = Instance.model_validate_json(line)
+        reason = _refusal(row, instructions, asked.min_total)
+        if reason:
+            dropped.append(_rejected(row, *reason))
+        else:
+            chosen.append(line)
+    (folder / "scored").write_bytes(b"".join(chosen))
+    write_rows(folder / "rejected", dropped)
+    metrics: Metrics = {"rows": len(chosen), "rejected": len(dropped)}
+    params = task.params | {"min_total": asked.min_total}
+    _describe(folder, task, params, digests, metrics)
+    return metrics
+
+
+def _refusal(
+    row: Instance, instructions: set[str], min_total: float | None
+) -> tuple[str, str] | None:
+    if row.parents and row.parents[0] not in instructions:
+        return "instruction_dropped", f"its instruction {row.parents[0]} is not kept"
+    if min_total is not None and (row.total is None or row.total < min_total):
+        return "below_threshold", f"total {row.total} is below the threshold {min_total:.6g}"
+    return None
+
+
+def _rejected(row: Instance, reason: str, detail: str) -> Rejected:
+    return Rejected.make(
+        "score_rewards", reason, row.output, (row.id,), score=row.total, detail=detail
+    )
+
+
+def _describe(
+    folder: Path,
+    task: TaskFolder,
+    params: Mapping[str, Any],
+    inputs: Mapping[str, str],
+    metrics: Metrics,
+) -> None:
+    """Write metrics, and provenance that says that the rows were decided again."""
+    provenance = task.provenance | {
+        "params": dict(params),
+        "inputs": dict(inputs),
+        "decided_again": True,
+    }
+    text = json.dumps(provenance, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
+    (folder / "provenance").write_text(text + "\n", encoding="utf-8")
+    text = json.dumps(metrics, indent=1, ensure_ascii=False) + "\n"
+    (folder / "metrics").write_text(text, encoding="utf-8")

@@ -1,0 +1,128 @@
+"""From answers to decided rows: parsed, filtered by rule and by likeness, in order of arrival.
+
+The bootstrap decides each round with it; filtering again from kept answers runs the same code.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from refine_af.contracts.records import Instruction, Rejected, Seed
+from refine_af.dedup.index import Neighbour, RougeLIndex
+from refine_af.dedup.rouge_l import Tokens
+from refine_af.engines.text import Finish
+from refine_af.self_instruct.parse_instructions import ParseRules, Piece, parse_instructions
+from refine_af.self_instruct.readable import readable
+
+STAGE = "generate_instructions"
+KNOWN = "known-"
+"""How the ids of known texts start; no row's id does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back for one request.
+
+    Attributes:
+        number: Of the request, within its shard.
+        parents: Ids of the rows that the request showed.
+        text: As the model wrote it.
+        finish: ``stop``, ``length`` or ``error``.
+        error: What went wrong, for ``error``.
+    """
+
+    number: int
+    parents: tuple[str, ...]
+    text: str
+    finish: Finish
+    error: str = ""
+
+
+class Decider:
+    """Decides answers of one shard against seeds, known texts and every row kept before."""
+
+    def __init__(
+        self,
+        seeds: Sequence[Seed],
+        known: Sequence[str] = (),
+        *,
+        shard: int = 0,
+        rules: ParseRules | None = None,
+        max_rouge_l: float = 0.7,
+        tokens: Tokens = "rouge",
+    ) -> None:
+        """Start with the seeds as the pool; see ``BootstrapSettings`` for the settings."""
+        self._shard = shard
+        self._rules = rules or ParseRules()
+        self._index = RougeLIndex(max_rouge_l, tokens)
+        self._index.add_all([(seed.id, seed.instruction) for seed in seeds])
+        self._index.add_all([(f"{KNOWN}{place}", text) for place, text in enumerate(known)])
+
+    @property
+    def tokenless(self) -> int:
+        """Rows kept without comparison, because their script has no token."""
+        return self._index.tokenless
+
+    def add(self, kept: Sequence[tuple[str, str]]) -> None:
+        """Take (id, text) rows that were kept before into the pool."""
+        self._index.add_all(kept)
+
+    def decide(self, answers: Iterable[Answer]) -> list[Instruction | Rejected]:
+        """Return one row per piece of the answers, in order; those kept join the pool."""
+        found = [finding for answer in answers for finding in self._read(answer)]
+        rows: list[Instruction | Rejected] = [
+            one.instruction(self._shard) if one.piece.reason is None else one.rejected(self._shard)
+            for one in found
+        ]
+        open_ = [
+            (place, row.id, row.instruction)
+            for place, row in enumerate(rows)
+            if isinstance(row, Instruction)
+        ]
+        verdicts = self._index.offer_all([(row_id, text) for _, row_id, text in open_])
+        for (place, _, _), near in zip(open_, verdicts, strict=True):
+            if near is not None:
+                rows[place] = found[place].rejected(self._shard, near)
+        return rows
+
+    def _read(self, answer: Answer) -> list["_Finding"]:
+        if answer.finish == "error":
+            failed = Piece("", 0, "engine_error", answer.error)
+            return [_Finding(answer.number, answer.parents, failed)]
+        pieces = parse_instructions(answer.text, answer.finish, self._rules)
+        return [_Finding(answer.number, answer.parents, piece) for piece in pieces]
+
+
+@dataclass(frozen=True, slots=True)
+class _Finding:
+    """A piece with the request that it came from and the rows that the request showed."""
+
+    request: int
+    parents: tuple[str, ...]
+    piece: Piece
+
+    def instruction(self, shard: int) -> Instruction:
+        piece = self.piece
+        return Instruction.make(piece.text, self.parents, self.request, piece.position, shard)
+
+    def rejected(self, shard: int, near: Neighbour | None = None) -> Rejected:
+        piece = self.piece
+        return Rejected.make(
+            STAGE,
+            _likeness(near) if near else piece.reason or "",
+            piece.text,
+            self.parents,
+            place=f"{shard}:{self.request}:{piece.position}",
+            neighbour=near.id if near else None,
+            score=near.score if near else None,
+            detail=readable(piece.detail),
+            request=request_name(shard, self.request),
+        )
+
+
+def request_name(shard: int, number: int) -> str:
+    """Return the id of a request."""
+    return f"shard-{shard}-request-{number}"
+
+
+def _likeness(near: Neighbour) -> str:
+    return "known" if near.id.startswith(KNOWN) else "similar"
