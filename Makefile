@@ -2,8 +2,14 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+-include .docker-engine.mk
 
+<<<<<<< HEAD
 .PHONY: quickstart install gen check test test-vllm chaos builtin-model clean
+=======
+.PHONY: quickstart install gen check test test-vllm images images-locks test-docker \
+	builtin-model clean
+>>>>>>> 563bef6 (Stages had no images: three bases and one image each, with hashed locks and bills of materials)
 
 quickstart: $(VENV)/installed
 	$(BIN)/refine-af run --preset quickstart
@@ -32,6 +38,21 @@ test-vllm: $(VENV)/installed
 
 chaos: $(VENV)/installed
 	$(BIN)/pytest -m chaos
+
+# REGISTRY and TAG name the images (TAG: this version); VARIANT is cpu or gpu; PUSH=digests.json
+# pushes them and writes what `refine-af compile --images` reads.
+VARIANT ?= cpu
+images: $(VENV)/installed
+	$(BIN)/python images/build.py --variant $(VARIANT) $(if $(REGISTRY),--registry $(REGISTRY)) \
+	    $(if $(TAG),--tag $(TAG)) $(if $(BASE_IMAGE),--base-image $(BASE_IMAGE)) \
+	    $(if $(PUSH),--push $(PUSH))
+
+images-locks: $(VENV)/installed
+	PATH="$(CURDIR)/$(BIN):$$PATH" sh images/lock.sh
+
+# Where no Docker engine answers, .ci/docker_env.sh makes one and says so in .docker-engine.mk.
+test-docker: $(VENV)/installed
+	$(BIN)/pytest -m docker tests/images
 
 builtin-model: $(VENV)/installed
 	$(BIN)/python -m refine_af.builtin.build

