@@ -225,6 +225,6 @@ def code_version() -> str:
     root = Path(refine_af.__file__).parent
     total = hashlib.sha256()
     for path in sorted(root.rglob("*")):
-        if path.suffix in {".py", ".j2"} and "weights" not in path.parts:
+        if path.suffix in {".py", ".j2", ".yaml"} and "weights" not in path.parts:
             total.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())
     return f"{refine_af.__version__}+{total.hexdigest()[:12]}"

@@ -217,6 +217,94 @@ class Instance(Row):
         )
 
 
+class Evolved(Row):
+    """An instruction that textual operations made of a seed; ``parents`` holds the row before it.
+
+    Attributes:
+        instruction: The text.
+        input: What it is to be applied to; empty where it has none or must be written anew.
+        root: Id of the seed.
+        step: Operations tried up to it, from 1; 0 for the seed itself.
+        operator: Name of the operation that made it; empty for the seed itself.
+        probability: Of that choice under the policy.
+        policy: Kind of policy, and its digest where it was learned.
+        operators: Digest of the operators' file.
+        changed: The reviewer's probability that it differs from its parent, both orders averaged.
+        reward: Of the operation.
+        parts: Of the reward.
+        cluster: Of the seed, from 0.
+    """
+
+    instruction: NonEmptyText
+    input: Text = ""
+    root: NonEmptyText
+    step: int = 0
+    operator: str = ""
+    probability: float = 1.0
+    policy: str = ""
+    operators: str = ""
+    changed: float | None = None
+    reward: float = 0.0
+    parts: dict[str, float] = Field(default_factory=dict)
+    cluster: int = 0
+
+
+class OperatorStep(Row):
+    """One choice of an operator, what the policy saw, and what came of it.
+
+    With these rows every update of a policy can be repeated without a language model.
+
+    Attributes:
+        phase: ``train``, ``held_out``, ``table`` or ``evolve``.
+        policy_seed: Which of the trained policies chose, from 0.
+        update: Rollout within its training, or pass over the seeds, from 0.
+        episode: Within the rollout, from 0.
+        root: Id of the seed.
+        step: Operations tried before this one, from 0.
+        before: The instruction that the policy saw.
+        before_input: Its input.
+        last: Index of the operator before; the number of operators where none was.
+        words_ratio: Words of ``before`` over words of the root.
+        likeness: Largest cosine of ``before`` with the memory bank when it was written.
+        action: Index of the chosen operator; the number of operators means stop.
+        operator: Its name.
+        log_prob: Of the choice, nats, under the policy that made it.
+        text: What the rewriter wrote.
+        status: ``kept``, ``rejected`` or ``stopped``.
+        reason: The broken rule; empty when kept.
+        detail: What a person needs to understand it.
+        labels: What the reviewer answered, per presentation order.
+        changed: The reviewer's probability that it differs; None where it was not asked.
+        reward: What the policy got.
+        parts: ``valid``, ``changed``, ``novelty`` and, where asked for, ``frontier``.
+        cluster: Of the seed.
+    """
+
+    phase: Literal["train", "held_out", "table", "evolve"]
+    policy_seed: int
+    update: int
+    episode: int
+    root: NonEmptyText
+    step: int
+    before: Text
+    before_input: Text
+    last: int
+    words_ratio: float
+    likeness: float
+    action: int
+    operator: str
+    log_prob: float
+    text: Text
+    status: Literal["kept", "rejected", "stopped"]
+    reason: str = ""
+    detail: str = ""
+    labels: tuple[str, ...] = ()
+    changed: float | None = None
+    reward: float
+    parts: dict[str, float] = Field(default_factory=dict)
+    cluster: int = 0
+
+
 class ModelCall(Row):
     """One call of a text engine: what was asked and every character that came back.
 

@@ -39,7 +39,7 @@ def choose(
     greedy = Sampling(temperature=sampling.temperature)
     picked = draw(scores, noise(seeds, 1)[:, 0].to(scores.device), greedy).tolist()
     return [
-        Decoded(list(texts[pick]), "stop", float(row[pick]))
+        Decoded(list(texts[pick]), "stop", float(row[pick]), tuple(row))
         for pick, row in zip(picked, scores.tolist(), strict=True)
     ]
 

@@ -43,11 +43,13 @@ class Decoded:
         finish: ``stop`` for an end token, a stop text or a choice; ``length`` for a cut.
         logprob: Sum over ``tokens`` of log p under the model itself: temperature 1, no nucleus,
             no penalty; nats.
+        choice_logprobs: Of every choice, where the completion is one of a few.
     """
 
     tokens: list[int]
     finish: Literal["stop", "length"]
     logprob: float
+    choice_logprobs: tuple[float, ...] | None = None
 
 
 def decode(

@@ -59,6 +59,8 @@ class Completion:
         tokens: Tokens written.
         logprob: Sum of the log-probabilities of the written tokens; None where not asked for.
         error: What went wrong, for ``finish == "error"``.
+        choice_logprobs: log p of each of ``Sampling.choices`` after the prompt, nats, in their
+            order; None without choices, or from an engine that only knows the one it picked.
     """
 
     id: str
@@ -68,6 +70,7 @@ class Completion:
     tokens: int
     logprob: float | None = None
     error: str = ""
+    choice_logprobs: tuple[float, ...] | None = None
 
 
 class TextEngine(Protocol):

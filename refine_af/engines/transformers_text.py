@@ -134,6 +134,7 @@ class TransformersText:
             prompt_tokens=len(prompt),
             tokens=len(one.tokens),
             logprob=one.logprob,
+            choice_logprobs=one.choice_logprobs,
         )
 
     def describe(self) -> dict[str, str]:

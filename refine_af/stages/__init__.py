@@ -5,11 +5,14 @@ from refine_af.stages import (
     check_inputs,
     dedup_filter,
     evaluate,
+    evolve_instructions,
     generate_instances,
     generate_instructions,
+    generate_responses,
     report,
     score_rewards,
     seed_ingest,
+    train_operator_policy,
     train_ppo,
     train_sft,
 )
@@ -25,4 +28,7 @@ STAGES: tuple[Stage, ...] = (
     train_sft.STAGE,
     evaluate.STAGE,
     report.STAGE,
+    train_operator_policy.STAGE,
+    evolve_instructions.STAGE,
+    generate_responses.STAGE,
 )

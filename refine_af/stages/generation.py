@@ -74,6 +74,9 @@ def dump_completions(completions: Sequence[Completion]) -> bytes:
 def load_completions(data: bytes) -> list[Completion]:
     """Return the completions of :func:`dump_completions`."""
     found: list[dict[str, Any]] = json.loads(data)
+    for values in found:
+        if values.get("choice_logprobs") is not None:
+            values["choice_logprobs"] = tuple(values["choice_logprobs"])
     return [Completion(**values) for values in found]
 
 

@@ -1,0 +1,82 @@
+"""KFP component ``generate_responses``. Written by ``make gen``: do not edit."""
+
+from kfp import dsl
+
+
+@dsl.component(base_image="refine-af-generate_responses:0.1.0", install_kfp_package=False)
+def generate_responses(
+    instructions: dsl.Input[dsl.Dataset],
+    instances: dsl.Output[dsl.Dataset],
+    held_out: dsl.Output[dsl.Dataset],
+    rejected: dsl.Output[dsl.Dataset],
+    ledger: dsl.Output[dsl.Artifact],
+    metrics: dsl.Output[dsl.Metrics],
+    provenance: dsl.Output[dsl.Artifact],
+    telemetry: dsl.Output[dsl.Artifact],
+    adapter: dsl.Input[dsl.Model] = None,
+    model: str = "builtin:tiny",
+    model_digest: str = "",
+    engine: str = "transformers",
+    seed: int = 1,
+    chat: bool = False,
+    dtype: str = "auto",
+    engine_batch: int = 32,
+    max_model_len: int = 0,
+    gpu_memory_utilization: float = 0.9,
+    tensor_parallel_size: int = 1,
+    quantization: str = "",
+    max_lora_rank: int = 64,
+    base_url: str = "",
+    api_key_variable: str = "OPENAI_API_KEY",
+    style: str = "instruct",
+    samples: int = 1,
+    temperature: float = 0.7,
+    top_p: float = 0.95,
+    max_tokens: int = 1024,
+    limit: int = 0,
+    held_out_share: float = 0.0,
+    work_dir: str = "",
+    label: str = "",
+) -> None:
+    """Answer every instruction once; drop refusals and empty words, hold some roots out.
+
+    Source: TeaMs-RL (arXiv 2403.08694): one answer per instruction; WizardLM's rules on answers.
+
+    Args:
+        instructions: Rows with id, instruction and perhaps input and root.
+        instances: Instruction-input-output rows to train on.
+        held_out: The same of held-out roots: members of no training.
+        rejected: Dropped answers with the rule.
+        ledger: Calls and tokens per role and phase.
+        metrics: Deterministic numbers.
+        provenance: Parameters, digests of inputs and code that decided the rows.
+        telemetry: Seconds, rates, host: all that differs between equal runs.
+        adapter: LoRA adapter of the answering model. Optional.
+        model: builtin:tiny, a Hub id (org/name@revision), a path, gs:// or s3://.
+        model_digest: Digest or revision of the model, as check_inputs found it.
+        engine: Text engine.
+        seed: Seed of all randomness.
+        chat: Put prompts into the model's chat template.
+        dtype: Weights' precision.
+        engine_batch: Prompts per batch (transformers) or in flight (openai).
+        max_model_len: Longest prompt and answer, tokens (vllm); 0: the model's.
+        gpu_memory_utilization: Share of the GPU's memory that vLLM takes.
+        tensor_parallel_size: GPUs per model (vllm).
+        quantization: Quantisation that vLLM applies, such as fp8 or awq.
+        max_lora_rank: Largest adapter rank (vllm).
+        base_url: Address of an OpenAI-compatible endpoint (openai).
+        api_key_variable: Environment variable that holds the endpoint's key.
+        style: instruct: the answer alone is wanted; plain: as builtin:tiny was trained, which
+            also writes the input where the instruction has none.
+        samples: Answers per instruction.
+        temperature: 0 is greedy.
+        top_p: Nucleus mass.
+        max_tokens: Most new tokens.
+        limit: First N instructions; 0 takes all.
+        held_out_share: Share of the roots whose answers go to held_out, never to training.
+        work_dir: Folder or URI of the journals; a retried task continues from there.
+        label: Tells apart several tasks of this stage in progress reports.
+    """
+    from refine_af.component import run_component
+
+    run_component("generate_responses", locals())

@@ -1,0 +1,1 @@
+"""TeaMs-RL: a learned policy chooses which textual operation rewrites an instruction next."""

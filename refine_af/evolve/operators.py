@@ -1,0 +1,204 @@
+"""The textual operations: read from a data file, checked before anything runs, named by digest."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from jinja2 import Environment, Template, TemplateSyntaxError, nodes
+
+from refine_af.contracts.errors import DataError, ParameterError
+from refine_af.contracts.templates import sandbox
+
+PACKAGED = Path(__file__).parent / "operators.yaml"
+BUILTIN = "builtin:operators"
+STOP = "stop"
+"""The choice to leave an instruction as it is; behind the operators of the file."""
+
+TEMPLATES = Path(__file__).parent / "templates"
+PLACEHOLDERS = ("ask", "input", "instruction", "operation")
+KEYS = {"name": str, "ask": str, "keeps_input": bool}
+
+Style = Literal["plain", "instruct"]
+
+
+@dataclass(frozen=True, slots=True)
+class Operator:
+    """One operation; ``keeps_input``: whether the old input still fits the new instruction."""
+
+    name: str
+    ask: str
+    keeps_input: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Operators:
+    """The operations of one file.
+
+    Attributes:
+        operators: In the order of the file, which is the order of the policy's choices.
+        forbidden: Words that show that a rewrite repeats its prompt; lower case.
+        templates: By style.
+        digest: First 16 hex digits of the SHA-256 of the file's content.
+    """
+
+    operators: tuple[Operator, ...]
+    forbidden: tuple[str, ...]
+    templates: Mapping[str, Template]
+    digest: str
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Return the operators' names."""
+        return tuple(one.name for one in self.operators)
+
+    def prompt(self, style: Style, operator: int, instruction: str, input_text: str) -> str:
+        """Return the request to rewrite ``instruction`` by operator number ``operator``."""
+        one = self.operators[operator]
+        values = {
+            "operation": one.name,
+            "ask": one.ask,
+            "instruction": instruction,
+            "input": input_text,
+        }
+        return self.templates[style].render(**values)
+
+
+def load_operators(path: Path = PACKAGED, name: str = "") -> Operators:
+    """Return the operators of a file.
+
+    Args:
+        path: YAML; ``operators.yaml`` beside this module is the packaged one and says its form.
+        name: What to call the file in messages.
+
+    Raises:
+        DataError: With file and line, for another form, an unknown placeholder, or a broken
+            template.
+    """
+    name = name or str(path)
+    try:
+        raw = path.read_text(encoding="utf-8")
+        root = yaml.compose(raw, Loader=yaml.SafeLoader)
+        content = yaml.safe_load(raw)
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise DataError(f"{name}: not YAML ({' '.join(str(error).split())})") from None
+    lines = _lines(root) if isinstance(root, yaml.MappingNode) else {}
+    wanted = {"forbidden", "operators", "prompts"}
+    if not isinstance(content, dict) or set(content) != wanted:
+        raise DataError(f"{name}:1: it must hold exactly the keys {', '.join(sorted(wanted))}")
+    text = json.dumps(content, sort_keys=True, ensure_ascii=False)
+    return Operators(
+        operators=_operators(content["operators"], name, lines),
+        forbidden=_forbidden(content["forbidden"], name, lines),
+        templates=_templates(content["prompts"], name, lines),
+        digest=hashlib.sha256(text.encode()).hexdigest()[:16],
+    )
+
+
+def render(name: str, **values: object) -> str:
+    """Return a template of ``templates/`` filled with ``values``."""
+    return _packaged(name).render(**values)
+
+
+@cache
+def _environment() -> Environment:
+    return sandbox().overlay(trim_blocks=True, lstrip_blocks=True)
+
+
+@cache
+def _packaged(name: str) -> Template:
+    text = (TEMPLATES / f"{name}.j2").read_text(encoding="utf-8")
+    return _environment().from_string(text)
+
+
+def _lines(root: yaml.MappingNode) -> dict[str, int]:
+    """Return the line of every entry two levels deep, by ``key`` and ``key.place``."""
+    found: dict[str, int] = {}
+    for key, value in root.value:
+        found[key.value] = value.start_mark.line + 1
+        if isinstance(value, yaml.SequenceNode):
+            for place, item in enumerate(value.value):
+                found[f"{key.value}.{place}"] = item.start_mark.line + 1
+        elif isinstance(value, yaml.MappingNode):
+            for inner, item in value.value:
+                # the text of a block begins on the line after its mark
+                block = item.style in ("|", ">") if isinstance(item, yaml.ScalarNode) else False
+                found[f"{key.value}.{inner.value}"] = item.start_mark.line + 1 + block
+    return found
+
+
+def _operators(value: Any, name: str, lines: dict[str, int]) -> tuple[Operator, ...]:  # noqa: ANN401
+    if not isinstance(value, list) or len(value) < 2:
+        raise DataError(f"{name}:{lines['operators']}: operators must list at least two")
+    found: list[Operator] = []
+    for place, item in enumerate(value):
+        where = f"{name}:{lines[f'operators.{place}']}"
+        if not isinstance(item, dict) or set(item) != set(KEYS):
+            raise DataError(f"{where}: an operator has exactly the keys {', '.join(KEYS)}")
+        for key, kind in KEYS.items():
+            if not isinstance(item[key], kind) or item[key] == "":
+                raise DataError(f"{where}: {key} is {item[key]!r}; it must be {kind.__name__}")
+        if item["name"] == STOP or item["name"] in [one.name for one in found]:
+            raise DataError(f"{where}: the name {item['name']!r} is taken; give another")
+        found.append(Operator(**item))
+    return tuple(found)
+
+
+def _forbidden(value: Any, name: str, lines: dict[str, int]) -> tuple[str, ...]:  # noqa: ANN401
+    if not isinstance(value, list) or not all(isinstance(one, str) and one for one in value):
+        raise DataError(f"{name}:{lines['forbidden']}: forbidden must be a list of texts")
+    return tuple(one.casefold() for one in value)
+
+
+def _templates(value: Any, name: str, lines: dict[str, int]) -> dict[str, Template]:  # noqa: ANN401
+    styles = ("instruct", "plain")
+    if not isinstance(value, dict) or set(value) != set(styles):
+        raise DataError(f"{name}:{lines['prompts']}: prompts needs exactly {', '.join(styles)}")
+    return {
+        style: _template(str(value[style]), name, lines[f"prompts.{style}"]) for style in styles
+    }
+
+
+def _template(text: str, name: str, line: int) -> Template:
+    try:
+        tree = _environment().parse(text)
+    except TemplateSyntaxError as error:
+        where = f"{name}:{line + error.lineno - 1}"
+        raise DataError(f"{where}: not a template ({error.message})") from None
+    used = [node for node in tree.find_all(nodes.Name) if node.ctx == "load"]
+    for node in used:
+        if node.name not in PLACEHOLDERS:
+            raise DataError(
+                f"{name}:{line + node.lineno - 1}: placeholder {node.name!r} does not exist;"
+                f" allowed: {', '.join(PLACEHOLDERS)}"
+            )
+    if "instruction" not in [node.name for node in used]:
+        raise DataError(f"{name}:{line}: the prompt lacks the placeholder 'instruction'")
+    return _environment().from_string(text)
+
+
+def parse_mix(text: str, names: Sequence[str]) -> tuple[float, ...]:
+    """Return the shares of ``name=weight, name=weight``; operators not named get zero.
+
+    Raises:
+        ParameterError: For an unknown name, a weight below zero, or nothing above zero.
+    """
+    weights = dict.fromkeys(names, 0.0)
+    for part in filter(None, (one.strip() for one in text.split(","))):
+        name, _, raw = (one.strip() for one in part.partition("="))
+        if name not in weights:
+            raise ParameterError(f"mix: {name!r} is no operator; operators: {', '.join(names)}")
+        try:
+            weights[name] = float(raw)
+        except ValueError:
+            raise ParameterError(f"mix: {part!r}; write name=weight") from None
+        if not 0 <= weights[name] < float("inf"):
+            raise ParameterError(f"mix: {part!r}; a weight is a number from 0")
+    total = sum(weights.values())
+    if total <= 0:
+        raise ParameterError("mix: give at least one operator a weight above 0")
+    return tuple(weight / total for weight in weights.values())

@@ -1,0 +1,152 @@
+"""One PPO update of the operator policy from one rollout.
+
+Shapes: E episodes, T steps of the longest, N real steps of all episodes, F features, A operators.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from refine_af.contracts.randomness import derive
+from refine_af.evolve.network import OperatorNetwork, entropy
+from refine_af.evolve.settings import PolicySettings
+
+
+@dataclass(frozen=True, slots=True)
+class Rollout:
+    """What was tried and what came of it; steps behind an episode's end are not ``real``.
+
+    Attributes:
+        states: Shape (E, T, F).
+        actions: Index of the chosen operator, int64, shape (E, T).
+        log_probs: Of the choice under the policy that made it, nats, shape (E, T).
+        rewards: Shape (E, T).
+        real: bool, shape (E, T); real steps come first in each row.
+    """
+
+    states: Tensor
+    actions: Tensor
+    log_probs: Tensor
+    rewards: Tensor
+    real: Tensor
+
+
+def advantages(
+    rewards: Tensor, values: Tensor, real: Tensor, gamma: float, lam: float
+) -> tuple[Tensor, Tensor]:
+    """Return advantages and returns, shape (E, T) each; zero behind an episode's end.
+
+    Generalised advantage estimation (arXiv 1506.02438, equation 16). Every episode ends for good:
+    nothing is expected after its last step, also where the step limit ended it, because the limit
+    is part of the task and the policy sees how far it is.
+    """
+    found = torch.zeros_like(rewards)
+    following_value = torch.zeros(rewards.shape[0])
+    following = torch.zeros(rewards.shape[0])
+    for step in reversed(range(rewards.shape[1])):
+        here = real[:, step].float()
+        error = rewards[:, step] + gamma * following_value - values[:, step]
+        following = (error + gamma * lam * following) * here
+        following_value = values[:, step] * here
+        found[:, step] = following
+    return found, (found + values) * real
+
+
+def update(
+    network: OperatorNetwork,
+    optimizer: torch.optim.Optimizer,
+    rollout: Rollout,
+    settings: PolicySettings,
+    entropy_coefficient: float,
+    seed: int,
+) -> dict[str, float]:
+    """Improve the policy in place; return ``kl``, ``clipped``, ``value_loss`` and ``passes``.
+
+    ``kl`` is the mean of ``log p_old - log p_new + p_new / p_old - 1`` (never negative) after the
+    last pass. Advantages are standardised over the rollout; equal ones become zero, not NaN.
+    """
+    with torch.no_grad():
+        values = network(rollout.states).values
+        gains, returns = advantages(
+            rollout.rewards, values, rollout.real, settings.gamma, settings.lam
+        )
+    data = _Steps.of(rollout, gains, returns)
+    moved: dict[str, float] = {}
+    for number in range(settings.epochs):
+        source = torch.Generator().manual_seed(derive(seed, "operator-pass", number))
+        order = torch.randperm(len(data.actions), generator=source)
+        for places in torch.split(order, settings.minibatch):
+            _step(network, optimizer, data.take(places), settings, entropy_coefficient)
+        moved = _moved(network, data, settings) | {"passes": number + 1.0}
+        if moved["kl"] > settings.max_kl:
+            break
+    return moved
+
+
+@dataclass(frozen=True, slots=True)
+class _Steps:
+    """The N real steps, flat."""
+
+    states: Tensor
+    actions: Tensor
+    log_probs: Tensor
+    gains: Tensor
+    returns: Tensor
+
+    @staticmethod
+    def of(rollout: Rollout, gains: Tensor, returns: Tensor) -> "_Steps":
+        real = rollout.real
+        flat = gains[real]
+        spread = flat.std(correction=0)
+        standard = (flat - flat.mean()) / spread if float(spread) > 1e-8 else flat * 0.0
+        return _Steps(
+            rollout.states[real],
+            rollout.actions[real],
+            rollout.log_probs[real],
+            standard,
+            returns[real],
+        )
+
+    def take(self, places: Tensor) -> "_Steps":
+        return _Steps(
+            self.states[places],
+            self.actions[places],
+            self.log_probs[places],
+            self.gains[places],
+            self.returns[places],
+        )
+
+
+def _step(
+    network: OperatorNetwork,
+    optimizer: torch.optim.Optimizer,
+    data: _Steps,
+    settings: PolicySettings,
+    entropy_coefficient: float,
+) -> None:
+    judged = network(data.states)
+    chosen = judged.log_probs.gather(1, data.actions[:, None]).squeeze(1)
+    ratio = (chosen - data.log_probs).exp()
+    clipped = ratio.clamp(1 - settings.clip, 1 + settings.clip)
+    policy = -torch.minimum(ratio * data.gains, clipped * data.gains).mean()
+    value = (judged.values - data.returns).square().mean()
+    loss = policy + settings.value_coefficient * value
+    loss = loss - entropy_coefficient * entropy(judged.log_probs).mean()
+    optimizer.zero_grad()
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_(network.parameters(), settings.max_grad_norm)
+    optimizer.step()
+
+
+@torch.no_grad()
+def _moved(network: OperatorNetwork, data: _Steps, settings: PolicySettings) -> dict[str, float]:
+    judged = network(data.states)
+    chosen = judged.log_probs.gather(1, data.actions[:, None]).squeeze(1)
+    difference = chosen - data.log_probs
+    ratio = difference.exp()
+    return {
+        "kl": float((ratio - 1 - difference).mean()),
+        "clipped": float(((ratio - 1).abs() > settings.clip).float().mean()),
+        "value_loss": float((judged.values - data.returns).square().mean()),
+    }

@@ -1,0 +1,216 @@
+"""Seeds become more and different instructions by textual operations, with every row's lineage."""
+
+import json
+from typing import TYPE_CHECKING, Literal
+
+from refine_af.contracts.errors import ParameterError
+from refine_af.contracts.jsonl import write_rows
+from refine_af.contracts.params import param
+from refine_af.contracts.records import Evolved, OperatorStep, Rejected, content_id
+from refine_af.contracts.stage import Artifact, Metrics, Resources, Stage, Task
+from refine_af.dedup import static_vectors
+from refine_af.stages.evolution import (
+    BANK_INPUT,
+    EvolutionParams,
+    JournaledEngine,
+    bank_of,
+    make_evolver,
+    open_operators,
+    reviewer_engine,
+    roots_of,
+    write_bank,
+)
+
+if TYPE_CHECKING:
+    from refine_af.evolve.choosers import Chooser
+    from refine_af.evolve.frontier import Root
+    from refine_af.evolve.ledger import Ledger
+    from refine_af.evolve.operators import Operators
+
+Policy = Literal["learned", "uniform", "fixed_mix", "released_mix", "llm", "no_evolution"]
+
+
+class EvolveInstructionsParams(EvolutionParams):
+    """Who chooses the operators, and how long it goes on."""
+
+    policy: Policy = param(
+        "learned",
+        "learned, uniform, fixed_mix, released_mix, llm, or no_evolution (the seeds alone).",
+        source="released_mix: shares that the released generator of TeaMs-RL executes",
+    )
+    mix: str = param("", "Shares of fixed_mix: name=weight, name=weight.")
+    exploration: float = param(0.03, "Share of uniform draws in a learned policy.", ge=0.0, lt=1.0)
+    passes: int = param(1, "Times that every seed is evolved anew.", ge=1)
+    max_calls: int = param(
+        0, "Most calls of rewriter and reviewer together; 0 sets no limit.", ge=0
+    )
+    keep_seeds: bool = param(False, "Hand on the seeds too.", source="Evol-Instruct keeps them")
+
+
+def run(params: EvolveInstructionsParams, task: Task) -> Metrics:
+    """Evolve all seeds at once, pass by pass."""
+    from refine_af.evolve.ledger import Ledger
+
+    operators = open_operators(params, task)
+    roots = roots_of(params, task)
+    ledger = Ledger()
+    steps: list[OperatorStep] = []
+    kept = [_seed_row(root, operators) for root in roots if _with_seeds(params)]
+    if params.policy != "no_evolution":
+        found_steps, found_kept = _evolve(params, task, operators, roots, ledger)
+        steps += found_steps
+        kept += found_kept
+    write_rows(task.outputs["instructions"], kept)
+    write_rows(task.outputs["rejected"], [_rejected(row) for row in steps if row.reason])
+    write_rows(task.outputs["trace"], steps)
+    write_bank(
+        task.outputs["bank_out"],
+        task.inputs.get("bank"),
+        [row.instruction for row in kept if row.step],
+    )
+    text = json.dumps(ledger.dump(), indent=1) + "\n"
+    task.outputs["ledger"].write_text(text, encoding="utf-8")
+    return _metrics(kept, steps, ledger)
+
+
+def _evolve(
+    params: EvolveInstructionsParams,
+    task: Task,
+    operators: "Operators",
+    roots: "list[Root]",
+    ledger: "Ledger",
+) -> tuple[list[OperatorStep], list[Evolved]]:
+    writer = JournaledEngine(params, task, "rewriter")
+    judge = reviewer_engine(params, task, writer)
+    chooser = _chooser(params, task, operators, writer, ledger)
+    evolver = make_evolver(
+        params, operators, (writer, judge), bank_of(task), ledger, params.max_calls
+    )
+    steps: list[OperatorStep] = []
+    kept: list[Evolved] = []
+    for number in range(params.passes):
+
+        def on_step(done: int, held: int, number: int = number, before: int = len(kept)) -> None:
+            total = params.passes * params.steps
+            task.progress.step(number * params.steps + done, total, "steps", kept=before + held)
+
+        found = evolver.run(roots, chooser, phase="evolve", update=number, on_step=on_step)
+        steps += found.steps
+        kept += found.kept
+        if not found.steps:
+            break
+    for engine in {id(one): one for one in (writer, judge)}.values():
+        engine.record()
+        engine.close()
+    return steps, kept
+
+
+def _chooser(
+    params: EvolveInstructionsParams,
+    task: Task,
+    operators: "Operators",
+    engine: JournaledEngine,
+    ledger: "Ledger",
+) -> "Chooser":
+    from refine_af.evolve.choosers import LanguageModelChooser, Mix, released_mix, uniform_mix
+    from refine_af.evolve.operators import parse_mix
+
+    if params.policy == "fixed_mix":
+        return Mix("fixed_mix", [parse_mix(params.mix, operators.names)], params.seed)
+    if params.policy == "released_mix":
+        return released_mix(operators, params.seed)
+    if params.policy == "llm":
+        return LanguageModelChooser(operators, engine, params.seed, ledger)
+    if params.policy == "learned":
+        return _learned(params, task, operators)
+    return uniform_mix(operators, params.seed)
+
+
+def _learned(params: EvolveInstructionsParams, task: Task, operators: "Operators") -> "Chooser":
+    from refine_af.evolve.choosers import Trained
+    from refine_af.evolve.trained import load_policy
+    from refine_af.storage.digest import digest_path
+
+    if "operator_policy" not in task.inputs:
+        raise ParameterError(
+            "evolve_instructions.policy is 'learned' but no policy is given; give the input"
+            " operator_policy (of train_operator_policy) or another policy"
+        )
+    folder = task.inputs["operator_policy"]
+    policy = load_policy(folder, operators, static_vectors.NAME)
+    if policy.facts["steps"] != params.steps:
+        task.progress.say(
+            f"the policy was trained on {policy.facts['steps']} steps, this run has"
+            f" {params.steps}: it reads its place in the episode wrongly"
+        )
+    name = f"learned:{digest_path(folder)[:12]}"
+    return Trained(name, policy, params.seed, params.exploration)
+
+
+def _with_seeds(params: EvolveInstructionsParams) -> bool:
+    return params.keep_seeds or params.policy == "no_evolution"
+
+
+def _seed_row(root: "Root", operators: "Operators") -> Evolved:
+    return Evolved(
+        id=content_id("evo", root.id),
+        parents=(root.id,),
+        instruction=root.instruction,
+        input=root.input,
+        root=root.id,
+        policy="seed",
+        operators=operators.digest,
+        cluster=root.cluster,
+    )
+
+
+def _rejected(row: OperatorStep) -> Rejected:
+    return Rejected.make(
+        "evolve_instructions",
+        row.reason,
+        row.text,
+        row.parents,
+        place=row.id,
+        score=row.changed,
+        detail=row.detail,
+    )
+
+
+def _metrics(kept: list[Evolved], steps: list[OperatorStep], ledger: "Ledger") -> Metrics:
+    from refine_af.evolve.frontier import reasons
+
+    tried = [row for row in steps if row.status != "stopped"]
+    reviewed = [row for row in tried if row.changed is not None]
+    metrics: Metrics = {
+        "kept": len(kept),
+        "tried": len(tried),
+        "accepted_share": sum(row.status == "kept" for row in tried) / max(len(tried), 1),
+        "reviewer_accepted_share": sum(row.status == "kept" for row in reviewed)
+        / max(len(reviewed), 1),
+        "reward": sum(row.reward for row in tried) / max(len(tried), 1),
+        "calls": ledger.calls("evolver", "judge", "chooser", "responder"),
+    }
+    return metrics | {f"rejected_{name}": count for name, count in sorted(reasons(steps).items())}
+
+
+STAGE = Stage(
+    name="evolve_instructions",
+    summary="Evolve seeds by textual operations; drop what fails, keep lineage and reasons.",
+    params=EvolveInstructionsParams,
+    run=run,
+    inputs=(
+        Artifact("seeds", "rows", "Seed tasks to start from."),
+        Artifact("operator_policy", "folder", "Policy of train_operator_policy.", optional=True),
+        BANK_INPUT,
+    ),
+    outputs=(
+        Artifact("instructions", "rows", "Kept instructions with root, parent and operator."),
+        Artifact("rejected", "rows", "Dropped rewrites with the rule."),
+        Artifact("trace", "rows", "Every operation tried, kept or not."),
+        Artifact("ledger", "json", "Calls and tokens per role and phase."),
+        Artifact("bank_out", "rows", "The memory bank with what was written."),
+    ),
+    image="vllm",
+    resources=Resources(cpu="4", memory="16Gi", gpu=True),
+    source="TeaMs-RL (arXiv 2403.08694); Evol-Instruct (WizardLM, 2304.12244), section 3.2.",
+)

@@ -1,0 +1,159 @@
+"""One answer per instruction, by any engine; some roots are held out of all training."""
+
+import json
+from typing import Literal
+
+from refine_af.contracts.errors import DataError
+from refine_af.contracts.jsonl import JsonObject, iter_objects, write_rows
+from refine_af.contracts.params import param
+from refine_af.contracts.randomness import derive, uniform
+from refine_af.contracts.records import Instance, Rejected
+from refine_af.contracts.stage import Artifact, Metrics, Resources, Stage, Task
+from refine_af.engines.text import Completion, Request, Sampling
+from refine_af.self_instruct.readable import readable
+from refine_af.stages.engine_params import EngineParams, open_engine
+from refine_af.stages.generation import complete_in_steps
+
+
+class GenerateResponsesParams(EngineParams):
+    """How the model is asked."""
+
+    style: Literal["plain", "instruct"] = param(
+        "instruct",
+        "instruct: the answer alone is wanted; plain: as builtin:tiny was trained, which also"
+        " writes the input where the instruction has none.",
+    )
+    samples: int = param(1, "Answers per instruction.", ge=1, le=64)
+    temperature: float = param(0.7, "0 is greedy.", ge=0.0)
+    top_p: float = param(0.95, "Nucleus mass.", gt=0.0, le=1.0)
+    max_tokens: int = param(1024, "Most new tokens.", ge=4)
+    limit: int = param(0, "First N instructions; 0 takes all.", ge=0)
+    held_out_share: float = param(
+        0.0, "Share of the roots whose answers go to held_out, never to training.", ge=0.0, lt=1.0
+    )
+
+
+def run(params: GenerateResponsesParams, task: Task) -> Metrics:
+    """Ask once per instruction and sample, drop by WizardLM's rules on answers."""
+    from refine_af.evolve.ledger import Ledger
+
+    rows = [
+        _row(value, number, task) for number, value in iter_objects(task.inputs["instructions"])
+    ]
+    rows = rows[: params.limit] if params.limit else rows
+    asked = [(row, sample) for row in rows for sample in range(params.samples)]
+    requests = [
+        Request(
+            f"{row['id']}/{sample}",
+            _prompt(params, row),
+            derive(params.seed, "response", row["id"], sample),
+        )
+        for row, sample in asked
+    ]
+    engine = open_engine(params, task.inputs.get("adapter"))
+    answers = complete_in_steps(engine, requests, _sampling(params), task)
+    engine.close()
+    ledger = Ledger()
+    ledger.add("responder", "respond", answers)
+    kept: list[tuple[Instance, bool]] = []
+    dropped: list[Rejected] = []
+    for (row, sample), answer in zip(asked, answers, strict=True):
+        found = _read(params, row, sample, answer)
+        if isinstance(found, Rejected):
+            dropped.append(found)
+        else:
+            kept.append((found, _is_held_out(params, row)))
+    write_rows(task.outputs["instances"], [one for one, held in kept if not held])
+    write_rows(task.outputs["held_out"], [one for one, held in kept if held])
+    write_rows(task.outputs["rejected"], dropped)
+    text = json.dumps(ledger.dump(), indent=1) + "\n"
+    task.outputs["ledger"].write_text(text, encoding="utf-8")
+    held_out = sum(held for _, held in kept)
+    return {
+        "instructions": len(rows),
+        "instances": len(kept) - held_out,
+        "held_out": held_out,
+        "rejected": len(dropped),
+    }
+
+
+def _row(value: JsonObject, number: int, task: Task) -> JsonObject:
+    for name in ("id", "instruction"):
+        if not isinstance(value.get(name), str) or not value[name]:
+            place = f"{task.inputs['instructions']}:{number}"
+            raise DataError(f"{place}: field {name!r} must be a text that is not empty")
+    return value
+
+
+def _is_held_out(params: GenerateResponsesParams, row: JsonObject) -> bool:
+    """Tell by its root, so that all relatives of a row are on its side."""
+    root = str(row.get("root") or row["id"])
+    return uniform(params.seed, "held-out-root", root) < params.held_out_share
+
+
+def _prompt(params: GenerateResponsesParams, row: JsonObject) -> str:
+    from refine_af.evolve.operators import render
+
+    given = str(row.get("input") or "")
+    return render(f"respond_{params.style}", instruction=row["instruction"], input=given)
+
+
+def _sampling(params: GenerateResponsesParams) -> Sampling:
+    return Sampling(
+        max_tokens=params.max_tokens,
+        temperature=params.temperature,
+        top_p=params.top_p,
+        stop=("\nInstruction:",) if params.style == "plain" else ("\n### Instruction",),
+    )
+
+
+def _read(
+    params: GenerateResponsesParams, row: JsonObject, sample: int, answer: Completion
+) -> Instance | Rejected:
+    from refine_af.evolve.rules import broken_answer, says_something
+    from refine_af.self_instruct.parse_instances import parse_plain
+
+    given, output = str(row.get("input") or ""), answer.text.strip()
+    broken = broken_answer(answer)
+    reason = broken.reason if broken else ""
+    if not reason and params.style == "plain" and not given:
+        pair = parse_plain(answer.text)
+        reason = "" if pair else "unparseable"
+        given, output = (pair.input, pair.output) if pair else (given, output)
+    # a single word may be the label of a classification: yes, no, he
+    if not reason and not says_something(output) and not output.strip(" .!").isalpha():
+        reason = "only_stop_words"
+    if reason:
+        return Rejected.make(
+            "generate_responses",
+            reason,
+            readable(answer.text),
+            (row["id"],),
+            place=str(sample),
+            detail=readable(broken.detail) if broken else "",
+            request=answer.id,
+        )
+    return Instance.make(
+        row["id"], row["instruction"], given, output, is_classification=False, sample=sample
+    )
+
+
+STAGE = Stage(
+    name="generate_responses",
+    summary="Answer every instruction once; drop refusals and empty words, hold some roots out.",
+    params=GenerateResponsesParams,
+    run=run,
+    inputs=(
+        Artifact("instructions", "rows", "Rows with id, instruction and perhaps input and root."),
+        Artifact("adapter", "model", "LoRA adapter of the answering model.", optional=True),
+    ),
+    outputs=(
+        Artifact("instances", "rows", "Instruction-input-output rows to train on."),
+        Artifact("held_out", "rows", "The same of held-out roots: members of no training."),
+        Artifact("rejected", "rows", "Dropped answers with the rule."),
+        Artifact("ledger", "json", "Calls and tokens per role and phase."),
+    ),
+    image="vllm",
+    resources=Resources(cpu="4", memory="16Gi", gpu=True),
+    source="TeaMs-RL (arXiv 2403.08694): one answer per instruction; WizardLM's rules on answers.",
+)

@@ -1,0 +1,322 @@
+"""Which operations make a set of instructions diverse? A policy learns it by PPO, on any CPU."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
+
+from refine_af.contracts.errors import DataError
+from refine_af.contracts.jsonl import read_rows, write_rows
+from refine_af.contracts.params import param
+from refine_af.contracts.randomness import derive, sample, shuffled
+from refine_af.contracts.records import OperatorStep
+from refine_af.contracts.stage import Artifact, Metrics, Resources, Stage, Task
+from refine_af.dedup import static_vectors
+from refine_af.stages.evolution import (
+    BANK_INPUT,
+    EvolutionParams,
+    JournaledEngine,
+    bank_of,
+    make_evolver,
+    open_operators,
+    reviewer_engine,
+    roots_of,
+)
+
+if TYPE_CHECKING:
+    from refine_af.evolve.bank import Bank
+    from refine_af.evolve.frontier import Evolver, Root
+    from refine_af.evolve.learner import Learner
+    from refine_af.evolve.operators import Operators
+    from refine_af.evolve.training import Trained
+
+
+class TrainOperatorPolicyParams(EvolutionParams):
+    """The fields of ``refine_af.evolve.settings.PolicySettings``, and what is trained on."""
+
+    table_seeds: int = param(
+        256, "Seeds of the one-step table, each with every operator; 0: no table.", ge=0
+    )
+    held_out: int = param(64, "Seeds that only test policies; at most a third of all.", ge=0)
+    policy_seeds: int = param(3, "Policies trained independently; the best one is kept.", ge=1)
+    evaluate_every: int = param(5, "Updates between tests on held-out seeds; 0: none.", ge=0)
+    updates: int = param(20, "Rollouts of one policy, each with its optimisation.", ge=1)
+    episodes: int = param(32, "Episodes of one rollout.", ge=2)
+    epochs: int = param(6, "Passes over the steps of a rollout.", ge=1)
+    minibatch: int = param(48, "Steps of one optimiser step.", ge=1)
+    learning_rate: float = param(
+        0.01, "Of Adam.", source="benchmarks/operator_policy.py", gt=0.0, le=1.0
+    )
+    clip: float = param(0.2, "Epsilon of the policy objective.", source="PPO (1707.06347)", gt=0.0)
+    gamma: float = param(
+        0.0,
+        "Discount; 0: only the operator's own reward counts.",
+        source="benchmarks/operator_policy.py: 0.9 drowns it in noise",
+        ge=0.0,
+        le=1.0,
+    )
+    lam: float = param(0.95, "Lambda of GAE.", source="1506.02438", ge=0.0, le=1.0)
+    value_coefficient: float = param(0.5, "Weight of the value loss.", ge=0.0)
+    entropy_coefficient: float = param(0.005, "Weight of the entropy, nats.", ge=0.0)
+    min_entropy: float = param(
+        0.8, "Floor of the mean entropy, nats; below it the entropy's weight rises.", ge=0.0
+    )
+    max_kl: float = param(1.0, "Passes of an update end beyond it, nats per step.", gt=0.0)
+    max_grad_norm: float = param(1.0, "Largest gradient norm of a step.", gt=0.0)
+    hidden: int = param(64, "Width of the two hidden layers.", source="TeaMs-RL, its code", ge=1)
+    text: bool = param(True, "Whether the policy sees the instruction.")
+    allow_stop: bool = param(False, "Whether ending an episode is a choice of the policy.")
+
+
+def run(params: TrainOperatorPolicyParams, task: Task) -> Metrics:
+    """Make the one-step table, train, test, and write policy, rollouts and curves."""
+    from refine_af.evolve.settings import PolicySettings
+    from refine_af.evolve.training import TrainingPlan, train
+
+    operators = open_operators(params, task)
+    roots = roots_of(params, task)
+    play = _replay(task) if "rollouts" in task.inputs else _Live(params, task, operators, roots)
+    names = {item.name for item in fields(PolicySettings)}
+    settings = PolicySettings(**{name: getattr(params, name) for name in names})
+    plan = TrainingPlan(
+        operators=len(operators.names),
+        stop=params.allow_stop,
+        dimension=static_vectors.DIMENSION,
+        seed=params.seed,
+        policy_seeds=params.policy_seeds,
+        evaluate_every=params.evaluate_every if _held_out(params, len(roots)) else 0,
+    )
+    table = play.table(operators, params)
+    task.progress.say(table["sentence"])
+
+    def on_update(done: int, total: int, numbers: Mapping[str, float]) -> None:
+        task.progress.step(
+            done, total, "updates", reward=numbers["reward"], entropy=numbers["entropy"]
+        )
+
+    found = train(play, static_vectors.embed, settings, plan, on_update)
+    _write(params, task, operators, found, play, table)
+    return _metrics(found, table, play.steps)
+
+
+class _Live:
+    """Rollouts by a language model. Every policy starts from the same memory bank."""
+
+    def __init__(
+        self,
+        params: TrainOperatorPolicyParams,
+        task: Task,
+        operators: "Operators",
+        roots: "Sequence[Root]",
+    ) -> None:
+        from refine_af.evolve.ledger import Ledger
+
+        self._params, self._operators = params, operators
+        self.ledger = Ledger()
+        self._writer = JournaledEngine(params, task, "rewriter")
+        self._judge = reviewer_engine(params, task, self._writer)
+        self._bank: Bank = bank_of(task)
+        count = _held_out(params, len(roots))
+        mixed = shuffled(roots, params.seed, "held-out-seeds")
+        self._held_out, self._roots = mixed[:count], mixed[count:]
+        self._evolvers: dict[int, Evolver] = {}
+        self.steps: list[OperatorStep] = []
+        self.kept: list[str] = []
+
+    def table(self, operators: "Operators", params: TrainOperatorPolicyParams) -> dict[str, Any]:
+        """Return the one-step table: every operator once on some seeds."""
+        from refine_af.evolve.choosers import Mix
+        from refine_af.evolve.table import one_step_table
+
+        roots = sample(self._roots, params.table_seeds, params.seed, "table-seeds")
+        count = len(operators.names)
+        once = params.model_copy(update={"steps": 1})
+        for place in range(count if roots else 0):
+            chooser = Mix("table", [[float(place == one) for one in range(count)]], params.seed)
+            evolver = self._evolver(self._bank.copy(), once)
+            self.steps += evolver.run(roots, chooser, phase="table", update=place).steps
+        return one_step_table(self.steps, operators.names, params.seed)
+
+    def __call__(
+        self, phase: str, policy_seed: int, update: int, learner: "Learner"
+    ) -> list[OperatorStep]:
+        """Play one rollout, or test on the held-out seeds with a bank of their own."""
+        if phase == "held_out":
+            roots = self._held_out
+            evolver = self._evolver(self._bank.copy())
+        else:
+            seed = self._params.seed
+            roots = _drawn(self._roots, self._params.episodes, seed, policy_seed, update)
+            evolver = self._evolvers.setdefault(policy_seed, self._evolver(self._bank.copy()))
+        found = evolver.run(
+            roots,
+            _chooser(learner, self._params),
+            phase=phase,
+            policy_seed=policy_seed,
+            update=update,
+        )
+        self.steps += found.steps
+        if phase == "train":
+            self.kept += [row.instruction for row in found.kept]
+        return found.steps
+
+    def close(self) -> None:
+        """Free the models."""
+        for engine in {id(one): one for one in (self._writer, self._judge)}.values():
+            engine.record()
+            engine.close()
+
+    def _evolver(self, bank: "Bank", params: TrainOperatorPolicyParams | None = None) -> "Evolver":
+        return make_evolver(
+            params or self._params,
+            self._operators,
+            (self._writer, self._judge),
+            bank,
+            self.ledger,
+        )
+
+
+class _Replayed:
+    """Rollouts of an earlier run, so that updates are repeated without a language model."""
+
+    def __init__(self, steps: list[OperatorStep]) -> None:
+        from refine_af.evolve.ledger import Ledger
+
+        self.ledger = Ledger()
+        self.steps = steps
+        self.kept: list[str] = []
+
+    def table(self, operators: "Operators", params: TrainOperatorPolicyParams) -> dict[str, Any]:
+        """Return the table of the earlier run's rows."""
+        from refine_af.evolve.table import one_step_table
+
+        rows = [row for row in self.steps if row.phase == "table"]
+        return one_step_table(rows, operators.names, params.seed)
+
+    def __call__(
+        self, phase: str, policy_seed: int, update: int, learner: "Learner"
+    ) -> list[OperatorStep]:
+        """Return the rows of one rollout."""
+        key = (phase, policy_seed, update)
+        found = [row for row in self.steps if (row.phase, row.policy_seed, row.update) == key]
+        if phase == "train":
+            self.kept += [row.text for row in found if row.status == "kept"]
+        return found
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def _replay(task: Task) -> _Replayed:
+    rows = read_rows(task.inputs["rollouts"], OperatorStep)
+    if not rows:
+        raise DataError("input 'rollouts' holds no row; leave it out to play anew")
+    return _Replayed(rows)
+
+
+def _held_out(params: TrainOperatorPolicyParams, roots: int) -> int:
+    return min(params.held_out, roots // 3)
+
+
+def _drawn(
+    roots: "Sequence[Root]", count: int, seed: int, policy_seed: int, update: int
+) -> "list[Root]":
+    """Return ``count`` roots, each anew where there are fewer than that."""
+    found: list[Root] = []
+    while len(found) < count:
+        key = (policy_seed, update, len(found))
+        found += sample(roots, count - len(found), seed, "episode-seeds", *key)
+    return found
+
+
+def _chooser(learner: "Learner", params: TrainOperatorPolicyParams) -> Any:  # noqa: ANN401
+    from refine_af.evolve.choosers import Trained
+    from refine_af.evolve.state import encode
+
+    def shares(states: Any, vectors: Any) -> Any:  # noqa: ANN401  see choosers.Probabilities
+        count = learner.operators
+        seen = encode(states, vectors, count, params.steps, text=params.text)
+        return learner.probabilities(seen)
+
+    return Trained("learning", shares, derive(params.seed, "operator-draws"), 0.0)
+
+
+def _write(
+    params: TrainOperatorPolicyParams,
+    task: Task,
+    operators: "Operators",
+    found: "Trained",
+    play: _Live | _Replayed,
+    table: dict[str, Any],
+) -> None:
+    from refine_af.evolve.trained import save_policy
+    from refine_af.stages.evolution import write_bank
+
+    facts = {
+        "operators": list(operators.names),
+        "operators_digest": operators.digest,
+        "embedding": static_vectors.NAME,
+        "dimension": static_vectors.DIMENSION,
+        "steps": params.steps,
+        "hidden": params.hidden,
+        "text": params.text,
+        "stop": params.allow_stop,
+        "model": params.model,
+        "policy_seed": found.policy_seed,
+        "update": found.update,
+    }
+    play.close()
+    save_policy(task.outputs["policy"], found.learner.network, facts)
+    write_rows(task.outputs["trace"], play.steps)
+    write_rows(task.outputs["curve"], found.curve)
+    write_bank(task.outputs["bank_out"], task.inputs.get("bank"), play.kept)
+    for name, value in (("table", table), ("ledger", play.ledger.dump())):
+        text = json.dumps(value, indent=1, ensure_ascii=False) + "\n"
+        task.outputs[name].write_text(text, encoding="utf-8")
+
+
+def _metrics(found: "Trained", table: dict[str, Any], steps: Sequence[OperatorStep]) -> Metrics:
+    metrics: Metrics = {
+        "steps": len(steps),
+        "policy_seed": found.policy_seed,
+        "update": found.update,
+    }
+    tests = [row for row in found.curve if row["phase"] == "held_out"]
+    if found.held_out is not None:
+        first = [row["reward"] for row in tests if row["update"] == 0]
+        metrics["held_out_reward_untrained"] = sum(first) / len(first)
+        metrics["held_out_reward"] = found.held_out
+    for name in ("best_fixed_over_uniform", "best_by_cluster_over_best_fixed"):
+        if table[name] is not None:
+            metrics[name] = table[name]["value"]
+    return metrics
+
+
+STAGE = Stage(
+    name="train_operator_policy",
+    summary="Learn by PPO which textual operation to apply to an instruction next.",
+    params=TrainOperatorPolicyParams,
+    run=run,
+    inputs=(
+        Artifact("seeds", "rows", "Seed tasks to practise on."),
+        BANK_INPUT,
+        Artifact(
+            "rollouts",
+            "rows",
+            "Steps of an earlier run with the same parameters: repeats its updates, no model runs.",
+            optional=True,
+        ),
+    ),
+    outputs=(
+        Artifact("policy", "folder", "Weights as safetensors, and what they belong to."),
+        Artifact("trace", "rows", "Every operation tried: what was seen, chosen and earned."),
+        Artifact("curve", "rows", "Numbers per update and per test on held-out seeds."),
+        Artifact("table", "json", "Seeds by operators after one step, and whether learning pays."),
+        Artifact("ledger", "json", "Calls and tokens per role and phase."),
+        Artifact("bank_out", "rows", "The memory bank with what training wrote."),
+    ),
+    image="vllm",
+    resources=Resources(cpu="4", memory="16Gi", gpu=True),
+    source="TeaMs-RL (arXiv 2403.08694). Its code sees the last operator alone, by TRPO; this"
+    " policy reads the text, by PPO, and counts every call.",
+)
