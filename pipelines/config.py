@@ -10,6 +10,7 @@ from refine_af.contracts.errors import ParameterError, nearest
 from refine_af.stages import STAGES
 from refine_af.stages.report import MOST_SIZES
 
+MOST_VALUES = 100_000
 PRESET_FOLDER = Path(__file__).parent / "presets"
 Arm = Literal["rl", "baseline", "best_of_n", "baseline_b"]
 Value = str | int | float | bool
@@ -192,11 +193,26 @@ def _preset_name(preset: str) -> str:
 def _read(path: Path) -> dict[str, Any]:
     try:
         value = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         raise ParameterError(f"{path}: not YAML ({' '.join(str(error).split())})") from None
+    if _expanded(value, {}) > MOST_VALUES:
+        raise ParameterError(
+            f"{path}: with its aliases written out it holds more than {MOST_VALUES} values"
+        )
     if not isinstance(value, dict):
         raise ParameterError(f"{path}: it must hold keys and values, found {type(value).__name__}")
     return value
+
+
+def _expanded(value: object, seen: dict[int, int]) -> int:
+    """Return the number of values with every alias written out; aliases may nest to billions."""
+    if not isinstance(value, dict | list):
+        return 1
+    if id(value) not in seen:
+        seen[id(value)] = MOST_VALUES  # an alias of itself never ends
+        items = value.values() if isinstance(value, dict) else value
+        seen[id(value)] = 1 + sum(_expanded(item, seen) for item in items)
+    return seen[id(value)]
 
 
 def _merge(base: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:

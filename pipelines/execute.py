@@ -17,12 +17,18 @@ from rich.console import Console
 from pipelines.config import RunConfig
 from pipelines.display import Display
 from pipelines.flow import check_task
+from pipelines.resume import resume_environment
 from refine_af.contracts.errors import EXIT_BUG, ParameterError, RefineAfError
 from refine_af.contracts.progress import EVENTS_VARIABLE
 from refine_af.contracts.stage import EVERY_STAGE_WRITES
 from refine_af.lineage.digest_list import LIST, write_digest_list
+from refine_af.runner import code_version
+from refine_af.storage.journal import LEASE_SECONDS, Resume
+from refine_af.storage.lease import Lease
+from refine_af.storage.store import open_store
 
 POLL_SECONDS = 0.2
+LEASE = "lease.json"
 END_SECONDS = 10.0  # what a stage gets to let go of its lease
 
 
@@ -35,12 +41,14 @@ class RunRequest:
         output_dir: Where artifacts, journals and the log go.
         only: Task to run alone on the artifacts of an earlier run in ``output_dir``.
         since: Task to start from, likewise.
+        resume: Whether journals of an earlier run are continued.
     """
 
     config: RunConfig
     output_dir: Path
     only: str = ""
     since: str = ""
+    resume: Resume = "if_possible"
 
 
 class RunFailedError(RefineAfError):
@@ -56,24 +64,36 @@ def run(request: RunRequest, console: Console) -> dict[str, Any]:
 
     Raises:
         RunFailedError: With the message and exit code of the task that failed.
+        LeaseHeldError: When another process runs in the folder.
+        JournalMismatchError: See :func:`pipelines.resume.resume_environment`.
     """
     output = prepare_folder(request.output_dir)
     tasks = pipeline_tasks(request.config)
     reuse, only = choose_tasks(request, tasks)
     spec = {
-        "config": _with_work_dir(request.config, output).model_dump(mode="json"),
+        "config": located(request.config, output).model_dump(mode="json"),
         "output_dir": str(output),
         "tasks": tasks,
         "reuse": reuse,
         "only": only,
+        "code": code_version(),
     }
+    lease = Lease(open_store(str(output)), str(output / LEASE), "refine-af run", LEASE_SECONDS)
+    with lease:
+        return _run(request, spec, console)
+
+
+def _run(request: RunRequest, spec: dict[str, Any], console: Console) -> dict[str, Any]:
+    """Run the pipeline in a folder that this process alone may write."""
+    output, tasks, only = Path(spec["output_dir"]), spec["tasks"], spec["only"]
+    environment = resume_environment(request.resume, output, spec)
     (output / "run.json").write_text(json.dumps(spec, indent=1) + "\n", encoding="utf-8")
     events = output / "events.jsonl"
     events.unlink(missing_ok=True)
     (output / LIST).unlink(missing_ok=True)
     shown = tasks if only is None else [name for name in tasks if name in only]
     with Display(shown, events, console) as display:
-        code = _follow(output, events, display)
+        code = _follow(output, events, display, environment)
     if code != 0:
         raise _failure(display.view.failure, output)
     return _result(output) | {"digest": write_digest_list(output)}
@@ -143,19 +163,37 @@ def earlier_artifacts(
     return found
 
 
-def _with_work_dir(config: RunConfig, output: Path) -> RunConfig:
-    if config.parameters.get("work_dir"):
-        return config
-    return config.model_copy(
-        update={"parameters": config.parameters | {"work_dir": str(output / "work")}}
-    )
+def located(config: RunConfig, output: Path) -> RunConfig:
+    """Return the configuration with a work folder, and local paths as the person meant them.
+
+    Tasks run in another folder, so a relative path has to be made absolute here.
+    """
+    parameters = {"work_dir": str(output / "work")} | {
+        name: value for name, value in config.parameters.items() if value or name != "work_dir"
+    }
+    stages = {
+        stage: {name: _absolute(name, value) for name, value in values.items()}
+        for stage, values in config.stages.items()
+    }
+    parameters = {name: _absolute(name, value) for name, value in parameters.items()}
+    return config.model_copy(update={"parameters": parameters, "stages": stages})
 
 
-def _follow(output: Path, events: Path, display: Display) -> int:
+def _absolute(name: str, value: Any) -> Any:  # noqa: ANN401  any parameter's value
+    names_a_place = name.endswith("_uri") or name in ("model", "work_dir")
+    if not names_a_place or not isinstance(value, str) or "://" in value or not value:
+        return value
+    is_local = name == "work_dir" or Path(value).exists()
+    return str(Path(value).absolute()) if is_local else value
+
+
+def _follow(output: Path, events: Path, display: Display, resume: dict[str, str]) -> int:
     """Run the pipeline in a process of its own and return its exit code."""
     # OpenMP's threads spin while they wait: with another busy process on two cores a stage takes
     # 1.7 times as long (13.4 s against 8.0, generation); asleep they cost 17 % on a quiet one.
-    environment = {"OMP_WAIT_POLICY": "passive"} | os.environ | {EVENTS_VARIABLE: str(events)}
+    environment = (
+        {"OMP_WAIT_POLICY": "passive"} | os.environ | {EVENTS_VARIABLE: str(events)} | resume
+    )
     command = [sys.executable, "-m", "pipelines.local", str(output / "run.json")]
     with (output / "run.log").open("wb") as log:
         signal.signal(signal.SIGTERM, _interrupt)

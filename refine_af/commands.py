@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import get_args
 
 import click
 
@@ -16,6 +17,7 @@ from refine_af.lineage.command import verify as verify
 from refine_af.rating.command import judge as judge
 from refine_af.rating.command import rating_sheet as rating_sheet
 from refine_af.rating.command import read_ratings as read_ratings
+from refine_af.storage.journal import Resume
 
 PRESET = click.option(
     "--preset", default="quickstart", show_default=True, help="A packaged preset."
@@ -57,6 +59,14 @@ def _need_kfp() -> None:
     "--only", default="", metavar="TASK", help="Run one task on an earlier run's artifacts."
 )
 @click.option("--from", "since", default="", metavar="TASK", help="Run this task and all after it.")
+@click.option(
+    "--resume",
+    type=click.Choice(get_args(Resume)),
+    default="if_possible",
+    show_default=True,
+    help="always: refuse when the folder holds no run of this configuration, code and input;"
+    " never: compute everything again.",
+)
 @PRICE
 def run(
     preset: str,
@@ -68,6 +78,7 @@ def run(
     only: str,
     since: str,
     price_per_gpu_hour: float | None,
+    resume: Resume,
 ) -> None:
     """Run a pipeline on this machine through KFP's local runner.
 
@@ -90,7 +101,7 @@ def run(
     if dry_run:
         click.echo(dry_run_text(chosen, folder))
         return
-    request = execute.RunRequest(chosen, folder, only, since)
+    request = execute.RunRequest(chosen, folder, only, since, resume)
     result = execute.run(request, Console(stderr=True))
     write_timing(str(folder), folder / "timing.html", price_per_gpu_hour)
     click.echo(closing_lines(result, folder))

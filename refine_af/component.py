@@ -1,10 +1,13 @@
 """What a KFP component does inside its container: hand the task's values to its stage."""
 
+import json
+import os
 from collections.abc import Mapping
 from typing import Any
 
 from refine_af.contracts.stage import EVERY_STAGE_WRITES
 from refine_af.runner import find_stage, run_stage
+from refine_af.storage.journal import Resume
 
 
 def run_component(name: str, given: Mapping[str, Any]) -> None:
@@ -29,9 +32,19 @@ def run_component(name: str, given: Mapping[str, Any]) -> None:
         params={key: given[key] for key in stage.params.model_fields},
         work_dir=given["work_dir"],
         label=given["label"],
+        resume=_resume(f"{name} ({given['label']})" if given["label"] else name),
     )
     for key, value in metrics.items():
         given["metrics"].log_metric(key, value)
+
+
+def _resume(task: str) -> Resume:
+    """Return how the task uses its journal, as ``refine-af run --resume`` asked for."""
+    asked = os.environ.get("REFINE_AF_RESUME", "if_possible")
+    if asked == "never":
+        return "never"
+    started = json.loads(os.environ.get("REFINE_AF_STARTED", "[]"))
+    return "always" if asked == "always" and task in started else "if_possible"
 
 
 def _path(artifact: Any) -> str:  # noqa: ANN401  a KFP artifact, typed only where kfp is installed

@@ -95,7 +95,8 @@ def _run(
     with tempfile.TemporaryDirectory(prefix="refine-af-") as folder:
         scratch = Path(folder)
         present = fetch_inputs(stage, inputs, scratch / "inputs")
-        identity = stage_identity(stage, settings.method_values(), present)
+        values = settings.method_values()
+        identity = stage_identity(stage, values, present | _named_by_params(values))
         names = [artifact.name for artifact in (*stage.outputs, *EVERY_STAGE_WRITES)]
         staged = {name: scratch / "outputs" / name for name in names}
         for part in ("outputs", "work"):
@@ -109,6 +110,17 @@ def _run(
             return metrics
 
 
+def _named_by_params(values: Mapping[str, Scalar]) -> dict[str, Path]:
+    """Return local files and folders that parameters name: changed content is another input."""
+    found: dict[str, Path] = {}
+    for name, value in values.items():
+        if not name.endswith("_uri") or not isinstance(value, str) or not value:
+            continue
+        if "://" not in value and not value.startswith("builtin:") and Path(value).exists():
+            found[name] = Path(value)
+    return found
+
+
 def _execute_once(
     stage: Stage,
     settings: Params,
@@ -116,10 +128,11 @@ def _execute_once(
     task: Task,
 ) -> Metrics:
     """Run the stage unless the journal knows how it ended."""
-    if failure := journal.failure():
+    # a stage that is never cached looks at things outside, which may have changed since
+    if stage.cache and (failure := journal.failure()):
         kind = ParameterError if failure.exit_code == ParameterError.exit_code else DataError
         raise kind(f"{failure.message} (it failed so before; a retry repeats it)")
-    if journal.republish(task.outputs):
+    if stage.cache and journal.republish(task.outputs):
         task.progress.say("finished before with the same inputs and parameters: republished")
         return dict(json.loads(task.outputs["metrics"].read_text(encoding="utf-8")))
     try:

@@ -30,11 +30,23 @@ def check_adapter_folder(adapter: Path) -> dict[str, object]:
             )
     try:
         config = json.loads((adapter / CONFIG).read_bytes())
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{adapter / CONFIG}: not JSON ({error})") from None
     if not isinstance(config, dict):
         raise DataError(f"{adapter / CONFIG}: it must be a JSON object")
+    _refuse_code(config, adapter / CONFIG)
     return config
+
+
+def _refuse_code(config: dict[str, object], place: Path) -> None:
+    """Refuse a configuration that makes PEFT import modules that it names, or is no LoRA."""
+    if config.get("peft_type") != "LORA":
+        raise DataError(f"{place}: peft_type is {config.get('peft_type')!r}; it must be LORA")
+    for name in ("auto_mapping", "megatron_config"):
+        if config.get(name):
+            raise DataError(
+                f"{place}: {name} names code to import, which an adapter may not; remove the entry"
+            )
 
 
 def adapter_rank(adapter: Path, model: Path) -> int:

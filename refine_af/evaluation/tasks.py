@@ -8,7 +8,9 @@ of Self-Instruct; their category is the application that moved someone to write 
 
 import gzip
 import hashlib
+import io
 import json
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +21,9 @@ from refine_af.contracts.jsonl import JsonObject, parse_object
 
 FIRST_INSTANCES = 100
 """The official test set: the first 100 of each file, which are label-balanced on purpose."""
+
+MOST_UNPACKED_BYTES = 1024**3
+"""Of a packed file: a few kilobytes can unpack to more than memory holds."""
 
 Kind = TypeVar("Kind", str, list[Any])
 Track = Literal["default", "xlingual"]
@@ -240,13 +245,24 @@ def _flat_task(name: str, rows: list[tuple[str, JsonObject]]) -> EvaluationTask:
 
 def _rows(path: Path, data: bytes) -> Iterator[tuple[str, JsonObject]]:
     if path.suffix == ".gz":
-        try:
-            data = gzip.decompress(data)
-        except (OSError, EOFError) as error:
-            raise DataError(f"{path}: not a whole gzip file ({error})") from None
+        data = _unpacked(path, data)
     for number, line in enumerate(data.split(b"\n"), start=1):
         if line.strip():
             yield f"{path}:{number}", parse_object(line, f"{path}:{number}")
+
+
+def _unpacked(path: Path, data: bytes) -> bytes:
+    """Return what a gzip file holds, as long as memory can hold it too."""
+    try:
+        with gzip.GzipFile(fileobj=io.BytesIO(data)) as packed:
+            found = packed.read(MOST_UNPACKED_BYTES + 1)
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"{path}: not a whole gzip file ({error})") from None
+    if len(found) > MOST_UNPACKED_BYTES:
+        raise DataError(
+            f"{path}: {len(data)} bytes unpack to more than {MOST_UNPACKED_BYTES}; split the file"
+        )
+    return found
 
 
 def _field(value: JsonObject, name: str, kind: type[Kind], where: str) -> Kind:

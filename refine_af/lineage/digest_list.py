@@ -21,6 +21,7 @@ CONFIGURATION = "run.json"
 NOT_COVERED = {
     "run.log": "what libraries printed",
     "events.jsonl": "progress, with times",
+    "lease.json": "who runs in the folder",
     "timing.html": "seconds and rates",
     "work/": "journals, which check themselves when they are read",
 }

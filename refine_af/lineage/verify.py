@@ -109,8 +109,9 @@ def _chain(run: RunFolder) -> tuple[list[str], int]:
     for task in run.tasks:
         if not task.provenance:
             problems.append(f"{task.name}: no provenance, so nothing says what it read")
-        # a folder that was filtered again holds no weights
-        outside = ("adapter",) if task.provenance.get("decided_again") else ()
+        # files that a parameter names; and a folder that was filtered again holds no weights
+        outside = {name for name in task.input_digests if name in task.params}
+        outside |= {"adapter"} if task.provenance.get("decided_again") else set()
         for name, digest in sorted(task.input_digests.items()):
             links += digest in outputs
             if digest not in outputs and name not in outside:

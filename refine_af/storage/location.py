@@ -14,6 +14,9 @@ OWN_PREFIX = ".refine-af-"
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}")
+_SECRET = re.compile(
+    r"token|signature|^sig$|secret|passw|credential|api.?key|^key$|^auth(orization)?$"
+)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -45,6 +48,7 @@ def locate(uri: str) -> Location:
     scheme = found.group(1).lower()
     bucket, _, key = uri[found.end() :].partition("/")
     if scheme == "https":
+        _refuse_secrets(uri, bucket, key)
         return Location("https", bucket, key)
     if scheme not in ("s3", "gs"):
         hint = nearest(scheme, ["https", "s3", "gs"])
@@ -57,6 +61,19 @@ def locate(uri: str) -> Location:
     if key:
         check_name(key, uri)
     return Location("s3" if scheme == "s3" else "gs", bucket, key)
+
+
+def _refuse_secrets(uri: str, host: str, key: str) -> None:
+    """Refuse credentials in an address: it would be written into provenance, logs and pages."""
+    asked = key.partition("?")[2].lower().split("&")
+    names = {part.partition("=")[0] for part in asked if "=" in part}
+    if "@" in host or any(_SECRET.search(name) for name in names):
+        shown = uri.partition("?")[0].rpartition("@")[2]
+        raise ParameterError(
+            f"the address of {shown!r} holds a credential, which would end up in provenance and"
+            " logs; download the file and give its path, or use s3:// or gs://, whose credentials"
+            " come from the environment"
+        )
 
 
 def _local(uri: str) -> Location:

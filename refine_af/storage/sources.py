@@ -2,11 +2,16 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import refine_af
 from refine_af.contracts.errors import DataError, MissingLibraryError, ParameterError
 from refine_af.storage.location import locate
 from refine_af.storage.store import open_store
+
+MOST_ROWS = 5_000_000
+MOST_UNPACKED_BYTES = 4 * 1024**3
+"""Of a Parquet file: no instruction data set comes near, and a small file can claim any size."""
 
 PACKAGE = Path(refine_af.__file__).parent
 BUILTIN = {
@@ -72,10 +77,21 @@ def _from_parquet(path: Path, target: Path) -> Path:
             f"{path}: reading Parquet needs pyarrow; pip install 'refine-af[train]'"
         ) from None
     try:
+        _refuse_bomb(path, pyarrow.parquet.read_metadata(path))
         rows = pyarrow.parquet.read_table(path).to_pylist()
     except (pyarrow.ArrowInvalid, OSError) as error:
         raise DataError(f"{path}: not a Parquet file ({error})") from None
     return _write(rows, target)
+
+
+def _refuse_bomb(path: Path, found: Any) -> None:  # noqa: ANN401  pyarrow is untyped
+    """Refuse a file that says of itself that memory could not hold it."""
+    size = sum(found.row_group(place).total_byte_size for place in range(found.num_row_groups))
+    if found.num_rows > MOST_ROWS or size > MOST_UNPACKED_BYTES:
+        raise DataError(
+            f"{path}: {found.num_rows} rows, {size} bytes unpacked; at most {MOST_ROWS} rows and"
+            f" {MOST_UNPACKED_BYTES} bytes are read; split the file"
+        )
 
 
 def _from_hub(uri: str, target: Path) -> Path:

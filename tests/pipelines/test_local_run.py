@@ -12,6 +12,10 @@ from pathlib import Path
 import psutil
 import pytest
 
+from refine_af.cli import main
+from refine_af.storage.lease import Lease
+from refine_af.storage.local import LocalStore
+
 RUN = [sys.executable, "-m", "refine_af", "run", "--preset", "smoke"]
 
 
@@ -106,6 +110,35 @@ def test_killed_and_run_again_ends_with_the_same_bytes(finished: Path, tmp_path:
     assert again.returncode == 0, again.stderr
     assert "generate_instructions: finished before" in again.stderr
     assert digests(tmp_path) == digests(finished)
+
+
+def test_a_finished_run_is_whole_and_its_rows_have_passports(
+    finished: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["verify", str(finished)]) == 0
+    assert main(["status", str(finished)]) == 0
+    assert "the run is finished" in capsys.readouterr().out
+    for name in ("dedup_filter/kept", "score_rewards-rl/scored", "generate_instances-rl/rejected"):
+        for line in (finished / "artifacts" / name).read_text().split("\n")[:3]:
+            if line:
+                assert main(["explain", json.loads(line)["id"], "--run", str(finished)]) == 0
+                assert "prompt sha256" in capsys.readouterr().out
+
+
+def test_always_resuming_refuses_another_configuration(finished: Path) -> None:
+    done = run(finished, "--resume", "always", "--set", "train_ppo.updates=3")
+    assert done.returncode == 65
+    assert "config.stages.train_ppo.updates: 3, not 2" in done.stderr
+    assert (finished / "SHA256SUMS").exists()
+
+
+def test_a_second_process_in_the_folder_is_refused(tmp_path: Path) -> None:
+    lease = Lease(LocalStore(), str(tmp_path / "lease.json"), "refine-af run", 60)
+    with lease:
+        done = run(tmp_path)
+    assert done.returncode == 69
+    assert "the lease is held by refine-af run" in done.stderr
+    assert not (tmp_path / "run.json").exists()
 
 
 def test_one_task_alone_on_earlier_artifacts(finished: Path) -> None:

@@ -1,0 +1,142 @@
+"""Every stage on an input of seconds, and the artifacts that they read."""
+
+import json
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from refine_af.contracts.jsonl import write_rows
+from refine_af.contracts.records import Instance, Instruction
+from refine_af.runner import find_stage, run_stage
+
+NEVER = 1e9
+MODEL = {"model": "builtin:fixture"}
+
+
+@dataclass(frozen=True)
+class SmallStage:
+    """One stage with parameters and input paths that make it end in seconds."""
+
+    stage: str
+    params: dict[str, Any]
+    inputs: dict[str, str] = field(default_factory=dict)
+
+    def arguments(self, work: str, output: Path) -> dict[str, Any]:
+        """Return the keyword arguments of ``run_stage``."""
+        names = [item.name for item in find_stage(self.stage).outputs]
+        names += ["metrics", "provenance", "telemetry"]
+        return {
+            "inputs": self.inputs,
+            "outputs": {name: str(output / name) for name in names},
+            "params": self.params,
+            "work_dir": work,
+        }
+
+
+def small_stages(folder: Path) -> list[SmallStage]:
+    """Return the stages in the order of the DAG; inputs are written below ``folder``."""
+    run_stage("seed_ingest", inputs={}, outputs={"seeds": str(folder / "seeds")}, params={})
+    instructions = [
+        Instruction.make(f"Write {number} short lines about the word {word}.", (), number, 0, 0)
+        for number, word in enumerate(("river", "stone", "lamp", "garden", "bread", "window") * 4)
+    ]
+    instances = [
+        Instance.make(
+            row.id, row.instruction, "", f"Line {row.id}.", is_classification=False, sample=0
+        )
+        for row in instructions
+    ]
+    write_rows(folder / "instructions", instructions)
+    write_rows(folder / "instances", instances)
+    seeds, given, pairs = (str(folder / name) for name in ("seeds", "instructions", "instances"))
+    ppo = {"updates": 3, "episodes_per_update": 8, "minibatch": 8, "epochs": 1, "lora_rank": 4}
+    sft = {"max_steps": 4, "batch_size": 4, "lora_rank": 4, "max_length": 128}
+    return [
+        SmallStage("check_inputs", MODEL | {"instances": 2}),
+        SmallStage("seed_ingest", {}),
+        SmallStage(
+            "generate_instructions",
+            MODEL | {"target": 24, "round_size": 4, "max_requests": 16, "max_tokens": 48},
+            {"seeds": seeds},
+        ),
+        SmallStage("dedup_filter", {}, {"candidates": given, "pool": seeds}),
+        SmallStage(
+            "train_ppo",
+            MODEL | ppo | {"max_new_tokens": 24, "reward": "embedded", "learning_rate": 1e-3},
+            {"instructions": given},
+        ),
+        SmallStage(
+            "generate_instances",
+            MODEL | {"style": "plain", "temperature": 1.0, "max_tokens": 32},
+            {"instructions": given},
+        ),
+        SmallStage("score_rewards", {"reward": "embedded"}, {"instances": pairs}),
+        SmallStage(
+            "train_sft",
+            MODEL | sft | {"include_seed_tasks": False, "checkpoint_steps": 1},
+            {"instances": pairs},
+        ),
+        SmallStage("evaluate", MODEL | {"instances": 2, "max_tokens": 8, "prompt": "plain"}),
+        SmallStage("report", {"resamples": 100}, {"seeds": seeds, "instructions": given}),
+    ]
+
+
+class KillServer:
+    """The warm process of :mod:`kill_server`."""
+
+    def __init__(self, folder: Path) -> None:
+        """Start it; logs and counts go below ``folder``."""
+        self.folder = folder
+        self._process = subprocess.Popen(
+            [sys.executable, str(Path(__file__).with_name("kill_server.py"))],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert self._answer() == "ready\n"
+
+    def run(
+        self,
+        small: SmallStage,
+        work: str,
+        output: Path,
+        environment: dict[str, str],
+        *,
+        kill_after: int = -1,
+        kill_at: float = NEVER,
+    ) -> dict[str, float]:
+        """Run a stage once; return its exit code (negative: the signal) and seconds."""
+        order = {
+            "stage": small.stage,
+            "arguments": small.arguments(work, output),
+            "environment": environment,
+            "kill_after": kill_after,
+            "kill_at": kill_at,
+            "count": str(self.folder / "count"),
+            "log": str(self.folder / "log"),
+        }
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps(order) + "\n")
+        self._process.stdin.flush()
+        found: dict[str, float] = json.loads(self._answer())
+        return found
+
+    def published(self) -> int:
+        """Return the publications of the last run."""
+        return int((self.folder / "count").read_text() or 0)
+
+    def log(self) -> str:
+        """Return the end of what the runs printed."""
+        return (self.folder / "log").read_text(errors="replace")[-4000:]
+
+    def close(self) -> None:
+        """End the process."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.wait(timeout=60)
+
+    def _answer(self) -> str:
+        assert self._process.stdout is not None
+        return self._process.stdout.readline()

@@ -1,0 +1,38 @@
+"""``check_inputs`` looks again each time: what it checks is outside and may have changed."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from refine_af.contracts.errors import DataError
+from refine_af.runner import run_stage
+
+ROW = {
+    "id": "one",
+    "instruction": "Say yes to this.",
+    "instances": [{"input": "", "output": "Yes."}],
+    "is_classification": False,
+}
+
+
+def check(folder: Path, seeds: Path) -> str:
+    names = ("manifest", "seeds_digest", "model_digest", "tasks_digest")
+    run_stage(
+        "check_inputs",
+        inputs={},
+        outputs={name: str(folder / name) for name in names},
+        params={"seeds_uri": str(seeds), "model": "builtin:fixture"},
+        work_dir=str(folder / "work"),
+    )
+    return (folder / "seeds_digest").read_text()
+
+
+def test_with_a_journal_it_still_looks(tmp_path: Path) -> None:
+    seeds = tmp_path / "seeds.jsonl"
+    with pytest.raises(DataError):
+        check(tmp_path, seeds)
+    seeds.write_text(json.dumps(ROW) + "\n")
+    first = check(tmp_path, seeds)
+    seeds.write_text(json.dumps(ROW | {"id": "two"}) + "\n")
+    assert check(tmp_path, seeds) != first
