@@ -2,7 +2,9 @@
 
 import json
 import logging
+import tempfile
 from pathlib import Path
+from typing import Any
 
 import yaml
 from kfp import compiler
@@ -11,31 +13,33 @@ from pipelines.config import RunConfig
 from pipelines.flow import Images
 from pipelines.refine_af import build
 from pipelines.slim import slim
-from refine_af import __version__
 from refine_af.contracts.errors import ParameterError
 from refine_af.stages import STAGES
-from refine_af.targets.placement import load_profile
+from refine_af.targets.placement import Profile, load_profile
+
+Document = dict[str, Any]
 
 
-def compile_to_file(
-    config: RunConfig,
-    profile: str,
-    target: Path,
-    *,
-    registry: str = "",
-    tag: str = "",
-    digests: dict[str, str] | None = None,
-) -> None:
-    """Write the IR YAML of a pipeline (two documents: the pipeline, then what Kubernetes adds)."""
-    images = Images(registry, tag or __version__, digests or {})
-    pipeline = build(config, load_profile(profile), images)
+def compiled(config: RunConfig, profile: Profile, images: Images) -> tuple[Document, Document]:
+    """Return the two documents of a pipeline's IR: the pipeline, and what Kubernetes adds."""
+    pipeline = build(config, profile, images)
     logging.getLogger("kfp").setLevel(logging.ERROR)
+    with tempfile.TemporaryDirectory() as folder:
+        target = Path(folder) / "pipeline.yaml"
+        compiler.Compiler().compile(pipeline, str(target))
+        spec, *platform = yaml.safe_load_all(target.read_text(encoding="utf-8"))
+    extra = platform[0] if platform else {}
+    slim(spec, extra)
+    return spec, extra
+
+
+def write_ir(config: RunConfig, profile: str, target: Path, images: Images) -> None:
+    """Write the IR YAML of a pipeline."""
+    spec, platform = compiled(config, load_profile(profile), images)
     target.parent.mkdir(parents=True, exist_ok=True)
-    compiler.Compiler().compile(pipeline, str(target))
-    spec, *platform = yaml.safe_load_all(target.read_text(encoding="utf-8"))
-    slim(spec, platform[0] if platform else {})
     with target.open("w", encoding="utf-8") as sink:
-        yaml.safe_dump_all([spec, *platform], sink, sort_keys=True, width=4000)
+        documents = [spec, platform] if platform else [spec]
+        yaml.safe_dump_all(documents, sink, sort_keys=True, width=4000)
 
 
 def read_digests(path: str) -> dict[str, str]:

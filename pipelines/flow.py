@@ -13,9 +13,7 @@ from refine_af.contracts.params import scalar_type
 from refine_af.contracts.stage import EVERY_STAGE_WRITES, Stage
 from refine_af.runner import find_stage
 from refine_af.targets.kfp_source import KFP_TYPES, image_name
-from refine_af.targets.placement import GPU_RESOURCE, Placement, Profile, place
-
-SHARED_MEMORY = "/dev/shm"  # noqa: S108  the mount point that vLLM and NCCL expect
+from refine_af.targets.placement import GPU_RESOURCE, SHARED_MEMORY, Placement, Profile, place
 
 Outputs = Mapping[str, Any]
 """Outputs of a task by name: what a later task takes as input or parameter."""

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import click
@@ -19,9 +20,14 @@ RESUME = ("if_possible", "always", "never")
 def stage_command(stage: Stage) -> click.Command:
     """Return the subcommand of a stage: an option per input, output and parameter."""
     options: list[click.Parameter] = [
-        *[_artifact(item, required=not item.optional, group="in") for item in stage.inputs],
-        *[_artifact(item, required=True, group="out") for item in stage.outputs],
-        *[_artifact(item, required=False, group="out") for item in EVERY_STAGE_WRITES],
+        *[_artifact(item, "in") for item in stage.inputs],
+        *[_artifact(item, "out") for item in (*stage.outputs, *EVERY_STAGE_WRITES)],
+        click.Option(
+            ["--inputs-dir"], default="", metavar="DIR", help="Takes DIR/NAME as each input there."
+        ),
+        click.Option(
+            ["--outputs-dir"], default="", metavar="DIR", help="Writes every output to DIR/NAME."
+        ),
         *[_parameter(stage, name) for name in stage.params.model_fields],
         click.Option(["--work-dir"], default="", help="Folder or URI of the journals."),
         click.Option(["--label"], default="", help="Name of this task in progress reports."),
@@ -36,11 +42,10 @@ def stage_command(stage: Stage) -> click.Command:
     )
 
 
-def _artifact(item: Artifact, *, required: bool, group: str) -> click.Option:
+def _artifact(item: Artifact, group: str) -> click.Option:
     flag = f"--{item.name.replace('_', '-')}"
-    return click.Option(
-        [flag, f"{group}__{item.name}"], required=required, metavar="PATH", help=item.summary
-    )
+    needed = "" if item.optional or item in EVERY_STAGE_WRITES else " [required]"
+    return click.Option([flag, f"{group}__{item.name}"], metavar="PATH", help=item.summary + needed)
 
 
 def _parameter(stage: Stage, name: str) -> click.Option:
@@ -57,13 +62,20 @@ def _parameter(stage: Stage, name: str) -> click.Option:
 
 
 def _runner(stage: Stage) -> Callable[..., None]:
-    def run(work_dir: str, label: str, resume: Any, **values: str | None) -> None:  # noqa: ANN401
+    def run(
+        inputs_dir: str,
+        outputs_dir: str,
+        work_dir: str,
+        label: str,
+        resume: Any,  # noqa: ANN401  one of RESUME
+        **values: str | None,
+    ) -> None:
         from refine_af.runner import run_stage
 
         metrics = run_stage(
             stage.name,
-            inputs=_group(values, "in__"),
-            outputs=_group(values, "out__"),
+            inputs=_present(stage, inputs_dir) | _group(values, "in__"),
+            outputs=_places(stage, outputs_dir) | _group(values, "out__"),
             params=_group(values, "param__"),
             work_dir=work_dir,
             label=label,
@@ -73,6 +85,18 @@ def _runner(stage: Stage) -> Callable[..., None]:
             click.echo(f"{name}\t{value:g}")
 
     return run
+
+
+def _present(stage: Stage, folder: str) -> dict[str, str]:
+    """Return the inputs that lie in ``folder`` under their names."""
+    names = [item.name for item in stage.inputs] if folder else []
+    return {name: f"{folder}/{name}" for name in names if Path(folder, name).exists()}
+
+
+def _places(stage: Stage, folder: str) -> dict[str, str]:
+    """Return a place in ``folder``, which may be a URI, for every output."""
+    items = (*stage.outputs, *EVERY_STAGE_WRITES) if folder else ()
+    return {item.name: f"{folder.rstrip('/')}/{item.name}" for item in items}
 
 
 def _group(values: dict[str, str | None], prefix: str) -> dict[str, str]:

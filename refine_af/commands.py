@@ -6,6 +6,7 @@ from typing import get_args
 
 import click
 
+from refine_af import __version__
 from refine_af.contracts.errors import MissingLibraryError, ParameterError
 from refine_af.contracts.progress import printable
 from refine_af.export.command import export as export
@@ -117,7 +118,17 @@ def run(
 @click.option("--registry", default="", help="Put before every image's name.")
 @click.option("--tag", default="", help="Image tag; default: this version.")
 @click.option("--images", default="", metavar="FILE", help="JSON: sha256 digest by stage.")
-@click.option("-o", "--output", required=True, metavar="FILE", help="The YAML to write.")
+@click.option(
+    "--to",
+    "target",
+    type=click.Choice(["kfp", "argo"]),
+    default="kfp",
+    show_default=True,
+    help="kfp: IR for the KFP UI and API. argo: templates and a Workflow that need Argo alone.",
+)
+@click.option(
+    "-o", "--output", required=True, metavar="PATH", help="File (kfp) or folder (argo) to write."
+)
 def compile_pipeline(
     pipeline: str,
     preset: str,
@@ -127,19 +138,26 @@ def compile_pipeline(
     registry: str,
     tag: str,
     images: str,
+    target: str,
     output: str,
 ) -> None:
-    """Compile a pipeline to KFP IR YAML."""
+    """Compile a pipeline for KFP or for Argo."""
     _need_kfp()
-    from pipelines.compiling import compile_to_file, read_digests
+    from pipelines.argo import write_argo
+    from pipelines.compiling import read_digests, write_ir
     from pipelines.config import load_config
+    from pipelines.flow import Images
 
     if pipeline != "refine-af":
         raise ParameterError(f"--pipeline {pipeline!r} is not one; pipelines: refine-af")
     chosen = load_config(preset, config).with_values(assignments)
     chosen.check_values()
     digests = read_digests(images) if images else {}
-    compile_to_file(chosen, profile, Path(output), registry=registry, tag=tag, digests=digests)
+    chosen_images = Images(registry, tag or __version__, digests)
+    if target == "argo":
+        write_argo(chosen, profile, Path(output), f"{pipeline}-{preset}", chosen_images)
+        return
+    write_ir(chosen, profile, Path(output), chosen_images)
     if not digests:
         click.echo(
             "refine-af: caching is off in this file: KFP's cache key holds the image's name, not"

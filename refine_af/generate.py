@@ -52,17 +52,24 @@ def compiled(stage: Stage, source: str) -> str:
 
 
 def manifest_files(root: Path) -> dict[Path, str]:
-    """Return the compiled default pipelines by their path under ``manifests/kfp``."""
-    from pipelines.compiling import compile_to_file
+    """Return the compiled default pipelines by their path under ``manifests``."""
+    from pipelines.argo import write_argo
+    from pipelines.compiling import write_ir
     from pipelines.config import load_config
+    from pipelines.flow import Images
 
     found: dict[Path, str] = {}
     with tempfile.TemporaryDirectory() as folder:
         for preset, profile in _defaults():
-            name = f"refine-af.{preset}.{profile}.yaml"
-            compile_to_file(load_config(preset, ""), profile, Path(folder) / name)
-            text = (Path(folder) / name).read_text(encoding="utf-8")
-            found[root / "manifests" / "kfp" / name] = text
+            config, images = load_config(preset, ""), Images("", __version__)
+            write_ir(
+                config, profile, Path(folder, "kfp", f"refine-af.{preset}.{profile}.yaml"), images
+            )
+            argo = Path(folder, "argo", f"{preset}.{profile}")
+            write_argo(config, profile, argo, f"refine-af-{preset}", images)
+        for path in sorted(Path(folder).glob("**/*.yaml")):
+            place = root / "manifests" / path.relative_to(folder)
+            found[place] = path.read_text(encoding="utf-8")
     return found
 
 
@@ -91,12 +98,12 @@ def stale(root: Path) -> list[Path]:
     ]
     present = {
         path
-        for folder in ("components", "manifests/kfp")
+        for folder in ("components", "manifests/kfp", "manifests/argo")
         for path in (root / folder).rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     }
     kept_by_hand = {root / "components" / "__init__.py", root / "components" / "README.md"}
-    kept_by_hand.add(root / "manifests" / "kfp" / "README.md")
+    kept_by_hand |= {root / "manifests" / kind / "README.md" for kind in ("kfp", "argo")}
     return sorted(wrong) + sorted(present - set(wanted) - kept_by_hand)
 
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -12,6 +12,12 @@ from refine_af.contracts.stage import Resources
 
 PROFILE_FOLDER = Path(__file__).parent / "profiles"
 GPU_RESOURCE = "nvidia.com/gpu"
+SHARED_MEMORY = "/dev/shm"  # noqa: S108  the mount point that vLLM and NCCL expect
+MODEL_CACHE = "/models"
+SECRET = "refine-af"  # noqa: S105  a name
+SECRET_KEYS = ("HF_TOKEN", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "OPENAI_API_KEY")
+"""Keys of the Kubernetes secret ``refine-af``, each optional; none is needed where the platform
+gives credentials (workload identity, IRSA) and models are public."""
 
 
 class Toleration(BaseModel):
@@ -38,6 +44,9 @@ class Profile(BaseModel):
         shm: Size of ``/dev/shm``, which vLLM and NCCL need far above the default 64 MiB.
         node_selector: Labels that a node must carry.
         tolerations: Taints that a task tolerates.
+        node_affinity: Kubernetes ``nodeAffinity``, for wishes that labels cannot say.
+        model_cache: Name of a PersistentVolumeClaim that keeps downloaded models between tasks;
+            empty: each task downloads its model.
         retries: How often KFP and Argo try a failed task again.
     """
 
@@ -52,6 +61,8 @@ class Profile(BaseModel):
     shm: str = "8Gi"
     node_selector: dict[str, str] = Field(default_factory=dict)
     tolerations: tuple[Toleration, ...] = ()
+    node_affinity: dict[str, Any] = Field(default_factory=dict)
+    model_cache: str = ""
     retries: Annotated[int, Field(ge=0, le=10)] = 2
 
 
@@ -65,12 +76,20 @@ class Placement:
     shm: str = ""
     node_selector: dict[str, str] = field(default_factory=dict)
     tolerations: tuple[Toleration, ...] = ()
+    node_affinity: dict[str, Any] = field(default_factory=dict)
+    model_cache: str = ""
+
+    def folders(self) -> dict[str, str]:
+        """Return the environment that points every cache to a volume: the root is read-only."""
+        return {"HOME": "/tmp", "HF_HOME": f"{self.model_cache and MODEL_CACHE or '/tmp'}/hf"}  # noqa: S108
 
 
 def place(resources: Resources, profile: Profile) -> Placement:
     """Return the placement of a task; only GPU stages under a GPU profile leave the CPU nodes."""
     if not resources.gpu or profile.gpus == 0:
-        return Placement(cpu=resources.cpu, memory=resources.memory)
+        return Placement(
+            cpu=resources.cpu, memory=resources.memory, model_cache=profile.model_cache
+        )
     return Placement(
         cpu=profile.cpu,
         memory=profile.memory,
@@ -78,6 +97,8 @@ def place(resources: Resources, profile: Profile) -> Placement:
         shm=profile.shm,
         node_selector=dict(profile.node_selector),
         tolerations=profile.tolerations,
+        node_affinity=profile.node_affinity,
+        model_cache=profile.model_cache,
     )
 
 

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 import yaml
 
-from pipelines.compiling import compile_to_file
+from pipelines.compiling import write_ir
 from pipelines.config import PIPELINE_PARAMETERS, load_config
+from pipelines.flow import Images
 from refine_af.contracts.errors import ParameterError
 from refine_af.runner import find_stage
 from refine_af.stages import STAGES
@@ -26,7 +27,7 @@ def compiled(
 ) -> Documents:
     target = folder / "pipeline.yaml"
     config = load_config("default", "").with_values(assignments)
-    compile_to_file(config, profile, target, registry=registry, digests=digests)
+    write_ir(config, profile, target, Images(registry, "0.1.0", digests or {}))
     spec, *platform = yaml.safe_load_all(target.read_text(encoding="utf-8"))
     return spec, platform[0] if platform else {}
 
@@ -157,7 +158,7 @@ def test_a_stage_setting_wins_over_a_parameter_of_the_pipeline(tmp_path: Path) -
 
 
 def test_the_file_is_small(tmp_path: Path) -> None:
-    compile_to_file(load_config("default", ""), "l4", tmp_path / "pipeline.yaml")
+    write_ir(load_config("default", ""), "l4", tmp_path / "pipeline.yaml", Images())
     assert (tmp_path / "pipeline.yaml").stat().st_size < 100_000
 
 

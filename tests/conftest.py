@@ -11,8 +11,6 @@ import uuid
 from collections.abc import Iterator
 
 import pytest
-from gcp_storage_emulator.server import create_server
-from moto.server import ThreadedMotoServer
 from servers import BUCKET, Faults, FaultyProxy
 
 SERVER_VARIABLES = {
@@ -30,6 +28,8 @@ def free_port() -> int:
 
 @pytest.fixture(scope="session")
 def moto_address() -> Iterator[str]:
+    from moto.server import ThreadedMotoServer
+
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
@@ -42,6 +42,8 @@ def moto_address() -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def emulator_address() -> Iterator[str]:
+    from gcp_storage_emulator.server import create_server
+
     port = free_port()
     server = create_server("127.0.0.1", port, in_memory=True, default_bucket=BUCKET)
     server.start()
