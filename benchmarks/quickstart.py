@@ -76,8 +76,8 @@ def stage_seconds(folder: Path) -> dict[str, float]:
 def compile_seconds() -> float:
     """Return the seconds of compiling the default pipeline, imports left out."""
     from pipelines.compiling import write_ir
-    from pipelines.flow import Images
     from pipelines.config import load_config
+    from pipelines.flow import Images
 
     with tempfile.TemporaryDirectory() as folder:
         started = time.perf_counter()

@@ -81,7 +81,7 @@ class Placement:
 
     def folders(self) -> dict[str, str]:
         """Return the environment that points every cache to a volume: the root is read-only."""
-        return {"HOME": "/tmp", "HF_HOME": f"{self.model_cache and MODEL_CACHE or '/tmp'}/hf"}  # noqa: S108
+        return {"HOME": "/tmp", "HF_HOME": f"{(self.model_cache and MODEL_CACHE) or '/tmp'}/hf"}  # noqa: S108
 
 
 def place(resources: Resources, profile: Profile) -> Placement:
