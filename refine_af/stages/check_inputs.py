@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 
 from refine_af import __version__
-from refine_af.contracts.errors import ParameterError
 from refine_af.contracts.params import Params, param
 from refine_af.contracts.stage import Artifact, Metrics, Resources, Stage, Task
 from refine_af.evaluation.tasks import load_tasks
@@ -12,7 +11,6 @@ from refine_af.feedback.presets import find_preset
 from refine_af.stages.seed_ingest import read_seeds
 from refine_af.storage.digest import digest_path
 from refine_af.storage.sources import fetch_rows_file, fetch_source
-from refine_af.storage.store import open_store
 
 
 class CheckInputsParams(Params):
@@ -24,7 +22,6 @@ class CheckInputsParams(Params):
     instances: int = param(100, "First N instances of each evaluation task.", ge=1)
     reward: str = param("balanced", "Reward preset of the run.")
     arms: str = param("rl,baseline", "Trained arms, comma separated; part of the provenance.")
-    work_dir_uri: str = param("", "Folder of the journals, tried with a small write.")
     seed: int = param(1, "Seed of the run; part of the provenance.")
 
 
@@ -43,8 +40,6 @@ def run(params: CheckInputsParams, task: Task) -> Metrics:
         "model_digest": model_revision(params.model),
         "tasks_digest": tasks.digest,
     }
-    if params.work_dir_uri:
-        _try_to_write(params.work_dir_uri)
     for name, value in found.items():
         task.outputs[name].write_text(value, encoding="utf-8")
     manifest = {
@@ -65,15 +60,6 @@ def run(params: CheckInputsParams, task: Task) -> Metrics:
 def _shown(uri: str) -> str:
     """Return a URI, or the name of a local path: its folder differs between machines."""
     return uri if ":" in uri else Path(uri).name or uri
-
-
-def _try_to_write(uri: str) -> None:
-    probe = f"{uri.rstrip('/')}/write-probe"
-    try:
-        open_store(probe).publish_bytes(probe, b"")
-        open_store(probe).delete(probe)
-    except OSError as error:
-        raise ParameterError(f"work_dir {uri}: cannot be written ({error.strerror})") from None
 
 
 STAGE = Stage(

@@ -124,9 +124,11 @@ def test_a_wrong_value_ends_the_workflow_at_its_task_with_its_code(
     assert "/no/such/seeds.jsonl" in (tmp_path / "pods/check-inputs/0/log").read_text()
 
 
-def test_an_outage_is_tried_again_and_a_task_continues(tmp_path: Path, s3_root: str) -> None:
-    place = tmp_path / "file"
-    place.write_text("not a folder")
-    done = execute(S3Repository(BUCKET), Processes(), tmp_path, "outage", f"work_dir={place}/work")
+def test_a_work_dir_that_cannot_be_written_is_found_by_the_first_task(
+    tmp_path: Path, s3_root: str
+) -> None:
+    repository = S3Repository(BUCKET)
+    done = execute(repository, Processes(), tmp_path, "outage", "work_dir=s3://no-such-bucket/work")
     assert done.failed == "check-inputs"
     assert done.attempts == {"check-inputs": [69, 69, 69]}
+    assert "no-such-bucket" in (tmp_path / "pods/check-inputs/0/log").read_text()
