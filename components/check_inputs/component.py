@@ -18,7 +18,6 @@ def check_inputs(
     instances: int = 100,
     reward: str = "balanced",
     arms: str = "rl,baseline",
-    work_dir_uri: str = "",
     seed: int = 1,
     work_dir: str = "",
     label: str = "",
@@ -41,7 +40,6 @@ def check_inputs(
         instances: First N instances of each evaluation task.
         reward: Reward preset of the run.
         arms: Trained arms, comma separated; part of the provenance.
-        work_dir_uri: Folder of the journals, tried with a small write.
         seed: Seed of the run; part of the provenance.
         work_dir: Folder or URI of the journals; a retried task continues from there.
         label: Tells apart several tasks of this stage in progress reports.
