@@ -4,12 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 -include .docker-engine.mk
 
-<<<<<<< HEAD
-.PHONY: quickstart install gen check test test-vllm chaos builtin-model clean
-=======
-.PHONY: quickstart install gen check test test-vllm images images-locks test-docker \
+.PHONY: quickstart install gen check test test-vllm chaos images images-locks test-docker \
 	builtin-model clean
->>>>>>> 563bef6 (Stages had no images: three bases and one image each, with hashed locks and bills of materials)
 
 quickstart: $(VENV)/installed
 	$(BIN)/refine-af run --preset quickstart

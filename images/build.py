@@ -63,6 +63,7 @@ class Build:
     base_image: str
     source: str
     revision: str
+    cache: bool = True
 
     def base(self, name: Image) -> str:
         """Return the reference of a base."""
@@ -120,14 +121,15 @@ class Silent(http.server.SimpleHTTPRequestHandler):
         """Say nothing of a request."""
 
 
-def build(reference: str, target: str, arguments: dict[str, str]) -> None:
-    """Build one image.
+def build(reference: str, target: str, arguments: dict[str, str], *, cache: bool) -> None:
+    """Build one image, with Docker's cached layers or without.
 
     Raises:
         SystemExit: With the end of Docker's output.
     """
     command = [DOCKER, "build", "--file", "images/Dockerfile", "--target", target]
     command += ["--tag", reference, "--progress", "plain", "--network", "host"]
+    command += [] if cache else ["--no-cache"]
     for name, value in arguments.items():
         command += ["--build-arg", f"{name}={value}"]
     start = time.monotonic()
@@ -158,11 +160,13 @@ def build_all(request: Build, chosen: Sequence[Stage]) -> list[str]:
     built = []
     with wheels() as found:
         for base in (name for name in BASES if name in {stage.image for stage in chosen}):
-            build(request.base(base), "base", request.arguments(base) | found)
+            shared = request.arguments(base) | found
+            build(request.base(base), "base", shared, cache=request.cache)
             built.append(request.base(base))
         for stage in chosen:
             own = {"STAGE": stage.name, "SUMMARY": stage.summary}
-            build(request.stage(stage), "stage", request.arguments(stage.image) | found | own)
+            arguments = request.arguments(stage.image) | found | own
+            build(request.stage(stage), "stage", arguments, cache=True)  # on the base just built
             built.append(request.stage(stage))
     return built
 
@@ -200,6 +204,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--source", default="", help="address of the sources, for the label")
     parser.add_argument("--only", action="append", choices=[s.name for s in STAGES], default=[])
     parser.add_argument("--bills", type=Path, default=ROOT / "build" / "sbom", metavar="FOLDER")
+    parser.add_argument("--no-cache", action="store_true", help="build the bases from nothing")
     parser.add_argument(
         "--push", type=Path, metavar="DIGESTS", help="push, and write digests by stage to this file"
     )
@@ -220,6 +225,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         options.base_image,
         options.source,
         git.stdout.strip(),
+        cache=not options.no_cache,
     )
     chosen = [stage for stage in STAGES if stage.name in options.only or not options.only]
     for reference in build_all(request, chosen):

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,9 @@ import psutil
 from rich.console import Console
 
 from pipelines.config import RunConfig
+from pipelines.containers import check_images
 from pipelines.display import Display
-from pipelines.flow import check_task
+from pipelines.flow import Images, check_task
 from pipelines.resume import resume_environment
 from refine_af.contracts.errors import EXIT_BUG, ParameterError, RefineAfError
 from refine_af.contracts.progress import EVENTS_VARIABLE
@@ -42,6 +43,7 @@ class RunRequest:
         only: Task to run alone on the artifacts of an earlier run in ``output_dir``.
         since: Task to start from, likewise.
         resume: Whether journals of an earlier run are continued.
+        images: Run every task in its container; None runs it as a process of this environment.
     """
 
     config: RunConfig
@@ -49,6 +51,7 @@ class RunRequest:
     only: str = ""
     since: str = ""
     resume: Resume = "if_possible"
+    images: Images | None = None
 
 
 class RunFailedError(RefineAfError):
@@ -70,6 +73,8 @@ def run(request: RunRequest, console: Console) -> dict[str, Any]:
     output = prepare_folder(request.output_dir)
     tasks = pipeline_tasks(request.config)
     reuse, only = choose_tasks(request, tasks)
+    if request.images:
+        check_images(request.images, [name.split(" ")[0] for name in only or tasks])
     spec = {
         "config": located(request.config, output).model_dump(mode="json"),
         "output_dir": str(output),
@@ -77,6 +82,7 @@ def run(request: RunRequest, console: Console) -> dict[str, Any]:
         "reuse": reuse,
         "only": only,
         "code": code_version(),
+        "images": asdict(request.images) if request.images else None,
     }
     lease = Lease(open_store(str(output)), str(output / LEASE), "refine-af run", LEASE_SECONDS)
     with lease:
@@ -180,7 +186,7 @@ def located(config: RunConfig, output: Path) -> RunConfig:
 
 
 def _absolute(name: str, value: Any) -> Any:  # noqa: ANN401  any parameter's value
-    names_a_place = name.endswith("_uri") or name in ("model", "work_dir")
+    names_a_place = name.endswith(("_uri", "model")) or name == "work_dir"
     if not names_a_place or not isinstance(value, str) or "://" in value or not value:
         return value
     is_local = name == "work_dir" or Path(value).exists()

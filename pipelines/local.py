@@ -14,10 +14,14 @@ from typing import Any
 
 from kfp import local
 
+from pipelines import containers
 from pipelines.config import RunConfig
-from pipelines.flow import Selection
+from pipelines.flow import Images, Selection
 from pipelines.refine_af import build
 from refine_af.targets.placement import load_profile
+
+SUBPROCESSES = local.SubprocessRunner(use_venv=False)
+END_SECONDS = 8.0  # what a stage in a container gets to let go of its lease
 
 
 def artifact_folder(task: str) -> str:
@@ -59,19 +63,39 @@ def collect(root: Path, names: dict[str, str], target: Path) -> None:
         os.replace(folder, place)
 
 
+def check_outputs(root: Path, names: dict[str, str]) -> None:
+    """Prove that every task wrote its outputs.
+
+    KFP's Docker runner takes a container that was removed before it could be asked for its exit
+    code for a success.
+    """
+    folder = max(root.glob("refine-af-*"))
+    for key, name in names.items():
+        if not (folder / key / "metrics").exists():
+            raise RuntimeError(f"{name}: ended without its outputs; see the lines above")
+
+
 def run(spec: dict[str, Any]) -> None:
     """Run the pipeline that ``spec`` describes and collect its artifacts, also when it fails."""
     config = RunConfig.model_validate(spec["config"])
     only = spec["only"]
     selection = Selection(spec["reuse"], None if only is None else frozenset(only))
-    root = Path(spec["output_dir"]) / "kfp"
+    output = Path(spec["output_dir"])
+    root = output / "kfp"
     shutil.rmtree(root, ignore_errors=True)
-    local.init(runner=local.SubprocessRunner(use_venv=False), pipeline_root=str(root))
-    pipeline = build(config, load_profile("local"), selection=selection)
+    root.mkdir()
+    images = Images(**spec["images"]) if spec["images"] else None
+    runner = containers.runner(output, config) if images else SUBPROCESSES
+    local.init(runner=runner, pipeline_root=str(root))
+    pipeline = build(config, load_profile("local"), images, selection)
+    names = task_names(pipeline)
     try:
         pipeline()
+        check_outputs(root, names)
     finally:
-        collect(root, task_names(pipeline), Path(spec["output_dir"]) / "artifacts")
+        if images:
+            containers.end(output, END_SECONDS)
+        collect(root, names, output / "artifacts")
         shutil.rmtree(root, ignore_errors=True)
 
 

@@ -68,6 +68,15 @@ def _need_kfp() -> None:
     help="always: refuse when the folder holds no run of this configuration, code and input;"
     " never: compute everything again.",
 )
+@click.option(
+    "--runner",
+    type=click.Choice(["subprocess", "docker"]),
+    default="subprocess",
+    show_default=True,
+    help="docker: every task in its image, as on a cluster.",
+)
+@click.option("--registry", default="", help="With --runner docker: put before images' names.")
+@click.option("--tag", default="", help="With --runner docker: image tag; default: this version.")
 @PRICE
 def run(
     preset: str,
@@ -78,6 +87,9 @@ def run(
     dry_run: bool,
     only: str,
     since: str,
+    runner: str,
+    registry: str,
+    tag: str,
     price_per_gpu_hour: float | None,
     resume: Resume,
 ) -> None:
@@ -90,6 +102,7 @@ def run(
 
     from pipelines import execute
     from pipelines.config import load_config
+    from pipelines.flow import Images
     from pipelines.plan import dry_run_text
     from pipelines.summary import closing_lines
 
@@ -102,7 +115,8 @@ def run(
     if dry_run:
         click.echo(dry_run_text(chosen, folder))
         return
-    request = execute.RunRequest(chosen, folder, only, since, resume)
+    images = Images(registry, tag or __version__) if runner == "docker" else None
+    request = execute.RunRequest(chosen, folder, only, since, resume, images)
     result = execute.run(request, Console(stderr=True))
     write_timing(str(folder), folder / "timing.html", price_per_gpu_hour)
     click.echo(closing_lines(result, folder))
