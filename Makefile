@@ -26,7 +26,7 @@ check: $(VENV)/installed
 	$(BIN)/python -m refine_af.generate --check
 
 test: $(VENV)/installed
-	$(BIN)/pytest -m "not vllm and not docker and not chaos"
+	$(BIN)/pytest -m "not vllm and not docker and not network and not chaos"
 
 test-vllm: $(VENV)/installed
 	sh .ci/vllm_env.sh
@@ -48,7 +48,7 @@ images-locks: $(VENV)/installed
 
 # Where no Docker engine answers, .ci/docker_env.sh makes one and says so in .docker-engine.mk.
 test-docker: $(VENV)/installed
-	$(BIN)/pytest -m docker tests/images
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest -m "docker or network" tests/images
 
 builtin-model: $(VENV)/installed
 	$(BIN)/python -m refine_af.builtin.build

@@ -55,7 +55,10 @@ VARIANTS = {
 
 @dataclass(frozen=True)
 class Build:
-    """What a person asked for; ``base_image`` may be empty for the Dockerfile's own."""
+    """What a person asked for; ``base_image`` may be empty for the Dockerfile's own.
+
+    Without ``cache`` every base is made anew, even where Docker still has its layers.
+    """
 
     variant: Variant
     registry: str
@@ -80,6 +83,7 @@ class Build:
         They must be equal for all of them: that is what lets Docker build a base once.
         """
         given = {
+            "BASE": base,
             "LOCK": self.variant.locks[base],
             "BYTECODE": "imported" if base == "core" else "all",
             "SYSTEM_PACKAGES": self.variant.system_packages.get(base, ""),

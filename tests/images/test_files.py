@@ -1,0 +1,85 @@
+"""The images' files, without Docker: names, locks, the Dockerfile's rules."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from refine_af import __version__
+from refine_af.stages import STAGES
+
+ROOT = Path(__file__).parent.parent.parent
+LOCKS = ROOT / "images" / "locks"
+PLATFORM = ("--python-version", "3.11", "--python-platform", "x86_64-manylinux_2_36")
+PIN = re.compile(r"^([a-z0-9][a-z0-9._-]*)==(\S+)", re.MULTILINE)
+
+
+def pins(path: Path) -> dict[str, str]:
+    """Return exact versions by normalised name."""
+    text = path.read_text(encoding="utf-8").lower()
+    return {re.sub("[-_.]+", "-", name): version for name, version in PIN.findall(text)}
+
+
+def test_no_frontend_is_pulled_and_no_entry_point_set() -> None:
+    text = (ROOT / "images" / "Dockerfile").read_text(encoding="utf-8")
+    assert not re.search(r"^#\s*syntax", text, re.MULTILINE)
+    assert not re.search(r"^ENTRYPOINT", text, re.MULTILINE)
+    assert re.search(r"^ARG BASE_IMAGE=.*\n\nFROM", text, re.MULTILINE)
+    assert re.search(r"^USER \d+:\d+$", text, re.MULTILINE)
+
+
+@pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.name)
+def test_components_name_the_images_that_are_built(stage: object) -> None:
+    name = getattr(stage, "name", "")
+    path = ROOT / "components" / name / "component.yaml"
+    spec = next(yaml.safe_load_all(path.read_text(encoding="utf-8")))
+    (executor,) = spec["deploymentSpec"]["executors"].values()
+    assert executor["container"]["image"] == f"refine-af-{name}:{__version__}"
+
+
+def test_the_page_names_the_stages_of_each_base() -> None:
+    page = (ROOT / "images" / "README.md").read_text(encoding="utf-8")
+    for base in ("core", "vllm", "train"):
+        (row,) = [line for line in page.split("\n") if line.startswith(f"| `refine-af-{base}`")]
+        named = re.findall(r"\w+", re.sub(r"\(.*?\)", "", row.split("|")[3]))
+        assert named == [stage.name for stage in STAGES if stage.image == base]
+
+
+@pytest.mark.parametrize("path", sorted(LOCKS.rglob("*.txt")), ids=lambda path: path.stem)
+def test_every_pin_has_hashes(path: Path) -> None:
+    text = path.read_text(encoding="utf-8").replace("\\\n", " ")
+    rows = [line for line in text.split("\n") if line]
+    assert rows
+    assert all(re.match(r"\S+==\S+ .*--hash=sha256:[0-9a-f]{64}", row) for row in rows)
+
+
+@pytest.mark.parametrize("lock", ["core", "train-cpu", "stages/seed_ingest", "kfp"])
+def test_images_hold_the_versions_of_a_local_run(lock: str) -> None:
+    here = pins(ROOT / "requirements" / "dev.txt")
+    there = pins(LOCKS / f"{lock}.txt")
+    same = {name: version.partition("+")[0] for name, version in there.items() if name in here}
+    assert same == {name: here[name] for name in same}
+    assert {"core": "rapidfuzz", "train-cpu": "trl", "kfp": "kfp"}.get(lock, "pyarrow") in same
+
+
+def test_what_writes_rows_is_the_same_in_the_vllm_image() -> None:
+    here, there = pins(ROOT / "requirements" / "dev.txt"), pins(LOCKS / "vllm-cpu.txt")
+    names = ("torch", "transformers", "tokenizers", "peft", "safetensors", "numpy", "rapidfuzz")
+    assert {name: there[name].partition("+")[0] for name in names} == {
+        name: here[name] for name in names
+    }
+
+
+@pytest.mark.network
+@pytest.mark.parametrize("lock", ["vllm-gpu", "train-gpu"])
+def test_locks_for_gpus_resolve(lock: str, tmp_path: Path) -> None:
+    """Every pin exists with these hashes as a wheel for Linux, and nothing that one needs lacks."""
+    path = LOCKS / f"{lock}.txt"
+    assert "+cpu" not in path.read_text(encoding="utf-8")
+    assert {"vllm", "torch", "triton", "nvidia-cublas"} <= set(pins(path))
+    command = ["uv", "pip", "install", "--dry-run", "--no-cache", "--require-hashes"]
+    command += ["--only-binary", ":all:", "--target", str(tmp_path), *PLATFORM, "-r", str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
