@@ -5,6 +5,10 @@ BIN := $(VENV)/bin
 -include .docker-engine.mk
 
 .PHONY: quickstart install gen check test test-vllm chaos images images-locks test-docker \
+<<<<<<< HEAD
+.PHONY: quickstart install gen check test test-vllm chaos chaos-short builtin-model clean
+=======
+.PHONY: quickstart install gen check test test-vllm images images-locks test-docker \
 	builtin-model clean
 
 quickstart: $(VENV)/installed
@@ -32,8 +36,12 @@ test-vllm: $(VENV)/installed
 	sh .ci/vllm_env.sh
 	.venv-vllm/bin/python -m pytest tests/engines/test_vllm.py tests/ppo/test_ppo_vllm.py
 
+# Kills every stage at every publish boundary and at 100 random moments; chaos-short: five minutes.
 chaos: $(VENV)/installed
 	$(BIN)/pytest -m chaos
+
+chaos-short: $(VENV)/installed
+	REFINE_AF_CHAOS_SECONDS=240 $(BIN)/pytest -s -m chaos tests/chaos
 
 # REGISTRY and TAG name the images (TAG: this version); VARIANT is cpu or gpu; PUSH=digests.json
 # pushes them and writes what `refine-af compile --images` reads.

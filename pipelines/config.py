@@ -172,7 +172,9 @@ def _read_preset(name: str) -> dict[str, Any]:
 
 def _laid_over(base: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
     for section in ("parameters", "stages"):
-        own[section] = _merge(base.get(section, {}), own.get(section, {}))
+        given = own.get(section, {})
+        if isinstance(given, dict):  # what is none is refused with its name when it is checked
+            own[section] = _merge(base.get(section, {}), given)
     return base | own
 
 

@@ -3,7 +3,8 @@
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields, replace
+from operator import attrgetter
 from typing import Any
 
 from refine_af.contracts.records import ModelCall, content_id
@@ -14,6 +15,10 @@ from refine_af.storage.digest import digest_bytes
 
 STEP = 256
 """Requests per step. The steps' borders are fixed, so that a resumed run batches as a whole one."""
+
+
+_values = attrgetter(*(item.name for item in fields(Completion)))
+"""All fields, in their order: ``asdict`` takes ten times as long."""
 
 
 def complete_in_steps(
@@ -68,16 +73,17 @@ def record_engine(
 
 def dump_completions(completions: Sequence[Completion]) -> bytes:
     """Return completions as JSON; ASCII, so that any text survives."""
-    return json.dumps([asdict(one) for one in completions]).encode()
+    return json.dumps([_values(one) for one in completions]).encode()
 
 
 def load_completions(data: bytes) -> list[Completion]:
     """Return the completions of :func:`dump_completions`."""
-    found: list[dict[str, Any]] = json.loads(data)
-    for values in found:
-        if values.get("choice_logprobs") is not None:
-            values["choice_logprobs"] = tuple(values["choice_logprobs"])
-    return [Completion(**values) for values in found]
+    values: list[list[Any]] = json.loads(data)
+    found = [Completion(*one) for one in values]
+    return [
+        replace(one, choice_logprobs=tuple(one.choice_logprobs)) if one.choice_logprobs else one
+        for one in found
+    ]
 
 
 def model_call(

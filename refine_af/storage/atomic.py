@@ -20,9 +20,9 @@ def beside(path: Path) -> Path:
     return path.with_name(f"{OWN_PREFIX}{os.getpid()}-{secrets.token_hex(6)}.tmp")
 
 
-def write_bytes(target: Path, data: bytes) -> None:
-    """Put ``data`` at ``target`` in one atomic, durable step."""
-    with new_file(target) as sink:
+def write_bytes(target: Path, data: bytes, *, durable: bool = True) -> None:
+    """Put ``data`` at ``target`` in one atomic step."""
+    with new_file(target, durable=durable) as sink:
         _write_all(sink, data)
 
 

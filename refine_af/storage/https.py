@@ -63,7 +63,7 @@ class HttpsStore:
         """Refuse: https is read-only."""
         _refuse(uri)
 
-    def publish_bytes(self, uri: str, data: bytes) -> None:
+    def publish_bytes(self, uri: str, data: bytes, *, durable: bool = True) -> None:
         """Refuse: https is read-only."""
         _refuse(uri)
 

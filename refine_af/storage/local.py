@@ -46,10 +46,10 @@ class LocalStore:
         with disk_errors("write", uri):
             return copy_file(source, Path(uri))
 
-    def publish_bytes(self, uri: str, data: bytes) -> None:
+    def publish_bytes(self, uri: str, data: bytes, *, durable: bool = True) -> None:
         """Write ``data`` beside ``uri``, then rename."""
         with disk_errors("write", uri):
-            write_bytes(Path(uri), data)
+            write_bytes(Path(uri), data, durable=durable)
 
     def publish_directory(self, uri: str, source: Path) -> str:
         """Copy ``source`` beside ``uri``, then rename or exchange; no manifest is needed."""

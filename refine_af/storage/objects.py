@@ -71,7 +71,7 @@ class ObjectStore:
         with disk_errors("read", str(source)):
             return self._client.put_from(place.bucket, place.key, source)
 
-    def publish_bytes(self, uri: str, data: bytes) -> None:
+    def publish_bytes(self, uri: str, data: bytes, *, durable: bool = True) -> None:
         """Send one small object."""
         place = _object(uri)
         self._client.put(place.bucket, place.key, data)

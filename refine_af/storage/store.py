@@ -54,8 +54,14 @@ class Store(Protocol):
     def publish(self, uri: str, source: Path) -> str:
         """Copy the local file ``source`` to ``uri`` and return its sha256."""
 
-    def publish_bytes(self, uri: str, data: bytes) -> None:
-        """Write ``data`` to ``uri``."""
+    def publish_bytes(self, uri: str, data: bytes, *, durable: bool = True) -> None:
+        """Write ``data`` to ``uri``.
+
+        Args:
+            uri: Where.
+            data: What.
+            durable: Whether it must outlive a power cut at once; a kill it outlives anyway.
+        """
 
     def publish_directory(self, uri: str, source: Path) -> str:
         """Copy the local directory to ``uri`` in place of what was there; return its digest.

@@ -19,6 +19,7 @@ or the new one.
 import json
 import logging
 import secrets
+import time
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -39,6 +40,8 @@ from refine_af.storage.store import DamagedError, MissingObjectError, Store
 
 _LOG = logging.getLogger(__name__)
 PERMANENT_EXIT_CODES = (64, 65)
+DURABLE_SECONDS = 1.0
+"""Steps are forced to the disk at most this often."""
 
 
 class WorkJournal:
@@ -49,6 +52,7 @@ class WorkJournal:
         self._store = store
         self._root = root
         self._lease = lease
+        self._forced = float("-inf")
         self.identity = identity
 
     def __enter__(self) -> Self:
@@ -72,7 +76,13 @@ class WorkJournal:
 
     def publish(self, name: str, data: bytes) -> None:
         """Store ``data`` under ``name`` in one atomic step, in place of what was there."""
-        self._write_entry(_entry("steps", name), data)
+        # Forcing every step to the disk would take a third of the time of a stage that makes
+        # 10,000 rows a second. An entry tells by itself whether it is whole, so a power cut
+        # costs the work of at most this time, and a kill none.
+        now = time.monotonic()
+        durable = now - self._forced >= DURABLE_SECONDS
+        self._write_entry(_entry("steps", name), data, durable=durable)
+        self._forced = now if durable else self._forced
 
     def read_directory(self, name: str, target: Path) -> bool:
         """Fill ``target`` with the directory published under ``name``; False when none is."""
@@ -210,9 +220,9 @@ class WorkJournal:
             _LOG.warning("%s: the entry is not whole; it counts as absent", uri)
         return data
 
-    def _write_entry(self, entry: str, data: bytes) -> None:
+    def _write_entry(self, entry: str, data: bytes, *, durable: bool = True) -> None:
         self._lease.check()
-        self._store.publish_bytes(self._uri(entry), wrap(data))
+        self._store.publish_bytes(self._uri(entry), wrap(data), durable=durable)
 
     def _restore(self, name: str, digest: str, target: Path) -> bool:
         uri = self._uri(name)
