@@ -4,12 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 -include .docker-engine.mk
 
-.PHONY: quickstart install gen check test test-vllm chaos images images-locks test-docker \
-<<<<<<< HEAD
-.PHONY: quickstart install gen check test test-vllm chaos chaos-short builtin-model clean
-=======
-.PHONY: quickstart install gen check test test-vllm images images-locks test-docker \
-	builtin-model clean
+.PHONY: quickstart install gen check test test-vllm chaos chaos-short images images-locks \
+	test-docker builtin-model clean
 
 quickstart: $(VENV)/installed
 	$(BIN)/refine-af run --preset quickstart
