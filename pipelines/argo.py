@@ -4,37 +4,34 @@ The DAG is read out of KFP's IR, so that it is written once. What Argo cannot sa
 (loops, conditions, importers, nested pipelines) is refused by name.
 """
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from pipelines.compiling import compiled
-from pipelines.config import PIPELINE_PARAMETERS, RunConfig
+from pipelines.compiling import Compiled
+from pipelines.config import PIPELINE_PARAMETERS
 from pipelines.flow import Images
+from pipelines.local import artifact_folder
 from refine_af.contracts.errors import ParameterError
 from refine_af.contracts.params import scalar_type
 from refine_af.contracts.stage import Stage
 from refine_af.runner import find_stage
+from refine_af.storage.location import locate
 from refine_af.targets.argo import API, Object, metadata, stage_template, template_name, words
-from refine_af.targets.placement import Profile, load_profile
 
 WEEK_SECONDS = 7 * 24 * 3600
 
 REGISTRY = "Registry of the images, without a slash at its end: the one value a cluster needs."
 
 
-def write_argo(config: RunConfig, profile: str, folder: Path, name: str, images: Images) -> None:
+def write_argo(made: Compiled, folder: Path, name: str) -> None:
     """Write ``templates.yaml`` (to apply once) and ``workflow.yaml`` (to submit per run)."""
-    place = load_profile(profile)
-    spec, _ = compiled(config, place, images)
     folder.mkdir(parents=True, exist_ok=True)
-    name = f"{name}-{place.name}" if place.gpus else name
-    stages = stages_of(spec)
-    templates = [stage_template(stage, place, images.tag) for stage in stages]
-    templates.append(dag_template(spec, name, place, images))
-    _write(folder / "templates.yaml", templates)
+    profile = made.profile
+    name = f"{name}-{profile.name}" if profile.gpus else name
+    templates = [stage_template(stage, profile, made.images.tag) for stage in stages_of(made.spec)]
+    _write(folder / "templates.yaml", [*templates, dag_template(made, name)])
     _write(folder / "workflow.yaml", [workflow(name)])
 
 
@@ -60,21 +57,20 @@ def stages_of(spec: Object) -> list[Stage]:
     return [find_stage(name) for name in found]
 
 
-def dag_template(spec: Object, name: str, profile: Profile, images: Images) -> Object:
+def dag_template(made: Compiled, name: str) -> Object:
     """Return the ``WorkflowTemplate`` of the DAG.
 
     Args:
-        spec: A compiled pipeline (first document of the IR).
+        made: A compiled pipeline; its images' registry is the default of the parameter
+            ``registry``, its profile decides which stage templates are referred to.
         name: What the template is called.
-        profile: The hardware profile; decides which stage templates are referred to.
-        images: Registry (the default of the parameter ``registry``), tag and digests.
 
     Raises:
         ParameterError: For a construct that cannot be translated; names it and the task.
     """
+    spec = made.spec
     tasks = _tasks(spec)
-    names = {key: task_name(task["taskInfo"]["name"]) for key, task in tasks.items()}
-    dag = [_task(spec, key, task, names, profile, images) for key, task in tasks.items()]
+    dag = [_task(made, key, task) for key, task in tasks.items()]
     return {
         "apiVersion": API,
         "kind": "WorkflowTemplate",
@@ -82,7 +78,7 @@ def dag_template(spec: Object, name: str, profile: Profile, images: Images) -> O
         "spec": {
             "entrypoint": "pipeline",
             "serviceAccountName": "refine-af",
-            "arguments": {"parameters": _arguments(spec, images)},
+            "arguments": {"parameters": _arguments(spec, made.images)},
             "templates": [{"name": "pipeline", "dag": {"tasks": dag}}],
             "ttlStrategy": {
                 "secondsAfterSuccess": WEEK_SECONDS,
@@ -95,20 +91,40 @@ def dag_template(spec: Object, name: str, profile: Profile, images: Images) -> O
     }
 
 
-def task_name(shown: str) -> str:
-    """Return ``evaluate-rl`` for ``evaluate (rl)``: also the folder of the task's artifacts."""
-    return shown.replace(" (", "-").replace(")", "").replace(" ", "-").replace("_", "-")
+def task_name(task: Object) -> str:
+    """Return Argo's name of a task, such as ``train-sft-rl`` for ``train_sft (rl)``."""
+    return artifact_folder(task["taskInfo"]["name"]).replace("_", "-")
 
 
 def _tasks(spec: Object) -> dict[str, Object]:
-    """Return the tasks of a compiled pipeline, each after those that it depends on."""
-    waiting: dict[str, Object] = dict(spec["root"]["dag"]["tasks"])
+    """Return the tasks of a compiled pipeline, each after those that it depends on.
+
+    Importers are no tasks in Argo: their artifacts are named where they are used.
+    """
+    waiting = {
+        key: task
+        for key, task in spec["root"]["dag"]["tasks"].items()
+        if _imported(spec, task) is None
+    }
     ordered: dict[str, Object] = {}
     while waiting:
         for key in list(waiting):
             if not set(waiting[key].get("dependentTasks", [])) & set(waiting):
                 ordered[key] = waiting.pop(key)
     return ordered
+
+
+def _executor(spec: Object, task: Object) -> Object:
+    """Return what runs a task; empty for a nested pipeline."""
+    label = spec["components"][task["componentRef"]["name"]].get("executorLabel")
+    found: Object = spec["deploymentSpec"]["executors"][label] if label else {}
+    return found
+
+
+def _imported(spec: Object, task: Object) -> str | None:
+    """Return the URI that an importer stands for; None for other tasks."""
+    source = _executor(spec, task).get("importer", {}).get("artifactUri", {})
+    return str(source["constant"]) if "constant" in source else None
 
 
 def _stage(spec: Object, task: Object) -> Stage:
@@ -123,10 +139,9 @@ def _stage(spec: Object, task: Object) -> Stage:
             raise ParameterError(f"task {shown}: a loop cannot be translated to Argo; unroll it")
     if "condition" in task.get("triggerPolicy", {}):
         raise ParameterError(f"task {shown}: a condition cannot be translated to Argo; remove it")
-    component = spec["components"][task["componentRef"]["name"]]
-    if "executorLabel" not in component:
+    executor = _executor(spec, task)
+    if not executor:
         raise ParameterError(f"task {shown}: a nested pipeline cannot be translated; write it flat")
-    executor = spec["deploymentSpec"]["executors"][component["executorLabel"]]
     arguments = executor.get("container", {}).get("args", [])
     if "--function_to_execute" not in arguments:
         raise ParameterError(f"task {shown}: not a stage (an importer?); read data by a stage")
@@ -147,38 +162,34 @@ def _arguments(spec: Object, images: Images) -> list[Object]:
     return rows
 
 
-def _task(
-    spec: Object,
-    key: str,
-    task: Object,
-    names: Mapping[str, str],
-    profile: Profile,
-    images: Images,
-) -> Object:
+def _task(made: Compiled, key: str, task: Object) -> Object:
+    spec = made.spec
     stage = _stage(spec, task)
+    every = spec["root"]["dag"]["tasks"]
     inputs = task.get("inputs", {})
     values = {
-        "image": _image(stage, images),
-        "task": names[key],
+        "image": _image(stage, made.images),
+        "task": artifact_folder(task["taskInfo"]["name"]),
         **{
-            name: _value(stage, name, source, names)
+            name: _value(stage, name, source, every)
             for name, source in sorted(inputs.get("parameters", {}).items())
         },
     }
     arguments: Object = {"parameters": [{"name": k, "value": v} for k, v in values.items()]}
     artifacts = [
-        {"name": name, "from": _artifact(source, names, names[key])}
+        {"name": name, **_artifact(spec, source, key)}
         for name, source in sorted(inputs.get("artifacts", {}).items())
     ]
     if artifacts:
         arguments["artifacts"] = artifacts
     row: Object = {
-        "name": names[key],
-        "templateRef": {"name": template_name(stage, profile), "template": stage.command},
+        "name": task_name(task),
+        "templateRef": {"name": template_name(stage, made.profile), "template": stage.command},
         "arguments": arguments,
     }
-    before = sorted(names[other] for other in task.get("dependentTasks", []))
-    return row | ({"depends": " && ".join(before)} if before else {})
+    tasks = _tasks(spec)
+    before = [task_name(tasks[other]) for other in task.get("dependentTasks", []) if other in tasks]
+    return row | ({"depends": " && ".join(sorted(before))} if before else {})
 
 
 def _image(stage: Stage, images: Images) -> str:
@@ -186,13 +197,13 @@ def _image(stage: Stage, images: Images) -> str:
     return "{{workflow.parameters.registry}}/" + plain
 
 
-def _value(stage: Stage, name: str, source: Object, names: Mapping[str, str]) -> str:
+def _value(stage: Stage, name: str, source: Object, every: Object) -> str:
     """Return a parameter's value or where Argo finds it; KFP keeps every number as a double."""
     if "componentInputParameter" in source:
         return f"{{{{workflow.parameters.{source['componentInputParameter']}}}}}"
     if "taskOutputParameter" in source:
         origin = source["taskOutputParameter"]
-        task, output = names[origin["producerTask"]], origin["outputParameterKey"]
+        task, output = task_name(every[origin["producerTask"]]), origin["outputParameterKey"]
         return f"{{{{tasks.{task}.outputs.parameters.{output}}}}}"
     if "constant" not in source.get("runtimeValue", {}):
         raise ParameterError(f"{stage.name}.{name}: {list(source)} cannot be translated to Argo")
@@ -201,11 +212,17 @@ def _value(stage: Stage, name: str, source: Object, names: Mapping[str, str]) ->
     return words(scalar_type(field.annotation)(constant) if field else constant)
 
 
-def _artifact(source: Object, names: Mapping[str, str], task: str) -> str:
+def _artifact(spec: Object, source: Object, task: str) -> Object:
+    """Return where Argo finds an input: an earlier task's output, or a key of an earlier run."""
     if "taskOutputArtifact" not in source:
         raise ParameterError(f"task {task}: artifact from {list(source)} cannot be translated")
     origin = source["taskOutputArtifact"]
-    return (
-        f"{{{{tasks.{names[origin['producerTask']]}.outputs.artifacts."
-        f"{origin['outputArtifactKey']}}}}}"
-    )
+    producer = spec["root"]["dag"]["tasks"][origin["producerTask"]]
+    uri = _imported(spec, producer)
+    if uri is None:
+        output = origin["outputArtifactKey"]
+        return {"from": f"{{{{tasks.{task_name(producer)}.outputs.artifacts.{output}}}}}"}
+    place = locate(uri)
+    if not place.bucket:
+        raise ParameterError(f"{uri}: Argo reads earlier artifacts from its bucket; give a URI")
+    return {"s3": {"key": place.key}}

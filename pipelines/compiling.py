@@ -2,15 +2,19 @@
 
 import json
 import logging
+import re
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 from kfp import compiler
 
-from pipelines.config import RunConfig
-from pipelines.flow import Images
+from pipelines.config import PIPELINE_PARAMETERS, RunConfig
+from pipelines.earlier import select
+from pipelines.flow import Images, Selection
+from pipelines.local import task_names
 from pipelines.refine_af import build
 from pipelines.slim import slim
 from refine_af.contracts.errors import ParameterError
@@ -19,10 +23,92 @@ from refine_af.targets.placement import Profile, load_profile
 
 Document = dict[str, Any]
 
+KFP_API = "pipelines.kubeflow.org/v2beta1"
 
-def compiled(config: RunConfig, profile: Profile, images: Images) -> tuple[Document, Document]:
-    """Return the two documents of a pipeline's IR: the pipeline, and what Kubernetes adds."""
-    pipeline = build(config, profile, images)
+
+@dataclass(frozen=True)
+class Compiled:
+    """A pipeline in KFP's IR, for every place that it can be sent to.
+
+    Attributes:
+        spec: First document of the IR: the pipeline.
+        platform: Second document: what Kubernetes adds to its tasks; may be empty.
+        profile: The hardware profile that placed the tasks.
+        images: The images that the tasks run in.
+    """
+
+    spec: Document
+    platform: Document
+    profile: Profile
+    images: Images
+
+    def write_ir(self, target: Path) -> None:
+        """Write the IR YAML."""
+        _write(target, [self.spec, self.platform] if self.platform else [self.spec])
+
+    def write_manifest(self, target: Path, name: str) -> None:
+        """Write ``Pipeline`` and ``PipelineVersion`` objects, for GitOps with KFP."""
+        about = {"description": self.spec["pipelineInfo"]["description"]}
+        tag = re.sub(r"[^a-z0-9.-]", "-", self.images.tag.lower())
+        version: Document = {
+            "displayName": f"{name} {self.images.tag}",
+            "pipelineName": name,
+            "pipelineSpec": self.spec,
+            **about,
+        }
+        if self.platform:
+            version["platformSpec"] = self.platform
+        objects = (
+            ("Pipeline", name, {"displayName": name, **about}),
+            ("PipelineVersion", f"{name}-{tag}", version),
+        )
+        _write(
+            target,
+            [
+                {"apiVersion": KFP_API, "kind": kind, "metadata": {"name": label}, "spec": spec}
+                for kind, label, spec in objects
+            ],
+        )
+
+
+def _write(target: Path, documents: list[Document]) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with target.open("w", encoding="utf-8") as sink:
+        # innermost mappings on one line: a quarter of the block style's bytes are indentation
+        yaml.safe_dump_all(documents, sink, sort_keys=True, width=4000, default_flow_style=None)
+
+
+def compile_request(
+    config: RunConfig,
+    profile: str,
+    images: Images,
+    artifacts: str = "",
+    only: str = "",
+    since: str = "",
+) -> Compiled:
+    """Compile a pipeline, or the part of it that ``only`` or ``since`` names.
+
+    Args:
+        config: Preset, file and ``--set`` together.
+        profile: Name or file of the hardware profile.
+        images: Registry, tag and digests.
+        artifacts: Where an earlier run's artifacts are; see :func:`pipelines.earlier.select`.
+        only: The one task to run on them; or empty.
+        since: The first task to run on them; or empty.
+    """
+    hardware = load_profile(profile)
+    selection = None
+    if artifacts:
+        names = task_names(build(config, hardware, images))
+        selection = select(artifacts, names, only, since)
+    return compiled(config, hardware, images, selection)
+
+
+def compiled(
+    config: RunConfig, profile: Profile, images: Images, selection: Selection | None = None
+) -> Compiled:
+    """Return the IR of a pipeline, made small."""
+    pipeline = build(config, profile, images, selection)
     logging.getLogger("kfp").setLevel(logging.ERROR)
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder) / "pipeline.yaml"
@@ -30,16 +116,9 @@ def compiled(config: RunConfig, profile: Profile, images: Images) -> tuple[Docum
         spec, *platform = yaml.safe_load_all(target.read_text(encoding="utf-8"))
     extra = platform[0] if platform else {}
     slim(spec, extra)
-    return spec, extra
-
-
-def write_ir(config: RunConfig, profile: str, target: Path, images: Images) -> None:
-    """Write the IR YAML of a pipeline."""
-    spec, platform = compiled(config, load_profile(profile), images)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with target.open("w", encoding="utf-8") as sink:
-        documents = [spec, platform] if platform else [spec]
-        yaml.safe_dump_all(documents, sink, sort_keys=True, width=4000)
+    for name, item in spec["root"]["inputDefinitions"]["parameters"].items():
+        item["description"] = PIPELINE_PARAMETERS[name]  # what the form of the KFP UI shows
+    return Compiled(spec, extra, profile, images)
 
 
 def read_digests(path: str) -> dict[str, str]:

@@ -13,7 +13,16 @@ from refine_af.contracts.params import scalar_type
 from refine_af.contracts.stage import EVERY_STAGE_WRITES, Stage
 from refine_af.runner import find_stage
 from refine_af.targets.kfp_source import KFP_TYPES, image_name
-from refine_af.targets.placement import GPU_RESOURCE, SHARED_MEMORY, Placement, Profile, place
+from refine_af.targets.placement import (
+    GPU_RESOURCE,
+    MODEL_CACHE,
+    SECRET,
+    SHARED_MEMORY,
+    Placement,
+    Profile,
+    place,
+    secret_keys,
+)
 
 Outputs = Mapping[str, Any]
 """Outputs of a task by name: what a later task takes as input or parameter."""
@@ -59,6 +68,22 @@ class Selection:
         return task not in self.reuse if self.only is None else task in self.only
 
 
+class Earlier:
+    """An artifact of an earlier run. It becomes a task (an importer) only if a task reads it."""
+
+    def __init__(self, uri: str, kind: Any) -> None:  # noqa: ANN401  kfp's classes are untyped
+        self._uri = uri
+        self._kind = kind
+        self._output: Any = None
+
+    def imported(self) -> Any:  # noqa: ANN401  a KFP channel
+        """Return the artifact as an input of a task."""
+        if self._output is None:
+            importer = dsl.importer(artifact_uri=self._uri, artifact_class=self._kind)
+            self._output = importer.output
+        return self._output
+
+
 def task_name(stage: str, label: str) -> str:
     """Return the name of a task for people: the stage, and the arm or shard where it has one."""
     return f"{stage} ({label})" if label else stage
@@ -99,9 +124,13 @@ class Flow:
         """
         stage = find_stage(stage_name)
         name = task_name(stage_name, label)
-        given = {key: value for key, value in (inputs or {}).items() if value is not None}
         if not self._selection.runs(name):
             return self._earlier(stage, name)
+        given = {
+            key: value.imported() if isinstance(value, Earlier) else value
+            for key, value in (inputs or {}).items()
+            if value is not None
+        }
         component = getattr(import_module(f"components.{stage_name}.component"), stage_name)
         task = component(
             **given,
@@ -113,6 +142,7 @@ class Flow:
         task.set_container_image(self._images.reference(stage))
         task.set_caching_options(stage.cache and stage.name in self._images.digests)
         _place(task, place(stage.resources, self._profile))
+        _give_secrets(task, stage)
         if self._profile.retries:
             task.set_retry(self._profile.retries, backoff_duration="30s", backoff_factor=2)
         return dict(task.outputs)
@@ -140,29 +170,34 @@ class Flow:
                 outputs[item.name] = found[item.name]
                 continue
             kind = getattr(dsl, KFP_TYPES[item.kind].removeprefix("dsl."))
-            importer = dsl.importer(artifact_uri=found[item.name], artifact_class=kind)
-            outputs[item.name] = importer.output
+            outputs[item.name] = Earlier(found[item.name], kind)
         return outputs
 
 
 def _place(task: Any, placement: Placement) -> None:  # noqa: ANN401  kfp is untyped
+    # Kubernetes takes limits as requests where none are given.
     task.set_cpu_limit(placement.cpu).set_memory_limit(placement.memory)
-    if not placement.gpus:
-        return
-    task.set_accelerator_type(GPU_RESOURCE).set_accelerator_limit(placement.gpus)
+    if placement.model_cache:
+        kubernetes.mount_pvc(task, placement.model_cache, MODEL_CACHE)
+        task.set_env_variable("HF_HOME", f"{MODEL_CACHE}/hf")
+    if placement.node_affinity:
+        kubernetes.add_node_affinity_json(task, placement.node_affinity)
     for key, value in placement.node_selector.items():
         kubernetes.add_node_selector(task, key, value)
     for item in placement.tolerations:
         kubernetes.add_toleration(
             task, key=item.key, operator=item.operator, value=item.value, effect=item.effect
         )
-    kubernetes.empty_dir_mount(
-        task,
-        "dshm",
-        SHARED_MEMORY,
-        medium="Memory",
-        size_limit=placement.shm,
-    )
+    if placement.gpus:
+        task.set_accelerator_type(GPU_RESOURCE).set_accelerator_limit(placement.gpus)
+        kubernetes.empty_dir_mount(
+            task, "dshm", SHARED_MEMORY, medium="Memory", size_limit=placement.shm
+        )
+
+
+def _give_secrets(task: Any, stage: Stage) -> None:  # noqa: ANN401  kfp is untyped
+    keys = {key: key for key in secret_keys(set(stage.params.model_fields))}
+    kubernetes.use_secret_as_env(task, SECRET, keys, optional=True)
 
 
 def check_task(name: str, known: list[str]) -> str:

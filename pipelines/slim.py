@@ -22,8 +22,8 @@ def slim(spec: Spec, platform: Spec) -> None:
                     item.pop("description", None)
     executors = spec["deploymentSpec"]["executors"]
     for executor in executors.values():
-        container = executor["container"]
-        container["command"] = [_short(word) for word in container["command"]]
+        if container := executor.get("container"):  # an importer has none
+            container["command"] = [_short(word) for word in container["command"]]
     _merge(spec, platform)
 
 

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -117,30 +118,30 @@ class LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Return the command of that name, or None."""
         if cmd_name in PIPELINE_COMMANDS:
-            from refine_af import commands
-
-            found = getattr(commands, PIPELINE_COMMANDS[cmd_name])
+            module, name = PIPELINE_COMMANDS[cmd_name].split(".")
+            found = getattr(import_module(f"refine_af.{module}"), name)
             assert isinstance(found, click.Command)  # noqa: S101  a wrong table is a bug
             return found
         return next((stage_command(stage) for stage in STAGES if stage.command == cmd_name), None)
 
 
 PIPELINE_COMMANDS = {
-    "run": "run",
-    "compile": "compile_pipeline",
-    "presets": "presets",
-    "score-predictions": "score_predictions",
-    "export": "export",
-    "status": "status",
-    "explain": "explain",
-    "trace": "trace",
-    "verify": "verify",
-    "refilter": "refilter",
-    "timing": "timing",
-    "rating-sheet": "rating_sheet",
-    "read-ratings": "read_ratings",
-    "judge": "judge",
-    "doctor": "doctor",
+    "run": "commands.run",
+    "compile": "cluster_commands.compile_pipeline",
+    "submit": "cluster_commands.submit",
+    "presets": "commands.presets",
+    "score-predictions": "commands.score_predictions",
+    "export": "commands.export",
+    "status": "commands.status",
+    "explain": "commands.explain",
+    "trace": "commands.trace",
+    "verify": "commands.verify",
+    "refilter": "commands.refilter",
+    "timing": "commands.timing",
+    "rating-sheet": "commands.rating_sheet",
+    "read-ratings": "commands.read_ratings",
+    "judge": "commands.judge",
+    "doctor": "commands.doctor",
 }
 
 root = LazyGroup(

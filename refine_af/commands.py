@@ -6,7 +6,6 @@ from typing import get_args
 
 import click
 
-from refine_af import __version__
 from refine_af.contracts.errors import MissingLibraryError, ParameterError
 from refine_af.contracts.progress import printable
 from refine_af.export.command import export as export
@@ -40,7 +39,8 @@ PRICE = click.option(
 )
 
 
-def _need_kfp() -> None:
+def need_kfp() -> None:
+    """Raise a MissingLibraryError where kfp is not installed."""
     try:
         import kfp  # noqa: F401
     except ImportError:
@@ -97,7 +97,7 @@ def run(
 
     Run again with the same output folder: finished tasks republish, a killed one continues.
     """
-    _need_kfp()
+    need_kfp()
     from rich.console import Console
 
     from pipelines import execute
@@ -121,63 +121,6 @@ def run(
     write_timing(str(folder), folder / "timing.html", price_per_gpu_hour)
     click.echo(closing_lines(result, folder))
     click.echo(f"timing: {folder / 'timing.html'}")
-
-
-@click.command()
-@click.option("--pipeline", default="refine-af", show_default=True, help="refine-af.")
-@PRESET
-@CONFIG
-@SET
-@click.option("--profile", default="cpu", show_default=True, help="Hardware profile or YAML file.")
-@click.option("--registry", default="", help="Put before every image's name.")
-@click.option("--tag", default="", help="Image tag; default: this version.")
-@click.option("--images", default="", metavar="FILE", help="JSON: sha256 digest by stage.")
-@click.option(
-    "--to",
-    "target",
-    type=click.Choice(["kfp", "argo"]),
-    default="kfp",
-    show_default=True,
-    help="kfp: IR for the KFP UI and API. argo: templates and a Workflow that need Argo alone.",
-)
-@click.option(
-    "-o", "--output", required=True, metavar="PATH", help="File (kfp) or folder (argo) to write."
-)
-def compile_pipeline(
-    pipeline: str,
-    preset: str,
-    config: str,
-    assignments: tuple[str, ...],
-    profile: str,
-    registry: str,
-    tag: str,
-    images: str,
-    target: str,
-    output: str,
-) -> None:
-    """Compile a pipeline for KFP or for Argo."""
-    _need_kfp()
-    from pipelines.argo import write_argo
-    from pipelines.compiling import read_digests, write_ir
-    from pipelines.config import load_config
-    from pipelines.flow import Images
-
-    if pipeline != "refine-af":
-        raise ParameterError(f"--pipeline {pipeline!r} is not one; pipelines: refine-af")
-    chosen = load_config(preset, config).with_values(assignments)
-    chosen.check_values()
-    digests = read_digests(images) if images else {}
-    chosen_images = Images(registry, tag or __version__, digests)
-    if target == "argo":
-        write_argo(chosen, profile, Path(output), f"{pipeline}-{preset}", chosen_images)
-        return
-    write_ir(chosen, profile, Path(output), chosen_images)
-    if not digests:
-        click.echo(
-            "refine-af: caching is off in this file: KFP's cache key holds the image's name, not"
-            " its content. Give --images digests.json to pin images and switch it on.",
-            err=True,
-        )
 
 
 @click.command()

@@ -54,19 +54,16 @@ def compiled(stage: Stage, source: str) -> str:
 def manifest_files(root: Path) -> dict[Path, str]:
     """Return the compiled default pipelines by their path under ``manifests``."""
     from pipelines.argo import write_argo
-    from pipelines.compiling import write_ir
+    from pipelines.compiling import compile_request
     from pipelines.config import load_config
     from pipelines.flow import Images
 
     found: dict[Path, str] = {}
     with tempfile.TemporaryDirectory() as folder:
         for preset, profile in _defaults():
-            config, images = load_config(preset, ""), Images("", __version__)
-            write_ir(
-                config, profile, Path(folder, "kfp", f"refine-af.{preset}.{profile}.yaml"), images
-            )
-            argo = Path(folder, "argo", f"{preset}.{profile}")
-            write_argo(config, profile, argo, f"refine-af-{preset}", images)
+            made = compile_request(load_config(preset, ""), profile, Images("", __version__))
+            made.write_ir(Path(folder, "kfp", f"refine-af.{preset}.{profile}.yaml"))
+            write_argo(made, Path(folder, "argo", f"{preset}.{profile}"), f"refine-af-{preset}")
         for path in sorted(Path(folder).glob("**/*.yaml")):
             place = root / "manifests" / path.relative_to(folder)
             found[place] = path.read_text(encoding="utf-8")

@@ -20,6 +20,11 @@ SECRET_KEYS = ("HF_TOKEN", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "OPENAI
 gives credentials (workload identity, IRSA) and models are public."""
 
 
+def secret_keys(params: set[str]) -> list[str]:
+    """Return the keys that a stage with such parameters can need; KFP has to be told each."""
+    return [key for key in SECRET_KEYS if key != "OPENAI_API_KEY" or "engine" in params]
+
+
 class Toleration(BaseModel):
     """A Kubernetes toleration."""
 

@@ -1,6 +1,5 @@
 """The Argo files: valid by Argo's own schema, complete, and refused where they cannot be."""
 
-import copy
 import json
 import os
 import re
@@ -12,7 +11,7 @@ import pytest
 import yaml
 
 from pipelines.argo import dag_template, write_argo
-from pipelines.compiling import compiled
+from pipelines.compiling import Compiled, compile_request
 from pipelines.config import PIPELINE_PARAMETERS, load_config
 from pipelines.flow import Images
 from refine_af.contracts.errors import ParameterError
@@ -76,6 +75,10 @@ def test_the_schema_is_strict(schema: Object) -> None:
     assert any("imagePullPolicies" in problem for problem in problems(document, schema))
 
 
+def smoke(profile: str, images: Images) -> Compiled:
+    return compile_request(load_config("smoke", ""), profile, images)
+
+
 def full_profile(folder: Path) -> str:
     path = folder / "own.yaml"
     path.write_text(
@@ -88,7 +91,7 @@ def full_profile(folder: Path) -> str:
 
 
 def test_a_profile_of_ones_own_reaches_the_gpu_pods(tmp_path: Path, request: Any) -> None:  # noqa: ANN401
-    write_argo(load_config("smoke", ""), full_profile(tmp_path), tmp_path, "mine", Images("r", "1"))
+    write_argo(smoke(full_profile(tmp_path), Images("r", "1")), tmp_path, "mine")
     rows = {doc["metadata"]["name"]: doc for doc in documents(tmp_path / "templates.yaml")}
     (template,) = rows["refine-af-train-ppo-own"]["spec"]["templates"]
     box = template["container"]
@@ -139,8 +142,9 @@ def test_no_secret_value_and_no_bucket_is_in_a_file(path: Path) -> None:
 
 def test_the_dag_is_kfps(tmp_path: Path) -> None:
     config = load_config("default", "").with_values(("shards=2",))
-    spec, _ = compiled(config, load_profile("l4"), Images())
-    dag = dag_template(spec, "x", load_profile("l4"), Images())["spec"]
+    made = compile_request(config, "l4", Images())
+    spec = made.spec
+    dag = dag_template(made, "x")["spec"]
     (entry,) = dag["templates"]
     tasks = {task["name"]: task for task in entry["dag"]["tasks"]}
     wanted = spec["root"]["dag"]["tasks"]
@@ -173,20 +177,19 @@ def test_only_the_registry_has_to_be_given() -> None:
     ],
 )
 def test_what_argo_cannot_say_is_refused_by_name(change: Object, message: str) -> None:
-    spec, _ = compiled(load_config("smoke", ""), load_profile("cpu"), Images())
-    spec = copy.deepcopy(spec)
+    made = smoke("cpu", Images())
+    spec = made.spec
     spec["root"]["dag"]["tasks"]["seed-ingest"] |= change
     spec["components"] |= {"inner": {"dag": {}}, "importer": {"executorLabel": "importer"}}
     spec["deploymentSpec"]["executors"]["importer"] = {"importer": {}}
     with pytest.raises(ParameterError, match=f"task seed_ingest: {message}"):
-        dag_template(spec, "x", load_profile("cpu"), Images())
+        dag_template(made, "x")
 
 
 def test_digests_pin_the_images() -> None:
     digest = "sha256:" + "a" * 64
     images = Images("registry.example", "1", {"train_ppo": digest})
-    spec, _ = compiled(load_config("smoke", ""), load_profile("cpu"), images)
-    dag = dag_template(spec, "x", load_profile("cpu"), images)["spec"]
+    dag = dag_template(smoke("cpu", images), "x")["spec"]
     values = {
         task["name"]: task["arguments"]["parameters"][0]["value"]
         for task in dag["templates"][0]["dag"]["tasks"]

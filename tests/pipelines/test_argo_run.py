@@ -13,7 +13,8 @@ from argo_repository import GcsRepository, Repository, S3Repository
 from argo_run import Cluster, Execution, Machine, load, try_again
 from servers import BUCKET
 
-from pipelines.argo import task_name, write_argo
+from pipelines.argo import write_argo
+from pipelines.compiling import compile_request
 from pipelines.config import load_config
 from pipelines.flow import Images
 
@@ -34,7 +35,7 @@ def kfp_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def compile_smoke(folder: Path, *assignments: str) -> list[Path]:
     config = load_config("smoke", "").with_values(assignments)
-    write_argo(config, "cpu", folder, "refine-af-smoke", Images("", "0.1.0"))
+    write_argo(compile_request(config, "cpu", Images("", "0.1.0")), folder, "refine-af-smoke")
     return [folder / "templates.yaml", folder / "workflow.yaml"]
 
 
@@ -59,20 +60,12 @@ def fetched(repository: Repository, done: Execution, name: str, folder: Path) ->
     """Return the digest of every artifact of a run, and of every value handed on."""
     for task, artifacts in done.keys.items():
         for artifact, key in artifacts.items():
-            assert key == f"refine-af/{name}/{task}/{artifact}"
-            repository.get(key, folder / task / artifact)
-    for task, values in done.parameters.items():
-        for output, value in values.items():
-            (folder / task / output).write_text(value, encoding="utf-8")
+            start, _, own = key.rpartition(f"/{artifact}")[0].rpartition("/")
+            assert start == f"refine-af/{name}"
+            repository.get(key, folder / own / artifact)
+        for output, value in done.parameters.get(task, {}).items():
+            (folder / own / output).write_text(value, encoding="utf-8")
     return digests_of(folder)
-
-
-def by_kfp(folder: Path) -> dict[str, str]:
-    """Return the digests of KFP's run with Argo's names of the tasks."""
-    return {
-        f"{task_name(path.partition('/')[0])}/{path.partition('/')[2]}": digest
-        for path, digest in digests_of(folder).items()
-    }
 
 
 @pytest.mark.parametrize("kind", ["s3", "gs"])
@@ -85,7 +78,7 @@ def test_same_bytes_as_kfp_by_processes(
     done = execute(repository, Processes(), tmp_path, name)
     assert not done.failed, (tmp_path / "pods" / done.failed / "0" / "log").read_text()
     assert len(done.attempts) == 15
-    assert fetched(repository, done, name, tmp_path / "got") == by_kfp(kfp_run)
+    assert fetched(repository, done, name, tmp_path / "got") == digests_of(kfp_run)
 
 
 @pytest.mark.docker
@@ -102,7 +95,7 @@ def test_same_bytes_as_kfp_in_the_stages_images(
     options = ("-e", f"OMP_NUM_THREADS={threads}") if threads else ()
     done = execute(repository, Docker(options), tmp_path, name)
     assert not done.failed, (tmp_path / "pods" / done.failed / "0" / "log").read_text()
-    assert fetched(repository, done, name, tmp_path / "got") == by_kfp(kfp_run)
+    assert fetched(repository, done, name, tmp_path / "got") == digests_of(kfp_run)
 
 
 @pytest.mark.parametrize(("code", "again"), [(0, True), (1, True), (69, True), (64, False)])

@@ -7,13 +7,18 @@ from typing import Any
 
 import pytest
 import yaml
+from google.protobuf import json_format
+from kfp import compiler, components
+from kfp.compiler.compiler_utils import KubernetesManifestOptions
 
-from pipelines.compiling import write_ir
+from pipelines.compiling import compile_request
 from pipelines.config import PIPELINE_PARAMETERS, load_config
 from pipelines.flow import Images
+from pipelines.refine_af import build
 from refine_af.contracts.errors import ParameterError
 from refine_af.runner import find_stage
 from refine_af.stages import STAGES
+from refine_af.targets.placement import load_profile
 
 Documents = tuple[dict[str, Any], dict[str, Any]]
 
@@ -27,7 +32,7 @@ def compiled(
 ) -> Documents:
     target = folder / "pipeline.yaml"
     config = load_config("default", "").with_values(assignments)
-    write_ir(config, profile, target, Images(registry, "0.1.0", digests or {}))
+    compile_request(config, profile, Images(registry, "0.1.0", digests or {})).write_ir(target)
     spec, *platform = yaml.safe_load_all(target.read_text(encoding="utf-8"))
     return spec, platform[0] if platform else {}
 
@@ -58,19 +63,22 @@ def test_gpu_stages_have_all_four_and_cpu_stages_none(tmp_path: Path, profile: s
             assert kubernetes["emptyDirMounts"][0]["mountPath"] == "/dev/shm"  # noqa: S108
         else:
             assert accelerator == {}
-            assert kubernetes == {}
+            assert set(kubernetes) == {"secretAsEnv"}
 
 
 def test_without_a_gpu_nothing_asks_for_one(tmp_path: Path) -> None:
     for _, container, kubernetes in executors(compiled(tmp_path, "cpu")).values():
         assert "accelerator" not in container["resources"]
-        assert kubernetes == {}
+        assert set(kubernetes) == {"secretAsEnv"}
 
 
 def test_parameters_of_the_form_are_described_in_order(tmp_path: Path) -> None:
     spec, _ = compiled(tmp_path, "cpu")
     form = spec["root"]["inputDefinitions"]["parameters"]
-    assert set(form) == set(PIPELINE_PARAMETERS)
+    # the API sorts the names, so the form's order is theirs
+    assert sorted(form) == list(form) == sorted(PIPELINE_PARAMETERS)
+    for name, text in PIPELINE_PARAMETERS.items():
+        assert form[name]["description"] == text
 
 
 def test_repeated_arms_and_sizes_add_tasks_only_when_asked_for(tmp_path: Path) -> None:
@@ -158,7 +166,8 @@ def test_a_stage_setting_wins_over_a_parameter_of_the_pipeline(tmp_path: Path) -
 
 
 def test_the_file_is_small(tmp_path: Path) -> None:
-    write_ir(load_config("default", ""), "l4", tmp_path / "pipeline.yaml", Images())
+    made = compile_request(load_config("default", ""), "l4", Images())
+    made.write_ir(tmp_path / "pipeline.yaml")
     assert (tmp_path / "pipeline.yaml").stat().st_size < 100_000
 
 
@@ -212,3 +221,82 @@ def test_the_registry_and_the_help_load_nothing_heavy() -> None:
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip().endswith("[]")
+
+
+def test_secrets_are_named_and_never_written(tmp_path: Path) -> None:
+    for stage, _, kubernetes in executors(compiled(tmp_path, "cpu")).values():
+        (secret,) = kubernetes["secretAsEnv"]
+        assert secret["secretName"] == "refine-af"
+        assert secret["optional"] is True
+        keys = {item["secretKey"] for item in secret["keyToEnv"]}
+        assert ("OPENAI_API_KEY" in keys) == ("engine" in find_stage(stage).params.model_fields)
+        assert {"HF_TOKEN", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"} <= keys
+
+
+def test_a_profile_of_ones_own_reaches_kfps_tasks(tmp_path: Path) -> None:
+    own = tmp_path / "own.yaml"
+    own.write_text(
+        "name: own\nsummary: x\ngpus: 1\nmodel_cache: models\nnode_affinity: "
+        "{requiredDuringSchedulingIgnoredDuringExecution: {nodeSelectorTerms: "
+        "[{matchExpressions: [{key: zone, operator: In, values: [a]}]}]}}\n"
+    )
+    for stage, container, kubernetes in executors(compiled(tmp_path, str(own))).values():
+        (mount,) = kubernetes["pvcMount"]
+        assert mount["constant"] == "models"
+        assert mount["mountPath"] == "/models"
+        assert {"name": "HF_HOME", "value": "/models/hf"} in container["env"]
+        assert ("nodeAffinity" in kubernetes) == find_stage(stage).resources.gpu
+
+
+def test_every_task_is_tried_again_with_pauses(tmp_path: Path) -> None:
+    spec, _ = compiled(tmp_path, "cpu")
+    for task in tasks_of(spec):
+        assert task["retryPolicy"]["maxRetryCount"] == 2
+        assert task["retryPolicy"]["backoffDuration"] == "30s"
+        assert task["retryPolicy"]["backoffFactor"] == 2.0
+
+
+def test_the_report_renders_in_the_ui(tmp_path: Path) -> None:
+    spec, _ = compiled(tmp_path, "cpu")
+    outputs = spec["components"]["comp-report"]["outputDefinitions"]["artifacts"]
+    kinds = {name: item["artifactType"]["schemaTitle"] for name, item in outputs.items()}
+    assert kinds["report"] == "system.HTML"
+    assert kinds["summary"] == "system.Markdown"
+    assert kinds["metrics"] == "system.Metrics"
+
+
+def test_the_small_file_is_still_what_kfp_reads(tmp_path: Path) -> None:
+    spec, platform = compiled(tmp_path, "l4")
+    loaded = components.load_component_from_file(str(tmp_path / "pipeline.yaml"))
+    parsed = loaded.pipeline_spec
+    assert set(parsed.root.dag.tasks) == set(spec["root"]["dag"]["tasks"])
+    assert parsed.root.input_definitions.parameters["seed"].description == "Seed of all randomness."
+    executors = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+    kept = json_format.MessageToDict(loaded.platform_spec)
+    assert kept["platforms"]["kubernetes"]["deploymentSpec"]["executors"].keys() == executors.keys()
+
+
+def test_gitops_objects_hold_the_same_pipeline(tmp_path: Path) -> None:
+    made = compile_request(load_config("smoke", ""), "l4", Images("", "1.0_x"))
+    made.write_manifest(tmp_path / "ours.yaml", "refine-af-smoke")
+    pipeline, version = yaml.safe_load_all((tmp_path / "ours.yaml").read_text(encoding="utf-8"))
+    options = KubernetesManifestOptions(
+        pipeline_name="refine-af-smoke",
+        pipeline_version_name="refine-af-smoke-1.0-x",
+        include_pipeline_manifest=True,
+    )
+    compiler.Compiler().compile(
+        build(load_config("smoke", ""), load_profile("l4"), Images("", "1.0_x")),
+        str(tmp_path / "kfps.yaml"),
+        kubernetes_manifest_format=True,
+        kubernetes_manifest_options=options,
+    )
+    theirs = list(yaml.safe_load_all((tmp_path / "kfps.yaml").read_text(encoding="utf-8")))
+    for mine, kfps in zip((pipeline, version), theirs, strict=True):
+        assert mine["apiVersion"] == kfps["apiVersion"]
+        assert mine["kind"] == kfps["kind"]
+        assert mine["metadata"] == kfps["metadata"]
+        assert set(mine["spec"]) == set(kfps["spec"])
+    assert version["spec"]["pipelineName"] == "refine-af-smoke"
+    assert version["spec"]["pipelineSpec"] == made.spec
+    assert version["spec"]["platformSpec"] == made.platform

@@ -1,0 +1,136 @@
+"""The commands that bring a pipeline to a cluster: ``compile`` and ``submit``."""
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from refine_af import __version__
+from refine_af.commands import CONFIG, PRESET, SET, need_kfp
+from refine_af.contracts.errors import ParameterError
+
+CACHING_IS_OFF = (
+    "refine-af: caching is off in this file: KFP's cache key holds the image's name, not its"
+    " content. Give --images digests.json to pin images and switch it on."
+)
+
+_WHAT = (
+    click.option("--pipeline", default="refine-af", show_default=True, help="refine-af."),
+    PRESET,
+    CONFIG,
+    SET,
+    click.option(
+        "--profile", default="cpu", show_default=True, help="Hardware profile or YAML file."
+    ),
+    click.option("--registry", default="", help="Put before every image's name."),
+    click.option("--tag", default="", help="Image tag; default: this version."),
+    click.option("--images", default="", metavar="FILE", help="JSON: sha256 digest by stage."),
+    click.option(
+        "--artifacts",
+        default="",
+        metavar="URI",
+        help="Artifacts of an earlier run, one folder per task; for --only and --from.",
+    ),
+    click.option("--only", default="", metavar="TASK", help="Run one task on --artifacts."),
+    click.option("--from", "since", default="", metavar="TASK", help="This task and all after it."),
+)
+
+
+def _what(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options that say what is compiled."""
+    for option in reversed(_WHAT):
+        command = option(command)
+    return command
+
+
+def _compiled(
+    *,
+    pipeline: str,
+    preset: str,
+    config: str,
+    assignments: tuple[str, ...],
+    profile: str,
+    registry: str,
+    tag: str,
+    images: str,
+    artifacts: str,
+    only: str,
+    since: str,
+) -> Any:  # noqa: ANN401  pipelines.compiling.Compiled, which loads kfp
+    need_kfp()
+    from pipelines.compiling import compile_request, read_digests
+    from pipelines.config import load_config
+    from pipelines.flow import Images
+
+    if pipeline != "refine-af":
+        raise ParameterError(f"--pipeline {pipeline!r} is not one; pipelines: refine-af")
+    if bool(artifacts) != bool(only or since) or (only and since):
+        raise ParameterError("give --artifacts together with one of --only and --from")
+    chosen = load_config(preset, config).with_values(assignments)
+    chosen.check_values()
+    digests = read_digests(images) if images else {}
+    pinned = Images(registry, tag or __version__, digests)
+    return compile_request(chosen, profile, pinned, artifacts, only, since)
+
+
+@click.command("compile")
+@_what
+@click.option(
+    "--to",
+    "target",
+    type=click.Choice(["kfp", "kfp-manifest", "argo"]),
+    default="kfp",
+    show_default=True,
+    help="kfp: IR for the KFP UI and API. kfp-manifest: Pipeline and PipelineVersion objects for"
+    " GitOps with KFP. argo: templates and a Workflow that need Argo alone.",
+)
+@click.option("-o", "--output", required=True, metavar="PATH", help="File, or folder for argo.")
+def compile_pipeline(target: str, output: str, **what: Any) -> None:  # noqa: ANN401
+    """Compile a pipeline for KFP or for Argo."""
+    made = _compiled(**what)
+    name = f"{what['pipeline']}-{what['preset']}"
+    if target == "argo":
+        from pipelines.argo import write_argo
+
+        write_argo(made, Path(output), name)
+        return
+    if target == "kfp":
+        made.write_ir(Path(output))
+    else:
+        made.write_manifest(Path(output), name)
+    if not made.images.digests:
+        click.echo(CACHING_IS_OFF, err=True)
+
+
+@click.command("submit")
+@click.option(
+    "--host", required=True, help="Address of the KFP API; its token, if any, in KFP_TOKEN."
+)
+@click.option("--ui-host", default="", help="Address for the printed link; default: --host.")
+@click.option("--namespace", default="", help="Namespace of the user, where there are several.")
+@click.option("--experiment", default="refine-af", show_default=True, help="Made if need be.")
+@click.option("--run-name", default="", help="Default: refine-af-<preset>.")
+@click.option("--pipeline-root", default="", metavar="URI", help="Default: the server's.")
+@_what
+def submit(
+    host: str,
+    ui_host: str,
+    namespace: str,
+    experiment: str,
+    run_name: str,
+    pipeline_root: str,
+    **what: Any,  # noqa: ANN401  options of _WHAT
+) -> None:
+    """Compile a pipeline, start a run of it on a KFP server and print the run's link."""
+    made = _compiled(**what)
+    from pipelines.submit import Server
+    from pipelines.submit import submit as start
+
+    name = run_name or f"{what['pipeline']}-{what['preset']}"
+    with tempfile.TemporaryDirectory() as folder:
+        package = Path(folder) / "pipeline.yaml"
+        made.write_ir(package)
+        server = Server(host.rstrip("/"), ui_host, namespace)
+        click.echo(start(server, package, name, experiment, pipeline_root))
