@@ -14,7 +14,6 @@ from kfp import compiler
 from pipelines.config import PIPELINE_PARAMETERS, RunConfig
 from pipelines.earlier import select
 from pipelines.flow import Images, Selection
-from pipelines.local import task_names
 from pipelines.refine_af import build
 from pipelines.slim import slim
 from refine_af.contracts.errors import ParameterError
@@ -99,8 +98,7 @@ def compile_request(
     hardware = load_profile(profile)
     selection = None
     if artifacts:
-        names = task_names(build(config, hardware, images))
-        selection = select(artifacts, names, only, since)
+        selection = select(artifacts, build(config, hardware, images), only, since)
     return compiled(config, hardware, images, selection)
 
 

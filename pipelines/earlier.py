@@ -1,9 +1,10 @@
 """Finds the artifacts of an earlier run below a path or URI, so that a part can be run again."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from pipelines.flow import Selection, check_task
-from pipelines.local import artifact_folder
+from pipelines.local import artifact_folder, task_names
 from refine_af.contracts.errors import ParameterError
 from refine_af.contracts.stage import EVERY_STAGE_WRITES
 from refine_af.runner import find_stage
@@ -12,26 +13,33 @@ from refine_af.storage.store import open_store
 Reuse = dict[str, dict[str, str]]
 
 
-def select(root: str, names: Mapping[str, str], only: str, since: str) -> Selection:
+def select(root: str, pipeline: Any, only: str, since: str) -> Selection:  # noqa: ANN401  of kfp
     """Return which tasks run, and the artifacts below ``root`` that stand for the others.
 
     Args:
         root: The ``artifacts`` folder of ``refine-af run``, ``refine-af/<workflow>`` in Argo's
             bucket, or ``<pipeline root>/refine-af/<run id>`` of KFP; path or URI.
-        names: Name for people by KFP's key of each task, in the order of the DAG.
+        pipeline: The whole pipeline, as KFP knows it.
         only: The one task to run; or empty.
         since: The first task to run; or empty.
 
     Raises:
         ParameterError: When there is no such task, or nothing of an earlier run below ``root``.
     """
+    names = task_names(pipeline)
     tasks = list(names.values())
     if only:
         chosen = [check_task(only, tasks)]
     else:
         chosen = tasks[tasks.index(check_task(since, tasks)) :]
     found = artifacts_below(root, names)
-    missing = [name for name in tasks if name not in chosen and name not in found]
+    wanted = {
+        names[other]
+        for key, task in pipeline.pipeline_spec.root.dag.tasks.items()
+        if names[key] in chosen
+        for other in task.dependent_tasks
+    }
+    missing = [name for name in tasks if name in wanted - set(chosen) - set(found)]
     if missing:
         raise ParameterError(
             f"{root}: no artifacts of {', '.join(missing)} there; name the folder that holds one"

@@ -6,6 +6,7 @@ from typing import get_args
 
 import click
 
+from refine_af import __version__
 from refine_af.contracts.errors import MissingLibraryError, ParameterError
 from refine_af.contracts.progress import printable
 from refine_af.export.command import export as export

@@ -101,7 +101,7 @@ def test_the_rest_of_a_run_in_argo_reads_keys_of_the_same_bucket(s3_root: str) -
 
 
 def test_a_folder_without_the_run_is_refused(tmp_path: Path, s3_root: str) -> None:
-    with pytest.raises(ParameterError, match="no artifacts of check_inputs"):
+    with pytest.raises(ParameterError, match="no artifacts of check_inputs, "):
         only(s3_root, task="report")
     with pytest.raises(ParameterError, match="is not one task of this run"):
         only(s3_root, task="reports")
