@@ -66,7 +66,7 @@ def artifacts_below(root: str, names: Mapping[str, str]) -> Reuse:
         stage = find_stage(task.split(" ")[0])
         kinds = {item.name: item.kind for item in (*stage.outputs, *EVERY_STAGE_WRITES)}
         depth = next(
-            (place for place in (1, 2) if parts[place : place + 1] != [] and parts[place] in kinds),
+            (place for place in (1, 2) if len(parts) > place and parts[place] in kinds),
             0,
         )
         if not depth:
