@@ -80,6 +80,32 @@ def small_stages(folder: Path) -> list[SmallStage]:
         ),
         SmallStage("evaluate", MODEL | {"instances": 2, "max_tokens": 8, "prompt": "plain"}),
         SmallStage("report", {"resamples": 100}, {"seeds": seeds, "instructions": given}),
+        *evolution_stages(folder, seeds),
+    ]
+
+
+def evolution_stages(folder: Path, seeds: str) -> list[SmallStage]:
+    """Return the stages of the second pipeline, written to by a script instead of a model."""
+    rewrites = [
+        f"Compare {count} {topic} by age and size in a table."
+        for topic in ("rivers", "birds", "metals", "operas", "islands", "bridges")
+        for count in range(3, 9)
+    ]
+    script = [{"match": "New task:", "text": text} for text in rewrites]
+    script += [{"match": "Question:", "text": text} for text in (" Yes", " Yes", " No")]
+    script += [{"match": "Output:", "text": " An answer."}]
+    script += [{"match": "Instruction:", "text": "Input: a list\nOutput: An answer."}]
+    write_rows(folder / "script", script)
+    writer = {"engine": "scripted", "style": "plain", "model": str(folder / "script")}
+    small = writer | {"steps": 2, "seeds_limit": 24}
+    training = {"table_seeds": 12, "held_out": 4, "policy_seeds": 2, "updates": 2, "episodes": 6}
+    evolve = SmallStage("evolve_instructions", small | {"policy": "uniform"}, {"seeds": seeds})
+    run_stage("evolve_instructions", **evolve.arguments("", folder / "evolved"))
+    rows = str(folder / "evolved" / "instructions")
+    return [
+        SmallStage("train_operator_policy", small | training, {"seeds": seeds}),
+        evolve,
+        SmallStage("generate_responses", writer, {"instructions": rows}),
     ]
 
 

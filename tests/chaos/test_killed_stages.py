@@ -16,6 +16,7 @@ import pytest
 from moto.server import ThreadedMotoServer
 from small_stages import KillServer, SmallStage, small_stages
 
+from refine_af.stages import STAGES
 from refine_af.storage.digest import digest_path
 
 pytestmark = pytest.mark.chaos
@@ -95,6 +96,10 @@ def finish(
         if ended["code"] == 0:
             return digests(output)
     pytest.fail(f"{small.stage} does not finish: {server.log()}")
+
+
+def test_no_stage_is_left_out(stages: list[SmallStage]) -> None:
+    assert sorted(small.stage for small in stages) == sorted(stage.name for stage in STAGES)
 
 
 def test_killed_at_every_publish_boundary(
