@@ -96,11 +96,12 @@ def _chapter(run: RunFolder, row_id: str) -> dict[str, Any]:
 
 def _writing(task: TaskFolder, row: JsonObject) -> dict[str, Any] | None:
     """Return how the model was asked and what it said; None for rows that no model wrote."""
-    calls = task.rows("calls")
-    request = _request(row)
-    if calls is None or not request:
+    if "engine" not in task.params:
         return None
-    call = next(calls.lines_with(b'"request": ' + spelled(request)), None)
+    calls, request = task.rows("calls"), _request(row)
+    call = None
+    if calls is not None and request:
+        call = next(calls.lines_with(b'"request": ' + spelled(request)), None)
     return {
         "task": task.name,
         **{key: task.params[key] for key in ENGINE_FACTS if key in task.params},
@@ -108,7 +109,17 @@ def _writing(task: TaskFolder, row: JsonObject) -> dict[str, Any] | None:
         "code": task.provenance.get("code", ""),
         "libraries": task.json("telemetry").get("engine", {}),
         "call": call,
+        "operation": _operation(task, row),
     }
+
+
+def _operation(task: TaskFolder, row: JsonObject) -> JsonObject | None:
+    """Return the textual operation that made a row, where operations are kept (``trace``)."""
+    trace, parents = task.rows("trace"), row.get("parents", [])
+    if trace is None or len(parents) != 1:
+        return None
+    text = row.get("instruction", row.get("text"))
+    return next((one for one in trace.children(parents[0]) if one.get("text") == text), None)
 
 
 def _request(row: JsonObject) -> str:

@@ -49,6 +49,12 @@ def _writing(writing: Facts) -> Iterator[str]:
     model = f"{writing.get('model')} ({str(writing.get('model_digest'))[:16]})"
     adapter = f", adapter {writing['adapter_digest'][:16]}" if writing["adapter_digest"] else ""
     yield f"  written in {writing['task']} by {writing.get('engine')}, {model}{adapter}"
+    if operation := writing.get("operation"):
+        yield (
+            f"    operator {operation['operator']}, log-probability {operation['log_prob']:.4g},"
+            f" reward {operation['reward']:.4g}, reviewer {operation['changed']}"
+        )
+        yield f"    answer: {_short(operation['text'])}"
     call = writing["call"]
     if call is None:
         return

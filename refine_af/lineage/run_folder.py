@@ -77,7 +77,8 @@ class RunFolder:
         """Return the finished tasks in the order of the DAG, tasks of one stage by name."""
         known = {stage.name: stage for stage in STAGES}
         found = []
-        for folder in sorted((self.path / ARTIFACTS).iterdir()):
+        root = self.path / ARTIFACTS
+        for folder in sorted((root if root.is_dir() else self.path).iterdir()):
             provenance = read_json(folder / "provenance")
             stage = known.get(provenance.get("stage", folder.name.partition("-")[0]))
             if stage is not None and folder.is_dir():
@@ -105,13 +106,13 @@ class RunFolder:
 
 
 def open_run(path: Path) -> RunFolder:
-    """Return the run in ``path``.
+    """Return the run in ``path``: its ``artifacts``, or folders of tasks fetched from a cluster.
 
     Raises:
         DataError: When no task has left artifacts there.
     """
     run = RunFolder(path)
-    if not (path / ARTIFACTS).is_dir() or not run.tasks:
+    if not path.is_dir() or not run.tasks:
         raise DataError(
             f"{path}: no artifacts of a run in it; name the output folder of a `refine-af run`"
         )

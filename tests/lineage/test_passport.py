@@ -10,9 +10,12 @@ from reading import ancestors, every_parent, rows
 
 from refine_af.cli import main
 from refine_af.contracts.errors import ParameterError
+from refine_af.contracts.jsonl import write_rows
 from refine_af.dedup.rouge_l import rouge_l
 from refine_af.lineage.passport import passport
+from refine_af.lineage.passport_text import passport_lines
 from refine_af.lineage.run_folder import open_run
+from refine_af.runner import find_stage, run_stage
 from refine_af.self_instruct.prompts import instructions_prompt
 
 
@@ -138,3 +141,44 @@ def test_text_and_json_from_the_command_line(
     assert "advantage" in text
     assert main(["explain", row["id"], "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["id"] == row["id"]
+
+
+def test_folders_of_tasks_without_a_run_around_them(made: Path) -> None:
+    row = rows(made / "artifacts" / "dedup_filter" / "kept")[0]
+    assert passport(open_run(made / "artifacts"), row["id"])["seeds"]
+
+
+def test_a_row_of_textual_operations(tmp_path: Path) -> None:
+    script = [
+        {"match": "New task:", "text": f"Compare {count} rivers by age and size in a table."}
+        for count in range(3, 40)
+    ] + [{"match": "Question:", "text": " Yes"}]
+    write_rows(tmp_path / "script", script)
+    for stage, inputs, params in (
+        ("seed_ingest", {}, {}),
+        (
+            "evolve_instructions",
+            {"seeds": str(tmp_path / "artifacts" / "seed_ingest" / "seeds")},
+            {
+                "engine": "scripted",
+                "model": str(tmp_path / "script"),
+                "style": "plain",
+                "policy": "uniform",
+                "seeds_limit": 8,
+            },
+        ),
+    ):
+        names = [item.name for item in find_stage(stage).outputs] + ["metrics", "provenance"]
+        place = tmp_path / "artifacts" / stage
+        outputs = {name: str(place / name) for name in names}
+        run_stage(stage, inputs=inputs, outputs=outputs, params=params)
+    run = open_run(tmp_path)
+    for name in ("instructions", "rejected"):
+        row = rows(tmp_path / "artifacts" / "evolve_instructions" / name)[-1]
+        found = passport(run, row["id"])
+        (writing,) = found["history"][0]["writing"]
+        operation = writing["operation"]
+        assert operation["text"] == row.get("instruction", row.get("text"))
+        assert operation["parents"] == row["parents"]
+        assert len(found["seeds"]) == 1
+        assert any("operator" in line for line in passport_lines(found))

@@ -19,6 +19,9 @@ WATCH = """
 import os, sys
 
 def watch(event, arguments):
+    if event == "subprocess.Popen":
+        with open(os.environ["WATCH_FILE"] + ".commands", "a") as sink:
+            sink.write(f"{arguments[1]}\\n")
     if event in ("socket.connect", "socket.getaddrinfo", "socket.sendto"):
         place = arguments[1] if event != "socket.getaddrinfo" else arguments[0]
         if not isinstance(place, (str, bytes)) or event == "socket.getaddrinfo":
@@ -74,6 +77,7 @@ def test_nothing_even_tries_to_reach_the_network(offline: Path) -> None:
 def test_no_secret_of_the_environment_is_written_anywhere(offline: Path) -> None:
     written = [path for path in offline.rglob("*") if path.is_file()]
     assert len(written) > 100
+    assert "pipelines.local" in (offline / "sockets.commands").read_text()
     assert [path for path in written if CANARY.encode() in path.read_bytes()] == []
 
 
