@@ -39,14 +39,6 @@ def test_components_name_the_images_that_are_built(stage: object) -> None:
     assert executor["container"]["image"] == f"refine-af-{name}:{__version__}"
 
 
-def test_the_page_names_the_stages_of_each_base() -> None:
-    page = (ROOT / "images" / "README.md").read_text(encoding="utf-8")
-    for base in ("core", "vllm", "train"):
-        (row,) = [line for line in page.split("\n") if line.startswith(f"| `refine-af-{base}`")]
-        named = re.findall(r"\w+", re.sub(r"\(.*?\)", "", row.split("|")[3]))
-        assert named == [stage.name for stage in STAGES if stage.image == base]
-
-
 @pytest.mark.parametrize("path", sorted(LOCKS.rglob("*.txt")), ids=lambda path: path.stem)
 def test_every_pin_has_hashes(path: Path) -> None:
     text = path.read_text(encoding="utf-8").replace("\\\n", " ")
