@@ -38,6 +38,7 @@ def train_sft(
     max_length: int = 1024,
     packing: bool = False,
     padding_free: bool = False,
+    processes: int = 1,
     merge: bool = False,
     device: str = "auto",
     dtype: str = "auto",
@@ -88,6 +89,7 @@ def train_sft(
         max_length: Most tokens of prompt and completion; longer rows are left out and listed.
         packing: Several rows in one sequence, each attending to itself only.
         padding_free: Rows of a forward pass in one sequence, without padding.
+        processes: Processes, one GPU each; 0 takes all GPUs.
         merge: Write the merged model too (lora, qlora).
         device: auto takes a GPU where there is one.
         dtype: Precision of the products; auto is bfloat16 on a GPU, float32 on the CPU.

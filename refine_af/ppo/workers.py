@@ -55,6 +55,8 @@ def started(count: int, work: Callable[..., None], *arguments: Any) -> Iterator[
     threading.Thread(target=_watch, args=(helpers, ended), daemon=True).start()
     before = dict(os.environ)
     os.environ.update(places[0])
+    # What ran in this process before may have told accelerate that it is alone.
+    _leave()
     try:
         yield join()
         ended.set()
@@ -106,6 +108,6 @@ def _watch(helpers: list[BaseProcess], ended: threading.Event) -> None:
         wait([helper.sentinel for helper in waiting])
         dead = [helper for helper in waiting if not helper.is_alive()]
         if not ended.is_set() and any(helper.exitcode for helper in dead):
-            os.write(2, b"refine-af: a helper process of train_ppo died; see its lines above\n")
+            os.write(2, b"refine-af: a helper process died; see its lines above\n")
             os._exit(EXIT_BUG)
         waiting = [helper for helper in waiting if helper not in dead]

@@ -49,6 +49,8 @@ class CheckpointCallback(TrainerCallback):
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:  # noqa: ANN401
         """Publish the checkpoint that the trainer has just written, then discard old ones."""
+        if not state.is_world_process_zero:
+            return
         folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
         for path in folder.iterdir():
             # training_args.bin is a pickle; tokenizer and page are the base model's.

@@ -13,6 +13,7 @@ from transformers.utils.logging import disable_progress_bar
 from refine_af.contracts.errors import DataError
 from refine_af.contracts.records import Instance, Seed
 from refine_af.contracts.stage import Journal, Progress
+from refine_af.ppo.processes import ALONE, Processes
 from refine_af.sft.base_model import choose_device, load_tokenizer, load_trainable, save_trained
 from refine_af.sft.encoding import Example, encode, write_examples
 from refine_af.sft.model_card import CardFacts, model_card
@@ -20,6 +21,7 @@ from refine_af.sft.selection import Arm, Reason, UsedRow, choose, seed_rows
 from refine_af.sft.settings import SFTSettings
 from refine_af.sft.templates import Template, training_text
 from refine_af.sft.trainer import peak_memory, train
+from refine_af.storage.memory import MemoryJournal
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,34 @@ class Outcome:
     telemetry: dict[str, float]
 
 
+class Silent:
+    """The progress of a helper process: the main one reports."""
+
+    def step(self, done: int, total: int, unit: str, **numbers: float) -> None:
+        """Say nothing."""
+
+    def say(self, message: str) -> None:
+        """Say nothing."""
+
+
+def help_tuning(
+    processes: Processes, material: Material, settings: SFTSettings, location: str, scratch: Path
+) -> None:
+    """Take part in a run as a helper of the process that holds the journal."""
+    own = scratch / f"helper-{processes.rank}"
+    own.mkdir()
+    fine_tune(
+        material,
+        settings,
+        location,
+        own / "adapter",
+        journal=MemoryJournal(),
+        progress=Silent(),
+        scratch=own,
+        processes=processes,
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class _Chosen:
     """Rows to train on with their tokens, and all offered rows as they are listed."""
@@ -80,6 +110,7 @@ def fine_tune(
     journal: Journal,
     progress: Progress,
     scratch: Path,
+    processes: Processes = ALONE,
 ) -> Outcome:
     """Train on the rows and write the weights with their page to ``target``.
 
@@ -91,6 +122,7 @@ def fine_tune(
         journal: Keeps the checkpoints.
         progress: Told of every step.
         scratch: An empty directory.
+        processes: This process among those of the run; only the main one writes the weights.
 
     Raises:
         DataError: When no row is left to train on.
@@ -115,10 +147,12 @@ def fine_tune(
         journal=journal,
         progress=progress,
         scratch=scratch,
+        processes=processes,
     )
-    save_trained(model, tokenizer, target, base_name=material.model, location=location)
-    facts = _card_facts(material, settings, chosen.used, trained.history)
-    (target / "README.md").write_text(model_card(facts), encoding="utf-8")
+    if processes.main:
+        save_trained(model, tokenizer, target, base_name=material.model, location=location)
+        facts = _card_facts(material, settings, chosen.used, trained.history)
+        (target / "README.md").write_text(model_card(facts), encoding="utf-8")
     return Outcome(
         history=trained.history,
         used=chosen.used,

@@ -82,7 +82,21 @@ class SFTSettings:
     @property
     def pieces(self) -> int:
         """Return how many forward passes make one optimizer step."""
-        if self.gradient_accumulation:
+        return self.pieces_for(1)
+
+    def pieces_for(self, processes: int) -> int:
+        """Return how many forward passes make one optimizer step, equally many per process.
+
+        Raises:
+            ParameterError: When the batch cannot be shared out so.
+        """
+        if self.gradient_accumulation and self.gradient_accumulation % processes == 0:
             return self.gradient_accumulation
-        fewest = -(-self.batch_size // ROWS_AT_ONCE)
-        return next(n for n in range(fewest, self.batch_size + 1) if self.batch_size % n == 0)
+        fewest = max(processes, -(-self.batch_size // ROWS_AT_ONCE))
+        for count in range(fewest, self.batch_size + 1):
+            if self.batch_size % count == 0 and count % processes == 0:
+                return count
+        raise ParameterError(
+            f"batch_size is {self.batch_size} and processes {processes}; the first must be a"
+            " multiple of the second"
+        )

@@ -14,6 +14,7 @@ from trl import SFTConfig, SFTTrainer, pack_dataset  # type: ignore[attr-defined
 
 from refine_af.contracts.errors import ParameterError
 from refine_af.contracts.stage import Journal, Progress
+from refine_af.ppo.processes import ALONE, Processes
 from refine_af.sft.base_model import uses_bfloat16
 from refine_af.sft.checkpoints import CheckpointCallback, newest_checkpoint
 from refine_af.sft.order import tokens_after_steps, training_order
@@ -46,6 +47,7 @@ def train(
     journal: Journal,
     progress: Progress,
     scratch: Path,
+    processes: Processes = ALONE,
 ) -> TrainingResult:
     """Train ``model`` in place.
 
@@ -60,17 +62,21 @@ def train(
         device: ``cpu`` or ``cuda``.
         journal: Keeps the checkpoints.
         progress: Told of every step.
-        scratch: An empty directory.
+        scratch: An empty directory of this process.
+        processes: This process among those of the run; each reads a share of every batch. A step
+            is made of the same rows however many there are, but for float rounding, and but for a
+            last batch that is not full, which is filled up with rows from the start.
 
     Raises:
-        ParameterError: When the loss stops being a number.
+        ParameterError: When the loss stops being a number, or the batch cannot be shared out.
     """
     ordered, lengths = _ordered_rows(rows, settings)
     steps = math.ceil(len(ordered) / settings.batch_size)
-    resumed = newest_checkpoint(journal, scratch, progress)
+    resumed = newest_checkpoint(journal, scratch, progress) if processes.main else None
+    resumed = processes.from_main(resumed)
     trainer = _OfflineTrainer(
         model=model,
-        args=_arguments(settings, steps, device, scratch / "trainer"),
+        args=_arguments(settings, steps, device, scratch / "trainer", processes.count),
         train_dataset=ordered,
         processing_class=tokenizer,
         callbacks=[
@@ -135,16 +141,21 @@ def _ordered_rows(rows: Dataset, settings: SFTSettings) -> tuple[Dataset, Sequen
     return rows.select(order, keep_in_memory=True), [lengths[place] for place in order]
 
 
-def _arguments(settings: SFTSettings, steps: int, device: str, folder: Path) -> SFTConfig:
+def _arguments(
+    settings: SFTSettings, steps: int, device: str, folder: Path, processes: int
+) -> SFTConfig:
     every = settings.checkpoint_steps
+    pieces = settings.pieces_for(processes)
     config = SFTConfig(
         output_dir=str(folder),
         seed=settings.seed,
         # The rows are already in order, epochs and all, so the trainer sees one epoch.
         num_train_epochs=1,
         train_sampling_strategy="sequential",
-        per_device_train_batch_size=settings.batch_size // settings.pieces,
-        gradient_accumulation_steps=settings.pieces,
+        per_device_train_batch_size=settings.batch_size // pieces,
+        gradient_accumulation_steps=pieces // processes,
+        ddp_backend="gloo" if device == "cpu" and processes > 1 else None,
+        ddp_find_unused_parameters=False if processes > 1 else None,
         learning_rate=settings.learning_rate,
         lr_scheduler_type=settings.schedule
         if settings.schedule != "constant"

@@ -62,6 +62,7 @@ class TrainSFTParams(Params):
     )
     packing: bool = param(False, "Several rows in one sequence, each attending to itself only.")
     padding_free: bool = param(False, "Rows of a forward pass in one sequence, without padding.")
+    processes: int = param(1, "Processes, one GPU each; 0 takes all GPUs.", method=False, ge=0)
     merge: bool = param(False, "Write the merged model too (lora, qlora).")
     device: Literal["auto", "cpu", "cuda"] = param("auto", "auto takes a GPU where there is one.")
     dtype: Literal["auto", "float32", "bfloat16"] = param(
@@ -86,7 +87,8 @@ def run(params: TrainSFTParams, task: Task) -> Metrics:
 
     settings = params.settings()
     try:
-        from refine_af.sft.run import Material, fine_tune
+        from refine_af.ppo.workers import started
+        from refine_af.sft.run import Material, fine_tune, help_tuning
     except ModuleNotFoundError as error:
         if (error.name or "refine_af").startswith("refine_af"):
             raise
@@ -104,15 +106,19 @@ def run(params: TrainSFTParams, task: Task) -> Metrics:
         model=params.model,
         model_digest=params.model_digest,
     )
-    outcome = fine_tune(
-        material,
-        settings,
-        str(resolve_model(params.model)),
-        task.outputs["adapter"],
-        journal=task.journal,
-        progress=task.progress,
-        scratch=task.scratch,
-    )
+    place = str(resolve_model(params.model))
+    shared = (material, settings, place, task.scratch)
+    with started(params.processes, help_tuning, *shared) as processes:
+        outcome = fine_tune(
+            material,
+            settings,
+            place,
+            task.outputs["adapter"],
+            journal=task.journal,
+            progress=task.progress,
+            scratch=task.scratch,
+            processes=processes,
+        )
     _merge(params, task)
     write_rows(task.outputs["history"], outcome.history)
     write_rows(task.outputs["used"], outcome.used)

@@ -64,6 +64,32 @@ def test_paired_arms_train_on_equal_instructions_and_the_seeds(tmp_path: Path) -
     assert trained["rl"] == trained["base"] == [("ins-1",), ("ins-2",), ("ins-5",), (seed.id,)]
 
 
+def test_two_processes_train_what_one_trains(tmp_path: Path) -> None:
+    from safetensors.numpy import load_file
+
+    model = save_random_model(tmp_path / "model")
+    write_rows(tmp_path / "rows", [instance(number) for number in range(16)])
+    found = {}
+    for count in (1, 2):
+        out = places(tmp_path, f"out-{count}")
+        own = {"model": str(model), "processes": count, "checkpoint_steps": 2, "lora_dropout": 0.0}
+        run_stage(
+            "train_sft",
+            inputs={"instances": str(tmp_path / "rows")},
+            outputs=out,
+            params=PARAMS | own | {"max_steps": 4, "learning_rate": 0.01},
+            work_dir=str(tmp_path / f"work-{count}"),
+        )
+        weights = load_file(Path(out["adapter"], "adapter_model.safetensors"))
+        found[count] = (rows_of(out["history"]), weights)
+    for one, two in zip(found[1][0], found[2][0], strict=True):
+        assert two["loss"] == pytest.approx(one["loss"], abs=1e-5)
+        assert two["tokens"] == one["tokens"]
+    for name, weight in found[1][1].items():
+        assert abs(weight - found[2][1][name]).max() < 1e-4
+        assert weight.any()
+
+
 def test_an_arm_without_rows_is_refused(tmp_path: Path) -> None:
     write_rows(tmp_path / "none", [])
     with pytest.raises(DataError, match="input 'instances' holds no row"):
