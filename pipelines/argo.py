@@ -4,6 +4,8 @@ The DAG is read out of KFP's IR, so that it is written once. What Argo cannot sa
 (loops, conditions, importers, nested pipelines) is refused by name.
 """
 
+import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +17,12 @@ from pipelines.flow import Images
 from pipelines.local import artifact_folder
 from refine_af.contracts.errors import ParameterError
 from refine_af.contracts.params import scalar_type
-from refine_af.contracts.stage import Stage
+from refine_af.contracts.stage import FINAL_STATUS, Stage
 from refine_af.runner import find_stage
 from refine_af.storage.location import locate
 from refine_af.targets.argo import API, Object, metadata, stage_template, template_name, words
 
+NOTIFY = find_stage("notify")
 WEEK_SECONDS = 7 * 24 * 3600
 
 REGISTRY = "Registry of the images, without a slash at its end: the one value a cluster needs."
@@ -30,7 +33,8 @@ def write_argo(made: Compiled, folder: Path, name: str) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     profile = made.profile
     name = f"{name}-{profile.name}" if profile.gpus else name
-    templates = [stage_template(stage, profile, made.images.tag) for stage in stages_of(made.spec)]
+    stages = stages_of(flat(made.spec)) + ([NOTIFY] if has_exit_task(made.spec) else [])
+    templates = [stage_template(stage, profile, made.images.tag) for stage in stages]
     _write(folder / "templates.yaml", [*templates, dag_template(made, name)])
     _write(folder / "workflow.yaml", [workflow(name)])
 
@@ -68,6 +72,8 @@ def dag_template(made: Compiled, name: str) -> Object:
     Raises:
         ParameterError: For a construct that cannot be translated; names it and the task.
     """
+    hooks = {"hooks": {"exit": _exit_hook(made)}} if has_exit_task(made.spec) else {}
+    made = replace(made, spec=flat(made.spec))
     spec = made.spec
     tasks = _tasks(spec)
     dag = [_task(made, key, task) for key, task in tasks.items()]
@@ -80,6 +86,7 @@ def dag_template(made: Compiled, name: str) -> Object:
             "serviceAccountName": "refine-af",
             "arguments": {"parameters": _arguments(spec, made.images)},
             "templates": [{"name": "pipeline", "dag": {"tasks": dag}}],
+            **hooks,
             "ttlStrategy": {
                 "secondsAfterSuccess": WEEK_SECONDS,
                 "secondsAfterFailure": 2 * WEEK_SECONDS,
@@ -88,6 +95,47 @@ def dag_template(made: Compiled, name: str) -> Object:
             # The artifacts are what the run was for: they outlive the Workflow object.
             "artifactGC": {"strategy": "Never"},
         },
+    }
+
+
+def has_exit_task(spec: Object) -> bool:
+    """Tell whether a compiled pipeline ends with a task that runs however the others ended."""
+    return bool(_exit_tasks(spec))
+
+
+def _exit_tasks(spec: Object) -> dict[str, Object]:
+    """Return the tasks that KFP runs when the others have ended."""
+    return {
+        key: task
+        for key, task in spec["root"]["dag"]["tasks"].items()
+        if task.get("triggerPolicy", {}).get("strategy") == "ALL_UPSTREAM_TASKS_COMPLETED"
+    }
+
+
+def flat(spec: Object) -> Object:
+    """Return a compiled pipeline without its exit task, whose other tasks KFP nests."""
+    ends = _exit_tasks(spec)
+    if not ends:
+        return spec
+    (outer,) = (task for key, task in spec["root"]["dag"]["tasks"].items() if key not in ends)
+    inner = spec["components"][outer["componentRef"]["name"]]["dag"]
+    text = json.dumps(inner).replace('"componentInputParameter": "pipelinechannel--', _OWN)
+    return spec | {"root": spec["root"] | {"dag": json.loads(text)}}
+
+
+_OWN = '"componentInputParameter": "'
+
+
+def _exit_hook(made: Compiled) -> Object:
+    given = {
+        "image": _image(NOTIFY, made.images),
+        "task": NOTIFY.name,
+        "run": "{{workflow.name}}",
+        FINAL_STATUS: "{{workflow.status}}",
+    }
+    return {
+        "templateRef": {"name": template_name(NOTIFY, made.profile), "template": NOTIFY.command},
+        "arguments": {"parameters": [{"name": k, "value": v} for k, v in given.items()]},
     }
 
 

@@ -13,7 +13,7 @@ from kfp import compiler
 
 from pipelines.config import PIPELINE_PARAMETERS, RunConfig
 from pipelines.earlier import select
-from pipelines.flow import Images, Selection
+from pipelines.flow import Images
 from pipelines.refine_af import build
 from pipelines.slim import slim
 from refine_af.contracts.errors import ParameterError
@@ -84,6 +84,8 @@ def compile_request(
     artifacts: str = "",
     only: str = "",
     since: str = "",
+    *,
+    notify: bool = False,
 ) -> Compiled:
     """Compile a pipeline, or the part of it that ``only`` or ``since`` names.
 
@@ -94,19 +96,17 @@ def compile_request(
         artifacts: Where an earlier run's artifacts are; see :func:`pipelines.earlier.select`.
         only: The one task to run on them; or empty.
         since: The first task to run on them; or empty.
+        notify: Whether an exit task tells an address how the run ended.
     """
     hardware = load_profile(profile)
     selection = None
     if artifacts:
         selection = select(artifacts, build(config, hardware, images), only, since)
-    return compiled(config, hardware, images, selection)
+    return _compiled(build(config, hardware, images, selection, notify=notify), hardware, images)
 
 
-def compiled(
-    config: RunConfig, profile: Profile, images: Images, selection: Selection | None = None
-) -> Compiled:
+def _compiled(pipeline: Any, profile: Profile, images: Images) -> Compiled:  # noqa: ANN401  kfp's
     """Return the IR of a pipeline, made small."""
-    pipeline = build(config, profile, images, selection)
     logging.getLogger("kfp").setLevel(logging.ERROR)
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder) / "pipeline.yaml"

@@ -16,6 +16,7 @@ from refine_af.targets.kfp_source import KFP_TYPES, image_name
 from refine_af.targets.placement import (
     GPU_RESOURCE,
     MODEL_CACHE,
+    MODEL_CACHE_VARIABLES,
     SECRET,
     SHARED_MEMORY,
     Placement,
@@ -138,6 +139,16 @@ class Flow:
             work_dir=self._values["work_dir"],
             label=label,
         )
+        return dict(self._settle(task, stage, name).outputs)
+
+    def exit_task(self) -> Any:  # noqa: ANN401  a KFP task
+        """Add the task that runs when all others have ended, however they did."""
+        stage = find_stage("notify")
+        component = import_module("components.notify.component").notify
+        return self._settle(component(), stage, stage.name)
+
+    def _settle(self, task: Any, stage: Stage, name: str) -> Any:  # noqa: ANN401  a KFP task
+        """Give a task its name, image, place, secrets and retries."""
         task.set_display_name(name)
         task.set_container_image(self._images.reference(stage))
         task.set_caching_options(stage.cache and stage.name in self._images.digests)
@@ -145,7 +156,7 @@ class Flow:
         _give_secrets(task, stage)
         if self._profile.retries:
             task.set_retry(self._profile.retries, backoff_duration="30s", backoff_factor=2)
-        return dict(task.outputs)
+        return task
 
     def _parameters(self, stage: Stage, own: Mapping[str, Any]) -> dict[str, Any]:
         chosen: dict[str, Any] = {}
@@ -179,7 +190,8 @@ def _place(task: Any, placement: Placement) -> None:  # noqa: ANN401  kfp is unt
     task.set_cpu_limit(placement.cpu).set_memory_limit(placement.memory)
     if placement.model_cache:
         kubernetes.mount_pvc(task, placement.model_cache, MODEL_CACHE)
-        task.set_env_variable("HF_HOME", f"{MODEL_CACHE}/hf")
+        for name, value in MODEL_CACHE_VARIABLES.items():
+            task.set_env_variable(name, value)
     if placement.node_affinity:
         kubernetes.add_node_affinity_json(task, placement.node_affinity)
     for key, value in placement.node_selector.items():

@@ -40,8 +40,18 @@ def build(
     profile: Profile,
     images: Images | None = None,
     selection: Selection | None = None,
+    *,
+    notify: bool = False,
 ) -> Any:  # noqa: ANN401  kfp's graph component is untyped
-    """Return the KFP pipeline of a configuration under a hardware profile."""
+    """Return the KFP pipeline of a configuration under a hardware profile.
+
+    Args:
+        config: What runs.
+        profile: Where it runs.
+        images: Registry, tag and digests.
+        selection: Which part runs on whose artifacts; None: all of it.
+        notify: Whether an exit task tells an address how the run ended.
+    """
     default = DEFAULTS | config.parameters
 
     @dsl.pipeline(
@@ -66,7 +76,11 @@ def build(
             "seed": seed,
         }
         flow = Flow(config, profile, images or Images(), selection or Selection(), values)
-        _tasks(flow, config)
+        if not notify:
+            _tasks(flow, config)
+            return
+        with dsl.ExitHandler(flow.exit_task(), name="run"):
+            _tasks(flow, config)
 
     refine_af.__doc__ = "\n".join(f"{name}: {text}" for name, text in PIPELINE_PARAMETERS.items())
     return refine_af

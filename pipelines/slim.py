@@ -40,6 +40,8 @@ def _merge(spec: Spec, platform: Spec) -> None:
     first: list[tuple[Spec, Spec, Spec, str]] = []
     replaced: dict[str, str] = {}
     for name, component in list(spec["components"].items()):
+        if "executorLabel" not in component:  # the tasks before an exit task
+            continue
         label = component["executorLabel"]
         rest = {key: value for key, value in component.items() if key != "executorLabel"}
         wanted = (rest, executors[label], places.get(label, {}))
@@ -50,6 +52,8 @@ def _merge(spec: Spec, platform: Spec) -> None:
         replaced[name] = same
         del spec["components"][name], executors[label]
         places.pop(label, None)
-    for task in spec["root"]["dag"]["tasks"].values():
-        reference = task["componentRef"]
-        reference["name"] = replaced.get(reference["name"], reference["name"])
+    inner = [item["dag"] for item in spec["components"].values() if "dag" in item]
+    for dag in (spec["root"]["dag"], *inner):
+        for task in dag["tasks"].values():
+            reference = task["componentRef"]
+            reference["name"] = replaced.get(reference["name"], reference["name"])

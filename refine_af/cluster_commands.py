@@ -34,6 +34,11 @@ _WHAT = (
         help="Artifacts of an earlier run, one folder per task; for --only and --from.",
     ),
     click.option("--only", default="", metavar="TASK", help="Run one task on --artifacts."),
+    click.option(
+        "--notify",
+        is_flag=True,
+        help="Add an exit task: it tells the address in the secret's NOTIFY_URL how the run ended.",
+    ),
     click.option("--from", "since", default="", metavar="TASK", help="This task and all after it."),
 )
 
@@ -58,6 +63,7 @@ def _compiled(
     artifacts: str,
     only: str,
     since: str,
+    notify: bool,
 ) -> Any:  # noqa: ANN401  pipelines.compiling.Compiled, which loads kfp
     need_kfp()
     from pipelines.compiling import compile_request, read_digests
@@ -72,7 +78,7 @@ def _compiled(
     chosen.check_values()
     digests = read_digests(images) if images else {}
     pinned = Images(registry, tag or __version__, digests)
-    return compile_request(chosen, profile, pinned, artifacts, only, since)
+    return compile_request(chosen, profile, pinned, artifacts, only, since, notify=notify)
 
 
 @click.command("compile")

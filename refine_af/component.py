@@ -5,6 +5,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
+from refine_af.contracts.params import Scalar
 from refine_af.contracts.stage import EVERY_STAGE_WRITES
 from refine_af.runner import find_stage, run_stage
 from refine_af.storage.journal import Resume
@@ -29,7 +30,7 @@ def run_component(name: str, given: Mapping[str, Any]) -> None:
             item.name: given[item.name] if item.kind == "parameter" else _path(given[item.name])
             for item in (*stage.outputs, *EVERY_STAGE_WRITES)
         },
-        params={key: given[key] for key in stage.params.model_fields},
+        params={key: _value(given[key]) for key in stage.params.model_fields},
         work_dir=given["work_dir"],
         label=given["label"],
         resume=_resume(f"{name} ({given['label']})" if given["label"] else name),
@@ -45,6 +46,12 @@ def _resume(task: str) -> Resume:
         return "never"
     started = json.loads(os.environ.get("REFINE_AF_STARTED", "[]"))
     return "always" if asked == "always" and task in started else "if_possible"
+
+
+def _value(value: Any) -> Scalar:  # noqa: ANN401  a parameter, or KFP's final status of a run
+    if isinstance(value, str | int | float | bool):
+        return value
+    return json.dumps(vars(value)) if value else ""
 
 
 def _path(artifact: Any) -> str:  # noqa: ANN401  a KFP artifact, typed only where kfp is installed

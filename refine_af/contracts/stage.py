@@ -39,6 +39,10 @@ EVERY_STAGE_WRITES = (
 """Outputs that the runner writes for every stage; optional on the command line."""
 
 
+FINAL_STATUS = "final_status"
+"""The parameter of an exit task that KFP fills with how the run ended."""
+
+
 @dataclass(frozen=True, slots=True)
 class Resources:
     """What one task of the stage needs; ``gpu`` stages take count and selector from a profile."""

@@ -9,6 +9,7 @@ from refine_af.stages import (
     generate_instances,
     generate_instructions,
     generate_responses,
+    notify,
     report,
     score_rewards,
     seed_ingest,
@@ -31,4 +32,5 @@ STAGES: tuple[Stage, ...] = (
     train_operator_policy.STAGE,
     evolve_instructions.STAGE,
     generate_responses.STAGE,
+    notify.STAGE,
 )

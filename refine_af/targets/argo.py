@@ -13,6 +13,7 @@ from refine_af.targets.kfp_source import image_name
 from refine_af.targets.placement import (
     GPU_RESOURCE,
     MODEL_CACHE,
+    MODEL_CACHE_VARIABLES,
     SECRET,
     SHARED_MEMORY,
     Placement,
@@ -27,8 +28,8 @@ API = "argoproj.io/v1alpha1"
 FOLDER = "/artifacts"
 """Where Argo puts inputs and takes outputs: an empty volume, because the root is read-only."""
 
-USER = 1000
-"""Any number but 0 works: images are readable by all and write to mounted volumes alone."""
+USER = 65532
+"""The images' user. Argo's own containers in the pod need a number too."""
 
 NEVER_RETRIED = (ParameterError.exit_code, DataError.exit_code)
 
@@ -172,6 +173,7 @@ def container(stage: Stage, placement: Placement) -> Object:
     means = {"cpu": placement.cpu, "memory": placement.memory}
     if placement.gpus:
         means[GPU_RESOURCE] = str(placement.gpus)
+    environment = MODEL_CACHE_VARIABLES if placement.model_cache else {}
     mounts = {"artifacts": FOLDER, "tmp": "/tmp"}  # noqa: S108  a volume of the pod
     if placement.model_cache:
         mounts["models"] = MODEL_CACHE
@@ -181,7 +183,7 @@ def container(stage: Stage, placement: Placement) -> Object:
         "image": "{{inputs.parameters.image}}",
         "command": ["refine-af", stage.command],
         "args": _arguments(stage),
-        "env": [{"name": name, "value": value} for name, value in placement.folders().items()],
+        "env": [{"name": name, "value": value} for name, value in environment.items()],
         "envFrom": [{"secretRef": {"name": SECRET, "optional": True}}],
         "resources": {"requests": means, "limits": dict(means)},
         "securityContext": {

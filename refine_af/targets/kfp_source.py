@@ -7,7 +7,7 @@ no ``X | None``, no ``Literal`` and no ``from __future__ import annotations`` (e
 import textwrap
 
 from refine_af.contracts.params import Scalar, scalar_type
-from refine_af.contracts.stage import EVERY_STAGE_WRITES, Artifact, Stage
+from refine_af.contracts.stage import EVERY_STAGE_WRITES, FINAL_STATUS, Artifact, Stage
 
 KFP_TYPES = {
     "rows": "dsl.Dataset",
@@ -75,6 +75,9 @@ def _params(stage: Stage) -> list[tuple[str, str, Scalar | None]]:
     rows: list[tuple[str, str, Scalar | None]] = []
     for name, field in stage.params.model_fields.items():
         kind = scalar_type(field.annotation).__name__
+        if name == FINAL_STATUS:
+            rows.append((name, "dsl.PipelineTaskFinalStatus", None))
+            continue
         rows.append((name, kind, None if field.is_required() else field.default))
     return rows
 

@@ -14,15 +14,25 @@ PROFILE_FOLDER = Path(__file__).parent / "profiles"
 GPU_RESOURCE = "nvidia.com/gpu"
 SHARED_MEMORY = "/dev/shm"  # noqa: S108  the mount point that vLLM and NCCL expect
 MODEL_CACHE = "/models"
+MODEL_CACHE_VARIABLES = {"HF_HOME": f"{MODEL_CACHE}/huggingface"}
 SECRET = "refine-af"  # noqa: S105  a name
-SECRET_KEYS = ("HF_TOKEN", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "OPENAI_API_KEY")
+SECRET_KEYS = (
+    "HF_TOKEN",
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "OPENAI_API_KEY",
+    "NOTIFY_URL",
+)
 """Keys of the Kubernetes secret ``refine-af``, each optional; none is needed where the platform
 gives credentials (workload identity, IRSA) and models are public."""
 
 
 def secret_keys(params: set[str]) -> list[str]:
     """Return the keys that a stage with such parameters can need; KFP has to be told each."""
-    return [key for key in SECRET_KEYS if key != "OPENAI_API_KEY" or "engine" in params]
+    if "final_status" in params:
+        return ["NOTIFY_URL"]
+    unwanted = {"NOTIFY_URL"} if "engine" in params else {"NOTIFY_URL", "OPENAI_API_KEY"}
+    return [key for key in SECRET_KEYS if key not in unwanted]
 
 
 class Toleration(BaseModel):
@@ -83,10 +93,6 @@ class Placement:
     tolerations: tuple[Toleration, ...] = ()
     node_affinity: dict[str, Any] = field(default_factory=dict)
     model_cache: str = ""
-
-    def folders(self) -> dict[str, str]:
-        """Return the environment that points every cache to a volume: the root is read-only."""
-        return {"HOME": "/tmp", "HF_HOME": f"{(self.model_cache and MODEL_CACHE) or '/tmp'}/hf"}  # noqa: S108
 
 
 def place(resources: Resources, profile: Profile) -> Placement:

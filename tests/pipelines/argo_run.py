@@ -80,6 +80,10 @@ class Cluster:
             ready = [task for task in waiting.values() if _ready(task, waiting)]
             assert ready, f"a cycle among {sorted(waiting)}"
             self._task(waiting.pop(ready[0]["name"]), scope, done)
+        if "hooks" in spec:
+            assert set(spec["hooks"]) == {"exit"}
+            scope["workflow.status"] = "Failed" if done.failed else "Succeeded"
+            self._task({"name": "exit", **spec["hooks"]["exit"]}, scope, done)
         return done
 
     def _task(self, task: Object, scope: dict[str, str], done: Execution) -> None:
@@ -99,7 +103,7 @@ class Cluster:
             attempts.append(self._pod(resolved, sources, pod, task["name"], done))
             if attempts[-1] == 0 or not try_again(retry, attempts[-1]):
                 break
-        if attempts[-1] != 0:
+        if attempts[-1] != 0 and not done.failed:
             done.failed = task["name"]
         for name, value in done.parameters.get(task["name"], {}).items():
             scope[f"tasks.{task['name']}.outputs.parameters.{name}"] = value

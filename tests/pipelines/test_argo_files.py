@@ -102,7 +102,7 @@ def test_a_profile_of_ones_own_reaches_the_gpu_pods(tmp_path: Path, request: Any
     volumes = {item["name"]: item for item in template["volumes"]}
     assert volumes["dshm"]["emptyDir"] == {"medium": "Memory", "sizeLimit": "4Gi"}
     assert volumes["models"]["persistentVolumeClaim"]["claimName"] == "models"
-    assert {"name": "HF_HOME", "value": "/models/hf"} in box["env"]
+    assert {"name": "HF_HOME", "value": "/models/huggingface"} in box["env"]
     assert "refine-af-dedup-filter" in rows
     if os.environ.get("REFINE_AF_TEST_DATA"):
         schema = request.getfixturevalue("schema")

@@ -252,7 +252,7 @@ def test_a_profile_of_ones_own_reaches_kfps_tasks(tmp_path: Path) -> None:
         (mount,) = kubernetes["pvcMount"]
         assert mount["constant"] == "models"
         assert mount["mountPath"] == "/models"
-        assert {"name": "HF_HOME", "value": "/models/hf"} in container["env"]
+        assert {"name": "HF_HOME", "value": "/models/huggingface"} in container["env"]
         assert ("nodeAffinity" in kubernetes) == find_stage(stage).resources.gpu
 
 
