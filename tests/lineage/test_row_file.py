@@ -1,0 +1,60 @@
+"""Looking for bytes finds what parsing every row would find, whatever the texts say."""
+
+import json
+import tempfile
+from pathlib import Path
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from refine_af.contracts.jsonl import write_rows
+from refine_af.contracts.records import Instruction
+from refine_af.lineage.row_file import RowFile, spelled, texts_in
+
+TRICKY = st.sampled_from(
+    [
+        '"id": "ins-1"',
+        '{"id": "x", "parents": ["ins-1"]}',
+        '\\", "instruction": "other',
+        '"instruction": "no"',
+        "\u2028\n\t\\",
+        '"parents": ["',
+    ]
+)
+PLAIN = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), max_size=40)
+TEXTS = st.one_of(TRICKY, PLAIN, st.lists(TRICKY).map("".join)).filter(str.strip)
+
+
+@settings(max_examples=150, deadline=None)
+@given(texts=st.lists(TEXTS, min_size=1, max_size=8), shown=st.integers(0, 3))
+def test_against_parsing(texts: list[str], shown: int) -> None:
+    rows: list[Instruction] = []
+    for number, text in enumerate(texts):
+        parents = tuple(row.id for row in rows[-shown:]) if shown else ()
+        rows.append(Instruction.make(text, parents, number, 0, 0))
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "rows")
+        write_rows(path, rows)
+        found = RowFile(path)
+        plain = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
+        assert found.parents == {row["id"]: tuple(row["parents"]) for row in plain}
+        assert texts_in(found.content, "instruction") == [row["instruction"] for row in plain]
+        assert [json.loads(line) for _, line in found.lines()] == plain
+        for number, row in enumerate(plain):
+            assert found.row(row["id"]) == row
+            assert found.parents_of(row["id"]) == tuple(row["parents"])
+            alone = [one for one in plain if one["parents"] == [row["id"]]]
+            assert found.children(row["id"]) == alone
+            before = found.before(row["id"])
+            assert before is not None
+            assert before.count(b"\n") == number
+        assert found.row("ins-none") is None
+        assert found.before("ins-none") is None
+
+
+def test_an_empty_file(tmp_path: Path) -> None:
+    (tmp_path / "rows").write_bytes(b"")
+    found = RowFile(tmp_path / "rows")
+    assert found.parents == {}
+    assert list(found.lines()) == []
+    assert list(found.lines_with(spelled("x"))) == []
