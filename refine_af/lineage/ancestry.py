@@ -1,7 +1,7 @@
 """Up and down the family of rows: ancestors to the seeds, and descendants of any row."""
 
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 from refine_af.contracts.errors import ParameterError, nearest
@@ -9,16 +9,6 @@ from refine_af.lineage.run_folder import RunFolder
 
 NO_OFFSPRING = ("calls", "kept", "scored", "used", "predictions")
 """Artifacts that repeat rows of an earlier one, or whose rows are not made from other rows."""
-
-
-def parents_of_all(run: RunFolder) -> dict[str, tuple[str, ...]]:
-    """Return the parents of every row that can have descendants, by its id."""
-    found: dict[str, tuple[str, ...]] = {}
-    for _, name, rows in run.every_file():
-        if name not in NO_OFFSPRING:
-            for row_id, parents in rows.parents.items():
-                found.setdefault(row_id, parents)
-    return found
 
 
 def ancestors(run: RunFolder, row_ids: Iterable[str]) -> set[str]:
@@ -69,18 +59,20 @@ def find_seed(run: RunFolder, name: str) -> dict[str, Any]:
     )
 
 
-def descendants(parents: Mapping[str, tuple[str, ...]], row_id: str) -> dict[str, int]:
-    """Return the generation of every descendant by id, 1 for children; the shortest way counts."""
-    children: dict[str, list[str]] = {}
-    for child, listed in parents.items():
-        for parent in listed:
-            children.setdefault(parent, []).append(child)
-    found: dict[str, int] = {}
-    waiting = deque([(row_id, 0)])
-    while waiting:
-        current, generation = waiting.popleft()
-        for child in children.get(current, ()):
-            if child not in found:
-                found[child] = generation + 1
-                waiting.append((child, generation + 1))
+def descendants(run: RunFolder, row_id: str) -> dict[str, dict[str, int]]:
+    """Return the generation of every descendant, by artifact and id, in file order; 1 for children.
+
+    One pass over the files in the order of the DAG: a row is written after its parents. The
+    shortest way counts.
+    """
+    generations = {row_id.encode(): 0}
+    found: dict[str, dict[str, int]] = {}
+    for task, name, rows in run.every_file():
+        if name in NO_OFFSPRING:
+            continue
+        for child, listed in rows.heads.items():
+            above = [generations[one] for one in listed[1:-1].split(b'", "') if one in generations]
+            if above and child not in generations:
+                generations[child] = min(above) + 1
+                found.setdefault(f"{task.name}/{name}", {})[child.decode()] = min(above) + 1
     return found

@@ -48,7 +48,11 @@ def trace(seed: str, folder: str, as_json: bool) -> None:
     if as_json:
         click.echo(_json(asdict(found)))
         return
-    lines = [f"{one.id}\t{one.generation}\t{one.artifact}\n" for one in found.found]
+    lines = [
+        f"{row_id}\t{generation}\t{artifact}\n"
+        for artifact, rows in found.found.items()
+        for row_id, generation in rows.items()
+    ]
     click.echo("".join(lines), nl=False)
     totals = [f"{count} in {name}" for name, count in found.counts().items()]
     trained = [f"{task} trained on {count}" for task, count in found.trained_on.items()]

@@ -65,20 +65,20 @@ class RowFile:
         return [row for row in rows if row.get("parents") == [row_id]]
 
     @cached_property
-    def _heads(self) -> dict[bytes, bytes]:
+    def heads(self) -> dict[bytes, bytes]:
+        """The bytes between the brackets of ``parents`` by the bytes of the id, in file order."""
         return dict(_HEAD.findall(self._bytes))
 
     def parents_of(self, row_id: str) -> tuple[str, ...] | None:
         """Return the parents' ids of a row, or None where the file has no such row."""
-        listed = self._heads.get(row_id.encode())
+        listed = self.heads.get(row_id.encode())
         return None if listed is None else _ids(listed)
 
     @cached_property
     def parents(self) -> dict[str, tuple[str, ...]]:
         """Parents' ids of every row by its id, in file order."""
         return {
-            row_id.decode("utf-8", "replace"): _ids(listed)
-            for row_id, listed in self._heads.items()
+            row_id.decode("utf-8", "replace"): _ids(listed) for row_id, listed in self.heads.items()
         }
 
     @property
