@@ -24,6 +24,7 @@ def save_trained(
         weights = {
             name.removeprefix("model."): whole(value.detach()).cpu()
             for name, value in policy.trainable().items()
+            if name.startswith("model.")  # the value head is no part of the model
         }
     if main:
         save_model(policy.model, tokenizer, target, weights)
