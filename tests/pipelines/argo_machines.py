@@ -47,17 +47,25 @@ class Processes:
 class Docker:
     """Runs the container in its image, with the root read-only and no capability."""
 
-    def __init__(self, options: tuple[str, ...] = ()) -> None:
-        self._options = options
-
     def run(self, template: Object, pod: Path) -> int:
         """Run the container as the template's user; its output goes to ``log``."""
         box, identity = template["container"], template["securityContext"]
         assert box["securityContext"]["readOnlyRootFilesystem"]
         assert identity["runAsNonRoot"]
         user = f"{identity['runAsUser']}:{identity['runAsGroup']}"
-        words = ["docker", "run", "--rm", "--read-only", "--user", user, "--cap-drop", "ALL"]
-        words += ["--security-opt", "no-new-privileges", "--workdir", "/tmp", *self._options]  # noqa: S108
+        words = [
+            os.environ.get("DOCKER") or "docker",
+            "run",
+            "--rm",
+            "--pull",
+            "never",
+            "--read-only",
+            "--user",
+            user,
+            "--cap-drop",
+            "ALL",
+        ]
+        words += ["--security-opt", "no-new-privileges", "--workdir", "/tmp"]  # noqa: S108
         for mount in box["volumeMounts"]:
             words += ["-v", f"{volume(pod, mount['name'])}:{mount['mountPath']}"]
         for item in box["env"]:

@@ -1,0 +1,40 @@
+"""Argo's templates executed in the stages' images, artifacts moved through S3 and GCS servers."""
+
+from pathlib import Path
+
+import pytest
+from argo_machines import Docker
+from argo_repository import GcsRepository, Repository, S3Repository
+from argo_smoke import REGISTRY, digests_of, execute, fetched, run_by_kfp
+from docker_engine import built_images, docker
+from servers import BUCKET
+
+from refine_af import __version__
+
+pytestmark = pytest.mark.docker
+
+
+@pytest.fixture(scope="module")
+def kfp_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the artifacts of the preset smoke from KFP's local runner, without Docker."""
+    return run_by_kfp(tmp_path_factory.mktemp("kfp"))
+
+
+@pytest.fixture(scope="module")
+def images() -> None:
+    """Give the built images the names that they have in a registry."""
+    for name in built_images():
+        docker("tag", f"{name}:{__version__}", f"{REGISTRY}/{name}:{__version__}")
+
+
+@pytest.mark.parametrize("kind", ["s3", "gs"])
+def test_same_bytes_as_kfp_in_the_stages_images(
+    images: None, kind: str, kfp_run: Path, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    request.getfixturevalue(f"{kind}_root")
+    repository: Repository = S3Repository(BUCKET) if kind == "s3" else GcsRepository(BUCKET)
+    name = f"refine-af-smoke-docker-{kind}"
+    done = execute(repository, Docker(), tmp_path, name)
+    assert not done.failed, (tmp_path / "pods" / done.failed / "0" / "log").read_text()
+    assert len(done.attempts) == 15
+    assert fetched(repository, done, name, tmp_path / "got") == digests_of(kfp_run)
