@@ -1,0 +1,101 @@
+"""The pages for people: their commands run, their tables and quotations are what the code says."""
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipelines.config import load_config
+from pipelines.estimate import estimates
+
+ROOT = Path(__file__).parent.parent
+PAGES = [
+    *(ROOT / "docs").glob("*.md"),
+    *(ROOT / "manifests").glob("**/README.md"),
+    ROOT / "components" / "README.md",
+]
+MODELS = ("mistral-7b", "llama2-7b", "llama2-13b")
+GPUS = ("l4", "a100", "h100")
+
+
+def commands(kind: str) -> list[str]:
+    return [
+        line.removeprefix("$ ")
+        for page in PAGES
+        for block in re.findall(rf"```{kind}\n(.*?)```", page.read_text("utf-8"), re.DOTALL)
+        for line in block.replace("\\\n", " ").splitlines()
+        if line.startswith("$ ") or kind == "sh"
+    ]
+
+
+@pytest.mark.parametrize("command", [c for c in commands("console") if c.startswith("refine-af ")])
+def test_commands_run(command: str, tmp_path: Path) -> None:
+    words = [sys.executable, "-m", "refine_af", *shlex.split(command)[1:]]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("command", [c for c in commands("sh") if c.startswith("refine-af ")])
+def test_commands_for_a_cluster_have_options_that_exist(command: str) -> None:
+    words = shlex.split(command)
+    shown = subprocess.run(
+        [sys.executable, "-m", "refine_af", words[1], "--help"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    for word in words[2:]:
+        assert not word.startswith("--") or f"{word} " in shown, word
+
+
+def test_python_of_the_component_page_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    page = (ROOT / "components" / "README.md").read_text("utf-8")
+    for text in re.findall(r"```python\n(.*?)```", page, re.DOTALL):
+        exec(compile(text, "README.md", "exec"), {})  # noqa: S102  our own page
+
+
+def test_links_lead_somewhere() -> None:
+    for page in PAGES:
+        for link in re.findall(r"\]\(([^)#:]+)(?:#[\w-]*)?\)", page.read_text("utf-8")):
+            assert (page.parent / link).exists(), f"{page}: {link}"
+
+
+def test_quoted_messages_are_ours() -> None:
+    """Each backticked sentence of the column that says what one sees stands in the sources."""
+    source = re.sub(
+        r'"\s*\n\s*f?"',
+        "",
+        "".join(path.read_text("utf-8") for path in (ROOT / "refine_af").rglob("*.py")),
+    )
+    page = (ROOT / "docs" / "when-it-fails.md").read_text("utf-8")
+    seen = [line.split("|")[1] for line in page.splitlines() if re.match(r"\| \d+\. ", line)]
+    assert len(seen) == 10
+    quoted = [text for cell in seen for text in re.findall(r"`([a-z][^`]* [^`]+)`", cell + " ")]
+    ours = [text for text in quoted if "artifact" not in text]  # those are Argo's
+    assert len(ours) >= 7
+    for text in ours:
+        assert text in source, text
+
+
+def cost_rows() -> list[str]:
+    """Return the page's table from the formulas."""
+    rows = []
+    for model in MODELS:
+        config = load_config(model, "")
+        by_gpu = [{e.task: e for e in estimates(config, gpu)} for gpu in GPUS]
+        for task in ("generate_instructions", "train_ppo", "generate_instances (rl)",
+                     "train_sft (rl)", "evaluate (rl)"):  # fmt: skip
+            found = [gpu[task] for gpu in by_gpu]
+            hours = ["does not fit" if e.hours is None else f"{e.hours:.1f}" for e in found]
+            cells = [model, task.split(" ")[0], f"{found[0].memory_gib:.0f}", *hours]
+            rows.append("| " + " | ".join(cells) + " |")
+    return rows
+
+
+def test_the_table_of_costs_is_what_the_formulas_say() -> None:
+    page = (ROOT / "docs" / "costs-and-gpus.md").read_text("utf-8")
+    assert "\n".join(cost_rows()) in page, "\n".join(cost_rows())
