@@ -9,7 +9,7 @@ from typing import Any
 
 from refine_af.contracts.errors import ParameterError
 from refine_af.contracts.jsonl import JsonObject
-from refine_af.lineage.ancestry import ancestors, seeds_among
+from refine_af.lineage.ancestry import NO_OFFSPRING, ancestors, seeds_among
 from refine_af.lineage.likeness import nearest_before, nearest_evaluation
 from refine_af.lineage.row_file import spelled
 from refine_af.lineage.run_folder import RunFolder, TaskFolder
@@ -188,7 +188,7 @@ def _made_from(run: RunFolder, row_id: str) -> JsonList:
     """Return rows made from this row alone, and how many prompts showed it among others."""
     found: JsonList = []
     for task, name, rows in run.every_file():
-        if name in ("kept", "scored", "used"):
+        if name in NO_OFFSPRING:
             continue
         alone = rows.children(row_id)
         ids = [one["id"] for one in alone]

@@ -31,6 +31,7 @@ class RowFile:
     def __init__(self, path: Path) -> None:
         """Look into ``path``; nothing is read until it is asked for."""
         self.path = path
+        self._asked: dict[str, JsonObject | None] = {}
 
     @cached_property
     def _bytes(self) -> mmap.mmap | bytes:
@@ -56,8 +57,10 @@ class RowFile:
 
     def row(self, row_id: str) -> JsonObject | None:
         """Return the row with that id, or None."""
-        rows = self.lines_with(b'"id": ' + spelled(row_id))
-        return next((row for row in rows if row.get("id") == row_id), None)
+        if row_id not in self._asked:
+            rows = self.lines_with(b'{"id": ' + spelled(row_id))
+            self._asked[row_id] = next((row for row in rows if row.get("id") == row_id), None)
+        return self._asked[row_id]
 
     def children(self, row_id: str) -> list[JsonObject]:
         """Return the rows that were made from ``row_id`` alone, in file order."""
