@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from refine_af.contracts.errors import DataError, DependencyError
+from refine_af.contracts.errors import DataError, DependencyError, ParameterError
 from refine_af.contracts.jsonl import write_rows
 from refine_af.contracts.params import param
 from refine_af.contracts.records import Prediction
@@ -65,7 +65,7 @@ def run(params: EvaluateParams, task: Task) -> Metrics:
     sampling = Sampling(
         max_tokens=params.max_tokens,
         temperature=0.0,
-        stop=(params.stop.encode().decode("unicode_escape"),) if params.stop else (),
+        stop=(stop_text(params.stop),) if params.stop else (),
     )
     requests = [
         Request(f"{item.name}/{instance.id}", _prompt(params, item, instance), params.seed)
@@ -94,6 +94,21 @@ def _beside(params: EvaluateParams, task: Task) -> dict[str, Any]:
         batch_size=params.engine_batch,
         seed=params.seed,
     )
+
+
+def stop_text(written: str) -> str:
+    r"""Return the text that ``written`` stands for, with ``\n`` and its like for characters.
+
+    Raises:
+        ParameterError: For an escape that is none.
+    """
+    try:
+        # the escapes of other characters first: unicode_escape reads bytes as Latin-1
+        return written.encode("latin-1", "backslashreplace").decode("unicode_escape")
+    except UnicodeDecodeError as error:
+        raise ParameterError(
+            f"evaluate.stop is {written!r}: {error.reason}; write a backslash twice"
+        ) from None
 
 
 def _prompt(params: EvaluateParams, item: EvaluationTask, instance: TaskInstance) -> str:
