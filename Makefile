@@ -52,7 +52,7 @@ images-locks: $(VENV)/installed
 
 # Where no Docker engine answers, .ci/docker_env.sh makes one and says so in .docker-engine.mk.
 test-docker: $(VENV)/installed
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest -m "docker or network" tests/images
+	$(BIN)/pytest -m "docker or network" tests/images
 
 builtin-model: $(VENV)/installed
 	$(BIN)/python -m refine_af.builtin.build

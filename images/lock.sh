@@ -21,17 +21,24 @@ compile() { # compile NAME ARGUMENTS: solve into locks/NAME.txt
     --generate-hashes --no-annotate --no-header -o "$locks/$name.txt" "$@" >/dev/null
 }
 
-image() { # image NAME ARGUMENTS: a base's lock; kfp without its dependencies runs a component
+image() { # image NAME ARGUMENTS: a base's lock
   name=$1
   shift
   compile "$name" pyproject.toml --extra gcs --extra s3 --extra openai "$@" $upgrade
 }
 
+stage() { # stage NAME BASE REQUIREMENT: what one stage needs on top of its base's lock
+  echo "$3" >"$work/$1.in"
+  cp "$locks/$2.txt" "$work/$2.txt"
+  compile "stages/$1.$2" "$work/$1.in" -c "$work/$2.txt" $upgrade \
+    $(sed -n 's/^\([a-z0-9][a-z0-9._-]*\)==.*/--no-emit-package \1/p' "$work/$2.txt")
+}
+
 upgrade=${1:-}
 echo 'kfp==2.17.0' >"$work/kfp.in"
 echo 'hatchling' >"$work/hatchling.in"
-echo 'datasets>=5.2' >"$work/seed_ingest.in"
 
+# kfp without its dependencies: inside a container it only calls the component's function.
 compile kfp --no-deps "$work/kfp.in"
 compile hatchling "$work/hatchling.in" -c requirements/dev.txt $upgrade
 # Without hf-xet huggingface_hub speaks plain HTTP; core asks for a model's commit alone.
@@ -45,7 +52,4 @@ image vllm-cpu "$work/vllm-cpu.in" --no-emit-package torchvision --no-emit-packa
   image vllm-gpu --extra vllm
   image train-gpu --extra train --extra vllm
 )
-# On top of core: Parquet files and Hub data sets are read in this stage alone.
-cp "$locks/core.txt" "$work/core.txt"
-compile stages/seed_ingest "$work/seed_ingest.in" -c "$work/core.txt" -c "$work/same-as-local.txt" \
-  $(sed -n 's/^\([a-z0-9][a-z0-9._-]*\)==.*/--no-emit-package \1/p' "$work/core.txt")
+stage seed_ingest core 'datasets>=5.2' # Parquet files and Hub data sets
