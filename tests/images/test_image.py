@@ -13,6 +13,7 @@ from refine_af import __version__
 pytestmark = pytest.mark.docker
 
 LOCKED_DOWN = ("--rm", "--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL")  # noqa: S108
+EXECUTABLE_TMP = tuple("/tmp:exec" if word == "/tmp" else word for word in LOCKED_DOWN)  # noqa: S108
 BAR = 200e6  # bytes of core above its base
 
 
@@ -107,3 +108,20 @@ def test_parquet_seeds_are_read_in_the_image_of_their_stage(tmp_path: Path) -> N
     options = ("--seeds-uri", "/data/seeds.parquet", "--seeds", "seeds.jsonl")
     docker("run", *LOCKED_DOWN, *mount, image, "refine-af", "seed-ingest", *options)
     assert len((tmp_path / "seeds.jsonl").read_text(encoding="utf-8").splitlines()) == len(rows)
+
+
+def test_vllm_writes_instructions_in_its_image(tmp_path: Path) -> None:
+    """The real vLLM on the fixture model, locked down like a pod."""
+    built_images()
+    tmp_path.chmod(0o777)
+    mount = ("--volume", f"{tmp_path}:/data", "--workdir", "/data")
+    image = f"refine-af-generate_instructions:{__version__}"
+    (tmp_path / "seeds").write_bytes((ROOT / "seeds" / "seed_tasks.jsonl").read_bytes())
+    outputs = ("instructions", "rejected", "rounds", "calls", "telemetry")
+    options = [word for name in outputs for word in (f"--{name}", name)]
+    options += ["--model", "builtin:fixture", "--engine", "vllm", "--max-model-len", "2048"]
+    options += ["--target", "4", "--round-size", "4", "--max-requests", "4", "--max-tokens", "32"]
+    command = ("refine-af", "generate-instructions", "--seeds", "seeds", *options)
+    docker("run", *EXECUTABLE_TMP, *mount, image, *command)
+    assert json.loads((tmp_path / "telemetry").read_text())["engine"]["engine"] == "vllm"
+    assert len((tmp_path / "calls").read_text().splitlines()) == 4
