@@ -2,23 +2,23 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import TextIO
 
 from refine_af.contracts.errors import DataError, nearest
-from refine_af.contracts.jsonl import JsonObject, dump_line, iter_objects
+from refine_af.contracts.jsonl import dump_line
 from refine_af.contracts.records import Rejected, content_id
 from refine_af.contracts.stage import Progress
+from refine_af.dedup.candidates import Candidate, in_blocks, read_candidates
 from refine_af.dedup.contamination import RARE, ContaminationGate
+from refine_af.dedup.embeddings import Embeddings
 from refine_af.dedup.index import RougeLIndex
 from refine_af.dedup.rouge_l import Tokens
-from refine_af.dedup.semantic import Embeddings, Repeat, SemanticGate
+from refine_af.dedup.semantic import Repeat, SemanticGate
 
 STAGE = "dedup_filter"
 REASONS = ("no_text", "contaminated", "similar", "semantic", "root_full", "over_limit")
 
-_BLOCK = 1024
 _LONGEST_TEXT = 1_000_000
 """Limit of ``Rejected.text``; the row itself holds all of it."""
 
@@ -91,8 +91,9 @@ def filter_rows(
         rejected: File to write.
         settings: When a row is dropped.
         avoid: Evaluation texts: definitions and inputs.
-        embeddings: File of the stage ``embed_texts`` over candidates and pool; without it the
-            static vectors of :mod:`refine_af.dedup.static_vectors`.
+        embeddings: Folder of the stage ``embed_texts`` over candidates and pool; without it the
+            static vectors of :mod:`refine_af.dedup.static_vectors`, for which the files are read
+            once more.
         progress: Told about rows done, and of what a person should know.
 
     Returns:
@@ -104,48 +105,20 @@ def filter_rows(
             candidate has the field.
     """
     run = _Filter(settings, avoid, embeddings, progress)
-    for block in _blocks(_read([pool] if pool else [], settings.text_field)):
+    if settings.max_cosine:
+        every = read_candidates([*([pool] if pool else []), *candidates], settings.text_field)
+        run.fit(row.text for row in every if row.text is not None)
+    for block in in_blocks(read_candidates([pool] if pool else [], settings.text_field)):
         run.add_pool(block)
     total = sum(map(_count_lines, candidates))
     with (
         kept.open("w", encoding="utf-8", newline="\n") as kept_rows,
         rejected.open("w", encoding="utf-8", newline="\n") as rejected_rows,
     ):
-        for block in _blocks(_read(candidates, settings.text_field)):
+        for block in in_blocks(read_candidates(candidates, settings.text_field)):
             run.judge(block, kept_rows, rejected_rows)
             run.report(total)
     return run.finish(candidates)
-
-
-@dataclass(frozen=True, slots=True)
-class _Candidate:
-    """A row; ``place`` is for people, ``order`` the number of its file and line, from 1."""
-
-    place: str
-    order: str
-    id: str
-    text: str | None
-    row: JsonObject
-
-
-def _read(files: Iterable[Path], text_field: str) -> Iterator[_Candidate]:
-    for which, path in enumerate(files, start=1):
-        for number, row in iter_objects(path):
-            text = row.get(text_field)
-            usable = text if isinstance(text, str) and text.strip() else None
-            yield _Candidate(f"{path}:{number}", f"{which}:{number}", _row_id(row), usable, row)
-
-
-def _row_id(row: JsonObject) -> str:
-    given = row.get("id")
-    if isinstance(given, str | int) and given != "" and not isinstance(given, bool):
-        return str(given)
-    return content_id("row", row)
-
-
-def _blocks(rows: Iterator[_Candidate]) -> Iterator[list[_Candidate]]:
-    while block := list(islice(rows, _BLOCK)):
-        yield block
 
 
 def _count_lines(path: Path) -> int:
@@ -178,7 +151,10 @@ class _Filter:
         names = ("rows", "kept", *REASONS, "tokenless", "pool_rows", "pool_contaminated")
         self._counts = dict.fromkeys(names, 0.0)
 
-    def add_pool(self, block: list[_Candidate]) -> None:
+    def fit(self, texts: Iterable[str]) -> None:
+        self._embeddings.fit(texts)
+
+    def add_pool(self, block: list[Candidate]) -> None:
         rows = []
         for row in block:
             if row.text is None:
@@ -197,7 +173,7 @@ class _Filter:
                 self._counts["pool_contaminated"] += 1
                 self._say(f"pool row {leak.parents[0]} is like an evaluation text: {leak.detail}")
 
-    def judge(self, block: list[_Candidate], kept: TextIO, rejected: TextIO) -> None:
+    def judge(self, block: list[Candidate], kept: TextIO, rejected: TextIO) -> None:
         self._fields.update(*(candidate.row for candidate in block))
         for candidate, verdict in zip(block, self._verdicts(block), strict=True):
             self._counts["rows"] += 1
@@ -236,7 +212,7 @@ class _Filter:
         if self._progress is not None:
             self._progress.say(message)
 
-    def _verdicts(self, block: list[_Candidate]) -> list[Rejected | None]:
+    def _verdicts(self, block: list[Candidate]) -> list[Rejected | None]:
         """Return the rejection of each row, or None; rows that stay join the index."""
         verdicts = self._leaks(block)
         clean: list[tuple[int, str]] = []
@@ -256,7 +232,7 @@ class _Filter:
 
     def _by_meaning(
         self,
-        block: list[_Candidate],
+        block: list[Candidate],
         clean: list[tuple[int, str]],
         verdicts: list[Rejected | None],
     ) -> None:
@@ -288,11 +264,11 @@ class _Filter:
                     block[place], repeat.reason, repeat.id, repeat.score, detail
                 )
 
-    def _root(self, row: _Candidate) -> str:
+    def _root(self, row: Candidate) -> str:
         given = row.row.get(self._settings.root_field)
         return given if isinstance(given, str) and given else row.id
 
-    def _leaks(self, block: list[_Candidate]) -> list[Rejected | None]:
+    def _leaks(self, block: list[Candidate]) -> list[Rejected | None]:
         verdicts: list[Rejected | None] = [None] * len(block)
         if not len(self._gate):
             return verdicts
@@ -306,7 +282,7 @@ class _Filter:
         return verdicts
 
 
-def _texts(candidate: _Candidate) -> Iterator[str]:
+def _texts(candidate: Candidate) -> Iterator[str]:
     """Yield what could repeat an evaluation text: the text and the inputs of its instances."""
     if candidate.text is not None:
         yield candidate.text
@@ -318,7 +294,7 @@ def _texts(candidate: _Candidate) -> Iterator[str]:
 
 
 def _reject(
-    candidate: _Candidate,
+    candidate: Candidate,
     reason: str,
     neighbour: str | None = None,
     score: float | None = None,

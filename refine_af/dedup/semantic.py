@@ -7,17 +7,13 @@ rewrite adds words around the same request. First arrival wins, as in the exact 
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from refine_af.contracts.errors import DataError
-from refine_af.dedup import static_vectors
+from refine_af.dedup.embeddings import Vectors
 from refine_af.dedup.pool import Growing
-
-Vectors = npt.NDArray[np.float32]
 
 _AT_ONCE = 8192
 """Pool rows of one product: bounds the cosines held at once to block x 8,192 floats."""
@@ -43,7 +39,8 @@ class SemanticGate:
 
     For each block: :meth:`begin`, then per row :meth:`repeat` and, if it stays, :meth:`accept`,
     then :meth:`end`. Memory: 4 bytes x dimensions a row. Cost: one product of the block with the
-    pool. Cosines are float32: a pair within 1e-6 of the bound may fall on either side.
+    pool. Cosines count in millionths: a product of matrices rounds by the place of a row in it, and
+    equal vectors must have equal cosines.
     """
 
     def __init__(self, max_cosine: float, max_per_root: int, dimensions: int) -> None:
@@ -63,7 +60,7 @@ class SemanticGate:
         self._block: Sequence[str] = ()
         self._roots: Sequence[str] = ()
         self._vectors: Vectors = np.zeros((0, dimensions), np.float32)
-        self._near: list[tuple[float, int]] = []
+        self._near: list[tuple[int, int]] = []
 
     def add_pool(self, ids: Sequence[str], vectors: Vectors) -> None:
         """Add rows that are compared with but never judged; vectors are [rows, D] of length 1."""
@@ -82,9 +79,9 @@ class SemanticGate:
         Of equal cosines the earliest row is named.
         """
         if self._bound:
-            score, name = self._closest(place)
-            if score > self._bound:
-                return Repeat("semantic", name, score)
+            millionths, name = self._closest(place)
+            if millionths / 1e6 > self._bound:
+                return Repeat("semantic", name, millionths / 1e6)
         held = self._of_root[self._roots[place]]
         if 0 < self._cap <= held:
             return Repeat("root_full", None, float(held))
@@ -102,23 +99,23 @@ class SemanticGate:
     def _kept(self) -> Vectors:
         return self._vectors[self._accepted]
 
-    def _closest(self, place: int) -> tuple[float, str | None]:
+    def _closest(self, place: int) -> tuple[int, str | None]:
         score, row = self._near[place]
         name = self._ids[row] if row >= 0 else None
         if self._accepted:
-            here = self._kept() @ self._vectors[place]
+            here = _millionths(self._kept() @ self._vectors[place])
             best = int(here.argmax())
             if here[best] > score:
-                return float(here[best]), self._block[self._accepted[best]]
+                return int(here[best]), self._block[self._accepted[best]]
         return score, name
 
-    def _nearest(self, vectors: Vectors) -> list[tuple[float, int]]:
-        """Return cosine and number of the nearest pool row for each vector; (-1, -1) without."""
-        best = np.full(len(vectors), -1.0, np.float32)
+    def _nearest(self, vectors: Vectors) -> list[tuple[int, int]]:
+        """Return cosine and number of the nearest pool row for each vector; number -1 without."""
+        best = np.full(len(vectors), -2_000_000, np.int32)
         which = np.full(len(vectors), -1, np.int64)
         pool = self._rows.items
         for start in range(0, len(pool), _AT_ONCE):
-            cosines = vectors @ pool[start : start + _AT_ONCE].T
+            cosines = _millionths(vectors @ pool[start : start + _AT_ONCE].T)
             places = cosines.argmax(axis=1)
             found = cosines[np.arange(len(vectors)), places]
             better = found > best
@@ -126,43 +123,6 @@ class SemanticGate:
         return list(zip(best.tolist(), which.tolist(), strict=True))
 
 
-class Embeddings:
-    """Vectors of rows by id, from a file of ``embed_texts``; without one the static vectors."""
-
-    def __init__(self, path: Path | None = None) -> None:
-        """Read the file.
-
-        Raises:
-            DataError: When it is not a file of ``embed_texts``.
-        """
-        self._path = path
-        self._place: dict[str, int] = {}
-        self.dimensions = static_vectors.DIMENSION
-        if path is None:
-            return
-        try:
-            with np.load(path, allow_pickle=False) as found:
-                ids, self._vectors = found["ids"], found["vectors"].astype(np.float32)
-        except (OSError, ValueError, KeyError) as error:
-            raise DataError(
-                f"{path}: not embeddings as the stage embed_texts writes them ({error})"
-            ) from None
-        self._place = {str(name): place for place, name in enumerate(ids)}
-        self.dimensions = int(self._vectors.shape[1])
-
-    def of(self, ids: Sequence[str], texts: Sequence[str]) -> Vectors:
-        """Return the rows' vectors, [rows, D].
-
-        Raises:
-            DataError: When the file lacks a row.
-        """
-        if self._path is None:
-            return static_vectors.embed(texts)
-        missing = [name for name in ids if name not in self._place]
-        if missing:
-            raise DataError(
-                f"{self._path}: no embedding of row {missing[0]} ({len(missing)} rows lack one);"
-                " run embed_texts on the same candidates and pool"
-            )
-        found: Vectors = self._vectors[[self._place[name] for name in ids]]
-        return found
+def _millionths(cosines: Vectors) -> npt.NDArray[np.int32]:
+    found: npt.NDArray[np.int32] = np.rint(cosines * np.float32(1e6)).astype(np.int32)
+    return found

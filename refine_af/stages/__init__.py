@@ -4,6 +4,7 @@ from refine_af.contracts.stage import Stage
 from refine_af.stages import (
     check_inputs,
     dedup_filter,
+    embed_texts,
     evaluate,
     evolve_instructions,
     generate_instances,
@@ -32,5 +33,6 @@ STAGES: tuple[Stage, ...] = (
     train_operator_policy.STAGE,
     evolve_instructions.STAGE,
     generate_responses.STAGE,
+    embed_texts.STAGE,
     notify.STAGE,
 )

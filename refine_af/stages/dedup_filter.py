@@ -87,7 +87,7 @@ STAGE = Stage(
         Artifact("pool", "rows", "Rows that are already taken (seeds); never dropped.", True),
         Artifact(
             "embeddings",
-            "json",
+            "folder",
             "Vectors of candidates and pool from embed_texts; without it light static ones.",
             optional=True,
         ),

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from slow_filter import nearest
 
 from refine_af.contracts.errors import DataError
+from refine_af.dedup.embeddings import VECTORS, Vectors, write_embeddings
 from refine_af.dedup.filter import FilterSettings, filter_rows
-from refine_af.dedup.semantic import SemanticGate, Vectors
-from refine_af.dedup.static_vectors import DIMENSION, embed
+from refine_af.dedup.semantic import SemanticGate
+from refine_af.dedup.static_vectors import DIMENSION, Rarity, embed
 
 Row = dict[str, Any]
 
@@ -25,7 +26,7 @@ def slow(vectors: Vectors, roots: list[str], pool: Vectors, bound: float, cap: i
     held: Counter[str] = Counter()
     verdicts = []
     for place, vector in enumerate(vectors):
-        cosines = [float(np.dot(vector, other)) for _, other in seen]
+        cosines = [round(float(np.dot(vector, other)), 6) for _, other in seen]
         best = max(cosines, default=-1.0)
         if bound and best > bound:
             verdicts.append(f"semantic {seen[cosines.index(best)][0]}")
@@ -57,7 +58,7 @@ def fast(
     return verdicts
 
 
-# Entries of 1/5: every cosine is exact in float32, so both ways see the same ties.
+# Cosines of fifths, so that there are ties; their float32 products differ in the last bits.
 UNIT = [(1.0, 0, 0), (0, 1.0, 0), (0.6, 0.8, 0), (0.8, 0, 0.6), (0, 0.6, 0.8), (-1.0, 0, 0)]
 
 
@@ -140,21 +141,22 @@ def test_pool_rows_are_compared_with_but_fill_no_root(tmp_path: Path) -> None:
 
 
 def test_embeddings_of_another_model_are_used_and_must_be_whole(tmp_path: Path) -> None:
-    file = tmp_path / "vectors.npz"
+    folder = tmp_path / "embeddings"
     eye = np.eye(4, dtype=np.float32)
     eye[3] = eye[2]
-    with file.open("wb") as sink:
-        np.savez(sink, ids=np.array(["a", "b", "c", "d"]), vectors=eye)
-    kept, dropped = filtered(tmp_path, EVOLVED, [], max_cosine=0.9, embeddings=file)
+    write_embeddings(folder, ["a", "b", "c", "d"], eye)
+    kept, dropped = filtered(tmp_path, EVOLVED, [], max_cosine=0.9, embeddings=folder)
     assert kept == ["a", "b", "c"]
     assert dropped == {"d": ("semantic", "c")}
-    with file.open("wb") as sink:
-        np.savez(sink, ids=np.array(["a", "b"]), vectors=eye[:2])
+    write_embeddings(folder, ["a", "b"], eye[:2])
     with pytest.raises(DataError, match=r"no embedding of row c \(2 rows"):
-        filtered(tmp_path, EVOLVED, [], max_cosine=0.9, embeddings=file)
-    file.write_text("not an archive")
+        filtered(tmp_path, EVOLVED, [], max_cosine=0.9, embeddings=folder)
+    write_embeddings(folder, ["a", "b"], eye)
+    with pytest.raises(DataError, match=r"2 ids and vectors of shape \(4, 4\)"):
+        filtered(tmp_path, EVOLVED, [], max_cosine=0.9, embeddings=folder)
+    (folder / VECTORS).write_text("not an array")
     with pytest.raises(DataError, match="not embeddings"):
-        filtered(tmp_path, EVOLVED, [], max_cosine=0.9, embeddings=file)
+        filtered(tmp_path, EVOLVED, [], max_cosine=0.9, embeddings=folder)
 
 
 def test_static_vectors_are_of_length_one_and_the_same_everywhere() -> None:
@@ -165,3 +167,24 @@ def test_static_vectors_are_of_length_one_and_the_same_everywhere() -> None:
     assert np.array_equal(found, embed(texts))
     near, far = embed(["Write a poem about the ocean.", "Count the vowels of a word."]) @ found[0]
     assert near > 0.5 > 0.3 > far
+
+
+def test_rarity_counts_each_word_once_a_text_and_knows_common_words() -> None:
+    rarity = Rarity()
+    rarity.count(["Fruit, fruit and fruit!", "FRUIT of trees", "trees"])
+    # 100 made texts (50 with "and") and 3 real ones; "fruit" is in 2, "trees" in 2, "and" in 1.
+    assert rarity.weight("fruit") == rarity.weight("trees") == np.log1p(103 / 3) / np.log1p(103)
+    assert rarity.weight("and") == np.log1p(103 / 52) / np.log1p(103)
+    assert rarity.weight("pear") == 1.0
+
+
+def test_what_rows_share_with_all_others_says_less_than_what_they_share_alone() -> None:
+    frame = "Write a function in Python that takes a list of numbers and returns"
+    asked = [f"{frame} {what}" for what in ("their median", "the largest prime", "every third")]
+    near = "Given numbers, which one is the largest prime? Write a function."
+    rarity = Rarity()
+    rarity.count([*asked, near, *(f"{frame} thing{n}" for n in range(1000))])
+    plain, weighed = embed([*asked, near]), embed([*asked, near], rarity)
+    # Without weights the frame makes all three alike; with them the question comes out nearer.
+    assert plain[0] @ plain[1] > plain[3] @ plain[1]
+    assert weighed[0] @ weighed[1] < weighed[3] @ weighed[1]
