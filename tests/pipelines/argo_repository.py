@@ -56,12 +56,12 @@ class _Bucket:
 
 
 class S3Repository(_Bucket):
-    """A bucket through boto3, at ``AWS_ENDPOINT_URL``."""
+    """A bucket through boto3, at ``endpoint`` or else at ``AWS_ENDPOINT_URL``."""
 
-    def __init__(self, bucket: str) -> None:
+    def __init__(self, bucket: str, endpoint: str | None = None) -> None:
         import boto3
 
-        self._client: Any = boto3.client("s3")
+        self._client: Any = boto3.client("s3", endpoint_url=endpoint)
         self._bucket = bucket
 
     def keys(self, prefix: str) -> list[str]:
