@@ -14,6 +14,7 @@ import subprocess
 import sys
 import threading
 import time
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -118,9 +119,11 @@ def wheels() -> Iterator[dict[str, str]]:
         yield {"PIP_EXTRA_INDEX_URL": TORCH_FOR_CPUS}
     elif "PIP_FIND_LINKS" in given and folder.is_dir():
         handler = functools.partial(Silent, directory=str(folder))
-        with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        # one port for one folder: Docker's cache takes the address for a part of the command
+        port = 20_000 + zlib.crc32(str(folder.absolute()).encode()) % 10_000
+        with http.server.ThreadingHTTPServer(("127.0.0.1", port), handler) as server:
             threading.Thread(target=server.serve_forever, daemon=True).start()
-            yield given | {"PIP_FIND_LINKS": f"http://127.0.0.1:{server.server_port}/"}
+            yield given | {"PIP_FIND_LINKS": f"http://127.0.0.1:{port}/"}
             server.shutdown()
     else:
         yield given

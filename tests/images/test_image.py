@@ -1,6 +1,7 @@
 """What each image is: no entry point, a numeric user, labels, small, repeatable, described."""
 
 import json
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -116,12 +117,12 @@ def test_vllm_writes_instructions_in_its_image(tmp_path: Path) -> None:
     tmp_path.chmod(0o777)
     mount = ("--volume", f"{tmp_path}:/data", "--workdir", "/data")
     image = f"refine-af-generate_instructions:{__version__}"
-    (tmp_path / "seeds").write_bytes((ROOT / "seeds" / "seed_tasks.jsonl").read_bytes())
     outputs = ("instructions", "rejected", "rounds", "calls", "telemetry")
     options = [word for name in outputs for word in (f"--{name}", name)]
     options += ["--model", "builtin:fixture", "--engine", "vllm", "--max-model-len", "2048"]
     options += ["--target", "4", "--round-size", "4", "--max-requests", "4", "--max-tokens", "32"]
-    command = ("refine-af", "generate-instructions", "--seeds", "seeds", *options)
-    docker("run", *EXECUTABLE_TMP, *mount, image, *command)
+    ingest = "refine-af seed-ingest --seeds seeds"
+    generate = shlex.join(["refine-af", "generate-instructions", "--seeds", "seeds", *options])
+    docker("run", *EXECUTABLE_TMP, *mount, image, "sh", "-c", f"{ingest} && {generate}")
     assert json.loads((tmp_path / "telemetry").read_text())["engine"]["engine"] == "vllm"
     assert len((tmp_path / "calls").read_text().splitlines()) == 4
