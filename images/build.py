@@ -94,6 +94,7 @@ class Build:
             "BASE": base,
             "LOCK": self.variant.locks[base],
             "BYTECODE": "imported" if base == "core" else "all",
+            "SYSTEM": "packaged" if base in self.variant.system_packages else "plain",
             "SYSTEM_PACKAGES": self.variant.system_packages.get(base, ""),
             "TORCH_COMPILE_DISABLE": "0" if self.variant.compiles else "1",
             "BASE_IMAGE": self.base_image,

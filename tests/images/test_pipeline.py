@@ -34,8 +34,8 @@ def digests(folder: Path) -> dict[str, str]:
 
 
 def containers(folder: Path) -> str:
-    label = f"label=refine-af.run={folder}"
-    return docker("ps", "--all", "--quiet", "--filter", label).stdout
+    """Return the running ones; a finished one is listed for a moment longer with --all."""
+    return docker("ps", "--quiet", "--filter", f"label=refine-af.run={folder}").stdout
 
 
 def test_a_whole_run_in_containers_writes_the_bytes_of_a_local_run(tmp_path: Path) -> None:
