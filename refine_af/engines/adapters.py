@@ -42,11 +42,18 @@ def _refuse_code(config: dict[str, object], place: Path) -> None:
     """Refuse a configuration that makes PEFT import modules that it names, or is no LoRA."""
     if config.get("peft_type") != "LORA":
         raise DataError(f"{place}: peft_type is {config.get('peft_type')!r}; it must be LORA")
+    harmless = {"auto_mapping": _names_transformers(config.get("auto_mapping"))}
     for name in ("auto_mapping", "megatron_config"):
-        if config.get(name):
+        if config.get(name) and not harmless.get(name):
             raise DataError(
                 f"{place}: {name} names code to import, which an adapter may not; remove the entry"
             )
+
+
+def _names_transformers(mapping: object) -> bool:
+    """Tell whether this is PEFT's own note of the base model's class, as a saved one has it."""
+    library = mapping.get("parent_library") if isinstance(mapping, dict) else None
+    return isinstance(library, str) and library.split(".")[0] == "transformers"
 
 
 def adapter_rank(adapter: Path, model: Path) -> int:

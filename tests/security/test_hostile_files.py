@@ -145,6 +145,9 @@ def test_a_pickled_model_is_never_read(tmp_path: Path) -> None:
     "entry",
     [
         {"auto_mapping": {"base_model_class": "X", "parent_library": "os"}},
+        {"auto_mapping": {"base_model_class": "X", "parent_library": "transformersx.models"}},
+        {"auto_mapping": ["transformers"]},
+        {"megatron_config": {"parent_library": "transformers"}},
         {"megatron_config": {"a": 1}, "megatron_core": "harmful_module"},
         {"peft_type": "PREFIX_TUNING"},
     ],
