@@ -53,7 +53,11 @@ def write_instances(
     run_stage(
         "generate_instances",
         inputs={"instructions": str(folder / "prompts.jsonl"), "adapter": adapter},
-        outputs={"instances": str(folder / name), "rejected": str(folder / f"{name}.rejected")},
+        outputs={
+            "instances": str(folder / name),
+            "rejected": str(folder / f"{name}.rejected"),
+            "calls": str(folder / f"{name}.calls"),
+        },
         params={"model": model, "style": "plain", "split": "none", "temperature": 1.0, "seed": 99}
         | {"max_tokens": 64, "engine_batch": 64},
     )

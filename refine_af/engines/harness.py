@@ -10,6 +10,7 @@ from typing import Any
 
 from refine_af.contracts.errors import DependencyError, MissingLibraryError, ParameterError
 from refine_af.engines.models import pick_device, resolve_model
+from refine_af.engines.text import trained_weights
 
 MODELS = {"transformers": "hf", "vllm": "vllm"}
 """Our engines, and the harness's names for what they run on."""
@@ -24,7 +25,7 @@ def harness_scores(
         tasks: Names of the harness, or ``.yaml`` task files, comma separated.
         engine: ``transformers`` or ``vllm``.
         model: As :func:`refine_af.engines.models.resolve_model`.
-        adapter: A PEFT LoRA folder.
+        adapter: What training wrote: a PEFT LoRA folder, or a whole model in place of ``model``.
         batch_size: Rows at once.
         seed: Of everything that the harness draws.
 
@@ -52,6 +53,7 @@ def harness_scores(
             f"lm_eval: {', '.join(unknown)} is no task of lm-eval {lm_eval.__version__};"
             " `lm_eval ls tasks` lists them, or give a .yaml task file"
         )
+    model, adapter = trained_weights(model, adapter)
     arguments = {"pretrained": str(resolve_model(model))}
     if adapter is not None:
         arguments["peft" if engine == "transformers" else "lora_local_path"] = str(adapter)

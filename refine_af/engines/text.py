@@ -88,6 +88,17 @@ class TextEngine(Protocol):
         """Free memory and processes."""
 
 
+def trained_weights(model: str, trained: Path | None) -> tuple[str, Path | None]:
+    """Return the model and adapter to load where a training wrote ``trained``.
+
+    Training every weight writes a whole model, which then stands in for ``model``; otherwise
+    ``trained`` is an adapter of ``model``.
+    """
+    if trained is None or (trained / "adapter_config.json").exists():
+        return model, trained
+    return (str(trained), None) if (trained / "config.json").is_file() else (model, trained)
+
+
 def open_text_engine(
     kind: EngineKind,
     model: str,
@@ -112,7 +123,8 @@ def open_text_engine(
         kind: Never replaced by another one: an engine that cannot start is an error.
         model: As :func:`refine_af.engines.models.resolve_model`; for ``openai`` the name that the
             endpoint knows, for ``scripted`` see :class:`refine_af.engines.scripted.ScriptedText`.
-        adapter: A PEFT LoRA folder (``transformers``, ``vllm``).
+        adapter: What training wrote (``transformers``, ``vllm``): a PEFT LoRA folder, or a whole
+            model, which stands in for ``model``.
         chat: Put prompts into the model's chat template.
         dtype: Precision of the weights; ``auto`` is bfloat16 on a GPU, float32 on a CPU.
         device: ``transformers``: a torch device.
@@ -143,6 +155,7 @@ def open_text_engine(
             f"engine {kind!r} cannot apply the adapter {adapter}; use transformers or vllm, or"
             " serve the adapter and name it as the model"
         )
+    model, adapter = trained_weights(model, adapter)
     try:
         if kind == "transformers":
             from refine_af.engines.transformers_text import TransformersText

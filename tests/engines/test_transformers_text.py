@@ -140,3 +140,18 @@ def test_naughty_prompts_come_back_whole(folder: str) -> None:
     assert [one.id for one in found] == [str(place) for place in range(len(texts))]
     assert all(one.finish in ("stop", "length") for one in found)
     assert all(one.text.encode() is not None for one in found)
+
+
+def test_a_model_whose_every_weight_was_trained_stands_in_for_the_base(
+    folder: str, tmp_path: Path
+) -> None:
+    whole = Path(save(tmp_path / "whole", random_llama(seed=7)))
+    sampling = Sampling(max_tokens=12, temperature=0.0)
+
+    def answers(model: str, trained: Path | None) -> list[str]:
+        engine = open_text_engine("transformers", model, adapter=trained)
+        return [one.text for one in engine.generate(REQUESTS, sampling)]
+
+    assert answers(folder, whole) == answers(str(whole), None) != answers(folder, None)
+    with pytest.raises(DataError, match="no adapter_config"):
+        open_text_engine("transformers", folder, adapter=tmp_path)
