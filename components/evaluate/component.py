@@ -45,7 +45,7 @@ def evaluate(
         metrics: Deterministic numbers.
         provenance: Parameters, digests of inputs and code that decided the rows.
         telemetry: Seconds, rates, host: all that differs between equal runs.
-        adapter: LoRA adapter; without it the model as it is. Optional.
+        adapter: What a training wrote; without it the model as it is. Optional.
         model: builtin:tiny, a Hub id (org/name@revision), a path, gs:// or s3://.
         model_digest: Digest or revision of the model, as check_inputs found it.
         engine: Text engine.
