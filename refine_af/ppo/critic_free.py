@@ -28,7 +28,7 @@ from refine_af.contracts.stage import Progress
 from refine_af.engines.stopping import completion_text
 from refine_af.ppo.episodes import Episode, Feedback, Prompt, Reward, check_prompts, score
 from refine_af.ppo.metrics import describe_texts
-from refine_af.ppo.policy import adapter_config
+from refine_af.ppo.policy import adapter_config, train_weights
 from refine_af.ppo.result import SAMPLES, EpisodeRow, OnUpdate, PPOResult
 from refine_af.ppo.rewards import against_siblings
 from refine_af.ppo.rollout import encode_prompts
@@ -74,6 +74,8 @@ def train_critic_free(
     encode_prompts(tokenizer, prompts, longest, settings.max_new_tokens)
     record = _Record(algorithm, tokenizer, reward, settings, progress, on_update)
     kind, configuration = TRAINERS[algorithm]
+    if not settings.lora_rank:
+        train_weights(model, settings.trained_weights)
     disable_progress_bars()
     with tempfile.TemporaryDirectory() as folder:
         trainer = kind(

@@ -77,7 +77,8 @@ class Policy(nn.Module):
             self.model = _with_adapter(model, settings, base_name)
         else:
             self.reference = copy.deepcopy(model).requires_grad_(False)
-            self.model = model.requires_grad_(True)
+            self.model = model
+            train_weights(model, settings.trained_weights)
         # skip_init: the random start of a Linear would draw from torch's global generator.
         self.value_head: nn.Linear = nn.utils.skip_init(  # type: ignore[no-untyped-call]
             nn.Linear, self.config.hidden_size, 1, device=self.device
@@ -153,6 +154,26 @@ class Policy(nn.Module):
 def widened(values: Tensor) -> Tensor:
     """Return half-precision values as float32 and others as they are: sums need the digits."""
     return values.float() if values.dtype in (torch.bfloat16, torch.float16) else values
+
+
+def train_weights(model: PreTrainedModel, pattern: str) -> None:
+    """Let the weights train whose whole names match ``pattern``, or all where it is empty.
+
+    Raises:
+        ParameterError: When no weight matches, or the pattern is no regular expression.
+    """
+    names = [name for name, _ in model.named_parameters()]
+    try:
+        chosen = {name for name in names if re.fullmatch(pattern or ".*", name)}
+    except re.error as error:
+        raise ParameterError(f"trained_weights {pattern!r} is no pattern: {error}") from None
+    if not chosen:
+        raise ParameterError(
+            f"trained_weights {pattern!r} matches none of the {len(names)} weights; their names are"
+            f" such as {names[0]} and {names[-1]}"
+        )
+    for name, weight in model.named_parameters():
+        weight.requires_grad_(name in chosen)
 
 
 def adapter_config(settings: PPOSettings) -> LoraConfig:

@@ -72,11 +72,13 @@ class PPOSettings:
         temperature: Of sampling and of every log-probability: the trained policy is the tempered
             one.
         truncation_penalty: Subtracted from the score of an action that was cut off.
-        lora_rank: Rank of the adapter; 0 trains every weight.
+        lora_rank: Rank of the adapter; 0 trains the model's own weights.
         lora_targets: Which layers get the adapter: ``all-linear`` (all but the output layer), or
             a regular expression that a module's whole name must match, as PEFT reads it. Few
             layers, near the output, learn from fewer episodes: each further weight adds as much
             noise to a step as any other.
+        trained_weights: With ``lora_rank`` 0, a regular expression that the whole name of a
+            weight must match to be trained, such as ``model.norm.weight``; empty trains all.
         lora_alpha: Scale of the adapter: its output counts ``lora_alpha / lora_rank`` times.
         max_kl: Training stops after a rollout whose KL per episode exceeds this many nats.
         whiten: Whether advantages get mean 0 and deviation 1 over the rollout's real tokens.
@@ -111,6 +113,7 @@ class PPOSettings:
     truncation_penalty: float = 0.0
     lora_rank: int = 16
     lora_targets: str = "all-linear"
+    trained_weights: str = ""
     lora_alpha: int = 32
     max_kl: float = 10.0
     whiten: bool = True
@@ -139,6 +142,12 @@ class PPOSettings:
             raise ParameterError(
                 f"episodes_per_prompt is {self.episodes_per_prompt}; it must divide"
                 f" episodes_per_update, which is {self.episodes_per_update}"
+            )
+        if self.trained_weights and self.lora_rank:
+            raise ParameterError(
+                f"trained_weights is {self.trained_weights!r} and lora_rank {self.lora_rank}; an"
+                " adapter leaves the model's weights as they are: set lora_rank to 0, or choose its"
+                " layers with lora_targets"
             )
         if self.precision not in ("float32", "bfloat16"):
             raise ParameterError(f"precision is {self.precision!r}; allowed: bfloat16, float32")

@@ -21,10 +21,11 @@ def save_trained(
     """Write the policy to ``target``; every process of a sharded one must call it, one writes."""
     weights = None
     if policy.sharded:
+        adapted = isinstance(policy.model, PeftModel)
         weights = {
-            name.removeprefix("model."): whole(value.detach()).cpu()
-            for name, value in policy.trainable().items()
-            if name.startswith("model.")  # the value head is no part of the model
+            name: whole(value.detach()).cpu()
+            for name, value in policy.model.named_parameters()
+            if value.requires_grad or not adapted
         }
     if main:
         save_model(policy.model, tokenizer, target, weights)

@@ -167,7 +167,9 @@ STAGE = Stage(
     summary="Answer unseen tasks zero-shot and score them with the official SUPER-NI metrics.",
     params=EvaluateParams,
     run=run,
-    inputs=(Artifact("adapter", "model", "What a training wrote; without it the model as it is.", True),),
+    inputs=(
+        Artifact("adapter", "model", "What a training wrote; without it the model as it is.", True),
+    ),
     outputs=(
         Artifact("predictions", "rows", "One row per instance with both scores."),
         Artifact("scores", "json", "Per task, per category and overall, times 100."),

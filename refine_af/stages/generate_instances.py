@@ -206,7 +206,7 @@ STAGE = Stage(
     run=run,
     inputs=(
         Artifact("instructions", "rows", "Instructions to write instances for."),
-        Artifact("adapter", "model", "What train_ppo wrote; without it the start model.", optional=True),
+        Artifact("adapter", "model", "What train_ppo wrote; else the start model.", optional=True),
     ),
     outputs=(
         Artifact("instances", "rows", "Instruction-input-output rows."),

@@ -145,7 +145,7 @@ STAGE = Stage(
     run=run,
     inputs=(
         Artifact("instructions", "rows", "Rows with id, instruction and perhaps input and root."),
-        Artifact("adapter", "model", "What a training wrote: an adapter of the model, or a whole model.", optional=True),
+        Artifact("adapter", "model", "What a training wrote, if anything.", optional=True),
     ),
     outputs=(
         Artifact("instances", "rows", "Instruction-input-output rows to train on."),

@@ -60,9 +60,12 @@ class TrainPpoParams(RewardParams):
     max_new_tokens: int = param(256, "Longest action, tokens.", ge=1)
     temperature: float = param(1.0, "Of sampling.", gt=0.0)
     truncation_penalty: float = param(0.0, "Taken from a cut-off action's reward.", ge=0.0)
-    lora_rank: int = param(16, "Rank of the adapter; 0 trains every weight.", ge=0)
+    lora_rank: int = param(16, "Rank of the adapter; 0 trains the model's own weights.", ge=0)
     lora_targets: str = param(
         "all-linear", "Layers with an adapter: all-linear or a regular expression of their names."
+    )
+    trained_weights: str = param(
+        "", "With lora_rank 0: regular expression of the weights' names; empty trains all."
     )
     lora_alpha: int = param(32, "Scale of the adapter.", ge=1)
     max_kl: float = param(10.0, "Stop above this KL per episode, nats.", gt=0.0)

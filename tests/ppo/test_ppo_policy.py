@@ -126,6 +126,23 @@ def test_the_adapter_goes_where_the_names_match() -> None:
             Policy(tiny_model(), tiny_settings(lora_targets=wrong))
 
 
+def test_the_weights_train_whose_names_match() -> None:
+    only_norm = tiny_settings(lora_rank=0, trained_weights=r"model\.norm\.weight")
+    policy = Policy(tiny_model(), only_norm)
+    heads = ["value_head.weight", "value_head.bias"]
+    assert list(policy.trainable()) == ["model.model.norm.weight", *heads]
+    policy(pad(PROMPTS, ACTIONS)).logprobs.sum().backward()
+    trained = {name for name, one in policy.named_parameters() if one.grad is not None}
+    assert trained == {"model.model.norm.weight"}
+    every = Policy(tiny_model(), tiny_settings(lora_rank=0)).trainable()
+    assert len(every) == len(list(tiny_model().parameters())) + 2
+    for wrong in ("norm", "(unclosed"):
+        with pytest.raises(ParameterError, match="trained_weights"):
+            Policy(tiny_model(), tiny_settings(lora_rank=0, trained_weights=wrong))
+    with pytest.raises(ParameterError, match="lora_rank to 0"):
+        tiny_settings(lora_rank=4, trained_weights=".*")
+
+
 def test_the_adapter_start_is_the_seeds_and_leaves_the_global_generator_alone() -> None:
     torch.manual_seed(5)
     before = torch.random.get_rng_state()
