@@ -52,7 +52,7 @@ def generate_instances(
         metrics: Deterministic numbers.
         provenance: Parameters, digests of inputs and code that decided the rows.
         telemetry: Seconds, rates, host: all that differs between equal runs.
-        adapter: What train_ppo wrote; without it the start model. Optional.
+        adapter: What train_ppo wrote; else the start model. Optional.
         model: builtin:tiny, a Hub id (org/name@revision), a path, gs:// or s3://.
         model_digest: Digest or revision of the model, as check_inputs found it.
         engine: Text engine.

@@ -51,7 +51,7 @@ def generate_responses(
         metrics: Deterministic numbers.
         provenance: Parameters, digests of inputs and code that decided the rows.
         telemetry: Seconds, rates, host: all that differs between equal runs.
-        adapter: What a training wrote: an adapter of the model, or a whole model. Optional.
+        adapter: What a training wrote, if anything. Optional.
         model: builtin:tiny, a Hub id (org/name@revision), a path, gs:// or s3://.
         model_digest: Digest or revision of the model, as check_inputs found it.
         engine: Text engine.

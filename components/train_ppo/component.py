@@ -54,6 +54,7 @@ def train_ppo(
     truncation_penalty: float = 0.0,
     lora_rank: int = 16,
     lora_targets: str = "all-linear",
+    trained_weights: str = "",
     lora_alpha: int = 32,
     max_kl: float = 10.0,
     whiten: bool = True,
@@ -126,8 +127,10 @@ def train_ppo(
         max_new_tokens: Longest action, tokens.
         temperature: Of sampling.
         truncation_penalty: Taken from a cut-off action's reward.
-        lora_rank: Rank of the adapter; 0 trains every weight.
+        lora_rank: Rank of the adapter; 0 trains the model's own weights.
         lora_targets: Layers with an adapter: all-linear or a regular expression of their names.
+        trained_weights: With lora_rank 0: regular expression of the weights' names; empty trains
+            all.
         lora_alpha: Scale of the adapter.
         max_kl: Stop above this KL per episode, nats.
         whiten: Advantages get mean 0 and deviation 1.
