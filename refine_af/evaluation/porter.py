@@ -13,8 +13,6 @@ consonant that is not the whole stem; (5) step 2 turns "alli" into "al" and runs
 vowel-consonant stems of two letters.
 """
 
-from collections.abc import Callable
-
 Rules = tuple[tuple[str, str], ...]
 
 IRREGULAR = {
@@ -78,14 +76,21 @@ _SIGNS = {
     for letter in "abcdefghijklmnopqrstuvwxz0123456789"
 }
 
-# One test against a tuple of suffixes spares most words the walk through the rules.
-ENDS_2 = tuple(suffix for suffix, _ in STEP_2)
-ENDS_3 = tuple(suffix for suffix, _ in STEP_3)
+
+def _by_end(rules: Rules) -> dict[str, Rules]:
+    """Return the rules under the last two letters of their suffix, in their order.
+
+    Most words have none of these ends: one look-up spares them the walk through the rules.
+    """
+    found: dict[str, Rules] = {}
+    for suffix, replacement in rules:
+        found[suffix[-2:]] = (*found.get(suffix[-2:], ()), (suffix, replacement))
+    return found
 
 
-LAST_2 = frozenset(suffix[-1] for suffix in (*ENDS_2, "logi"))
-LAST_3 = frozenset(suffix[-1] for suffix in ENDS_3)
-LAST_4 = frozenset(suffix[-1] for suffix in STEP_4)
+RULES_2 = _by_end((*STEP_2, ("logi", "log")))
+RULES_3 = _by_end(STEP_3)
+RULES_4 = _by_end(tuple((suffix, "") for suffix in STEP_4))
 
 
 def stem(word: str) -> str:
@@ -94,7 +99,7 @@ def stem(word: str) -> str:
         return IRREGULAR[word]
     if len(word) <= 2:
         return word
-    # No step takes a word to nothing. The last letter tells which steps can apply: most words
+    # No step takes a word to nothing. The last letters tell which steps can apply: most words
     # meet one or two of the eight.
     if word[-1] == "s":
         word = _step_1a(word)
@@ -102,12 +107,12 @@ def stem(word: str) -> str:
         word = _step_1b(word)
     if word[-1] == "y":
         word = _step_1c(word)
-    if word[-1] in LAST_2:
-        word = _step_2(word)
-    if word[-1] in LAST_3:
-        word = _step_3(word)
-    if word[-1] in LAST_4:
-        word = _step_4(word)
+    if rules := RULES_2.get(word[-2:]):
+        word = _step_2(word, rules)
+    if rules := RULES_3.get(word[-2:]):
+        word = _step_3(word, rules)
+    if rules := RULES_4.get(word[-2:]):
+        word = _step_4(word, rules)
     return _step_5(word) if word[-1] in "el" else word
 
 
@@ -127,32 +132,14 @@ def _m(word: str) -> int:
     return _pattern(word).count("vc")
 
 
-def _has_m(word: str) -> bool:
-    return _m(word) > 0
-
-
-def _ends_double_consonant(word: str) -> bool:
-    return len(word) >= 2 and word[-1] == word[-2] and _pattern(word)[-1] == "c"
-
-
-def _star_o(word: str) -> bool:
-    signs = _pattern(word)
+def _star_o(word: str, signs: str) -> bool:
     if len(word) == 2:
         return signs == "vc"
     return signs.endswith("cvc") and word[-1] not in "wxy"
 
 
-def _replace_first(word: str, rules: Rules, allowed: Callable[[str], bool]) -> str:
-    """Apply the first rule whose suffix fits; when its condition fails, no other one is tried."""
-    for suffix, replacement in rules:
-        if word.endswith(suffix):
-            rest = word[: -len(suffix)]
-            return rest + replacement if allowed(rest) else word
-    return word
-
-
 def _step_1a(word: str) -> str:
-    if not word.endswith("s") or word.endswith("ss"):
+    if word.endswith("ss"):
         return word
     if word.endswith("sses"):
         return word[:-2]
@@ -162,54 +149,57 @@ def _step_1a(word: str) -> str:
 
 
 def _step_1b(word: str) -> str:
-    if not word.endswith(("ed", "ing")):
-        return word
     if word.endswith("ied"):
         return word[:-1] if len(word) == 4 else word[:-2]
     if word.endswith("eed"):
         return word[:-1] if _m(word[:-3]) > 0 else word
-    for suffix in ("ed", "ing"):
-        rest = word.removesuffix(suffix)
-        if rest != word and "v" in _pattern(rest):
-            return _repair(rest)
-    return word
+    if word.endswith("ed"):
+        rest = word[:-2]
+    elif word.endswith("ing"):
+        rest = word[:-3]
+    else:
+        return word
+    signs = _pattern(rest)
+    return _repair(rest, signs) if "v" in signs else word
 
 
-def _repair(rest: str) -> str:
+def _repair(rest: str, signs: str) -> str:
     """Put back the "e" or take the double letter that "-ed" and "-ing" left behind."""
     if rest.endswith(("at", "bl", "iz")):
         return rest + "e"
-    if _ends_double_consonant(rest):
+    if rest[-1] == rest[-2:-1] and signs[-1] == "c":  # ends with a double consonant
         return rest if rest[-1] in "lsz" else rest[:-1]
-    return rest + "e" if _m(rest) == 1 and _star_o(rest) else rest
+    return rest + "e" if signs.count("vc") == 1 and _star_o(rest, signs) else rest
 
 
 def _step_1c(word: str) -> str:
     rest = word[:-1]
-    if len(rest) > 1 and word[-1] == "y" and _pattern(rest)[-1] == "c":
-        return rest + "i"
-    return word
+    return rest + "i" if len(rest) > 1 and _pattern(rest)[-1] == "c" else word
 
 
-def _step_2(word: str) -> str:
+def _step_2(word: str, rules: Rules) -> str:
     if word.endswith("alli") and _m(word[:-4]) > 0:
-        return _step_2(word[:-2])
+        again = RULES_2.get(word[-4:-2])
+        return _step_2(word[:-2], again) if again else word[:-2]
     if word.endswith("logi"):
         # The "l" counts with the stem, so that "geologi" is shortened as "archaeologi" is.
         return word[:-1] if _m(word[:-3]) > 0 else word
-    return _replace_first(word, STEP_2, _has_m) if word.endswith(ENDS_2) else word
+    return _step_3(word, rules)
 
 
-def _step_3(word: str) -> str:
-    return _replace_first(word, STEP_3, _has_m) if word.endswith(ENDS_3) else word
-
-
-def _step_4(word: str) -> str:
-    if not word.endswith(STEP_4):
-        return word
-    for suffix in STEP_4:
+def _step_3(word: str, rules: Rules) -> str:
+    """Apply the first rule whose suffix fits; when its condition fails, no other one is tried."""
+    for suffix, replacement in rules:
         if word.endswith(suffix):
-            rest = word[: -len(suffix)]
+            rest = word.removesuffix(suffix)
+            return rest + replacement if _m(rest) > 0 else word
+    return word
+
+
+def _step_4(word: str, rules: Rules) -> str:
+    for suffix, _ in rules:
+        if word.endswith(suffix):
+            rest = word.removesuffix(suffix)
             fits = _m(rest) > 1 and (suffix != "ion" or rest[-1] in "st")
             return rest if fits else word
     return word
@@ -218,8 +208,9 @@ def _step_4(word: str) -> str:
 def _step_5(word: str) -> str:
     if word[-1] == "e":
         rest = word[:-1]
-        measure = _m(rest)
-        if measure > 1 or (measure == 1 and not _star_o(rest)):
+        signs = _pattern(rest)
+        measure = signs.count("vc")
+        if measure > 1 or (measure == 1 and not _star_o(rest, signs)):
             word = rest
     if word.endswith("ll") and _m(word[:-1]) > 1:
         word = word[:-1]
