@@ -16,7 +16,7 @@ from typing import Any
 
 from refine_af.engines.text import Request, Sampling
 from refine_af.evaluation.prompts import render_prompt
-from refine_af.evaluation.tasks import load_tasks
+from refine_af.evaluation.task_sets import load_tasks
 from refine_af.runner import run_stage
 from refine_af.stages.engine_params import EngineParams, open_engine
 

@@ -11,7 +11,7 @@ import click
 from refine_af.contracts.errors import ParameterError
 from refine_af.contracts.jsonl import read_rows
 from refine_af.contracts.records import Prediction
-from refine_af.evaluation.tasks import load_tasks
+from refine_af.evaluation.task_sets import load_tasks
 from refine_af.rating.sheet import Item, make_sheet
 from refine_af.stages.engine_params import EngineParams, open_engine
 from refine_af.storage.sources import fetch_source

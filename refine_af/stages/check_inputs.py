@@ -6,7 +6,7 @@ from pathlib import Path
 from refine_af import __version__
 from refine_af.contracts.params import Params, param
 from refine_af.contracts.stage import Artifact, Metrics, Resources, Stage, Task
-from refine_af.evaluation.tasks import load_tasks
+from refine_af.evaluation.task_sets import load_tasks
 from refine_af.feedback.presets import find_preset
 from refine_af.stages.seed_ingest import read_seeds
 from refine_af.storage.digest import digest_path

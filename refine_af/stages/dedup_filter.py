@@ -47,7 +47,7 @@ class DedupFilterParams(Params):
 def run(params: DedupFilterParams, task: Task) -> Metrics:
     """Filter the candidate files in their order; first arrival wins."""
     from refine_af.dedup.filter import FilterSettings, filter_rows
-    from refine_af.evaluation.tasks import evaluation_texts
+    from refine_af.evaluation.task_sets import evaluation_texts
 
     names = [name for name in ("candidates", *MORE) if name in task.inputs]
     avoid: list[str] = []

@@ -12,7 +12,8 @@ from refine_af.engines.text import Completion, Request, Sampling
 from refine_af.evaluation.predictions import score_answer
 from refine_af.evaluation.prompts import render_prompt
 from refine_af.evaluation.summary import official, summarise
-from refine_af.evaluation.tasks import FIRST_INSTANCES, EvaluationTask, TaskInstance, load_tasks
+from refine_af.evaluation.task_sets import FIRST_INSTANCES, load_tasks
+from refine_af.evaluation.tasks import EvaluationTask, TaskInstance
 from refine_af.self_instruct.readable import readable
 from refine_af.stages.engine_params import EngineParams, open_engine
 from refine_af.stages.generation import complete_in_steps, forget_failures

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from refine_af.contracts.errors import DataError
-from refine_af.evaluation.tasks import evaluation_texts, load_tasks
+from refine_af.evaluation.task_sets import evaluation_texts, load_tasks
 
 DATA = os.environ.get("REFINE_AF_TEST_DATA")
 needs_data = pytest.mark.skipif(

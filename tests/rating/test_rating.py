@@ -13,7 +13,8 @@ from refine_af.contracts.errors import DataError
 from refine_af.contracts.jsonl import write_rows
 from refine_af.contracts.records import Prediction
 from refine_af.engines.text import Completion, Determinism, Request, Sampling
-from refine_af.evaluation.tasks import EvaluationTask, TaskInstance, load_tasks
+from refine_af.evaluation.task_sets import load_tasks
+from refine_af.evaluation.tasks import EvaluationTask, TaskInstance
 from refine_af.rating.agreement import agreement, cohens_kappa, spearman
 from refine_af.rating.judge import judge
 from refine_af.rating.pages import sheet_csv, sheet_html

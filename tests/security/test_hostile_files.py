@@ -11,8 +11,8 @@ import yaml
 from pipelines.config import load_config
 from refine_af.contracts.errors import DataError, ParameterError
 from refine_af.contracts.jsonl import iter_objects
-from refine_af.evaluation import tasks
-from refine_af.evaluation.tasks import load_tasks
+from refine_af.evaluation import task_files
+from refine_af.evaluation.task_sets import load_tasks
 from refine_af.lineage.run_folder import open_run
 from refine_af.runner import run_stage
 from refine_af.storage import sources
@@ -39,7 +39,7 @@ def model_folder(folder: Path, **adapter: object) -> Path:
 
 
 def test_a_gzip_bomb_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tasks, "MOST_UNPACKED_BYTES", 10_000_000)
+    monkeypatch.setattr(task_files, "MOST_UNPACKED_BYTES", 10_000_000)
     path = tmp_path / "tasks.jsonl.gz"
     path.write_bytes(gzip.compress(b" " * 50_000_000))
     assert path.stat().st_size < 60_000

@@ -1,0 +1,195 @@
+"""Files of evaluation tasks in the three shapes that people have them in.
+
+Official: one JSON file per task with ``Definition``, ``Categories`` and ``Instances``, as in
+allenai/natural-instructions. Flat: JSON Lines, one instance a row, as mirrors keep them.
+User-oriented: JSON Lines, one task a row with ``instruction`` and ``instances``, as the 252 tasks
+of Self-Instruct; their category is the application that moved someone to write them.
+"""
+
+import gzip
+import io
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+from refine_af.contracts.errors import DataError, nearest
+from refine_af.contracts.jsonl import JsonObject, parse_object
+from refine_af.evaluation.tasks import EvaluationTask, TaskInstance, Track
+
+MOST_UNPACKED_BYTES = 1024**3
+"""Of a packed file: a few kilobytes can unpack to more than memory holds."""
+
+Kind = TypeVar("Kind", str, list[Any])
+LANGUAGE_FIELDS = ("Input_language", "Output_language", "Instruction_language")
+
+
+def read_task_file(path: Path, data: bytes, first: int) -> list[EvaluationTask]:
+    """Return the tasks of one file, each with its first instances, in file order.
+
+    Args:
+        path: Where the bytes came from; its name tells the shape and names an official task.
+        data: The file's bytes, packed where the name ends with ``.gz``.
+        first: Most instances per task.
+
+    Raises:
+        DataError: For a file of another shape.
+    """
+    if path.suffix == ".json":
+        return [_official_task(path, data, first)]
+    if path.name.endswith((".jsonl", ".jsonl.gz")):
+        return _flat_tasks(path, data, first)
+    raise DataError(
+        f"{path}: a task file ends with .json (official shape), .jsonl or .jsonl.gz (one instance"
+        " a row)"
+    )
+
+
+def _official_task(path: Path, data: bytes, first: int) -> EvaluationTask:
+    value = parse_object(data, str(path))
+    raw = _field(value, "Instances", list, str(path))
+    if not raw:
+        raise DataError(f"{path}: field 'Instances' is empty; a task needs at least one instance")
+    instances = [_official_instance(item, path, place) for place, item in enumerate(raw[:first])]
+    return EvaluationTask(
+        name=path.stem,
+        category=_first_text(value, "Categories", str(path)),
+        definition=_first_text(value, "Definition", str(path)),
+        track=_track(value, str(path)),
+        instances=tuple(instances),
+    )
+
+
+def _official_instance(item: object, path: Path, place: int) -> TaskInstance:
+    where = f"{path}: Instances[{place}]"
+    if not isinstance(item, dict):
+        raise DataError(f"{where}: found {type(item).__name__}; it must be an object")
+    return TaskInstance(
+        # Older task files have no ids; the place in the file is then the id.
+        id=str(item.get("id", f"{path.stem}-{place}")),
+        input=_field(item, "input", str, where),
+        references=_references(item, "output", where),
+    )
+
+
+def _flat_tasks(path: Path, data: bytes, first: int) -> list[EvaluationTask]:
+    groups: dict[str, list[tuple[str, JsonObject]]] = {}
+    read = list(_rows(path, data))
+    if read and {"instruction", "instances"} <= set(read[0][1]):
+        return [_user_oriented_task(row, where, first) for where, row in read]
+    for where, row in read:
+        rows = groups.setdefault(_field(row, "task", str, where), [])
+        if len(rows) < first:
+            rows.append((where, row))
+    return [_flat_task(name, rows) for name, rows in groups.items()]
+
+
+def _user_oriented_task(row: JsonObject, where: str, first: int) -> EvaluationTask:
+    name = _field(row, "id", str, where)
+    pairs = _field(row, "instances", list, where)
+    if not pairs or not all(isinstance(pair, dict) for pair in pairs):
+        raise DataError(f"{where}: field 'instances' must be a list of objects, at least one")
+    return EvaluationTask(
+        name=name,
+        category=str(row.get("motivation_app") or "user oriented"),
+        definition=_field(row, "instruction", str, where),
+        track="default",
+        instances=tuple(
+            TaskInstance(
+                id=f"{name}-{place}",
+                input=_field(pair, "input", str, f"{where}: instances[{place}]"),
+                references=_references(pair, "output", f"{where}: instances[{place}]"),
+            )
+            for place, pair in enumerate(pairs[:first])
+        ),
+    )
+
+
+def _flat_task(name: str, rows: list[tuple[str, JsonObject]]) -> EvaluationTask:
+    where, head = rows[0]
+    for place, row in rows:
+        for field in ("category", "definition"):
+            if _field(row, field, str, place) != _field(head, field, str, where):
+                raise DataError(
+                    f"{place}: field {field!r} differs from the one at {where};"
+                    f" all rows of task {name!r} must share it"
+                )
+    return EvaluationTask(
+        name=name,
+        category=head["category"],
+        definition=head["definition"],
+        track=_track(head, where),
+        instances=tuple(
+            TaskInstance(
+                id=_field(row, "id", str, place),
+                input=_field(row, "input", str, place),
+                references=_references(row, "references", place),
+            )
+            for place, row in rows
+        ),
+    )
+
+
+def _rows(path: Path, data: bytes) -> Iterator[tuple[str, JsonObject]]:
+    if path.suffix == ".gz":
+        data = _unpacked(path, data)
+    for number, line in enumerate(data.split(b"\n"), start=1):
+        if line.strip():
+            yield f"{path}:{number}", parse_object(line, f"{path}:{number}")
+
+
+def _unpacked(path: Path, data: bytes) -> bytes:
+    """Return what a gzip file holds, as long as memory can hold it too."""
+    try:
+        with gzip.GzipFile(fileobj=io.BytesIO(data)) as packed:
+            found = packed.read(MOST_UNPACKED_BYTES + 1)
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"{path}: not a whole gzip file ({error})") from None
+    if len(found) > MOST_UNPACKED_BYTES:
+        raise DataError(
+            f"{path}: {len(data)} bytes unpack to more than {MOST_UNPACKED_BYTES}; split the file"
+        )
+    return found
+
+
+def _field(value: JsonObject, name: str, kind: type[Kind], where: str) -> Kind:
+    word = "a string" if kind is str else "a list"
+    if name not in value:
+        hint = nearest(name, sorted(value))
+        raise DataError(f"{where}: field {name!r} is missing; it must be {word}.{hint}")
+    found = value[name]
+    if not isinstance(found, kind):
+        kind_found = type(found).__name__
+        raise DataError(f"{where}: field {name!r} is {kind_found}; it must be {word}")
+    return found
+
+
+def _first_text(value: JsonObject, name: str, where: str) -> str:
+    """Return a field that is a list of texts in new task files and one text in old ones."""
+    if isinstance(value.get(name), str):
+        return str(value[name])
+    items = _field(value, name, list, where)
+    if not items or not isinstance(items[0], str):
+        raise DataError(f"{where}: field {name!r} must be a list that opens with a string")
+    return str(items[0])
+
+
+def _references(value: JsonObject, name: str, where: str) -> tuple[str, ...]:
+    raw = value.get(name)
+    items = [raw] if isinstance(raw, str) else _field(value, name, list, where)
+    if not items:
+        raise DataError(
+            f"{where}: field {name!r} is an empty list; an instance needs at least one accepted"
+            " answer, remove it or add one"
+        )
+    for item in items:
+        if not isinstance(item, str):
+            raise DataError(f"{where}: field {name!r} holds {type(item).__name__}; only strings")
+    return tuple(items)
+
+
+def _track(value: JsonObject, where: str) -> Track:
+    for name in LANGUAGE_FIELDS:
+        if name in value and _field(value, name, list, where) != ["English"]:
+            return "xlingual"
+    return "default"

@@ -1,0 +1,114 @@
+"""Loading a set of evaluation tasks from files and folders, and telling one set from another."""
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from refine_af.contracts.errors import DataError, nearest
+from refine_af.evaluation.task_files import read_task_file
+from refine_af.evaluation.tasks import EvaluationTask, TaskSet
+
+FIRST_INSTANCES = 100
+"""The official test set: the first 100 of each file, which are label-balanced on purpose."""
+
+
+def load_tasks(
+    sources: Sequence[Path], *, selection: Path | None = None, first: int = FIRST_INSTANCES
+) -> TaskSet:
+    """Return the tasks of files and directories.
+
+    Args:
+        sources: Task files (``.json``), row files (``.jsonl``, ``.jsonl.gz``) or directories of
+            them; a directory is read without its subdirectories.
+        selection: A ``tasks.txt`` of one task name per line; every one must be there.
+        first: Most instances per task, counted from the start of its file.
+
+    Raises:
+        DataError: For a file of another shape, a task or instance met twice, a selected task that
+            is missing, or nothing to load.
+    """
+    wanted = read_selection(selection) if selection else None
+    found: dict[str, EvaluationTask] = {}
+    files: dict[str, str] = {}
+    for path in _files(sources, wanted):
+        data = path.read_bytes()
+        files[path.name] = hashlib.sha256(data).hexdigest()
+        for task in read_task_file(path, data, first):
+            if task.name in found:
+                raise DataError(
+                    f"{path}: the task {task.name!r} was already read; keep one of them"
+                )
+            found[task.name] = task
+    names = _chosen(found, wanted, selection)
+    if not names:
+        places = ", ".join(str(source) for source in sources)
+        raise DataError(f"{places}: no task found; give .json, .jsonl or .jsonl.gz task files")
+    tasks = tuple(found[name] for name in names)
+    _refuse_shared_ids(tasks)
+    return TaskSet(tasks=tasks, files=files, digest=_digest(tasks))
+
+
+def evaluation_texts(source: Path) -> list[str]:
+    """Return what no training row may repeat: each task's definition and its first inputs.
+
+    Empty inputs are left out; the official first 100 instances count, see FIRST_INSTANCES.
+    """
+    tasks = load_tasks([source]).tasks
+    inputs = [item.input for task in tasks for item in task.instances if item.input.strip()]
+    return [task.definition for task in tasks] + inputs
+
+
+def read_selection(path: Path) -> tuple[str, ...]:
+    """Return the task names of a ``tasks.txt``; blank lines are skipped, ``.json`` is dropped."""
+    lines = path.read_text(encoding="utf-8").split("\n")
+    names = tuple(line.strip().removesuffix(".json") for line in lines if line.strip())
+    if not names:
+        raise DataError(f"{path}: no task name; write one per line")
+    return names
+
+
+def _files(sources: Sequence[Path], wanted: tuple[str, ...] | None) -> Iterator[Path]:
+    for source in sources:
+        if not source.is_dir():
+            yield source
+            continue
+        for path in sorted(source.iterdir()):
+            rows = path.name.endswith((".jsonl", ".jsonl.gz"))
+            # A checkout of the official repository holds 1,600 files; most are not selected.
+            selected = wanted is None or path.stem in wanted
+            if rows or (path.suffix == ".json" and selected):
+                yield path
+
+
+def _chosen(
+    found: dict[str, EvaluationTask], wanted: tuple[str, ...] | None, selection: Path | None
+) -> list[str]:
+    if wanted is None:
+        return sorted(found)
+    for name in wanted:
+        if name not in found:
+            hint = nearest(name, sorted(found))
+            raise DataError(f"{selection}: the task {name!r} is in none of the task files.{hint}")
+    return sorted(set(wanted))
+
+
+def _refuse_shared_ids(tasks: tuple[EvaluationTask, ...]) -> None:
+    owner: dict[str, str] = {}
+    for task in tasks:
+        for instance in task.instances:
+            if instance.id in owner:
+                raise DataError(
+                    f"instance id {instance.id!r} of task {task.name!r} was already used by task"
+                    f" {owner[instance.id]!r}; ids must be unique over the task set"
+                )
+            owner[instance.id] = task.name
+
+
+def _digest(tasks: tuple[EvaluationTask, ...]) -> str:
+    total = hashlib.sha256()
+    for task in tasks:
+        rows = [[item.id, item.input, item.references] for item in task.instances]
+        content = [task.name, task.category, task.definition, task.track, rows]
+        total.update(json.dumps(content, ensure_ascii=True).encode() + b"\n")
+    return total.hexdigest()
