@@ -11,10 +11,10 @@ from typing import Any
 import yaml
 from kfp import compiler
 
+from pipelines.build import build
 from pipelines.config import PIPELINE_PARAMETERS, RunConfig
 from pipelines.earlier import select
 from pipelines.flow import Images
-from pipelines.refine_af import build
 from pipelines.slim import slim
 from refine_af.contracts.errors import ParameterError
 from refine_af.stages import STAGES

@@ -12,7 +12,23 @@ from refine_af.stages.report import MOST_SIZES
 
 MOST_VALUES = 100_000
 PRESET_FOLDER = Path(__file__).parent / "presets"
-Arm = Literal["rl", "baseline", "best_of_n", "baseline_b"]
+Arm = Literal[
+    "rl",
+    "baseline",
+    "best_of_n",
+    "baseline_b",
+    "learned",
+    "uniform",
+    "fixed_mix",
+    "released_mix",
+    "llm",
+    "no_evolution",
+]
+ARMS: dict[str, tuple[str, ...]] = {
+    "refine-af": ("rl", "baseline", "best_of_n", "baseline_b"),
+    "teams-rl": ("learned", "uniform", "fixed_mix", "released_mix", "llm", "no_evolution"),
+}
+"""The arms of each pipeline."""
 Value = str | int | float | bool
 
 PIPELINE_PARAMETERS: dict[str, str] = {
@@ -52,7 +68,7 @@ class RunConfig(BaseModel):
     """One run.
 
     Attributes:
-        pipeline: Which DAG.
+        pipeline: Which DAG; ``ARMS`` names the arms of each.
         summary: One line for people.
         arms: Trained arms; the untuned start model is always evaluated beside them. ``baseline_b``
             repeats the baseline with other draws (A/A), so that noise is seen as noise.
@@ -68,7 +84,7 @@ class RunConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    pipeline: Literal["refine-af"] = "refine-af"
+    pipeline: Literal["refine-af", "teams-rl"] = "refine-af"
     summary: str = ""
     arms: tuple[Arm, ...] = ("rl", "baseline")
     sizes: tuple[Annotated[int, Field(ge=1)], ...] = ()
@@ -87,6 +103,12 @@ class RunConfig(BaseModel):
             fields = next(item.params.model_fields for item in STAGES if item.name == stage)
             for name in values:
                 _known(name, list(fields), f"stages.{stage}")
+        for arm in self.arms:
+            if arm not in ARMS[self.pipeline]:
+                raise ParameterError(
+                    f"arms: {arm!r} is no arm of the pipeline {self.pipeline};"
+                    f" arms: {', '.join(ARMS[self.pipeline])}"
+                )
         if len(set(self.arms)) != len(self.arms):
             raise ParameterError(f"arms: {list(self.arms)} names an arm twice")
         if "baseline_b" in self.arms and "baseline" not in self.arms:

@@ -30,6 +30,7 @@ from refine_af.storage.store import open_store
 
 POLL_SECONDS = 0.2
 LEASE = "lease.json"
+REPORTS = ("report", "report_evolution")
 END_SECONDS = 10.0  # what a stage gets to let go of its lease
 
 
@@ -122,8 +123,8 @@ def prepare_folder(path: Path) -> Path:
 
 def pipeline_tasks(config: RunConfig) -> list[str]:
     """Return the names of all tasks of a configuration, in the order of the DAG."""
+    from pipelines.build import build
     from pipelines.local import task_names
-    from pipelines.refine_af import build
     from refine_af.targets.placement import load_profile
 
     return list(task_names(build(config, load_profile("local"))).values())
@@ -248,8 +249,9 @@ def _failure(event: dict[str, Any], output: Path) -> RunFailedError:
 
 
 def _result(output: Path) -> dict[str, Any]:
-    path = output / "artifacts" / "report" / "result"
-    if not path.exists():
+    found_at = [output / "artifacts" / name / "result" for name in REPORTS]
+    path = next((path for path in found_at if path.exists()), None)
+    if path is None:
         return {}
     found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return found

@@ -15,9 +15,9 @@ from typing import Any
 from kfp import local
 
 from pipelines import containers
+from pipelines.build import build
 from pipelines.config import RunConfig
 from pipelines.flow import Images, Selection
-from pipelines.refine_af import build
 from refine_af.targets.placement import load_profile
 
 SUBPROCESSES = local.SubprocessRunner(use_venv=False)
@@ -48,7 +48,7 @@ def collect(root: Path, names: dict[str, str], target: Path) -> None:
 
     A task's folder is replaced as a whole, so that no file of an earlier run stays in it.
     """
-    runs = sorted(root.glob("refine-af-*"))
+    runs = sorted(path for path in root.glob("*") if path.is_dir())
     if not runs:
         return
     for folder in sorted(runs[-1].iterdir()):
@@ -69,7 +69,7 @@ def check_outputs(root: Path, names: dict[str, str]) -> None:
     KFP's Docker runner takes a container that was removed before it could be asked for its exit
     code for a success.
     """
-    folder = max(root.glob("refine-af-*"))
+    folder = max(path for path in root.glob("*") if path.is_dir())
     for key, name in names.items():
         if not (folder / key / "metrics").exists():
             raise RuntimeError(f"{name}: ended without its outputs; see the lines above")

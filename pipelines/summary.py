@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+from pipelines.execute import REPORTS
+
 
 def closing_lines(result: dict[str, Any], folder: Path) -> str:
     """Return the table of arms, the comparison in one sentence and the report's path."""
@@ -24,7 +26,8 @@ def closing_lines(result: dict[str, Any], folder: Path) -> str:
         ]
     if answer := result.get("answer"):
         lines += ["", str(answer)]
-    report = folder / "artifacts" / "report" / "report"
+    places = [folder / "artifacts" / name / "report" for name in REPORTS]
+    report = next((path for path in places if path.exists()), places[0])
     lines += ["", f"report: {report}" if report.exists() else f"artifacts: {folder / 'artifacts'}"]
     if digest := result.get("digest"):
         lines.append(f"digest: {digest} (refine-af verify {folder} --expect ...)")

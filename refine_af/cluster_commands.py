@@ -17,7 +17,7 @@ CACHING_IS_OFF = (
 )
 
 _WHAT = (
-    click.option("--pipeline", default="refine-af", show_default=True, help="refine-af."),
+    click.option("--pipeline", default="", help="Refuse a preset of another pipeline than this."),
     PRESET,
     CONFIG,
     SET,
@@ -70,11 +70,13 @@ def _compiled(
     from pipelines.config import load_config
     from pipelines.flow import Images
 
-    if pipeline != "refine-af":
-        raise ParameterError(f"--pipeline {pipeline!r} is not one; pipelines: refine-af")
     if bool(artifacts) != bool(only or since) or (only and since):
         raise ParameterError("give --artifacts together with one of --only and --from")
     chosen = load_config(preset, config).with_values(assignments)
+    if pipeline not in ("", chosen.pipeline):
+        raise ParameterError(
+            f"--pipeline {pipeline!r}: the preset {preset!r} is of the pipeline {chosen.pipeline!r}"
+        )
     chosen.check_values()
     digests = read_digests(images) if images else {}
     pinned = Images(registry, tag or __version__, digests)
@@ -96,7 +98,7 @@ def _compiled(
 def compile_pipeline(target: str, output: str, **what: Any) -> None:  # noqa: ANN401
     """Compile a pipeline for KFP or for Argo."""
     made = _compiled(**what)
-    name = f"{what['pipeline']}-{what['preset']}"
+    name = f"{made.spec['pipelineInfo']['name']}-{what['preset']}"
     if target == "argo":
         from pipelines.argo import write_argo
 
@@ -134,7 +136,7 @@ def submit(
     from pipelines.submit import Server
     from pipelines.submit import submit as start
 
-    name = run_name or f"{what['pipeline']}-{what['preset']}"
+    name = run_name or f"{made.spec['pipelineInfo']['name']}-{what['preset']}"
     with tempfile.TemporaryDirectory() as folder:
         package = Path(folder) / "pipeline.yaml"
         made.write_ir(package)

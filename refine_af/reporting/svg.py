@@ -12,6 +12,7 @@ from typing import Any
 from matplotlib import rc_context
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
 INK = "#010203"
@@ -161,6 +162,35 @@ def differences(name: str, values: Sequence[float], x_label: str, y_label: str) 
                 range(1, len(ranked) + 1), chosen, width=0.8, color=mark, hatch=hatch, alpha=0.85
             )
         axes.axhline(0, color=INK, linewidth=0.8)
+        return _svg(name, figure)
+
+
+def heat(
+    name: str, rows: Sequence[str], columns: Sequence[str], values: Sequence[Sequence[float]]
+) -> str:
+    """Return a table of numbers whose cells are the darker the larger they are.
+
+    Args:
+        name: Unique on the page; opens every id in the drawing.
+        rows: Labels, short and our own, the first on top.
+        columns: Labels likewise.
+        values: Finite, shape (rows, columns); shown with two digits.
+    """
+    low = min(min(row) for row in values)
+    high = max(max(row) for row in values)
+    with rc_context(SETTINGS | {"axes.grid": False}):
+        figure, axes = _axes("", "", height=0.9 + 0.3 * len(rows))
+        for line, row in enumerate(values):
+            for place, value in enumerate(row):
+                share = (value - low) / (high - low) if high > low else 0.0
+                corner = (place - 0.5, line - 0.5)
+                cell = Rectangle(corner, 1, 1, color=SERIES[0], alpha=0.05 + 0.6 * share, lw=0)
+                axes.add_patch(cell)
+                axes.text(place, line, f"{value:.2f}", ha="center", va="center", fontsize=8)
+        axes.set_xlim(-0.5, len(columns) - 0.5)
+        axes.set_ylim(len(rows) - 0.5, -0.5)
+        axes.set_xticks(range(len(columns)), columns, rotation=25, ha="right", fontsize=8)
+        axes.set_yticks(range(len(rows)), rows, fontsize=8)
         return _svg(name, figure)
 
 

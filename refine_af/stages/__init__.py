@@ -2,6 +2,7 @@
 
 from refine_af.contracts.stage import Stage
 from refine_af.stages import (
+    audit_privacy,
     check_inputs,
     dedup_filter,
     embed_texts,
@@ -12,6 +13,7 @@ from refine_af.stages import (
     generate_responses,
     notify,
     report,
+    report_evolution,
     score_rewards,
     seed_ingest,
     train_operator_policy,
@@ -35,4 +37,6 @@ STAGES: tuple[Stage, ...] = (
     generate_responses.STAGE,
     embed_texts.STAGE,
     notify.STAGE,
+    audit_privacy.STAGE,
+    report_evolution.STAGE,
 )

@@ -31,17 +31,18 @@ def compiled(
     *assignments: str,
     registry: str = "",
     digests: dict[str, str] | None = None,
+    preset: str = "default",
 ) -> Documents:
     target = folder / "pipeline.yaml"
-    config = load_config("default", "").with_values(assignments)
+    config = load_config(preset, "").with_values(assignments)
     compile_request(config, profile, Images(registry, "0.1.0", digests or {})).write_ir(target)
     spec, *platform = yaml.safe_load_all(target.read_text(encoding="utf-8"))
     return spec, platform[0] if platform else {}
 
 
-def used_stages() -> list[Stage]:
-    """Return the stages of the default pipeline; the registry holds those of others too."""
-    names = {task.split(" ")[0] for task in pipeline_tasks(load_config("default", ""))}
+def used_stages(preset: str = "default") -> list[Stage]:
+    """Return the stages of a preset's pipeline; the registry holds those of others too."""
+    names = {task.split(" ")[0] for task in pipeline_tasks(load_config(preset, ""))}
     return [find_stage(name) for name in sorted(names)]
 
 
@@ -57,10 +58,13 @@ def executors(documents: Documents) -> dict[str, tuple[str, dict[str, Any], dict
     return found
 
 
+@pytest.mark.parametrize("preset", ["default", "teams-rl"])
 @pytest.mark.parametrize("profile", ["l4", "a100", "h100"])
-def test_gpu_stages_have_all_four_and_cpu_stages_none(tmp_path: Path, profile: str) -> None:
-    rows = executors(compiled(tmp_path, profile))
-    assert {stage for stage, _, _ in rows.values()} == {stage.name for stage in used_stages()}
+def test_gpu_stages_have_all_four_and_cpu_stages_none(
+    tmp_path: Path, profile: str, preset: str
+) -> None:
+    rows = executors(compiled(tmp_path, profile, preset=preset))
+    assert {stage for stage, _, _ in rows.values()} == {stage.name for stage in used_stages(preset)}
     for stage, container, kubernetes in rows.values():
         accelerator = container["resources"].get("accelerator", {})
         if find_stage(stage).resources.gpu:
@@ -308,3 +312,14 @@ def test_gitops_objects_hold_the_same_pipeline(tmp_path: Path) -> None:
     assert version["spec"]["pipelineName"] == "refine-af-smoke"
     assert version["spec"]["pipelineSpec"] == made.spec
     assert version["spec"]["platformSpec"] == made.platform
+
+
+@pytest.mark.parametrize("name", ["evol-instruct", "teams-rl-released", "teams-rl-controls"])
+def test_presets_of_the_second_pipeline_compile_below_the_limit(tmp_path: Path, name: str) -> None:
+    compiled(tmp_path, "l4", preset=name)
+    assert (tmp_path / "pipeline.yaml").stat().st_size < 200_000
+
+
+def test_an_arm_of_the_other_pipeline_is_refused() -> None:
+    with pytest.raises(ParameterError, match="'rl' is no arm of the pipeline teams-rl"):
+        load_config("teams-rl", "").with_values(("arms=rl",))

@@ -1,0 +1,52 @@
+"""KFP component ``audit_privacy``. Written by ``make gen``: do not edit."""
+
+from kfp import dsl
+
+
+@dsl.component(base_image="refine-af-audit_privacy:0.1.0", install_kfp_package=False)
+def audit_privacy(
+    adapter: dsl.Input[dsl.Model],
+    instances: dsl.Input[dsl.Dataset],
+    used: dsl.Input[dsl.Dataset],
+    held_out: dsl.Input[dsl.Dataset],
+    audit: dsl.Output[dsl.Artifact],
+    losses: dsl.Output[dsl.Dataset],
+    metrics: dsl.Output[dsl.Metrics],
+    provenance: dsl.Output[dsl.Artifact],
+    telemetry: dsl.Output[dsl.Artifact],
+    reference: dsl.Input[dsl.Model] = None,
+    model: str = "builtin:tiny",
+    model_digest: str = "",
+    template: str = "plain",
+    seed: int = 1,
+    resamples: int = 1000,
+    work_dir: str = "",
+    label: str = "",
+) -> None:
+    """Membership inference on the fine-tuned model, with held-out rows split by root.
+
+    Source: Calibrated loss attack (arXiv 2111.08440); LiRA's reporting (arXiv 2112.03570).
+
+    Args:
+        adapter: The fine-tuned model's adapter (train_sft).
+        instances: Rows that were offered to train_sft.
+        used: Which of them it trained on (train_sft).
+        held_out: Rows of held-out roots (generate_responses).
+        audit: AUC with interval and true-positive rate at 1 % of each attack.
+        losses: Mean loss per completion token of every row and model.
+        metrics: Deterministic numbers.
+        provenance: Parameters, digests of inputs and code that decided the rows.
+        telemetry: Seconds, rates, host: all that differs between equal runs.
+        reference: Adapter trained on other rows of the same origin: adds the reference-model
+            attack. Optional.
+        model: Base model that the adapter was trained on.
+        model_digest: Digest or revision of the model, as check_inputs found it.
+        template: Words around a row: the template that train_sft used.
+        seed: Seed of the bootstrap, and of train_sft where template is mix.
+        resamples: Resamples of the bootstrap interval.
+        work_dir: Folder or URI of the journals; a retried task continues from there.
+        label: Tells apart several tasks of this stage in progress reports.
+    """
+    from refine_af.component import run_component
+
+    run_component("audit_privacy", locals())

@@ -1,0 +1,182 @@
+"""TeaMs-RL as one DAG (arXiv 2403.08694), on the stages of the first pipeline and three of its own.
+
+::
+
+    check_inputs -> seed_ingest -> train_operator_policy (for the arm learned)
+      each arm: evolve_instructions -> dedup_filter -> generate_responses -> score_rewards
+                -> train_sft -> evaluate, audit_privacy
+      start:                                                              evaluate
+    report_evolution
+
+The arms share seeds, calls, models and settings; only the choice of the operators differs. The arm
+``no_evolution`` answers the seeds themselves, as many times as the others try operators. The rules
+that drop rewrites stand inside ``evolve_instructions``, where the reviewer's probability and the
+parent are known; an instruction alone has nothing else that ``score_rewards`` could score.
+"""
+
+from typing import Any
+
+from kfp import dsl
+
+from pipelines.config import PIPELINE_PARAMETERS, RunConfig
+from pipelines.flow import Flow, Images, Outputs, Selection
+from pipelines.refine_af import DEFAULTS
+from refine_af.runner import find_stage
+from refine_af.targets.placement import Profile
+
+
+def build(
+    config: RunConfig,
+    profile: Profile,
+    images: Images | None = None,
+    selection: Selection | None = None,
+    *,
+    notify: bool = False,
+) -> Any:  # noqa: ANN401  kfp is untyped
+    """Return the KFP pipeline of a configuration; arguments as ``pipelines.refine_af.build``."""
+    given = DEFAULTS | config.parameters
+
+    @dsl.pipeline(
+        name="teams-rl",
+        description="Instructions evolved by textual operations that a policy chooses; the arms"
+        f" {', '.join(config.arms)} and the start model, compared per task.",
+    )
+    def teams_rl(
+        seeds_uri: str = given["seeds_uri"],
+        model: str = given["model"],
+        engine: str = given["engine"],
+        tasks_uri: str = given["tasks_uri"],
+        work_dir: str = given["work_dir"],
+        seed: int = given["seed"],
+    ) -> None:
+        values = {
+            "seeds_uri": seeds_uri,
+            "model": model,
+            "engine": engine,
+            "tasks_uri": tasks_uri,
+            "work_dir": work_dir,
+            "seed": seed,
+        }
+        flow = Flow(config, profile, images or Images(), selection or Selection(), values)
+        if not notify:
+            _tasks(flow, config)
+            return
+        with dsl.ExitHandler(flow.exit_task(), name="run"):
+            _tasks(flow, config)
+
+    teams_rl.__doc__ = "\n".join(f"{name}: {text}" for name, text in PIPELINE_PARAMETERS.items())
+    return teams_rl
+
+
+def _tasks(flow: Flow, config: RunConfig) -> None:
+    checked = flow.add("check_inputs", params=_to_check(config))
+    model = {"model_digest": checked.get("model_digest")}
+    seeds = flow.add("seed_ingest", params={"seeds_digest": checked.get("seeds_digest")})
+    report: dict[str, Any] = {"manifest": checked.get("manifest"), "seeds": seeds.get("seeds")}
+    policy = None
+    if "learned" in config.arms:
+        trained = flow.add(
+            "train_operator_policy", inputs={"seeds": seeds.get("seeds")}, params=model
+        )
+        policy = trained.get("policy")
+        report |= {f"policy_{name}": trained.get(name) for name in ("trace", "curve", "table")}
+        report["policy_ledger"] = trained.get("ledger")
+    tasks = {"tasks_digest": checked.get("tasks_digest")}
+    reference = None
+    # uniform first: it sets the zero and the unit of the other arms' rewards
+    for arm in sorted(config.arms, key=lambda arm: arm != "uniform"):
+        report |= _arm(flow, arm, config, seeds, policy, model, tasks, reference)
+        reference = reference or report[f"instances_{arm}"]
+    start = flow.add("evaluate", "start", params=model | tasks)
+    report["predictions_start"] = start.get("predictions")
+    report["judging_start"] = start.get("provenance")
+    flow.add("report_evolution", inputs=report)
+
+
+def _to_check(config: RunConfig) -> dict[str, Any]:
+    wanted: dict[str, Any] = {"arms": ",".join(config.arms)}
+    for name, stage in (("instances", "evaluate"), ("reward", "score_rewards")):
+        if name in config.stages.get(stage, {}):
+            wanted[name] = config.stages[stage][name]
+    return wanted
+
+
+def _arm(
+    flow: Flow,
+    arm: str,
+    config: RunConfig,
+    seeds: Outputs,
+    policy: Any,  # noqa: ANN401  a KFP channel or None
+    model: dict[str, Any],
+    tasks: dict[str, Any],
+    reference: Any,  # noqa: ANN401
+) -> dict[str, Any]:
+    """Add one arm and return what the report reads of it."""
+    plain = arm == "no_evolution"
+    evolved = flow.add(
+        "evolve_instructions",
+        arm,
+        inputs={
+            "seeds": seeds.get("seeds"),
+            "operator_policy": policy if arm == "learned" else None,
+        },
+        params=model | {"policy": arm},
+    )
+    own_seeds = plain or bool(config.stages.get("evolve_instructions", {}).get("keep_seeds"))
+    filtered = flow.add(
+        "dedup_filter",
+        arm,
+        inputs={
+            "candidates": evolved.get("instructions"),
+            "pool": None if own_seeds else seeds.get("seeds"),
+        },
+    )
+    answered = flow.add(
+        "generate_responses",
+        arm,
+        inputs={"instructions": filtered.get("kept")},
+        params=model | ({"samples": _steps(config)} if plain else {}),
+    )
+    scored = flow.add(
+        "score_rewards",
+        arm,
+        inputs={"instances": answered.get("instances"), "reference": reference},
+        params=model,
+    )
+    tuned = flow.add("train_sft", arm, inputs={"instances": scored.get("scored")}, params=model)
+    judged = flow.add(
+        "evaluate", arm, inputs={"adapter": tuned.get("adapter")}, params=model | tasks
+    )
+    audited = flow.add(
+        "audit_privacy",
+        arm,
+        inputs={
+            "adapter": tuned.get("adapter"),
+            "instances": scored.get("scored"),
+            "used": tuned.get("used"),
+            "held_out": answered.get("held_out"),
+        },
+        params=model,
+    )
+    return {
+        f"trace_{arm}": evolved.get("trace"),
+        f"ledger_{arm}": evolved.get("ledger"),
+        f"kept_{arm}": filtered.get("kept"),
+        f"duplicates_{arm}": filtered.get("rejected"),
+        f"answering_{arm}": answered.get("ledger"),
+        f"unanswered_{arm}": answered.get("rejected"),
+        f"instances_{arm}": scored.get("scored"),
+        f"used_{arm}": tuned.get("used"),
+        f"tuning_{arm}": tuned.get("provenance"),
+        f"predictions_{arm}": judged.get("predictions"),
+        f"judging_{arm}": judged.get("provenance"),
+        f"privacy_{arm}": audited.get("audit"),
+    }
+
+
+def _steps(config: RunConfig) -> int:
+    """Return how often each other arm tries an operator on a seed."""
+    fields = find_stage("evolve_instructions").params.model_fields
+    given = config.stages.get("evolve_instructions", {})
+    steps, passes = (int(given.get(name, fields[name].default)) for name in ("steps", "passes"))
+    return min(steps * passes, 64)

@@ -1,0 +1,149 @@
+"""Charts of an evolution run: what the policy did, what it learned, what came of it."""
+
+from collections.abc import Mapping, Sequence
+from statistics import fmean, pstdev
+from typing import Any
+
+from refine_af.contracts.records import OperatorStep
+from refine_af.reporting import svg
+from refine_af.reporting.charts import Chart
+from refine_af.reporting.evolution_inputs import EvolutionArm
+
+
+def operator_names(arms: Mapping[str, EvolutionArm], table: Mapping[str, Any]) -> list[str]:
+    """Return the operators in the order of the file, as far as rows tell them."""
+    if table.get("operators"):
+        return [str(one) for one in table["operators"]]
+    found = {row.action: row.operator for arm in arms.values() for row in arm.trace}
+    return [found[place] for place in sorted(found) if found[place] != "stop"]
+
+
+def mixes(name: str, trace: Sequence[OperatorStep], operators: Sequence[str]) -> list[Chart]:
+    """Return the operator mix over steps and by cluster, and the transitions, of one arm."""
+    moved = [row for row in trace if row.action < len(operators)]
+    if not moved:
+        return []
+    return [
+        _over_steps(name, moved, operators),
+        _by_cluster(name, moved, operators),
+        _transitions(name, moved, operators),
+    ]
+
+
+def _over_steps(name: str, rows: Sequence[OperatorStep], operators: Sequence[str]) -> Chart:
+    steps = sorted({row.step for row in rows})
+    counts = {step: [row.action for row in rows if row.step == step] for step in steps}
+    series = [
+        (
+            operator,
+            [step + 1.0 for step in steps],
+            [100 * counts[step].count(place) / len(counts[step]) for step in steps],
+        )
+        for place, operator in enumerate(operators)
+    ]
+    return Chart(
+        f"Operators over the steps: {name}",
+        svg.lines(
+            f"mix-{name}", series[: len(svg.SERIES)], "step", "share of the choices, %", floor=0
+        ),
+        "Lines that stay flat and equal are a uniform choice.",
+    )
+
+
+def _by_cluster(name: str, rows: Sequence[OperatorStep], operators: Sequence[str]) -> Chart:
+    clusters = sorted({row.cluster for row in rows})
+    values = []
+    for cluster in clusters:
+        chosen = [row.action for row in rows if row.cluster == cluster]
+        values.append([chosen.count(place) / len(chosen) for place in range(len(operators))])
+    return Chart(
+        f"Operators by cluster of seeds: {name}",
+        svg.heat(f"cluster-{name}", [f"seeds {one}" for one in clusters], operators, values),
+        "Share of each operator among the choices for like seeds; rows that differ mean that the"
+        " text decides.",
+    )
+
+
+def _transitions(name: str, rows: Sequence[OperatorStep], operators: Sequence[str]) -> Chart:
+    names = [*operators, "(start)"]
+    values = []
+    for before in range(len(names)):
+        chosen = [row.action for row in rows if row.last == before]
+        shares = [
+            chosen.count(place) / len(chosen) if chosen else 0.0 for place in range(len(operators))
+        ]
+        values.append(shares)
+    return Chart(
+        f"Which operator follows which: {name}",
+        svg.heat(f"transition-{name}", names, operators, values),
+        "Row: the operator before; column: the one chosen next, share of the row.",
+    )
+
+
+def learning(curve: Sequence[Mapping[str, Any]]) -> list[Chart]:
+    """Return reward and entropy over updates: mean over policy seeds, with their spread."""
+    charts = []
+    for key, title, label in (
+        ("reward", "Learning curve", "mean reward per operation"),
+        ("entropy", "Entropy of the policy", "nats"),
+    ):
+        series: list[svg.Line] = []
+        band: list[float] = []
+        for phase, name in (("held_out", "held-out seeds"), ("train", "training")):
+            rows = [row for row in curve if row["phase"] == phase]
+            updates = sorted({int(row["update"]) for row in rows})
+            found = [[float(r[key]) for r in rows if r["update"] == one] for one in updates]
+            if not updates:
+                continue
+            series.append((name, [float(one) for one in updates], [fmean(one) for one in found]))
+            band = band or [pstdev(one) for one in found]
+        if series:
+            charts.append(
+                Chart(
+                    title,
+                    svg.lines(f"policy-{key}", series, "update", label, band=band),
+                    f"Mean over {len({row['policy_seed'] for row in curve})} policies trained"
+                    " independently; the band is their standard deviation.",
+                )
+            )
+    return charts
+
+
+def over_steps(arms: Mapping[str, EvolutionArm]) -> list[Chart]:
+    """Return novelty and words of the kept instructions over the steps, per arm."""
+    charts = []
+    for key, title, label in (
+        ("novelty", "Novelty over the steps", "1 - cosine to what was there, 0 to 1"),
+        ("words", "Length over the steps", "words of an instruction"),
+    ):
+        series = []
+        for name, arm in arms.items():
+            rows = [row for row in arm.trace if row.status == "kept"]
+            steps = sorted({row.step for row in rows})
+            means = [fmean(_value(row, key) for row in rows if row.step == step) for step in steps]
+            if steps:
+                series.append((name, [step + 1.0 for step in steps], means))
+        if series:
+            drawing = svg.lines(f"step-{key}", series[: len(svg.SERIES)], "step", label, floor=0)
+            caption = "Means of the kept rewrites of each step."
+            charts.append(Chart(title, drawing, caption))
+    return charts
+
+
+def one_step(table: Mapping[str, Any]) -> list[Chart]:
+    """Return the one-step table as a heat map."""
+    if not table.get("clusters"):
+        return []
+    rows = [f"seeds {one['cluster']} (n {one['seeds']})" for one in table["clusters"]]
+    values = [one["mean"] for one in table["clusters"]]
+    return [
+        Chart(
+            "One step of every operator",
+            svg.heat("one-step", [*rows, "all"], table["operators"], [*values, table["mean"]]),
+            "Mean reward by cluster of seeds and operator, before any learning.",
+        )
+    ]
+
+
+def _value(row: OperatorStep, key: str) -> float:
+    return len(row.text.split()) if key == "words" else row.parts.get("novelty", 0.0)

@@ -1,0 +1,121 @@
+"""Can the fine-tuned model's training rows be told from held-out ones? Membership inference."""
+
+import json
+from typing import Any, Literal
+
+from refine_af.contracts.errors import MissingLibraryError
+from refine_af.contracts.jsonl import iter_objects, read_rows, write_rows
+from refine_af.contracts.params import Params, param
+from refine_af.contracts.records import Instance
+from refine_af.contracts.stage import Artifact, Metrics, Resources, Stage, Task
+
+
+class AuditPrivacyParams(Params):
+    """Which model is attacked, and how its rows were worded."""
+
+    model: str = param("builtin:tiny", "Base model that the adapter was trained on.")
+    model_digest: str = param("", "Digest or revision of the model, as check_inputs found it.")
+    template: Literal["plain", "alpaca", "mix", "chat"] = param(
+        "plain", "Words around a row: the template that train_sft used."
+    )
+    seed: int = param(1, "Seed of the bootstrap, and of train_sft where template is mix.")
+    resamples: int = param(1000, "Resamples of the bootstrap interval.", ge=100)
+
+
+def run(params: AuditPrivacyParams, task: Task) -> Metrics:
+    """Measure losses with and without the adapter and attack by them."""
+    from refine_af.evaluation.membership import LEAST_ROWS, audit
+
+    trained = {
+        row["id"]
+        for _, row in iter_objects(task.inputs["used"])
+        if row["source"] == "instance" and not row["cut"]
+    }
+    members = [row for row in read_rows(task.inputs["instances"], Instance) if row.id in trained]
+    others = read_rows(task.inputs["held_out"], Instance)
+    few = min(len(members), len(others)) < LEAST_ROWS
+    losses = {} if few else _losses(params, task, members, others)
+    found = {} if few else audit(losses, params.seed, params.resamples)
+    if few:
+        task.progress.say(
+            f"not audited: {len(members)} members and {len(others)} held-out rows, at least"
+            f" {LEAST_ROWS} of each are needed; raise generate_responses.held_out_share"
+        )
+    for name, one in found.items():
+        if one["warning"]:
+            task.progress.say(f"{name}: {one['warning']}")
+    result = {"members": len(members), "held_out": len(others), "attacks": found}
+    text = json.dumps(result, indent=1) + "\n"
+    task.outputs["audit"].write_text(text, encoding="utf-8")
+    write_rows(task.outputs["losses"], _rows(members, others, losses) if losses else [])
+    return {"members": len(members), "held_out": len(others)} | {
+        f"{name}_{number}": one[number]
+        for name, one in found.items()
+        for number in ("auc", "low", "high", "tpr_at_1_percent")
+    }
+
+
+def _losses(
+    params: AuditPrivacyParams, task: Task, members: list[Instance], others: list[Instance]
+) -> dict[str, tuple[list[float], list[float]]]:
+    try:
+        from refine_af.sft.losses import completion_losses
+    except ModuleNotFoundError as error:
+        if (error.name or "refine_af").startswith("refine_af"):
+            raise
+        raise MissingLibraryError(
+            f"audit_privacy needs {error.name}, which is not installed here; pip install"
+            " 'refine-af[train]', or run it in the image refine-af-audit_privacy"
+        ) from None
+    models = {"target": task.inputs["adapter"], "base": None}
+    if "reference" in task.inputs:
+        models["reference"] = task.inputs["reference"]
+    found = {}
+    for number, (name, adapter) in enumerate(models.items(), start=1):
+        rows = [*members, *others]
+        values = completion_losses(params.model, adapter, rows, params.template, params.seed)
+        found[name] = (values[: len(members)], values[len(members) :])
+        task.progress.step(number, len(models), "models")
+    return found
+
+
+def _rows(
+    members: list[Instance],
+    others: list[Instance],
+    losses: dict[str, tuple[list[float], list[float]]],
+) -> list[dict[str, Any]]:
+    found = []
+    for side, rows in enumerate((members, others)):
+        for place, row in enumerate(rows):
+            values = {name: both[side][place] for name, both in losses.items()}
+            found.append({"id": row.id, "member": side == 0} | values)
+    return found
+
+
+STAGE = Stage(
+    name="audit_privacy",
+    summary="Membership inference on the fine-tuned model, with held-out rows split by root.",
+    params=AuditPrivacyParams,
+    run=run,
+    inputs=(
+        Artifact("adapter", "model", "The fine-tuned model's adapter (train_sft)."),
+        Artifact("instances", "rows", "Rows that were offered to train_sft."),
+        Artifact("used", "rows", "Which of them it trained on (train_sft)."),
+        Artifact("held_out", "rows", "Rows of held-out roots (generate_responses)."),
+        Artifact(
+            "reference",
+            "model",
+            "Adapter trained on other rows of the same origin: adds the reference-model attack.",
+            optional=True,
+        ),
+    ),
+    outputs=(
+        Artifact(
+            "audit", "json", "AUC with interval and true-positive rate at 1 % of each attack."
+        ),
+        Artifact("losses", "rows", "Mean loss per completion token of every row and model."),
+    ),
+    image="train",
+    resources=Resources(cpu="4", memory="16Gi", gpu=True),
+    source="Calibrated loss attack (arXiv 2111.08440); LiRA's reporting (arXiv 2112.03570).",
+)
