@@ -127,7 +127,8 @@ def _tasks(flow: Flow, config: RunConfig) -> None:
 def _to_check(config: RunConfig) -> dict[str, Any]:
     """Return what ``check_inputs`` must know of the later stages' parameters."""
     wanted: dict[str, Any] = {"arms": ",".join(config.arms)}
-    for name, stage in (("instances", "evaluate"), ("reward", "score_rewards")):
+    told = ("instances", "evaluate"), ("gpt2_tokenizer", "evaluate"), ("reward", "score_rewards")
+    for name, stage in told:
         if name in config.stages.get(stage, {}):
             wanted[name] = config.stages[stage][name]
     return wanted

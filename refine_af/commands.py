@@ -166,12 +166,15 @@ def write_timing(place: str, target: Path, price_per_gpu_hour: float | None) -> 
 @click.command()
 @click.option("--references", required=True, metavar="FILE", help="JSON Lines: id, references.")
 @click.option("--predictions", required=True, metavar="FILE", help="JSON Lines: id, prediction.")
-def score_predictions(references: str, predictions: str) -> None:
+@click.option("--gpt2-tokenizer", metavar="FILE", help="Its tokenizer.json, for other languages.")
+def score_predictions(references: str, predictions: str, gpt2_tokenizer: str | None) -> None:
     """Score existing predictions of any system with the official SUPER-NI metrics."""
+    from refine_af.evaluation.gpt2_tokens import gpt2_tokenizer as read_tokenizer
     from refine_af.evaluation.predictions import score_predictions as scored
     from refine_af.evaluation.summary import official, summarise
 
-    rows = scored(Path(references), Path(predictions))
+    tokenizer = read_tokenizer(Path(gpt2_tokenizer)) if gpt2_tokenizer else None
+    rows = scored(Path(references), Path(predictions), tokenizer=tokenizer)
     click.echo(json.dumps(official(summarise(rows)), indent=1))
 
 

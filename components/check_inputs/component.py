@@ -15,7 +15,9 @@ def check_inputs(
     seeds_uri: str = "builtin:seeds",
     model: str = "builtin:tiny",
     tasks_uri: str = "builtin:tasks",
+    expected_tasks: str = "",
     instances: int = 100,
+    gpt2_tokenizer: str = "",
     reward: str = "balanced",
     arms: str = "rl,baseline",
     seed: int = 1,
@@ -37,7 +39,9 @@ def check_inputs(
         seeds_uri: Seed tasks.
         model: Start model.
         tasks_uri: Evaluation tasks.
+        expected_tasks: Digest that the tasks must have; empty accepts any.
         instances: First N instances of each evaluation task.
+        gpt2_tokenizer: What evaluate is given under this name.
         reward: Reward preset of the run.
         arms: Trained arms, comma separated; part of the provenance.
         seed: Seed of the run; part of the provenance.

@@ -31,6 +31,7 @@ def evaluate(
     prompt: str = "tk_instruct",
     max_tokens: int = 128,
     stop: str = "\\n\\n",
+    gpt2_tokenizer: str = "",
     lm_eval: str = "",
     work_dir: str = "",
     label: str = "",
@@ -60,12 +61,14 @@ def evaluate(
         max_lora_rank: Largest adapter rank (vllm).
         base_url: Address of an OpenAI-compatible endpoint (openai).
         api_key_variable: Environment variable that holds the endpoint's key.
-        tasks_uri: Natural-Instructions task files: builtin:tasks, a path or a URI.
+        tasks_uri: Natural-Instructions task files, or a list of them: builtin:tasks, a path or a
+            URI.
         tasks_digest: Expected digest of the tasks; empty accepts any.
         instances: First N instances of each task.
         prompt: tk_instruct, plain, alpaca, or a Jinja2 template of your own.
         max_tokens: Most tokens of an answer.
         stop: Text that ends an answer, backslash escapes allowed; empty: end token only.
+        gpt2_tokenizer: GPT-2's tokenizer.json, a path or a URI: tasks in other languages need it.
         lm_eval: Tasks of lm-evaluation-harness beside, comma separated: names or .yaml files.
         work_dir: Folder or URI of the journals; a retried task continues from there.
         label: Tells apart several tasks of this stage in progress reports.

@@ -61,7 +61,7 @@ class Scorers:
         if self._xlingual is None:
             raise ParameterError(
                 f"task {gold.task!r} is of the cross-lingual track, whose ROUGE-L needs GPT-2's"
-                " tokenizer; give its tokenizer.json or leave the task out"
+                " tokenizer; give its tokenizer.json (gpt2_tokenizer) or leave the task out"
             )
         return self._xlingual
 

@@ -13,25 +13,23 @@ FIRST_INSTANCES = 100
 """The official test set: the first 100 of each file, which are label-balanced on purpose."""
 
 
-def load_tasks(
-    sources: Sequence[Path], *, selection: Path | None = None, first: int = FIRST_INSTANCES
-) -> TaskSet:
+def load_tasks(sources: Sequence[Path], *, first: int = FIRST_INSTANCES) -> TaskSet:
     """Return the tasks of files and directories.
 
     Args:
         sources: Task files (``.json``), row files (``.jsonl``, ``.jsonl.gz``) or directories of
-            them; a directory is read without its subdirectories.
-        selection: A ``tasks.txt`` of one task name per line; every one must be there.
+            them; a directory is read without its subdirectories. A ``.txt`` names one task per
+            line, whose ``.json`` files lie beside it or, as those of the official repository's
+            ``splits/default/test_tasks.txt``, in the folder ``tasks`` two levels up.
         first: Most instances per task, counted from the start of its file.
 
     Raises:
-        DataError: For a file of another shape, a task or instance met twice, a selected task that
+        DataError: For a file of another shape, a task or instance met twice, a listed task that
             is missing, or nothing to load.
     """
-    wanted = read_selection(selection) if selection else None
     found: dict[str, EvaluationTask] = {}
     files: dict[str, str] = {}
-    for path in _files(sources, wanted):
+    for path in _files(sources):
         data = path.read_bytes()
         files[path.name] = hashlib.sha256(data).hexdigest()
         for task in read_task_file(path, data, first):
@@ -40,11 +38,10 @@ def load_tasks(
                     f"{path}: the task {task.name!r} was already read; keep one of them"
                 )
             found[task.name] = task
-    names = _chosen(found, wanted, selection)
-    if not names:
+    if not found:
         places = ", ".join(str(source) for source in sources)
         raise DataError(f"{places}: no task found; give .json, .jsonl or .jsonl.gz task files")
-    tasks = tuple(found[name] for name in names)
+    tasks = tuple(found[name] for name in sorted(found))
     _refuse_shared_ids(tasks)
     return TaskSet(tasks=tasks, files=files, digest=_digest(tasks))
 
@@ -59,38 +56,33 @@ def evaluation_texts(source: Path) -> list[str]:
     return [task.definition for task in tasks] + inputs
 
 
-def read_selection(path: Path) -> tuple[str, ...]:
-    """Return the task names of a ``tasks.txt``; blank lines are skipped, ``.json`` is dropped."""
+def _files(sources: Sequence[Path]) -> Iterator[Path]:
+    for source in sources:
+        if source.is_dir():
+            wanted = (".json", ".jsonl", ".jsonl.gz")
+            yield from (path for path in sorted(source.iterdir()) if path.name.endswith(wanted))
+        elif source.suffix == ".txt":
+            yield from _listed(source)
+        else:
+            yield source
+
+
+def _listed(path: Path) -> Iterator[Path]:
+    """Yield the file of each task that ``path`` names; blank lines are skipped."""
     lines = path.read_text(encoding="utf-8").split("\n")
-    names = tuple(line.strip().removesuffix(".json") for line in lines if line.strip())
+    names = sorted({line.strip().removesuffix(".json") for line in lines if line.strip()})
     if not names:
         raise DataError(f"{path}: no task name; write one per line")
-    return names
-
-
-def _files(sources: Sequence[Path], wanted: tuple[str, ...] | None) -> Iterator[Path]:
-    for source in sources:
-        if not source.is_dir():
-            yield source
-            continue
-        for path in sorted(source.iterdir()):
-            rows = path.name.endswith((".jsonl", ".jsonl.gz"))
-            # A checkout of the official repository holds 1,600 files; most are not selected.
-            selected = wanted is None or path.stem in wanted
-            if rows or (path.suffix == ".json" and selected):
-                yield path
-
-
-def _chosen(
-    found: dict[str, EvaluationTask], wanted: tuple[str, ...] | None, selection: Path | None
-) -> list[str]:
-    if wanted is None:
-        return sorted(found)
-    for name in wanted:
-        if name not in found:
-            hint = nearest(name, sorted(found))
-            raise DataError(f"{selection}: the task {name!r} is in none of the task files.{hint}")
-    return sorted(set(wanted))
+    folders = [path.parent, path.resolve().parent.parent.parent / "tasks"]
+    there = {file.stem: file for folder in folders[::-1] for file in folder.glob("*.json")}
+    for name in names:
+        if name not in there:
+            hint = nearest(name, list(there))
+            raise DataError(
+                f"{path}: no {name}.json beside it nor in {folders[1]}; a list of tasks needs their"
+                f" files there, as in a checkout of the official repository.{hint}"
+            )
+        yield there[name]
 
 
 def _refuse_shared_ids(tasks: tuple[EvaluationTask, ...]) -> None:

@@ -4,13 +4,15 @@ import json
 from pathlib import Path
 
 from refine_af import __version__
+from refine_af.contracts.errors import DataError
 from refine_af.contracts.params import Params, param
 from refine_af.contracts.stage import Artifact, Metrics, Resources, Stage, Task
+from refine_af.evaluation.gpt2_tokens import track_tokenizer
 from refine_af.evaluation.task_sets import load_tasks
 from refine_af.feedback.presets import find_preset
 from refine_af.stages.seed_ingest import read_seeds
 from refine_af.storage.digest import digest_path
-from refine_af.storage.sources import fetch_rows_file, fetch_source
+from refine_af.storage.sources import fetch_named, fetch_rows_file, fetch_source
 
 
 class CheckInputsParams(Params):
@@ -19,7 +21,9 @@ class CheckInputsParams(Params):
     seeds_uri: str = param("builtin:seeds", "Seed tasks.")
     model: str = param("builtin:tiny", "Start model.")
     tasks_uri: str = param("builtin:tasks", "Evaluation tasks.")
+    expected_tasks: str = param("", "Digest that the tasks must have; empty accepts any.")
     instances: int = param(100, "First N instances of each evaluation task.", ge=1)
+    gpt2_tokenizer: str = param("", "What evaluate is given under this name.")
     reward: str = param("balanced", "Reward preset of the run.")
     arms: str = param("rl,baseline", "Trained arms, comma separated; part of the provenance.")
     seed: int = param(1, "Seed of the run; part of the provenance.")
@@ -35,6 +39,12 @@ def run(params: CheckInputsParams, task: Task) -> Metrics:
     task.progress.say(f"{len(seeds)} seeds are readable")
     tasks = load_tasks([fetch_source(params.tasks_uri, task.scratch)], first=params.instances)
     task.progress.say(f"{len(tasks.tasks)} evaluation tasks with {tasks.count} instances")
+    track_tokenizer(tasks.tasks, fetch_named(params.gpt2_tokenizer, task.scratch))
+    if params.expected_tasks not in ("", tasks.digest):
+        raise DataError(
+            f"{params.tasks_uri}: the digest of its first {params.instances} instances a task is"
+            f" {tasks.digest}, expected {params.expected_tasks}; other tasks, or other instances"
+        )
     found = {
         "seeds_digest": digest_path(seeds_path),
         "model_digest": model_revision(params.model),

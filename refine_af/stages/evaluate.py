@@ -9,6 +9,8 @@ from refine_af.contracts.params import param
 from refine_af.contracts.records import Prediction
 from refine_af.contracts.stage import Artifact, Metrics, Resources, Stage, Task
 from refine_af.engines.text import Completion, Request, Sampling
+from refine_af.evaluation.gpt2_tokens import track_tokenizer
+from refine_af.evaluation.metrics import Tokenizer
 from refine_af.evaluation.predictions import score_answer
 from refine_af.evaluation.prompts import render_prompt
 from refine_af.evaluation.summary import official, summarise
@@ -17,7 +19,7 @@ from refine_af.evaluation.tasks import EvaluationTask, TaskInstance
 from refine_af.self_instruct.readable import readable
 from refine_af.stages.engine_params import EngineParams, open_engine
 from refine_af.stages.generation import complete_in_steps, forget_failures
-from refine_af.storage.sources import fetch_source
+from refine_af.storage.sources import fetch_named, fetch_source
 
 Question = tuple[EvaluationTask, TaskInstance]
 MOST_FAILURES = 0.01
@@ -29,7 +31,8 @@ class EvaluateParams(EngineParams):
     """Which tasks, how they are asked, how they are answered."""
 
     tasks_uri: str = param(
-        "builtin:tasks", "Natural-Instructions task files: builtin:tasks, a path or a URI."
+        "builtin:tasks",
+        "Natural-Instructions task files, or a list of them: builtin:tasks, a path or a URI.",
     )
     tasks_digest: str = param("", "Expected digest of the tasks; empty accepts any.")
     instances: int = param(
@@ -48,6 +51,11 @@ class EvaluateParams(EngineParams):
         "\\n\\n", "Text that ends an answer, backslash escapes allowed; empty: end token only."
     )
 
+    gpt2_tokenizer: str = param(
+        "",
+        "GPT-2's tokenizer.json, a path or a URI: tasks in other languages need it.",
+        source="SUPER-NI, cross-lingual track",
+    )
     lm_eval: str = param(
         "", "Tasks of lm-evaluation-harness beside, comma separated: names or .yaml files."
     )
@@ -61,6 +69,7 @@ def run(params: EvaluateParams, task: Task) -> Metrics:
             f"{params.tasks_uri}: the tasks' digest is {found.digest}, expected"
             f" {params.tasks_digest}; the tasks changed since they were checked"
         )
+    tokenizer = track_tokenizer(found.tasks, fetch_named(params.gpt2_tokenizer, task.scratch))
     questions = [(item, instance) for item in found.tasks for instance in item.instances]
     engine = open_engine(params, task.inputs.get("adapter"))
     sampling = Sampling(
@@ -74,7 +83,9 @@ def run(params: EvaluateParams, task: Task) -> Metrics:
     ]
     answers = complete_in_steps(engine, requests, sampling, task)
     _refuse_failures(answers, task)
-    rows = [_scored(*pair, answer) for pair, answer in zip(questions, answers, strict=True)]
+    rows = [
+        _scored(*pair, answer, tokenizer) for pair, answer in zip(questions, answers, strict=True)
+    ]
     write_rows(task.outputs["predictions"], rows)
     engine.close()
     return _write_scores(rows, task, _beside(params, task))
@@ -116,12 +127,14 @@ def _prompt(params: EvaluateParams, item: EvaluationTask, instance: TaskInstance
     return render_prompt(params.prompt, item.definition, instance.input)
 
 
-def _scored(item: EvaluationTask, instance: TaskInstance, answer: Completion) -> Prediction:
+def _scored(
+    item: EvaluationTask, instance: TaskInstance, answer: Completion, tokenizer: Tokenizer | None
+) -> Prediction:
     if answer.finish == "error":
-        empty = score_answer(item, instance, "")
+        empty = score_answer(item, instance, "", tokenizer)
         row = empty.model_copy(update={"failed": answer.error or "no answer"})
     else:
-        row = score_answer(item, instance, readable(answer.text).strip())
+        row = score_answer(item, instance, readable(answer.text).strip(), tokenizer)
     return row.model_copy(update={"input": readable(instance.input)})
 
 

@@ -53,6 +53,11 @@ def fetch(uri: str, folder: Path) -> Path:
     return target
 
 
+def fetch_named(uri: str, folder: Path) -> Path | None:
+    """Return what :func:`fetch_source` does, None for an empty name."""
+    return fetch_source(uri, folder) if uri else None
+
+
 def fetch_rows_file(uri: str, folder: Path) -> Path:
     """Return a local JSON Lines file of the rows that ``uri`` names.
 

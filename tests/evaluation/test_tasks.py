@@ -87,16 +87,22 @@ def test_same_content_in_both_shapes_has_one_digest(tmp_path: Path) -> None:
     assert first.files != second.files
 
 
-def test_directory_and_selection(tmp_path: Path) -> None:
+@pytest.mark.parametrize("place", [".", "tasks"])
+def test_a_list_of_tasks_beside_them_or_as_in_the_official_repository(
+    tmp_path: Path, place: str
+) -> None:
+    folder = tmp_path / place
+    folder.mkdir(exist_ok=True)
     for name in ("b", "a", "c"):
         put(
-            tmp_path / f"{name}.json",
+            folder / f"{name}.json",
             official(Instances=[{"id": name, "input": "", "output": ["x"]}]),
         )
-    chosen = tmp_path / "tasks.txt"
+    chosen = folder / "tasks.txt" if place == "." else tmp_path / "splits/default/test_tasks.txt"
+    chosen.parent.mkdir(parents=True, exist_ok=True)
     chosen.write_text("c\n\na.json\n", encoding="utf-8")
-    assert [task.name for task in load_tasks([tmp_path]).tasks] == ["a", "b", "c"]
-    picked = load_tasks([tmp_path], selection=chosen)
+    assert [task.name for task in load_tasks([folder]).tasks] == ["a", "b", "c"]
+    picked = load_tasks([chosen])
     assert [task.name for task in picked.tasks] == ["a", "c"]
     assert set(picked.files) == {"a.json", "c.json"}
 
@@ -156,8 +162,11 @@ def test_other_mistakes(tmp_path: Path) -> None:
         load_tasks([path, path])
     chosen = tmp_path / "tasks.txt"
     chosen.write_text("aa\n", encoding="utf-8")
-    with pytest.raises(DataError, match=r"in none of the task files. Did you mean 'a'"):
-        load_tasks([path], selection=chosen)
+    with pytest.raises(DataError, match=r"no aa.json beside it nor in .*Did you mean 'a'"):
+        load_tasks([chosen])
+    chosen.write_text("\n", encoding="utf-8")
+    with pytest.raises(DataError, match="no task name; write one per line"):
+        load_tasks([chosen])
     (tmp_path / "x.csv").write_text("a", encoding="utf-8")
     with pytest.raises(DataError, match=r"ends with \.json"):
         load_tasks([tmp_path / "x.csv"])

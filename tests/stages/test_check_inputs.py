@@ -16,13 +16,13 @@ ROW = {
 }
 
 
-def check(folder: Path, seeds: Path) -> str:
+def check(folder: Path, seeds: Path, **params: object) -> str:
     names = ("manifest", "seeds_digest", "model_digest", "tasks_digest")
     run_stage(
         "check_inputs",
         inputs={},
         outputs={name: str(folder / name) for name in names},
-        params={"seeds_uri": str(seeds), "model": "builtin:fixture"},
+        params={"seeds_uri": str(seeds), "model": "builtin:fixture"} | params,
         work_dir=str(folder / "work"),
     )
     return (folder / "seeds_digest").read_text()
@@ -36,3 +36,13 @@ def test_with_a_journal_it_still_looks(tmp_path: Path) -> None:
     first = check(tmp_path, seeds)
     seeds.write_text(json.dumps(ROW | {"id": "two"}) + "\n")
     assert check(tmp_path, seeds) != first
+
+
+def test_tasks_are_pinned_by_their_digest(tmp_path: Path) -> None:
+    seeds = tmp_path / "seeds.jsonl"
+    seeds.write_text(json.dumps(ROW) + "\n")
+    check(tmp_path, seeds)
+    digest = (tmp_path / "tasks_digest").read_text()
+    check(tmp_path, seeds, expected_tasks=digest)
+    with pytest.raises(DataError, match=f"first 3 instances a task is .*, expected {digest}"):
+        check(tmp_path, seeds, expected_tasks=digest, instances=3)
