@@ -131,6 +131,7 @@ PIPELINE_COMMANDS = {
     "submit": "cluster_commands.submit",
     "presets": "commands.presets",
     "score-predictions": "commands.score_predictions",
+    "sweep": "commands.sweep",
     "export": "commands.export",
     "status": "commands.status",
     "explain": "commands.explain",

@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import click
 
@@ -176,6 +176,64 @@ def score_predictions(references: str, predictions: str, gpt2_tokenizer: str | N
     tokenizer = read_tokenizer(Path(gpt2_tokenizer)) if gpt2_tokenizer else None
     rows = scored(Path(references), Path(predictions), tokenizer=tokenizer)
     click.echo(json.dumps(official(summarise(rows)), indent=1))
+
+
+@click.command()
+@click.option("--instructions", required=True, metavar="FILE", help="Instructions to train on.")
+@click.option(
+    "--prompts", default="", metavar="FILE", help="To write instances for; default: the same."
+)
+@click.option("--output-dir", required=True, metavar="DIR", help="Cells, journals and tables.")
+@click.option("--seeds", default="1,2,3", show_default=True, help="Comma separated.")
+@click.option("--rewards", default="balanced", show_default=True, help="Presets.")
+@click.option(
+    "--algorithms", default="ppo,best_of_n", show_default=True, help="ppo, rloo, grpo, best_of_n."
+)
+@click.option("--ablate", is_flag=True, help="Also with each term of a preset off.")
+@click.option("--samples", default=4, show_default=True, help="The n of best_of_n.")
+@SET
+def sweep(
+    instructions: str,
+    prompts: str,
+    output_dir: str,
+    seeds: str,
+    rewards: str,
+    algorithms: str,
+    ablate: bool,
+    samples: int,
+    assignments: tuple[str, ...],
+) -> None:
+    """Train a small grid and merge it into one table with intervals.
+
+    Run again with the same output folder: finished cells cost nothing, a killed one continues.
+    """
+    from refine_af.sweep import Grid, Sweep, table
+
+    try:
+        numbers = tuple(int(seed) for seed in _listed(seeds))
+    except ValueError:
+        raise ParameterError(f"--seeds is {seeds!r}; give numbers, comma separated") from None
+    chosen: Any = _listed(algorithms)
+    grid = Grid(numbers, _listed(rewards), chosen, ablate, samples)
+    place = Path(prompts or instructions)
+    found = Sweep(Path(instructions), place, Path(output_dir), _by_stage(assignments))
+    click.echo(table(found.run(grid)))
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    return tuple(item.strip() for item in text.split(",") if item.strip())
+
+
+def _by_stage(assignments: tuple[str, ...]) -> dict[str, dict[str, str]]:
+    """Return ``{stage: {parameter: value}}`` of ``STAGE.PARAM=VALUE``."""
+    found: dict[str, dict[str, str]] = {}
+    for text in assignments:
+        key, equals, value = text.partition("=")
+        stage, dot, name = key.strip().partition(".")
+        if not (equals and dot):
+            raise ParameterError(f"--set {text!r}: write it as stage.param=value")
+        found.setdefault(stage, {})[name] = value
+    return found
 
 
 @click.command()

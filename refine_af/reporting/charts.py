@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 
 from refine_af.evaluation.compare import Comparison
+from refine_af.feedback.indicators import TextIndicators
 from refine_af.reporting import svg
 from refine_af.reporting.diversity import Variety
 from refine_af.reporting.inputs import ArmInputs, Round
@@ -201,6 +202,20 @@ def ppo(updates: Sequence[Mapping[str, float]]) -> list[Chart]:
             (0.0, None),
         ),
         (
+            "value_loss",
+            "Value loss",
+            "half squared error, reward units squared",
+            "How far the values are from the returns that they predict.",
+            (0.0, None),
+        ),
+        (
+            "clip_fraction",
+            "Clipped tokens",
+            "share of tokens, 0 to 1",
+            "Tokens whose probability moved further than one update may move it.",
+            (0.0, 1.0),
+        ),
+        (
             "length",
             "Length of actions",
             "tokens per episode",
@@ -268,28 +283,29 @@ def _reward(updates: Sequence[Mapping[str, float]]) -> Chart:
 
 
 def _parts(updates: Sequence[Mapping[str, float]]) -> list[Chart]:
+    """Return a curve of each part, what scorers gave before what counts words."""
     names = sorted(
-        key.removeprefix("part_").removesuffix("_mean")
-        for key in updates[0]
-        if key.startswith("part_") and key.endswith("_mean")
+        {
+            key.removeprefix("part_").removesuffix("_mean")
+            for row in updates
+            for key in row
+            if key.startswith("part_") and key.endswith("_mean")
+        },
+        key=lambda name: (name in TextIndicators.part_names, name),
     )
-    if not names:
-        return []
-    series = [
-        (
-            name,
-            _thinned(_numbers(updates)),
-            _thinned([row.get(f"part_{name}_mean", 0.0) for row in updates]),
-        )
-        for name in names[:MOST_PARTS]
-    ]
-    return [
-        Chart(
-            "Parts of the reward",
-            svg.lines("ppo-parts", series, "PPO update", "mean of each part, its own unit"),
-            "One part rising while another falls means that the reward is bought at a cost.",
-        )
-    ]
+    shown = enumerate(names[:MOST_PARTS], start=1)
+    return [_part(updates, name, f"ppo-part-{place}") for place, name in shown]
+
+
+def _part(updates: Sequence[Mapping[str, float]], name: str, drawing: str) -> Chart:
+    rows = [row for row in updates if f"part_{name}_mean" in row]
+    line = (name, _thinned(_numbers(rows)), _thinned([row[f"part_{name}_mean"] for row in rows]))
+    spread = _thinned([row.get(f"part_{name}_sd", 0.0) for row in rows])
+    return Chart(
+        f"Part of the reward: {name}",
+        svg.lines(drawing, [line], "PPO update", f"{name}, its own unit", band=spread),
+        "Mean over the episodes of an update; the band is one standard deviation of episodes.",
+    )
 
 
 def _numbers(rows: Sequence[Mapping[str, float]]) -> list[float]:

@@ -10,6 +10,7 @@ from refine_af.reporting.answer import Answer, find_answer
 from refine_af.reporting.charts import Chart
 from refine_af.reporting.diversity import Copies, Variety, copies, variety
 from refine_af.reporting.funnel import Funnel, build_funnel
+from refine_af.reporting.hacking import Signs, find_signs
 from refine_af.reporting.inputs import ReportInputs
 from refine_af.reporting.novelty import novelty
 from refine_af.reporting.samples import (
@@ -50,6 +51,7 @@ class Contents:
     answer_charts: tuple[Chart, ...]
     data_charts: tuple[Chart, ...]
     training_charts: tuple[Chart, ...]
+    signs: Signs | None
     moments: tuple[Moment, ...]
     tasks: tuple[TaskRow, ...]
     left_out: int
@@ -80,6 +82,7 @@ def find_contents(inputs: ReportInputs) -> Contents:
         ),
         data_charts=tuple(_data_charts(inputs, found)),
         training_charts=(*charts.ppo(inputs.ppo_updates), *([loss] if loss else [])),
+        signs=find_signs(inputs.ppo_updates, inputs.ppo_episodes),
         moments=tuple(moments(inputs.ppo_episodes, inputs.seed)),
         tasks=tuple(tasks[:MOST_TASKS]),
         left_out=max(0, len(tasks) - MOST_TASKS),

@@ -1,0 +1,227 @@
+"""``refine-af sweep``: a grid of trainings on the same prompts, merged into one table.
+
+Each cell trains (or, for ``best_of_n``, selects), writes one instance per prompt and scores them
+with the whole preset, also where a term was switched off in training. Totals count from the
+untrained model of the same seed and preset, in its deviations, so cells compare. Cells are tasks
+with a journal: run the command again and finished ones cost nothing.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import Any, Literal, get_args
+
+from refine_af.contracts.errors import ParameterError, nearest
+from refine_af.contracts.jsonl import read_rows, write_rows
+from refine_af.contracts.records import Instance, Instruction
+from refine_af.feedback.presets import find_preset
+from refine_af.runner import find_stage, run_stage
+
+Algorithm = Literal["start", "ppo", "rloo", "grpo", "best_of_n"]
+START: Algorithm = "start"
+MEASURES = ("total", "gold", "parseable", "words", "kl", "alarms")
+STAGES = ("train_ppo", "generate_instances", "score_rewards")
+
+# Student's t at 0.975 for 1 to 30 degrees of freedom; 1.96 beyond (NIST, table 1.3.6.7.2)
+_T = (
+    *(12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228),
+    *(2.201, 2.179, 2.160, 2.145, 2.131, 2.120, 2.110, 2.101, 2.093, 2.086),
+    *(2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """What is varied.
+
+    Attributes:
+        seeds: Of each setting; intervals are over them.
+        rewards: Presets.
+        algorithms: Trainers, and ``best_of_n``.
+        ablate: Whether each term of a preset is also switched off, one at a time.
+        samples: The n of ``best_of_n``.
+    """
+
+    seeds: tuple[int, ...]
+    rewards: tuple[str, ...]
+    algorithms: tuple[Algorithm, ...]
+    ablate: bool = False
+    samples: int = 4
+
+    def __post_init__(self) -> None:
+        known: list[str] = list(get_args(Algorithm))
+        for name in (str(one) for one in self.algorithms):
+            if name not in known:
+                raise ParameterError(
+                    f"algorithm {name!r} is none;{nearest(name, known)} known: {', '.join(known)}"
+                )
+        for name, values in (("seeds", self.seeds), ("rewards", self.rewards)):
+            if not values or len(set(values)) != len(values):
+                raise ParameterError(f"{name} are {list(values)}; give at least one, each once")
+
+    def cells(self) -> Iterator["Cell"]:
+        """Return the cells in the order of the table; the start model's come first."""
+        for reward in self.rewards:
+            terms = ["", *find_preset(reward).weights] if self.ablate else [""]
+            terms = terms if len(terms) > 2 else [""]  # a rule of one term has none to spare
+            for seed in self.seeds:
+                yield Cell(seed, reward, "", START)
+            for dropped in terms:
+                for algorithm in self.algorithms:
+                    if algorithm != START:
+                        yield from (Cell(seed, reward, dropped, algorithm) for seed in self.seeds)
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One training: ``dropped`` is the term of the preset that is off, if any."""
+
+    seed: int
+    reward: str
+    dropped: str
+    algorithm: Algorithm
+
+    @property
+    def name(self) -> str:
+        """Return the cell's folder."""
+        reward = self.reward.replace(":", "_") + (f"-{self.dropped}" if self.dropped else "")
+        return f"{reward}/{self.algorithm}/seed{self.seed}"
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """Runs cells.
+
+    Attributes:
+        instructions: To train on.
+        prompts: To write instances for; best none of those trained on.
+        folder: Where cells, journals and tables go.
+        settings: Parameters by stage (:data:`STAGES`); they win over the cell's own but for what
+            the grid varies.
+    """
+
+    instructions: Path
+    prompts: Path
+    folder: Path
+    settings: Mapping[str, Mapping[str, Any]]
+
+    def __post_init__(self) -> None:
+        for stage, values in self.settings.items():
+            if stage not in STAGES:
+                raise ParameterError(
+                    f"--set {stage}: a sweep runs {', '.join(STAGES)};"
+                    f"{nearest(stage, list(STAGES))}"
+                )
+            find_stage(stage).params.parse(dict(values), where=stage)
+
+    def run(self, grid: Grid) -> list[dict[str, Any]]:
+        """Run every cell and return one row each; written to ``cells.jsonl`` and ``table.md``."""
+        rows = []
+        for cell in grid.cells():
+            rows.append(self._measured(cell, grid.samples))
+            write_rows(self.folder / "cells.jsonl", rows)
+        (self.folder / "table.md").write_text(table(rows), encoding="utf-8")
+        return rows
+
+    def _measured(self, cell: Cell, samples: int) -> dict[str, Any]:
+        place = self.folder / cell.name
+        trained = self._trained(cell, place) if cell.algorithm in ("ppo", "rloo", "grpo") else {}
+        best = cell.algorithm == "best_of_n"
+        instances = self._task(
+            "generate_instances",
+            place,
+            {"instructions": self.prompts, "adapter": place / "adapter" if trained else None},
+            {"seed": cell.seed, "samples": samples if best else 1, "max_instances": 1},
+        )["instances"]
+        if best:
+            instances = self._task(
+                "score_rewards",
+                place / "selection",
+                {"instances": instances},
+                self._reward(cell) | {"select": "best_per_instruction"},
+            )["scored"]
+        start = self.folder / Cell(cell.seed, cell.reward, "", START).name
+        reference = None if cell.algorithm == START else start / "scored"
+        whole = self._reward(cell) | {"reward_drop": "", "select": "none"}
+        scored = self._task(
+            "score_rewards", place, {"instances": instances, "reference": reference}, whole
+        )["scored"]
+        return asdict(cell) | self._numbers(scored) | trained
+
+    def _trained(self, cell: Cell, place: Path) -> dict[str, float]:
+        given = self._reward(cell) | {"algorithm": cell.algorithm, "seed": cell.seed}
+        files = self._task("train_ppo", place, {"instructions": self.instructions}, given)
+        metrics = json.loads(files["metrics"].read_text(encoding="utf-8"))
+        return {"alarms": metrics["alarms"]} | (
+            {"kl": metrics["kl_last"]} if "kl_last" in metrics else {}
+        )
+
+    def _reward(self, cell: Cell) -> dict[str, Any]:
+        """Return what judges; all stages share what was set for the training's reward."""
+        shared = {
+            name: value
+            for name, value in self.settings.get("train_ppo", {}).items()
+            if name in find_stage("score_rewards").params.model_fields
+        }
+        return shared | {"reward": cell.reward, "reward_drop": cell.dropped}
+
+    def _task(
+        self, stage: str, place: Path, inputs: Mapping[str, Path | None], own: Mapping[str, Any]
+    ) -> dict[str, Path]:
+        files = {item.name: place / item.name for item in find_stage(stage).outputs}
+        files["metrics"] = place / f"{stage}-metrics.json"
+        place.mkdir(parents=True, exist_ok=True)
+        run_stage(
+            stage,
+            inputs={name: str(path) for name, path in inputs.items() if path is not None},
+            outputs={name: str(path) for name, path in files.items()},
+            params={**self.settings.get(stage, {}), **own},
+            work_dir=str(self.folder / "work"),
+            label=place.relative_to(self.folder).as_posix(),
+        )
+        return files
+
+    def _numbers(self, scored: Path) -> dict[str, float]:
+        from refine_af.builtin.gold import gold_score
+
+        rows = read_rows(scored, Instance)
+        asked = len(read_rows(self.prompts, Instruction))
+        found = {"parseable": len(rows) / asked}
+        if rows:
+            found["total"] = fmean(row.total or 0.0 for row in rows)
+            found["words"] = fmean(len(row.output.split()) for row in rows)
+        gold = [gold_score(row.instruction, row.input, row.output) for row in rows]
+        right = [score for score in gold if score is not None]
+        # what is not parseable is not right
+        return found | ({"gold": sum(right) / asked} if right else {})
+
+
+def table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Return a Markdown table, one line per setting: means over seeds with 95 % t-intervals."""
+    groups: dict[tuple[str, str, str], list[Mapping[str, Any]]] = {}
+    for row in rows:
+        groups.setdefault((row["reward"], row["dropped"], row["algorithm"]), []).append(row)
+    shown = [name for name in MEASURES if any(name in row for row in rows)]
+    lines = [
+        "| reward | without | algorithm | seeds | " + " | ".join(shown) + " |",
+        "| --- " * (4 + len(shown)) + "|",
+    ]
+    for (reward, dropped, algorithm), members in groups.items():
+        values = [mean_with_interval([m[name] for m in members if name in m]) for name in shown]
+        facts = [reward, dropped, algorithm, str(len(members)), *values]
+        lines.append("| " + " | ".join(facts) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def mean_with_interval(values: Sequence[float]) -> str:
+    """Return ``mean (low to high)``, the 95 % t-interval; the mean alone for one value."""
+    if not values:
+        return ""
+    if len(values) == 1:
+        return f"{values[0]:.3f}"
+    freedom = len(values) - 1
+    t = _T[freedom - 1] if freedom <= len(_T) else 1.96
+    mean, half = fmean(values), t * stdev(values) / len(values) ** 0.5
+    return f"{mean:.3f} ({mean - half:.3f} to {mean + half:.3f})"
