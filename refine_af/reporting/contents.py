@@ -83,7 +83,13 @@ def find_contents(inputs: ReportInputs) -> Contents:
         data_charts=tuple(_data_charts(inputs, found)),
         training_charts=(*charts.ppo(inputs.ppo_updates), *([loss] if loss else [])),
         signs=find_signs(inputs.ppo_updates, inputs.ppo_episodes),
-        moments=tuple(moments(inputs.ppo_episodes, inputs.seed)),
+        moments=tuple(
+            moments(
+                inputs.ppo_episodes,
+                inputs.seed,
+                {row.id: row.instruction for row in inputs.instructions},
+            )
+        ),
         tasks=tuple(tasks[:MOST_TASKS]),
         left_out=max(0, len(tasks) - MOST_TASKS),
         kept=tuple(kept_samples(inputs)),

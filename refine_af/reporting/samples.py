@@ -68,8 +68,13 @@ def dropped_samples(inputs: ReportInputs) -> list[Dropped]:
     return found
 
 
-def moments(episodes: Sequence[Mapping[str, Any]], seed: int) -> list[Moment]:
-    """Return episodes of the first, the middle and the last update."""
+def moments(
+    episodes: Sequence[Mapping[str, Any]], seed: int, prompts: Mapping[str, str]
+) -> list[Moment]:
+    """Return episodes of the first, the middle and the last update, each with its ``prompt``.
+
+    ``prompts`` holds the instruction by prompt id; an unknown one is shown by its id.
+    """
     updates = sorted({int(row["update"]) for row in episodes})
     if not updates:
         return []
@@ -82,7 +87,11 @@ def moments(episodes: Sequence[Mapping[str, Any]], seed: int) -> list[Moment]:
         used.add(update)
         rows = [row for row in episodes if int(row["update"]) == update]
         chosen = sample(rows, EPISODES_PER_UPDATE, seed, "episodes", update)
-        found.append(Moment(when, update, tuple(chosen)))
+        shown = [
+            {**row, "prompt": prompts.get(str(row["prompt_id"]), str(row["prompt_id"]))}
+            for row in chosen
+        ]
+        found.append(Moment(when, update, tuple(shown)))
     return found
 
 

@@ -34,7 +34,8 @@ def hacked_updates(count: int = 20) -> list[dict[str, float]]:
 
 
 def episode(update: int, action: str) -> dict[str, Any]:
-    fields = {"prompt_id": "a", "total": 1.0, "parseable": True, "parts": {}, "advantage": 0.0}
+    fields: dict[str, Any] = {"prompt_id": "a", "total": 1.0, "parseable": True}
+    fields |= {"parts": {"coherence": 0.25}, "advantage": -0.5}
     return {"update": update, "action": action, **fields}
 
 
@@ -79,6 +80,9 @@ def test_the_report_shows_the_page_and_escapes_what_a_policy_wrote() -> None:
     episodes += [episode(20, trick) for _ in range(4)]
     report = render(ReportInputs(ppo_updates=hacked_updates(), ppo_episodes=episodes))
     assert "Is the reward being gamed?" in report.html
+    assert "<dt>Prompt</dt>" in report.html
+    assert "coherence 0.250" in report.html
+    assert "advantage -0.50" in report.html
     assert "What training bought, and at what distance" in report.html
     for title in ("Value loss", "Clipped tokens", "Part of the reward: coherence"):
         assert title in report.html
