@@ -104,7 +104,7 @@ class Policy(nn.Module):
     def forward(self, batch: Batch, *, entropy: bool = False) -> Evaluation:
         """Return log-probabilities, values and, where asked, entropies of the taken tokens.
 
-        Logits are made for the action's columns only; the largest tensor is [B, A + 1, V].
+        Logits are made for the action's columns only; the largest tensor is [B, A, V].
         """
         with self.autocast():
             logits, hidden = self._run(self.model, batch)
@@ -135,10 +135,10 @@ class Policy(nn.Module):
     def _run(self, model: PreTrainedModel, batch: Batch) -> tuple[Tensor, Tensor]:
         """Return tempered logits [B, A, V] and last hidden states [B, A, H] float32.
 
-        The logits that a token was drawn from stand one column before it, so A + 1 columns are
-        kept and the last, which predicts what comes after the episode, is dropped.
+        The logits that a token was drawn from stand one column before it; no others are made.
         """
-        columns = batch.action.shape[1] + 1
+        width, count = batch.tokens.shape[1], batch.action.shape[1]
+        columns = torch.arange(width - count - 1, width - 1, device=batch.tokens.device)
         found = model(
             input_ids=batch.tokens,
             attention_mask=batch.real.long(),
@@ -147,8 +147,10 @@ class Policy(nn.Module):
             output_hidden_states=True,
             use_cache=False,
         )
-        hidden = found.hidden_states[-1][:, -columns:-1]
-        return widened(found.logits[:, :-1]) / self._temperature, widened(hidden)
+        logits = widened(found.logits)
+        if self._temperature != 1:
+            logits = logits / self._temperature
+        return logits, widened(found.hidden_states[-1][:, columns])
 
 
 def widened(values: Tensor) -> Tensor:
