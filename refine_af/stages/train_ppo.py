@@ -138,6 +138,14 @@ def _check_together(params: TrainPpoParams) -> None:
             f"processes is {params.processes}; rollout vllm works in one process. For several,"
             " start a vLLM server and set rollout to vllm_server"
         )
+    _settings(params).check_shares(max(params.processes, 1))
+
+
+def _settings(params: TrainPpoParams) -> "PPOSettings":
+    from refine_af.ppo.settings import PPOSettings
+
+    names = {field for field in PPOSettings.__dataclass_fields__ if hasattr(params, field)}
+    return PPOSettings(**{name: getattr(params, name) for name in names})
 
 
 def _help(processes: "Processes", params: TrainPpoParams, place: Path, scratch: Path) -> None:
@@ -157,11 +165,9 @@ def _train(
     on_update: "OnUpdate | None",
 ) -> "tuple[PPOResult, InstanceReward]":
     from refine_af.engines.models import load_model
-    from refine_af.ppo.settings import PPOSettings
 
     rows = _chosen(params, instructions)
-    names = {field for field in PPOSettings.__dataclass_fields__ if hasattr(params, field)}
-    settings = PPOSettings(**{name: getattr(params, name) for name in names})
+    settings = _settings(params)
     model, tokenizer = load_model(params.model, quantization=params.quantization)
     scorer = open_preset(params)
     check_held_out(params.held_out, scorer)

@@ -1,0 +1,136 @@
+"""The stage on the embedded model: what it writes, who may act, which reward it takes."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from safetensors.torch import load_file
+
+from refine_af.contracts.errors import DependencyError, MissingLibraryError, ParameterError
+from refine_af.contracts.jsonl import write_rows
+from refine_af.contracts.records import Instruction
+from refine_af.feedback.interface import Triplet
+from refine_af.ppo.event_file import NAME
+from refine_af.runner import run_stage
+
+TEXTS = [
+    "Reverse the order of the words.",
+    "Write the words in alphabetical order.",
+    "Count the letters of the word.",
+]
+SMALL: dict[str, Any] = {
+    "updates": 2,
+    "episodes_per_update": 4,
+    "episodes_per_prompt": 2,
+    "minibatch": 4,
+    "microbatch": 4,
+    "epochs": 1,
+    "learning_rate": 1e-3,
+    "max_new_tokens": 24,
+    "lora_rank": 4,
+    "reward": "embedded",
+}
+
+
+def output_words(rows: Sequence[Triplet]) -> list[float]:
+    """Serve as a reward of the user's own."""
+    return [float(len(row.output.split())) for row in rows]
+
+
+def trained(folder: Path, **changes: Any) -> dict[str, float]:  # noqa: ANN401
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = [Instruction.make(text, (), at, 0, 0) for at, text in enumerate(TEXTS)]
+    write_rows(folder / "in.jsonl", rows)
+    names = ("adapter", "curves", "episodes", "events", "alarms", "provenance")
+    return run_stage(
+        "train_ppo",
+        inputs={"instructions": str(folder / "in.jsonl")},
+        outputs={name: str(folder / name) for name in names},
+        params=SMALL | changes,
+    )
+
+
+def lines(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
+
+
+def test_two_processes_write_what_one_writes(tmp_path: Path) -> None:
+    trained(tmp_path / "one", max_new_tokens=12)
+    trained(tmp_path / "two", max_new_tokens=12, processes=2)
+    one, two = (lines(tmp_path / name / "curves") for name in ("one", "two"))
+    for first, second in zip(one, two, strict=True):
+        assert first == pytest.approx(second, abs=1e-4)
+    weights = [
+        load_file(tmp_path / name / "adapter" / "adapter_model.safetensors")
+        for name in ("one", "two")
+    ]
+    for name, tensor in weights[0].items():
+        assert (tensor - weights[1][name]).abs().max() < 1e-4
+    episodes = [lines(tmp_path / name / "episodes") for name in ("one", "two")]
+    assert [row["action"] for row in episodes[0]] == [row["action"] for row in episodes[1]]
+    assert (tmp_path / "one" / "events" / NAME).stat().st_size > 500
+    # where the run took place is not part of what decided its rows
+    params = json.loads((tmp_path / "two" / "provenance").read_text())["params"]
+    assert "processes" not in params
+
+
+@pytest.mark.parametrize("algorithm", ["rloo", "grpo"])
+def test_the_other_algorithms_write_the_same_files(tmp_path: Path, algorithm: str) -> None:
+    found = trained(tmp_path, algorithm=algorithm)
+    assert found["updates"] == 2
+    assert len(lines(tmp_path / "episodes")) == 8
+    assert {"kl", "reward_mean", "part_coherence_mean"} <= lines(tmp_path / "curves")[0].keys()
+    assert "alarms" in json.loads((tmp_path / "alarms").read_text())
+    assert (tmp_path / "adapter" / "adapter_model.safetensors").is_file()
+    assert (tmp_path / "events" / NAME).is_file()
+
+
+def test_an_extra_scorer_is_kept_apart_and_can_be_the_held_out_one(tmp_path: Path) -> None:
+    name = f"{__name__}:output_words"
+    trained(
+        tmp_path,
+        updates=1,
+        reward_drop="coherence",
+        reward_extra=name,
+        held_out="output_words",
+    )
+    (row,) = lines(tmp_path / "curves")
+    assert row["held_out"] == pytest.approx(row["part_output_words_mean"])
+    assert row["part_output_words_mean"] == pytest.approx(row["part_words_mean"])
+    assert "part_coherence_mean" in row  # measured, and not weighed
+
+
+@pytest.mark.parametrize(
+    ("changes", "kind", "message"),
+    [
+        ({"algorithm": "rloo", "processes": 2}, ParameterError, "processes is 2; algorithm rloo"),
+        ({"quantization": "nf4"}, ParameterError, "nf4', which needs an NVIDIA GPU"),
+        ({"quantization": "nf4", "lora_rank": 0}, ParameterError, "needs an adapter on whole"),
+        ({"rollout": "vllm", "processes": 2}, ParameterError, "rollout vllm works in one process"),
+        ({"rollout": "vllm_server"}, ParameterError, "rollout_url is ''"),
+        (
+            {"rollout": "vllm_server", "rollout_url": "http://127.0.0.1:9"},
+            DependencyError,
+            "does not answer",
+        ),
+        ({"held_out": "reward"}, ParameterError, "a part that is measured and not weighed: words"),
+        ({"reward": "judge"}, ParameterError, "the reward asks a judge, and judge is empty"),
+        ({"reward_drop": "length"}, ParameterError, "preset embedded has no term 'length'"),
+        ({"reward_extra": "judgee"}, ParameterError, "Did you mean 'judge'"),
+        ({"sharded": True}, ParameterError, "sharded splits weights over processes"),
+        ({"processes": 2, "minibatch": 3}, ParameterError, "it must be a multiple of"),
+    ],
+)
+def test_what_does_not_go_together_is_refused(
+    tmp_path: Path, changes: dict[str, Any], kind: type[Exception], message: str
+) -> None:
+    with pytest.raises(kind, match=message):
+        trained(tmp_path, **changes)
+    assert not (tmp_path / "adapter").exists()
+
+
+def test_weights_and_biases_is_a_wish_and_not_a_need(tmp_path: Path) -> None:
+    with pytest.raises(MissingLibraryError, match="pip install wandb, or leave wandb empty"):
+        trained(tmp_path, wandb="project")
