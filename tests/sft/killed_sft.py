@@ -1,7 +1,7 @@
 """Fine-tuning runs, each in a forked process that a test has killed in the middle.
 
-Arguments: model folder, work folder, settings and runs as JSON. A run is [event, passes, name]:
-the event at which the process kills itself (``step``, ``publish`` or ``none``), how many of them
+Arguments: model folder, work folder and runs as JSON. A run is [settings, event, passes, name]: the
+event at which the process kills itself (``step``, ``publish`` or ``none``), how many of them
 are let pass, and the name of the journal. Prints one JSON object per run: its exit code and the
 steps that it made. Forking after the imports saves some seconds per run.
 """
@@ -72,8 +72,8 @@ def run(model: str, work: Path, settings: SFTSettings, killer: Killer) -> None:
 
 def main() -> None:
     """Fork each run and report how it ended."""
-    model, work, settings, runs = sys.argv[1:]
-    for number, (event, passes, name) in enumerate(json.loads(runs)):
+    model, work, runs = sys.argv[1:]
+    for number, (settings, event, passes, name) in enumerate(json.loads(runs)):
         folder = Path(work, name)
         folder.mkdir(exist_ok=True)
         log = Path(work, f"steps-{number}")
@@ -81,7 +81,7 @@ def main() -> None:
         child = os.fork()
         if child == 0:
             killer = Killer(event, passes, log)
-            run(model, folder, SFTSettings(**json.loads(settings)), killer)
+            run(model, folder, SFTSettings(**settings), killer)
             os._exit(0)
         _, status = os.waitpid(child, 0)
         steps = [int(line) for line in log.read_text().split()]

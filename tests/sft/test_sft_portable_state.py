@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from refine_af.sft.portable_state import load_state, save_state
@@ -27,6 +27,7 @@ def round_trip(tree: object) -> Any:  # noqa: ANN401
         return load_state(Path(folder), "one")
 
 
+@settings(max_examples=50)
 @given(TREES)
 def test_trees_come_back_with_their_types(tree: object) -> None:
     assert repr(round_trip(tree)) == repr(tree)

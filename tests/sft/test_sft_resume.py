@@ -38,11 +38,11 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run_processes(
-    model: Path, work: Path, settings: dict[str, Any], runs: list[tuple[str, int, str]]
+    model: Path, work: Path, runs: list[tuple[dict[str, Any], str, int, str]]
 ) -> list[dict[str, Any]]:
     script = [sys.executable, str(HERE / "killed_sft.py"), str(model), str(work)]
     done = subprocess.run(
-        [*script, json.dumps(settings), json.dumps(runs)],
+        [*script, json.dumps(runs)],
         capture_output=True,
         text=True,
         check=False,
@@ -56,20 +56,30 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
-@pytest.mark.parametrize("method", ["lora", "full"])
-def test_killed_runs_end_in_the_same_bytes(model: Path, tmp_path: Path, method: str) -> None:
+def test_killed_runs_end_in_the_same_bytes(model: Path, tmp_path: Path) -> None:
     # Killed before any checkpoint, between two, while one is published, and behind another.
-    kills = [("step", 0, "cut"), ("step", 4, "cut"), ("publish", 1, "cut"), ("step", 2, "cut")]
-    runs = [("none", 0, "whole"), *kills, ("none", 0, "cut")]
-    whole, *killed, last = run_processes(model, tmp_path, SETTINGS | {"method": method}, runs)
-    assert (whole["exit"], last["exit"]) == (0, 0)
-    assert [one["exit"] for one in killed] == [-signal.SIGKILL] * 4
+    kills = [("step", 0), ("step", 4), ("publish", 1), ("step", 2)]
+    full = SETTINGS | {"method": "full"}
+    runs = [
+        (SETTINGS, "none", 0, "whole"),
+        *((SETTINGS, event, passes, "cut") for event, passes in kills),
+        (SETTINGS, "none", 0, "cut"),
+        (full, "none", 0, "full-whole"),
+        (full, "step", 4, "full-cut"),
+        (full, "none", 0, "full-cut"),
+    ]
+    found = run_processes(model, tmp_path, runs)
+    killed = [place for place, one in enumerate(runs) if one[1] != "none"]
+    exits = [-signal.SIGKILL if place in killed else 0 for place in range(len(runs))]
+    assert [one["exit"] for one in found] == exits
     # Each try starts behind the newest whole checkpoint of those before it.
-    assert [one["steps"] for one in killed] == [[1], [1, 2, 3, 4, 5], [5, 6, 7, 8], [7, 8, 9]]
-    assert last["steps"] == [9]
-    cut, uncut = tmp_path / "cut", tmp_path / "whole"
-    assert contents(cut / "adapter") == contents(uncut / "adapter")
-    assert (cut / "history.json").read_text() == (uncut / "history.json").read_text()
+    steps = [one["steps"] for one in found]
+    assert steps[1:6] == [[1], [1, 2, 3, 4, 5], [5, 6, 7, 8], [7, 8, 9], [9]]
+    assert steps[7:] == [[1, 2, 3, 4, 5], [5, 6, 7, 8, 9]]
+    for prefix in ("", "full-"):
+        cut, uncut = tmp_path / f"{prefix}cut", tmp_path / f"{prefix}whole"
+        assert contents(cut / "adapter") == contents(uncut / "adapter")
+        assert (cut / "history.json").read_text() == (uncut / "history.json").read_text()
 
 
 def run_here(

@@ -176,7 +176,7 @@ def test_what_is_saved_is_what_was_trained(run: Run, model: Path, method: str) -
 
 def test_the_model_learns_to_stop(run: Run) -> None:
     given = material(instances=[instance(number, "ok") for number in range(24)])
-    _, trained = run(given, method="full", epochs=60)
+    _, trained = run(given, method="full", epochs=30)
     tokenizer = load_tokenizer(str(trained))
     prompt = tokenizer(training_text(instance(3), "plain", 1).prompt, return_tensors="pt")
     answer = load(trained).generate(**prompt, max_new_tokens=8, do_sample=False)
