@@ -30,7 +30,10 @@ def test_the_embedded_fixture_loads() -> None:
 @pytest.mark.parametrize(
     "name", ["builtin:tny", "no/such/folder/here", "./missing", "ftp://host/x", "", "a b", "../x"]
 )
-def test_a_name_of_no_allowed_form_is_a_parameter_error(name: str) -> None:
+def test_a_name_of_no_allowed_form_is_a_parameter_error(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     with pytest.raises(ParameterError, match=r"builtin|scheme"):
         resolve_model(name)
 
