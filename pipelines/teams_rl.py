@@ -94,7 +94,11 @@ def _tasks(flow: Flow, config: RunConfig) -> None:
 
 
 def _to_check(config: RunConfig) -> dict[str, Any]:
-    wanted: dict[str, Any] = {"arms": ",".join(config.arms)}
+    evolve = config.stages.get("evolve_instructions", {})
+    wanted: dict[str, Any] = {
+        "arms": ",".join(config.arms),
+        "operators_uri": evolve.get("operators_uri", "builtin:operators"),
+    }
     for name, stage in (("instances", "evaluate"), ("reward", "score_rewards")):
         if name in config.stages.get(stage, {}):
             wanted[name] = config.stages[stage][name]

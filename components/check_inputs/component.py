@@ -19,6 +19,7 @@ def check_inputs(
     instances: int = 100,
     gpt2_tokenizer: str = "",
     reward: str = "balanced",
+    operators_uri: str = "",
     arms: str = "rl,baseline",
     seed: int = 1,
     work_dir: str = "",
@@ -43,6 +44,7 @@ def check_inputs(
         instances: First N instances of each evaluation task.
         gpt2_tokenizer: What evaluate is given under this name.
         reward: Reward preset of the run.
+        operators_uri: Textual operations of the second pipeline; empty where none are read.
         arms: Trained arms, comma separated; part of the provenance.
         seed: Seed of the run; part of the provenance.
         work_dir: Folder or URI of the journals; a retried task continues from there.

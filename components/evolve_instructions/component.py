@@ -47,6 +47,7 @@ def evolve_instructions(
     weight_invalid: float = 0.5,
     weight_frontier: float = 0.0,
     frontier_samples: int = 4,
+    embedding: str = "builtin:static",
     clusters: int = 4,
     seeds_limit: int = 0,
     policy: str = "learned",
@@ -106,6 +107,8 @@ def evolve_instructions(
         weight_frontier: Reward times 4 s (1 - s), s the agreement of sampled answers; 0 samples
             none.
         frontier_samples: Answers sampled for that.
+        embedding: Of instructions, for policy, novelty and clusters: builtin:static needs no
+            model; else any sentence-transformers model (Hub id, path, gs:// or s3://).
         clusters: Groups of like seeds that are told apart in tables.
         seeds_limit: First N seeds; 0 takes all.
         policy: learned, uniform, fixed_mix, released_mix, llm, or no_evolution (the seeds alone).

@@ -48,6 +48,7 @@ def train_operator_policy(
     weight_invalid: float = 0.5,
     weight_frontier: float = 0.0,
     frontier_samples: int = 4,
+    embedding: str = "builtin:static",
     clusters: int = 4,
     seeds_limit: int = 0,
     table_seeds: int = 256,
@@ -124,6 +125,8 @@ def train_operator_policy(
         weight_frontier: Reward times 4 s (1 - s), s the agreement of sampled answers; 0 samples
             none.
         frontier_samples: Answers sampled for that.
+        embedding: Of instructions, for policy, novelty and clusters: builtin:static needs no
+            model; else any sentence-transformers model (Hub id, path, gs:// or s3://).
         clusters: Groups of like seeds that are told apart in tables.
         seeds_limit: First N seeds; 0 takes all.
         table_seeds: Seeds of the one-step table, each with every operator; 0: no table.

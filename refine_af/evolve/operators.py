@@ -13,6 +13,7 @@ from jinja2 import Environment, Template, TemplateSyntaxError, nodes
 
 from refine_af.contracts.errors import DataError, ParameterError
 from refine_af.contracts.templates import sandbox
+from refine_af.storage.sources import fetch_source
 
 PACKAGED = Path(__file__).parent / "operators.yaml"
 BUILTIN = "builtin:operators"
@@ -97,6 +98,18 @@ def load_operators(path: Path = PACKAGED, name: str = "") -> Operators:
         templates=_templates(content["prompts"], name, lines),
         digest=hashlib.sha256(text.encode()).hexdigest()[:16],
     )
+
+
+def open_operators(uri: str, scratch: Path) -> Operators:
+    """Return the operators of ``builtin:operators``, a file or a URI; see :func:`load_operators`.
+
+    Args:
+        uri: What ``operators_uri`` says; messages name it.
+        scratch: Folder for a copy of a remote file.
+    """
+    if uri == BUILTIN:
+        return load_operators(PACKAGED, BUILTIN)
+    return load_operators(Path(fetch_source(uri, scratch)), uri)
 
 
 def render(name: str, **values: object) -> str:

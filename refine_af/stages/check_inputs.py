@@ -25,6 +25,9 @@ class CheckInputsParams(Params):
     instances: int = param(100, "First N instances of each evaluation task.", ge=1)
     gpt2_tokenizer: str = param("", "What evaluate is given under this name.")
     reward: str = param("balanced", "Reward preset of the run.")
+    operators_uri: str = param(
+        "", "Textual operations of the second pipeline; empty where none are read."
+    )
     arms: str = param("rl,baseline", "Trained arms, comma separated; part of the provenance.")
     seed: int = param(1, "Seed of the run; part of the provenance.")
 
@@ -39,6 +42,7 @@ def run(params: CheckInputsParams, task: Task) -> Metrics:
     task.progress.say(f"{len(seeds)} seeds are readable")
     tasks = load_tasks([fetch_source(params.tasks_uri, task.scratch)], first=params.instances)
     task.progress.say(f"{len(tasks.tasks)} evaluation tasks with {tasks.count} instances")
+    _check_operators(params, task)
     track_tokenizer(tasks.tasks, fetch_named(params.gpt2_tokenizer, task.scratch))
     if params.expected_tasks not in ("", tasks.digest):
         raise DataError(
@@ -65,6 +69,14 @@ def run(params: CheckInputsParams, task: Task) -> Metrics:
     text = json.dumps(manifest, indent=1, ensure_ascii=False) + "\n"
     task.outputs["manifest"].write_text(text, encoding="utf-8")
     return {"seeds": len(seeds), "tasks": len(tasks.tasks), "task_instances": tasks.count}
+
+
+def _check_operators(params: CheckInputsParams, task: Task) -> None:
+    if params.operators_uri:
+        from refine_af.evolve.operators import open_operators
+
+        operators = open_operators(params.operators_uri, task.scratch)
+        task.progress.say(f"{len(operators.names)} textual operations are readable")
 
 
 def _shown(uri: str) -> str:

@@ -9,11 +9,9 @@ from refine_af.contracts.jsonl import iter_objects, read_rows, write_rows
 from refine_af.contracts.params import param
 from refine_af.contracts.records import Seed
 from refine_af.contracts.stage import Artifact, Task
-from refine_af.dedup import static_vectors
 from refine_af.engines.text import Completion, Determinism, Request, Sampling, TextEngine
 from refine_af.stages.engine_params import EngineParams, open_engine
 from refine_af.stages.generation import dump_completions, load_completions
-from refine_af.storage.sources import fetch_source
 
 if TYPE_CHECKING:
     from refine_af.evolve.bank import Bank
@@ -59,6 +57,11 @@ class EvolutionParams(EngineParams):
         ge=0.0,
     )
     frontier_samples: int = param(4, "Answers sampled for that.", ge=2, le=64)
+    embedding: str = param(
+        "builtin:static",
+        "Of instructions, for policy, novelty and clusters: builtin:static needs no model; else any"
+        " sentence-transformers model (Hub id, path, gs:// or s3://).",
+    )
     clusters: int = param(4, "Groups of like seeds that are told apart in tables.", ge=1, le=16)
     seeds_limit: int = param(0, "First N seeds; 0 takes all.", ge=0)
 
@@ -114,14 +117,11 @@ class JournaledEngine:
         return self._engine
 
 
-def open_operators(params: EvolutionParams, task: Task) -> "Operators":
+def operators_of(params: EvolutionParams, task: Task) -> "Operators":
     """Return the operators that ``operators_uri`` names, checked."""
-    from refine_af.evolve.operators import BUILTIN, PACKAGED, load_operators
+    from refine_af.evolve.operators import open_operators
 
-    if params.operators_uri == BUILTIN:
-        return load_operators(PACKAGED, BUILTIN)
-    path = fetch_source(params.operators_uri, task.scratch)
-    return load_operators(Path(path), params.operators_uri)
+    return open_operators(params.operators_uri, task.scratch)
 
 
 def reviewer_engine(params: EvolutionParams, task: Task, evolver: JournaledEngine) -> Any:  # noqa: ANN401
@@ -143,29 +143,32 @@ def roots_of(params: EvolutionParams, task: Task) -> "list[Root]":
         DataError: There is no seed.
     """
     from refine_af.evolve.clusters import clusters
+    from refine_af.evolve.embedding import open_embedding
     from refine_af.evolve.frontier import Root
 
     seeds = read_rows(task.inputs["seeds"], Seed)
     seeds = seeds[: params.seeds_limit] if params.seeds_limit else seeds
     if not seeds:
         raise DataError("input 'seeds' holds no row; there is nothing to evolve")
-    vectors = static_vectors.embed([seed.instruction for seed in seeds])
+    vectors = open_embedding(params.embedding).embed([seed.instruction for seed in seeds])
     groups = clusters(vectors, params.clusters, params.seed)
     return [Root.of(seed, group) for seed, group in zip(seeds, groups, strict=True)]
 
 
-def bank_of(task: Task) -> "Bank":
+def bank_of(params: EvolutionParams, task: Task) -> "Bank":
     """Return the memory bank with the rows of earlier runs, where they are given."""
     from refine_af.evolve.bank import Bank
+    from refine_af.evolve.embedding import open_embedding
 
-    bank = Bank(static_vectors.DIMENSION)
+    embedding = open_embedding(params.embedding)
+    bank = Bank(embedding.dimension)
     if "bank" in task.inputs:
         texts = []
         for number, row in iter_objects(task.inputs["bank"]):
             if not isinstance(row.get(BANK_TEXTS), str):
                 raise DataError(f"{task.inputs['bank']}:{number}: field 'instruction' is no text")
             texts.append(row[BANK_TEXTS])
-        bank.add(static_vectors.embed(texts))
+        bank.add(embedding.embed(texts))
     return bank
 
 
@@ -216,6 +219,7 @@ def make_evolver(
 ) -> "Evolver":
     """Return an evolver over the (rewriter's, reviewer's) engines."""
     from refine_af.evolve.agreement import Agreement
+    from refine_af.evolve.embedding import open_embedding
     from refine_af.evolve.frontier import Evolver
     from refine_af.evolve.reviewer import Reviewer
 
@@ -229,7 +233,7 @@ def make_evolver(
         writer,
         Reviewer(judge, params.style, params.seed, ledger),
         operators,
-        static_vectors.embed,
+        open_embedding(params.embedding).embed,
         bank,
         frontier_settings(params, max_calls),
         ledger,

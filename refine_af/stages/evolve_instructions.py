@@ -8,14 +8,13 @@ from refine_af.contracts.jsonl import write_rows
 from refine_af.contracts.params import param
 from refine_af.contracts.records import Evolved, OperatorStep, Rejected, content_id
 from refine_af.contracts.stage import Artifact, Metrics, Resources, Stage, Task
-from refine_af.dedup import static_vectors
 from refine_af.stages.evolution import (
     BANK_INPUT,
     EvolutionParams,
     JournaledEngine,
     bank_of,
     make_evolver,
-    open_operators,
+    operators_of,
     reviewer_engine,
     roots_of,
     write_bank,
@@ -51,7 +50,7 @@ def run(params: EvolveInstructionsParams, task: Task) -> Metrics:
     """Evolve all seeds at once, pass by pass."""
     from refine_af.evolve.ledger import Ledger
 
-    operators = open_operators(params, task)
+    operators = operators_of(params, task)
     roots = roots_of(params, task)
     ledger = Ledger()
     steps: list[OperatorStep] = []
@@ -84,7 +83,7 @@ def _evolve(
     judge = reviewer_engine(params, task, writer)
     chooser = _chooser(params, task, operators, writer, ledger)
     evolver = make_evolver(
-        params, operators, (writer, judge), bank_of(task), ledger, params.max_calls
+        params, operators, (writer, judge), bank_of(params, task), ledger, params.max_calls
     )
     steps: list[OperatorStep] = []
     kept: list[Evolved] = []
@@ -128,6 +127,7 @@ def _chooser(
 
 def _learned(params: EvolveInstructionsParams, task: Task, operators: "Operators") -> "Chooser":
     from refine_af.evolve.choosers import Trained
+    from refine_af.evolve.embedding import open_embedding
     from refine_af.evolve.trained import load_policy
     from refine_af.storage.digest import digest_path
 
@@ -137,7 +137,7 @@ def _learned(params: EvolveInstructionsParams, task: Task, operators: "Operators
             " operator_policy (of train_operator_policy) or another policy"
         )
     folder = task.inputs["operator_policy"]
-    policy = load_policy(folder, operators, static_vectors.NAME)
+    policy = load_policy(folder, operators, open_embedding(params.embedding).name)
     if policy.facts["steps"] != params.steps:
         task.progress.say(
             f"the policy was trained on {policy.facts['steps']} steps, this run has"

@@ -11,14 +11,13 @@ from refine_af.contracts.params import param
 from refine_af.contracts.randomness import derive, sample, shuffled
 from refine_af.contracts.records import OperatorStep
 from refine_af.contracts.stage import Artifact, Metrics, Resources, Stage, Task
-from refine_af.dedup import static_vectors
 from refine_af.stages.evolution import (
     BANK_INPUT,
     EvolutionParams,
     JournaledEngine,
     bank_of,
     make_evolver,
-    open_operators,
+    operators_of,
     reviewer_engine,
     roots_of,
 )
@@ -70,18 +69,20 @@ class TrainOperatorPolicyParams(EvolutionParams):
 
 def run(params: TrainOperatorPolicyParams, task: Task) -> Metrics:
     """Make the one-step table, train, test, and write policy, rollouts and curves."""
+    from refine_af.evolve.embedding import open_embedding
     from refine_af.evolve.settings import PolicySettings
     from refine_af.evolve.training import TrainingPlan, train
 
-    operators = open_operators(params, task)
+    operators = operators_of(params, task)
     roots = roots_of(params, task)
     play = _replay(task) if "rollouts" in task.inputs else _Live(params, task, operators, roots)
+    embedding = open_embedding(params.embedding)
     names = {item.name for item in fields(PolicySettings)}
     settings = PolicySettings(**{name: getattr(params, name) for name in names})
     plan = TrainingPlan(
         operators=len(operators.names),
         stop=params.allow_stop,
-        dimension=static_vectors.DIMENSION,
+        dimension=embedding.dimension,
         seed=params.seed,
         policy_seeds=params.policy_seeds,
         evaluate_every=params.evaluate_every if _held_out(params, len(roots)) else 0,
@@ -94,7 +95,7 @@ def run(params: TrainOperatorPolicyParams, task: Task) -> Metrics:
             done, total, "updates", reward=numbers["reward"], entropy=numbers["entropy"]
         )
 
-    found = train(play, static_vectors.embed, settings, plan, on_update)
+    found = train(play, embedding.embed, settings, plan, on_update)
     _write(params, task, operators, found, play, table)
     return _metrics(found, table, play.steps)
 
@@ -115,7 +116,7 @@ class _Live:
         self.ledger = Ledger()
         self._writer = JournaledEngine(params, task, "rewriter")
         self._judge = reviewer_engine(params, task, self._writer)
-        self._bank: Bank = bank_of(task)
+        self._bank: Bank = bank_of(params, task)
         count = _held_out(params, len(roots))
         mixed = shuffled(roots, params.seed, "held-out-seeds")
         self._held_out, self._roots = mixed[:count], mixed[count:]
@@ -249,14 +250,16 @@ def _write(
     play: _Live | _Replayed,
     table: dict[str, Any],
 ) -> None:
+    from refine_af.evolve.embedding import open_embedding
     from refine_af.evolve.trained import save_policy
     from refine_af.stages.evolution import write_bank
 
+    embedding = open_embedding(params.embedding)
     facts = {
         "operators": list(operators.names),
         "operators_digest": operators.digest,
-        "embedding": static_vectors.NAME,
-        "dimension": static_vectors.DIMENSION,
+        "embedding": embedding.name,
+        "dimension": embedding.dimension,
         "steps": params.steps,
         "hidden": params.hidden,
         "text": params.text,

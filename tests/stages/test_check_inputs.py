@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from refine_af.contracts.errors import DataError
+from refine_af.evolve.operators import PACKAGED
 from refine_af.runner import run_stage
 
 ROW = {
@@ -46,3 +47,16 @@ def test_tasks_are_pinned_by_their_digest(tmp_path: Path) -> None:
     check(tmp_path, seeds, expected_tasks=digest)
     with pytest.raises(DataError, match=f"first 3 instances a task is .*, expected {digest}"):
         check(tmp_path, seeds, expected_tasks=digest, instances=3)
+
+
+def test_a_wrong_placeholder_of_the_operators_is_found_before_anything_runs(tmp_path: Path) -> None:
+    seeds = tmp_path / "seeds.jsonl"
+    seeds.write_text(json.dumps(ROW) + "\n")
+    check(tmp_path, seeds, operators_uri="builtin:operators")
+    own = tmp_path / "operators.yaml"
+    packaged = PACKAGED.read_text(encoding="utf-8")
+    number = packaged[: packaged.index("{{ operation }}")].count("\n") + 1
+    own.write_text(packaged.replace("{{ operation }}", "{{ operator }}"), encoding="utf-8")
+    message = rf"operators\.yaml:{number}: placeholder 'operator' does not exist; allowed: ask,"
+    with pytest.raises(DataError, match=message):
+        check(tmp_path, seeds, operators_uri=str(own))

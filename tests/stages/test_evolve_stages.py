@@ -3,6 +3,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from transformers import AutoModel, BertConfig, BertTokenizer
 
 from refine_af.contracts.errors import DataError, ParameterError
 from refine_af.contracts.jsonl import iter_objects, read_rows, write_rows
@@ -142,6 +144,41 @@ def test_a_learned_policy_chooses_with_a_floor_of_exploration(
     assert kept
     assert all(row.probability >= 0.3 / 6 for row in kept)
     assert all(row.policy.startswith("learned:") for row in kept)
+
+
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Return a folder with a small sentence model of 16 dimensions."""
+    folder = tmp_path_factory.mktemp("encoder")
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "name", "compare", "and", *TOPICS]
+    (folder / "vocab.txt").write_text("\n".join(words))
+    BertTokenizer(vocab=str(folder / "vocab.txt")).save_pretrained(str(folder))
+    torch.manual_seed(3)
+    config = BertConfig(
+        vocab_size=len(words), hidden_size=16, num_hidden_layers=1, num_attention_heads=2,
+        intermediate_size=32, max_position_embeddings=64,
+    )  # fmt: skip
+    AutoModel.from_config(config).save_pretrained(str(folder))  # type: ignore[no-untyped-call]
+    return str(folder)
+
+
+def test_a_policy_reads_a_sentence_model_and_no_other_one(
+    tmp_path: Path, seeds: str, script: str, encoder: str
+) -> None:
+    params = TRAINING | {"model": script, "table_seeds": 0, "embedding": encoder}
+    run("train_operator_policy", tmp_path / "trained", {"seeds": seeds}, params)
+    facts = json.loads((tmp_path / "trained" / "policy" / "policy.json").read_text())
+    assert facts["dimension"] == 16
+    inputs = {
+        "seeds": seeds,
+        "operator_policy": str(tmp_path / "trained" / "policy"),
+        "bank": str(tmp_path / "trained" / "bank_out"),
+    }
+    evolve = SMALL | {"model": script}
+    run("evolve_instructions", tmp_path / "out", inputs, evolve | {"embedding": encoder})
+    assert read_rows(tmp_path / "out" / "trace", OperatorStep)
+    with pytest.raises(DataError, match=r"the policy reads 'sentence:[0-9a-f]{16}'"):
+        run("evolve_instructions", tmp_path / "other", inputs, evolve)
 
 
 def test_wrong_settings_are_refused_at_the_start(tmp_path: Path, seeds: str, script: str) -> None:
