@@ -21,9 +21,10 @@ from typing import Any
 from pipelines.config import RunConfig, load_config
 from pipelines.plan import resolved
 from refine_af.runner import find_stage, run_stage
-from refine_af.stages.report_evolution import PARTS
 
-ARMS = ("learned", "uniform", "released_mix", "no_evolution")
+ARMS = ("uniform", "learned", "released_mix", "no_evolution")
+"""Uniform first: it sets the zero and the unit of the other arms' rewards."""
+OTHERS = tuple(arm for arm in ARMS if arm != "learned")
 NUMBERS = {
     "per_thousand_calls": "distinct valid per 1,000 calls",
     "kept": "instructions kept",
@@ -31,6 +32,21 @@ NUMBERS = {
     "reviewer_acceptance": "accepted by the reviewer, %",
     "reward": "reward of the instances, deviations",
     "rouge_l": "downstream ROUGE-L, points",
+}
+EVOLVED = {
+    "trace": ("evolve_instructions", "trace"),
+    "ledger": ("evolve_instructions", "ledger"),
+    "kept": ("dedup_filter", "kept"),
+    "duplicates": ("dedup_filter", "rejected"),
+}
+TUNED = {
+    "answering": ("generate_responses", "ledger"),
+    "unanswered": ("generate_responses", "rejected"),
+    "instances": ("score_rewards", "scored"),
+    "used": ("train_sft", "used"),
+    "tuning": ("train_sft", "provenance"),
+    "predictions": ("evaluate", "predictions"),
+    "judging": ("evaluate", "provenance"),
 }
 STUDENT = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776, 6: 2.571, 8: 2.365, 10: 2.262}
 """Two-sided 95 % quantile of Student's t by number of seeds."""
@@ -66,9 +82,8 @@ class Chain:
         )
         self.spent[f"{stage} {arm}".strip()] = time.process_time() - started
 
-    def arm(self, arm: str) -> dict[str, str]:
-        """Run one arm and return what the report reads of it."""
-        evolve = resolved(self.config, find_stage("evolve_instructions"))
+    def written(self, arm: str) -> dict[str, str]:
+        """Evolve and filter one arm; return what the report reads of it."""
         plain = arm == "no_evolution"
         seeds = self.path("seed_ingest", "", "seeds")
         policy = {"operator_policy": self.path("train_operator_policy", "", "policy")}
@@ -76,37 +91,30 @@ class Chain:
         self.run("evolve_instructions", arm, given, policy=arm)
         candidates = {"candidates": self.path("evolve_instructions", arm, "instructions")}
         self.run("dedup_filter", arm, candidates | ({} if plain else {"pool": seeds}))
+        return self._parts(arm, EVOLVED)
+
+    def tuned(self, arm: str) -> dict[str, str]:
+        """Answer, score, fine-tune and evaluate one arm; return what the report reads of it."""
+        evolve = resolved(self.config, find_stage("evolve_instructions"))
         kept = {"instructions": self.path("dedup_filter", arm, "kept")}
-        samples = {"samples": evolve["steps"] * evolve["passes"]} if plain else {}
-        self.run("generate_responses", arm, kept, **samples)
+        many = {"samples": evolve["steps"] * evolve["passes"]} if arm == "no_evolution" else {}
+        self.run("generate_responses", arm, kept, **many)
         answered = {"instances": self.path("generate_responses", arm, "instances")}
         reference = {"reference": self.path("score_rewards", "uniform", "scored")}
         self.run("score_rewards", arm, answered | ({} if arm == "uniform" else reference))
-        scored = self.path("score_rewards", arm, "scored")
-        self.run("train_sft", arm, {"instances": scored})
+        self.run("train_sft", arm, {"instances": self.path("score_rewards", arm, "scored")})
         self.run("evaluate", arm, {"adapter": self.path("train_sft", arm, "adapter")})
-        places = {
-            "trace": ("evolve_instructions", "trace"),
-            "ledger": ("evolve_instructions", "ledger"),
-            "kept": ("dedup_filter", "kept"),
-            "duplicates": ("dedup_filter", "rejected"),
-            "answering": ("generate_responses", "ledger"),
-            "unanswered": ("generate_responses", "rejected"),
-            "instances": ("score_rewards", "scored"),
-            "used": ("train_sft", "used"),
-            "tuning": ("train_sft", "provenance"),
-            "predictions": ("evaluate", "predictions"),
-            "judging": ("evaluate", "provenance"),
+        return self._parts(arm, TUNED)
+
+    def _parts(self, arm: str, places: dict[str, tuple[str, str]]) -> dict[str, str]:
+        return {
+            f"{part}_{arm}": self.path(stage, arm, name) for part, (stage, name) in places.items()
         }
-        assert places.keys() | {"privacy"} == PARTS.keys()
-        return {f"{part}_{arm}": self.path(*_at(place, arm)) for part, place in places.items()}
 
 
-def _at(place: tuple[str, str], arm: str) -> tuple[str, str, str]:
-    return place[0], arm, place[1]
-
-
-def run_seed(folder: Path, preset: str, seed: int, settings: list[str]) -> dict[str, float]:
+def run_seed(
+    folder: Path, preset: str, seed: int, settings: list[str], tune: bool
+) -> dict[str, float]:
     """Run one seed to its report and return the report's numbers."""
     config = load_config(preset, "").with_values((f"seed={seed}", *settings))
     chain = Chain(folder, config)
@@ -116,15 +124,17 @@ def run_seed(folder: Path, preset: str, seed: int, settings: list[str]) -> dict[
     report = {"seeds": seeds}
     for name in ("trace", "curve", "table", "ledger"):
         report[f"policy_{name}"] = chain.path("train_operator_policy", "", name)
-    for arm in ("uniform", *(one for one in ARMS if one != "uniform")):
-        report |= chain.arm(arm)
-    chain.run("report_evolution", "", report)
+    for arm in ARMS:
+        report |= chain.written(arm)
+    for arm in ARMS if tune else ():
+        report |= chain.tuned(arm)
+    which = "tuned" if tune else "evolved"
+    chain.run("report_evolution", which, report)
     if chain.spent:
         shown = ", ".join(f"{name} {value:.0f}" for name, value in chain.spent.items())
         sys.stderr.write(f"seed {seed}: CPU seconds {shown}\n")
-    found: dict[str, float] = json.loads(
-        Path(chain.path("report_evolution", "", "metrics")).read_text()
-    )
+    path = Path(chain.path("report_evolution", which, "metrics"))
+    found: dict[str, float] = json.loads(path.read_text(encoding="utf-8"))
     return found
 
 
@@ -148,12 +158,10 @@ def tables(found: list[dict[str, float]]) -> str:
         lines.append(
             f"| {title} | {' | '.join(interval(one) if one else '-' for one in columns)} |\n"
         )
-    lines.append(
-        f"\n| learned minus | {' | '.join(ARMS[1:])} |\n| --- |{' ---: |' * len(ARMS[1:])}\n"
-    )
+    lines.append(f"\n| learned minus | {' | '.join(OTHERS)} |\n| --- |{' ---: |' * len(OTHERS)}\n")
     for name, title in NUMBERS.items():
         cells = []
-        for arm in ARMS[1:]:
+        for arm in OTHERS:
             both = [run for run in found if f"{arm}_{name}" in run and f"learned_{name}" in run]
             apart = [run[f"learned_{name}"] - run[f"{arm}_{name}"] for run in both]
             cells.append(interval(apart) if apart else "-")
@@ -168,10 +176,14 @@ def main() -> None:
     parser.add_argument("--preset", default="teams-rl-controls")
     parser.add_argument("--seeds", default="1,2,3")
     parser.add_argument("--set", dest="settings", action="append", default=[])
+    parser.add_argument("--evolve-only", action="store_true", help="No answers, no fine-tuning.")
     options = parser.parse_args()
     root = options.output.absolute()
     seeds = [int(one) for one in options.seeds.split(",")]
-    found = [run_seed(root / f"seed-{one}", options.preset, one, options.settings) for one in seeds]
+    tune = not options.evolve_only
+    found = [
+        run_seed(root / f"seed-{one}", options.preset, one, options.settings, tune) for one in seeds
+    ]
     text = tables(found)
     (options.output / "controls.md").write_text(text, encoding="utf-8")
     sys.stdout.write(text)

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 import torch
@@ -52,7 +53,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def audit(world: Path, place: Path, held_out: list[Instance]) -> dict[str, dict[str, float]]:
+def audit(world: Path, place: Path, held_out: list[Instance]) -> dict[str, dict[str, Any]]:
     write_rows(place / "held_out", held_out)
     run_stage(
         "audit_privacy",
@@ -66,7 +67,7 @@ def audit(world: Path, place: Path, held_out: list[Instance]) -> dict[str, dict[
         outputs={"audit": str(place / "audit"), "losses": str(place / "losses")},
         params={"model": MODEL, "template": "plain"},
     )
-    found: dict[str, dict[str, float]] = json.loads((place / "audit").read_text())["attacks"]
+    found: dict[str, dict[str, Any]] = json.loads((place / "audit").read_text())["attacks"]
     return found
 
 
