@@ -19,15 +19,17 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Vectors = NDArray[np.float32]
 
 DIMENSION = 384
 NAME = "builtin:static-384-v1"
 """Changes whenever a text's vector would."""
-
-Vectors = NDArray[np.float32]
 
 _WORD = re.compile(r"\w+")
 _RUN = 4
@@ -67,7 +69,7 @@ class Rarity:
         return math.log1p(share) / math.log1p(self._texts)
 
 
-def embed(texts: Sequence[str], rarity: Rarity | None = None) -> Vectors:
+def embed(texts: Sequence[str], rarity: Rarity | None = None) -> "Vectors":
     """Return one vector of length 1 per text, shape (texts, 384); zeros for a text without words.
 
     Costs about 0.2 milliseconds per instruction of 15 words.
@@ -77,6 +79,8 @@ def embed(texts: Sequence[str], rarity: Rarity | None = None) -> Vectors:
         rarity: Weighs words, and leaves out pairs of words; vectors of another rarity cannot be
             compared with these. Without it a text's vector is the same in every data set.
     """
+    import numpy as np  # here: the stages name this module, and the command line names the stages
+
     found = np.zeros((len(texts), DIMENSION), dtype=np.float32)
     for place, text in enumerate(texts):
         words = _WORD.findall(text.casefold())
@@ -111,7 +115,9 @@ def _pairs(words: Sequence[str]) -> list[tuple[str, float]]:
 
 
 @lru_cache(maxsize=200_000)
-def _hashed(feature: str) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+def _hashed(feature: str) -> "tuple[NDArray[np.int64], NDArray[np.float64]]":
+    import numpy as np
+
     raw = hashlib.blake2b(feature.encode("utf-8", "surrogatepass"), digest_size=16).digest()
     places = np.frombuffer(raw[:8], dtype="<u2").astype(np.int64) % DIMENSION
     signs = np.array([1.0 if raw[8 + place] & 1 else -1.0 for place in range(_PLACES)])

@@ -8,11 +8,14 @@ set, we keep the order of arrival and choose by counter-based randomness.
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from refine_af.contracts.randomness import sample
 from refine_af.engines.text import Finish
-from refine_af.self_instruct.prompts import Layout
 from refine_af.self_instruct.readable import is_readable, readable
+
+if TYPE_CHECKING:
+    from refine_af.self_instruct.prompts import Layout  # loads Jinja2, which this does not use
 
 MAX_INSTANCES = 5
 
@@ -67,7 +70,7 @@ def parse_plain(answer: str) -> Draft | None:
     return pair if pair.output else None
 
 
-def parse_instances(answer: str, finish: Finish, layout: Layout) -> list[Draft]:
+def parse_instances(answer: str, finish: Finish, layout: "Layout") -> list[Draft]:
     """Return the pairs of an answer in order; never none: one ``unparseable`` stands for that.
 
     Args:

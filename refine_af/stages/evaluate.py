@@ -1,7 +1,7 @@
 """Unseen tasks, zero-shot: answers of one model, with and without an adapter, and their scores."""
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from refine_af.contracts.errors import DataError, DependencyError, ParameterError
 from refine_af.contracts.jsonl import write_rows
@@ -9,10 +9,6 @@ from refine_af.contracts.params import param
 from refine_af.contracts.records import Prediction
 from refine_af.contracts.stage import Artifact, Metrics, Resources, Stage, Task
 from refine_af.engines.text import Completion, Request, Sampling
-from refine_af.evaluation.gpt2_tokens import track_tokenizer
-from refine_af.evaluation.metrics import Tokenizer
-from refine_af.evaluation.predictions import score_answer
-from refine_af.evaluation.prompts import render_prompt
 from refine_af.evaluation.summary import official, summarise
 from refine_af.evaluation.task_sets import FIRST_INSTANCES, load_tasks
 from refine_af.evaluation.tasks import EvaluationTask, TaskInstance
@@ -20,6 +16,9 @@ from refine_af.self_instruct.readable import readable
 from refine_af.stages.engine_params import EngineParams, open_engine
 from refine_af.stages.generation import complete_in_steps, forget_failures
 from refine_af.storage.sources import fetch_named, fetch_source
+
+if TYPE_CHECKING:
+    from refine_af.evaluation.metrics import Tokenizer
 
 Question = tuple[EvaluationTask, TaskInstance]
 MOST_FAILURES = 0.01
@@ -63,6 +62,8 @@ class EvaluateParams(EngineParams):
 
 def run(params: EvaluateParams, task: Task) -> Metrics:
     """Answer every instance greedily and score it as the official evaluation does."""
+    from refine_af.evaluation.gpt2_tokens import track_tokenizer
+
     found = load_tasks([fetch_source(params.tasks_uri, task.scratch)], first=params.instances)
     if params.tasks_digest and found.digest != params.tasks_digest:
         raise DataError(
@@ -124,12 +125,16 @@ def stop_text(written: str) -> str:
 
 
 def _prompt(params: EvaluateParams, item: EvaluationTask, instance: TaskInstance) -> str:
+    from refine_af.evaluation.prompts import render_prompt
+
     return render_prompt(params.prompt, item.definition, instance.input)
 
 
 def _scored(
-    item: EvaluationTask, instance: TaskInstance, answer: Completion, tokenizer: Tokenizer | None
+    item: EvaluationTask, instance: TaskInstance, answer: Completion, tokenizer: "Tokenizer | None"
 ) -> Prediction:
+    from refine_af.evaluation.predictions import score_answer
+
     if answer.finish == "error":
         empty = score_answer(item, instance, "", tokenizer)
         row = empty.model_copy(update={"failed": answer.error or "no answer"})

@@ -3,8 +3,6 @@
 import json
 import os
 import time
-import urllib.error
-import urllib.request
 from typing import Any
 
 from refine_af.contracts.errors import DependencyError, ParameterError
@@ -58,6 +56,9 @@ def message(name: str, final_status: str) -> dict[str, Any]:
 
 def _send(url: str, body: bytes) -> None:
     """POST ``body``; the address is never shown, because it may hold a token."""
+    import urllib.error
+    import urllib.request
+
     for wait in WAITS_SECONDS:
         time.sleep(wait)
         request = urllib.request.Request(  # noqa: S310  http and https alone, checked above

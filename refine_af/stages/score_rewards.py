@@ -8,7 +8,6 @@ from refine_af.contracts.params import param
 from refine_af.contracts.records import Instance, Rejected
 from refine_af.contracts.stage import Artifact, Metrics, Resources, Stage, Task
 from refine_af.feedback.interface import Parts, Scored, Triplet
-from refine_af.feedback.preflight import preflight
 from refine_af.feedback.reward import Reward
 from refine_af.feedback.selection import select
 from refine_af.stages.reward_params import RewardParams, open_preset
@@ -116,6 +115,8 @@ def _preflight(reward: Reward, parts: list[Parts | None], task: Task) -> None:
     real = [row for row in parts if row is not None]
     if len(real) < 2:
         return
+    from refine_af.feedback.preflight import preflight
+
     found = preflight(real, reward.preset)
     for warning in found.warnings:
         task.progress.say(warning)

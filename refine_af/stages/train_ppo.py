@@ -11,7 +11,6 @@ from refine_af.contracts.progress import StageProgress
 from refine_af.contracts.randomness import sample
 from refine_af.contracts.records import Instruction
 from refine_af.contracts.stage import Artifact, Journal, Metrics, Resources, Stage, Task
-from refine_af.self_instruct.prompts import render
 from refine_af.stages.ppo_record import GOLD, check_held_out, watched, write
 from refine_af.stages.ppo_reward import InstanceReward
 from refine_af.stages.reward_params import RewardParams, open_preset
@@ -259,6 +258,7 @@ def _chosen(params: TrainPpoParams, place: Path) -> list[Instruction]:
 
 def _prompt(row: Instruction) -> "Prompt":
     from refine_af.ppo.episodes import Prompt
+    from refine_af.self_instruct.prompts import render
 
     return Prompt(row.id, render("instance_input_first", instruction=row.instruction))
 

@@ -225,6 +225,9 @@ def test_the_registry_and_the_help_load_nothing_heavy() -> None:
         "datasets",
         "google.cloud",
         "pyarrow",
+        "numpy",
+        "matplotlib",
+        "jinja2",
     ]
     code = (
         "import sys, refine_af.cli as c\n"
