@@ -30,16 +30,12 @@ def nearest_before(
 @lru_cache(maxsize=2)
 def _nearest(text: str, content: bytes) -> dict[str, Any] | None:
     """Return id, score and text of the row in ``content`` that is nearest to ``text``."""
-    from refine_af.dedup.index import RougeLIndex
+    from refine_af.dedup.nearest import nearest_texts
 
-    texts = texts_in(content, "instruction")
-    index = RougeLIndex(1.0)
-    index.add_all([(str(place), one) for place, one in enumerate(texts)])
-    near = index.nearest(text)
-    if near is None:
-        return None
-    row = parse_object(content.split(b"\n")[int(near.id)], "nearest row")
-    return {"id": row["id"], "score": near.score, "text": row["instruction"]}
+    for place, score in nearest_texts(text, texts_in(content, "instruction"), 1):
+        row = parse_object(content.split(b"\n")[place], "nearest row")
+        return {"id": row["id"], "score": score, "text": row["instruction"]}
+    return None
 
 
 def nearest_evaluation(run: RunFolder, row: JsonObject) -> list[dict[str, Any]]:
@@ -48,7 +44,7 @@ def nearest_evaluation(run: RunFolder, row: JsonObject) -> list[dict[str, Any]]:
     The row's text is its instruction and input. Compared with every instance once, whatever the
     number of evaluated models.
     """
-    from refine_af.dedup.index import RougeLIndex
+    from refine_af.dedup.nearest import nearest_texts
 
     text = " ".join(str(row[key]) for key in ("instruction", "input") if row.get(key))
     text = text or str(row.get("text", ""))
@@ -59,12 +55,8 @@ def nearest_evaluation(run: RunFolder, row: JsonObject) -> list[dict[str, Any]]:
     inputs = texts_in(rows.content, "input")
     if len(inputs) != len(lines):
         return []
-    index = RougeLIndex(1.0)
-    index.add_all([(str(place), one) for place, one in enumerate(inputs) if one])
     found = []
-    for near in index.nearest_rows(text, SHOWN):
-        one = parse_object(lines[int(near.id)], str(rows.path))
-        found.append(
-            {**{key: one[key] for key in ("task", "instance", "input")}, "score": near.score}
-        )
+    for place, score in nearest_texts(text, inputs, SHOWN):
+        one = parse_object(lines[place], str(rows.path))
+        found.append({key: one[key] for key in ("task", "instance", "input")} | {"score": score})
     return found
