@@ -28,3 +28,7 @@ def test_by_hand() -> None:
 def test_nothing_to_compare_with() -> None:
     assert nearest_texts("a", [], 3) == []
     assert nearest_texts("...", ["a", "b"], 1) == [(0, 0.0)]
+
+
+def test_a_token_that_comes_twice_counts_twice() -> None:
+    assert nearest_texts("a a b", ["a b", "a a b"], 1) == [(1, 1.0)]
