@@ -13,10 +13,12 @@ from pydantic import BaseModel, ConfigDict, Field
 Text = Annotated[str, Field(max_length=1_000_000)]
 NonEmptyText = Annotated[str, Field(min_length=1, max_length=1_000_000)]
 
+_CANONICAL = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+
 
 def content_id(kind: str, *content: object) -> str:
     """Return ``<kind>-<16 hex digits>`` for JSON-serialisable content (64 bits of SHA-256)."""
-    text = json.dumps(content, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    text = _CANONICAL.encode(content)
     return f"{kind}-{hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()[:16]}"
 
 

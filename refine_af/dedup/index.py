@@ -16,7 +16,7 @@ from refine_af.dedup.scores import (
     likely_by_full_comparison,
     overlaps_with_all,
 )
-from refine_af.dedup.vocabulary import CODE_POINTS, Encoded, Ints, Vocabulary
+from refine_af.dedup.vocabulary import CODE_POINTS, WORDS, Bits, Encoded, Ints, Vocabulary
 
 _BLOCK = 1024
 """Rows decided together: enough to spread the cost of numpy calls, few enough for the memory of
@@ -256,8 +256,7 @@ class RougeLIndex:
     ) -> tuple[Ints, Ints]:
         """Return the pairs, once each and sorted, whose signatures allow the overlap."""
         ours, theirs = asked.signatures[new], stored.signatures[old]
-        missing = np.bitwise_count(ours & ~theirs).sum(axis=1, dtype=np.int64)
-        spare = np.bitwise_count(theirs & ~ours).sum(axis=1, dtype=np.int64)
+        missing, spare = _bits(ours & ~theirs), _bits(theirs & ~ours)
         some = self._lengths.possible(asked.lengths[new], stored.lengths[old], missing, spare)
         return distinct(new[some], old[some])
 
@@ -293,6 +292,18 @@ class RougeLIndex:
         self._ordered_rows = len(self)
         self._postings = []
         self._indexed = 0
+
+
+def _bits(signatures: Bits) -> npt.NDArray[np.uint8]:
+    """Return the number of bits that are set in each row, at most ``64 WORDS``.
+
+    Adding columns takes a third of the time of ``sum(axis=1)`` over an axis this short.
+    """
+    counts = np.bitwise_count(signatures)
+    total = counts[:, 0]
+    for word in range(1, WORDS):
+        total = total + counts[:, word]
+    return total
 
 
 def _nearer(one: _Found, other: _Found) -> _Found:

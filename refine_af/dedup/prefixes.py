@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 Ints = npt.NDArray[np.int64]
+Counts = npt.NDArray[np.uint8]
 
 _SLACK = 1e-6
 """Widens every bound far beyond float rounding; the exact formula decides afterwards."""
@@ -72,7 +73,9 @@ class LengthBounds:
         tokens: Ints = np.maximum(np.ceil(least), 1).astype(np.int64)
         return tokens
 
-    def possible(self, new: Ints, old: Ints, missing: Ints, spare: Ints) -> npt.NDArray[np.bool_]:
+    def possible(
+        self, new: Ints, old: Ints, missing: Counts, spare: Counts
+    ) -> npt.NDArray[np.bool_]:
         """Return whether rows can still be similar.
 
         Args:

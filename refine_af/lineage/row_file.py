@@ -15,8 +15,7 @@ from pathlib import Path
 from refine_af.contracts.errors import DataError
 from refine_af.contracts.jsonl import JsonObject, parse_object
 
-_HEAD = re.compile(rb'^\{"id": "([^"\\]+)", "parents": \[([^\]\\]*)\]')
-_START = b'{"id": "'
+_START, _PARENTS = b'{"id": "', b'", "parents": ['
 _FIELD = rb'"%s": "([^"\\]*(?:\\.[^"\\]*)*)"'
 """A quotation mark inside a JSON text has a backslash, so a key can only be met as a key."""
 
@@ -73,11 +72,8 @@ class RowFile:
         """The bytes between the brackets of ``parents`` by the bytes of the id, in file order."""
         found: dict[bytes, bytes] = {}
         for line in self.content.split(b"\n"):
-            # twice as fast as matching the pattern, over hundreds of thousands of rows
-            head, parents, rest = line.partition(b'", "parents": [')
-            row_id = head[len(_START) :]
-            if parents and head.startswith(_START) and b'"' not in row_id:
-                found[row_id] = rest[: rest.find(b"]")]
+            if head := _head(line):
+                found[head[0]] = head[1]
         return found
 
     def parents_of(self, row_id: str) -> tuple[str, ...] | None:
@@ -109,11 +105,23 @@ class RowFile:
             DataError: For a line that does not start as rows of a run do.
         """
         for number, line in enumerate(self.content.split(b"\n"), start=1):
-            head = _HEAD.match(line)
+            head = _head(line)
             if head is not None:
-                yield _ids(head[2]), line + b"\n"
+                yield _ids(head[1]), line + b"\n"
             elif line:
                 raise DataError(f"{self.path}:{number}: not a row of a run; the file was altered")
+
+
+def _head(line: bytes) -> tuple[bytes, bytes] | None:
+    """Return id and what stands between the brackets of ``parents``, where a row starts so.
+
+    Half the time of a regular expression, over hundreds of thousands of rows.
+    """
+    start, parents, rest = line.partition(_PARENTS)
+    row_id = start[len(_START) :]
+    if not parents or not start.startswith(_START) or b'"' in row_id:
+        return None
+    return row_id, rest[: rest.find(b"]")]
 
 
 def _ids(listed: bytes) -> tuple[str, ...]:

@@ -6,8 +6,8 @@ in :mod:`refine_af.self_instruct.bootstrap`.
 
 import re
 import string
-from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 from refine_af.engines.text import Finish
@@ -97,7 +97,8 @@ def _capitalised(text: str, rules: ParseRules) -> str:
     return text.capitalize() if rules.capitalise == "sentence" else text[:1].upper() + text[1:]
 
 
-def _pattern(words: Sequence[str]) -> re.Pattern[str] | None:
+@lru_cache(maxsize=4)
+def _pattern(words: tuple[str, ...]) -> re.Pattern[str] | None:
     if not words:
         return None
     return re.compile(rf"\b({'|'.join(map(re.escape, words))})\b", re.IGNORECASE)
