@@ -69,7 +69,7 @@ def parse_object(raw: bytes, place: str) -> JsonObject:
     except ValueError as error:
         raise DataError(f"{place}: {error}") from None
     if not isinstance(value, dict):
-        raise DataError(f"{place}: found {type(value).__name__}; each line must be a JSON object")
+        raise DataError(f"{place}: found {type(value).__name__}; it must be a JSON object")
     if b"\\u" in raw:  # neither a NUL nor a surrogate can be in UTF-8 JSON but as an escape
         _refuse_bad_text(value, place)
     return value

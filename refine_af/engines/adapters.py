@@ -56,6 +56,34 @@ def _names_transformers(mapping: object) -> bool:
     return isinstance(library, str) and library.split(".")[0] == "transformers"
 
 
+def require_base(adapter: Path, model: str) -> None:
+    """Refuse an adapter that says it was trained on another model than ``model``.
+
+    Models of one shape take each other's adapters without a word. Names are compared where both
+    are packaged names or Hub ids, and of those what follows the owner, because copies keep it; a
+    path or a URI tells nothing.
+
+    Raises:
+        DataError: The names differ, or the adapter is incomplete.
+    """
+    base = str(check_adapter_folder(adapter).get("base_model_name_or_path") or "")
+    if {_is_place(base), _is_place(model)} == {False} and _short(base) != _short(model):
+        raise DataError(
+            f"{adapter}: the adapter was trained on {base}, the model is {model}; use the model"
+            f" that it was trained on, or, if both hold the same weights, write the model's name"
+            f" as base_model_name_or_path into its {CONFIG}"
+        )
+
+
+def _is_place(model: str) -> bool:
+    """Tell whether this is a path, a URI or nothing."""
+    return not model or "://" in model or model.startswith((".", "/", "~")) or Path(model).is_dir()
+
+
+def _short(name: str) -> str:
+    return name.partition("@")[0].rsplit("/", 1)[-1].lower()
+
+
 def adapter_rank(adapter: Path, model: Path) -> int:
     """Return the largest rank of the adapter's matrices, found in its file.
 

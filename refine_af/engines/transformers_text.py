@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from refine_af.contracts.errors import ParameterError
-from refine_af.engines.adapters import apply_adapter
+from refine_af.engines.adapters import apply_adapter, require_base
 from refine_af.engines.decode import Decoded, decode
 from refine_af.engines.encoding import PromptEncoder
 from refine_af.engines.models import Dtype, load_model, resolve_model
@@ -56,6 +56,8 @@ class TransformersText:
             DataError: The model cannot be read, or the adapter does not fit it.
             ParameterError: ``chat`` for a model without a chat template.
         """
+        if adapter is not None:
+            require_base(adapter, model)
         loaded, tokenizer = load_model(
             model, dtype=dtype, device=device, trust_remote_code=trust_remote_code
         )

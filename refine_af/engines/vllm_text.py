@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from refine_af.contracts.errors import DependencyError, ParameterError
-from refine_af.engines.adapters import adapter_rank
+from refine_af.engines.adapters import adapter_rank, require_base
 from refine_af.engines.encoding import PromptEncoder
 from refine_af.engines.models import resolve_model
 from refine_af.engines.stopping import completion_text, cut
@@ -92,6 +92,8 @@ class VLLMText:
             "enable_prefix_caching": enable_prefix_caching,
             "trust_remote_code": trust_remote_code,
         }
+        if adapter is not None:
+            require_base(adapter, model)
         settings |= _lora_settings(adapter, folder, max_lora_rank)
         self.determinism: Determinism = "none"
         if current_platform.is_cpu():

@@ -1,13 +1,12 @@
 """What is exported: one arm's rows, and everything the card says about how they came about."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from refine_af.contracts.errors import DataError, ParameterError, nearest
-from refine_af.contracts.jsonl import read_rows
+from refine_af.contracts.jsonl import parse_object, read_rows
 from refine_af.contracts.records import Instance, Seed
 from refine_af.storage.digest import digest_file
 
@@ -123,5 +122,4 @@ def _writer(tasks: Mapping[str, Path], arm: str) -> dict[str, Any]:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    return found
+    return parse_object(path.read_bytes(), str(path)) if path.is_file() else {}

@@ -1,11 +1,11 @@
 """Seconds, tokens and money per stage: a page of its own, because it differs from run to run."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from refine_af.contracts.errors import DataError, ParameterError
+from refine_af.contracts.jsonl import parse_object
 from refine_af.reporting.report import environment, page_parts
 from refine_af.storage.store import open_store
 
@@ -52,7 +52,7 @@ def read_telemetry(place: str) -> dict[str, dict[str, Any]]:
     """
     store = open_store(place)
     found = [
-        json.loads(store.read(name))
+        parse_object(store.read(name), name)
         for name in store.list_files(place)
         if name.rsplit("/", 1)[-1] == "telemetry" and "work" not in _below(place, name)
     ]

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from refine_af.contracts.records import Instance
-from refine_af.engines.adapters import apply_adapter
+from refine_af.engines.adapters import apply_adapter, require_base
 from refine_af.engines.models import load_model
 from refine_af.sft.encoding import Example, encode
 from refine_af.sft.templates import Template, training_text
@@ -23,6 +23,8 @@ def completion_losses(
     Rows are tokenized as :func:`refine_af.sft.run.fine_tune` does, with the same template
     and seed.
     """
+    if adapter is not None:
+        require_base(adapter, model)
     loaded, tokenizer = load_model(model)
     network = apply_adapter(loaded, adapter) if adapter is not None else loaded
     network.train(False)

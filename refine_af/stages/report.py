@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from refine_af.contracts.errors import ParameterError
-from refine_af.contracts.jsonl import iter_objects, read_rows
+from refine_af.contracts.jsonl import iter_objects, parse_object, read_rows
 from refine_af.contracts.params import Params, Scalar, param
 from refine_af.contracts.records import Instance, Instruction, Prediction, Rejected, Seed
 from refine_af.contracts.stage import Artifact, Metrics, Resources, Stage, Task
@@ -190,8 +190,7 @@ def _objects(task: Task, name: str) -> Iterator[Mapping[str, Any]]:
 
 def _json(task: Task, name: str) -> dict[str, Any]:
     path: Path | None = task.inputs.get(name)
-    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path else {}
-    return found
+    return parse_object(path.read_bytes(), f"report: input {name!r}: {path}") if path else {}
 
 
 STAGE = Stage(

@@ -38,7 +38,7 @@ GOOD = b'{"id": "a", "instruction": "Sort."}'
     ("line", "message"),
     [
         (b"not json", ":2: not JSON at column 1"),
-        (b"[]", ":2: found list; each line must be a JSON object"),
+        (b"[]", ":2: found list; it must be a JSON object"),
         (b'{"id": "b"}', ":2: Instruction field 'instruction': Field required"),
         (b'{"id": "b", "instruction": 3}', "field 'instruction': Input should be a valid string"),
         (b'{"id": "b", "instruction": "x", "more": 1}', "field 'more'"),

@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import pytest
@@ -6,6 +7,7 @@ from peft import LoraConfig, get_peft_model
 from tiny_engine import byte_tokenizer, random_llama, save
 
 from refine_af.contracts.errors import DataError, ParameterError
+from refine_af.engines.adapters import require_base
 from refine_af.engines.text import Request, Sampling, open_text_engine
 from refine_af.engines.transformers_text import TransformersText
 
@@ -87,6 +89,34 @@ def test_an_adapter_of_another_model_is_refused(
     adapter = adapter_for(tmp_path / "adapter", layers=layers, hidden=hidden)
     with pytest.raises(DataError, match="does not fit the model"):
         TransformersText(folder, adapter)
+
+
+@pytest.mark.parametrize(
+    ("base", "model", "same"),
+    [
+        ("builtin:fixture", "builtin:tiny", False),
+        ("org/Model-1B", "org/Model-1B-Instruct@main", False),
+        ("org/Model-1B", "copies/model-1b@v2", True),
+        ("org/Model-1B", "/models/other", True),
+        ("s3://bucket/model", "org/Model-1B", True),
+        (None, "org/Model-1B", True),
+    ],
+)
+def test_an_adapter_says_which_model_it_was_trained_on(
+    tmp_path: Path, base: str | None, model: str, same: bool
+) -> None:
+    adapter = adapter_for(tmp_path / "adapter")
+    config = adapter / "adapter_config.json"
+    said = json.loads(config.read_text()) | {"base_model_name_or_path": base}
+    config.write_text(json.dumps(said))
+    if same:
+        require_base(adapter, model)
+        return
+    with pytest.raises(DataError, match=f"was trained on {base}, the model is {model}; use the"):
+        require_base(adapter, model)
+    if model == "builtin:tiny":
+        with pytest.raises(DataError, match="was trained on builtin:fixture"):
+            TransformersText(model, adapter)
 
 
 def test_an_incomplete_adapter_is_refused(folder: str, tmp_path: Path) -> None:

@@ -144,7 +144,7 @@ def test_misspelt_field_is_suggested(tmp_path: Path) -> None:
         (flat("t", "1") + flat("t", "1"), "instance id '1'"),
         (flat("t", "1") + flat("t", "2", definition="Other."), "field 'definition' differs"),
         (flat("t", "1", references=[]), "field 'references' is an empty list"),
-        ("[]\n", "each line must be a JSON object"),
+        ("[]\n", "it must be a JSON object"),
         ("", "no task found"),
     ],
 )

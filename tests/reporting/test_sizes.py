@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from made_run import made_run
 
-from refine_af.contracts.errors import ParameterError
+from refine_af.contracts.errors import DataError, ParameterError
 from refine_af.contracts.jsonl import write_rows
 from refine_af.contracts.records import Prediction
 from refine_af.reporting.inputs import ArmInputs, ReportInputs, SizePoint
@@ -117,4 +117,17 @@ def test_sizes_must_name_their_inputs(tmp_path: Path) -> None:
             inputs={},
             outputs={name: str(tmp_path / name) for name in ("report", "summary", "result")},
             params={"sizes": "rl:500"},
+        )
+
+
+def test_a_broken_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "manifest").write_text("{", encoding="utf-8")
+    with pytest.raises(DataError, match=r"report: input 'manifest': .*not JSON at column 2"):
+        run_stage(
+            "report",
+            inputs={"manifest": str(tmp_path / "manifest")},
+            outputs={
+                name: str(tmp_path / "out" / name) for name in ("report", "summary", "result")
+            },
+            params={},
         )
