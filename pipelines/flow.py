@@ -25,6 +25,10 @@ from refine_af.targets.placement import (
     secret_keys,
 )
 
+RETRIED_FOR = "30d"
+"""Counted from the start of a task's first attempt; when it is over, KFP's engine tries no more and
+ends what runs. KFP's default of an hour would leave a task that lost its node after two."""
+
 Outputs = Mapping[str, Any]
 """Outputs of a task by name: what a later task takes as input or parameter."""
 
@@ -155,7 +159,7 @@ class Flow:
         _place(task, place(stage.resources, self._profile))
         _give_secrets(task, stage)
         if self._profile.retries:
-            task.set_retry(self._profile.retries, backoff_duration="30s", backoff_factor=2)
+            task.set_retry(self._profile.retries, "30s", 2, backoff_max_duration=RETRIED_FOR)
         return task
 
     def _parameters(self, stage: Stage, own: Mapping[str, Any]) -> dict[str, Any]:

@@ -129,13 +129,17 @@ def _outputs(stage: Stage) -> Object:
 
 
 def _retries(profile: Profile) -> Object:
-    """Return who is tried again: all but mistakes, which a retry repeats."""
+    """Return who is tried again: all but mistakes, which a retry repeats.
+
+    No ``maxDuration``: Argo counts it from the start of the first attempt and ends running tries
+    when it is over, so a task that lost its node after hours would not be tried again.
+    """
     codes = " && ".join(f"asInt(lastRetry.exitCode) != {code}" for code in NEVER_RETRIED)
     return {
         "limit": str(profile.retries),
         "retryPolicy": "Always",
         "expression": codes,
-        "backoff": {"duration": "30s", "factor": "2", "maxDuration": "1h"},
+        "backoff": {"duration": "30s", "factor": "2"},
     }
 
 

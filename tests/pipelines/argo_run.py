@@ -169,6 +169,7 @@ def _ready(task: Object, waiting: Mapping[str, Object]) -> bool:
 def try_again(retry: Object, code: int) -> bool:
     """Evaluate a retryStrategy's expression on an exit code."""
     assert retry["retryPolicy"] == "Always"
+    assert "maxDuration" not in retry["backoff"], "it would end long tasks, not the waiting alone"
     parts = retry["expression"].split(" && ")
     codes = [_CODES.fullmatch(part) for part in parts]
     assert all(codes), retry["expression"]

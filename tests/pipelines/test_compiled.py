@@ -269,6 +269,8 @@ def test_every_task_is_tried_again_with_pauses(tmp_path: Path) -> None:
         assert task["retryPolicy"]["maxRetryCount"] == 2
         assert task["retryPolicy"]["backoffDuration"] == "30s"
         assert task["retryPolicy"]["backoffFactor"] == 2.0
+        # counted from the first attempt's start: the default, an hour, ends a long task's retry
+        assert task["retryPolicy"]["backoffMaxDuration"] == f"{30 * 24 * 3600}s"
 
 
 def test_the_report_renders_in_the_ui(tmp_path: Path) -> None:
