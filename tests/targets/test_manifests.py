@@ -41,8 +41,10 @@ def test_a_folder_renders_and_is_valid(folder: str) -> None:
     objects = rendered(folder)
     for document in objects.values():
         check(document)
-    enforced = objects["Namespace"]["metadata"]["labels"]["pod-security.kubernetes.io/enforce"]
-    assert enforced == "restricted"
+    labels = objects["Namespace"]["metadata"]["labels"]
+    # a plain Argo's own containers do not meet `restricted`: it would refuse every pod
+    assert labels["pod-security.kubernetes.io/enforce"] == "baseline"
+    assert labels["pod-security.kubernetes.io/warn"] == "restricted"
     others = [item for kind, item in objects.items() if kind != "Namespace"]
     assert {item["metadata"]["namespace"] for item in others} == {"refine-af"}
 
