@@ -31,6 +31,7 @@ from refine_af.storage.store import open_store
 POLL_SECONDS = 0.2
 LEASE = "lease.json"
 REPORTS = ("report", "report_evolution")
+PAGE = "report.html"
 END_SECONDS = 10.0  # what a stage gets to let go of its lease
 
 
@@ -103,7 +104,17 @@ def _run(request: RunRequest, spec: dict[str, Any], console: Console) -> dict[st
         code = _follow(output, events, display, environment)
     if code != 0:
         raise _failure(display.view.failure, output)
+    _link_report(output)
     return _result(output) | {"digest": write_digest_list(output)}
+
+
+def _link_report(output: Path) -> None:
+    """Give the report the ending by which a browser knows a page; KFP's artifacts have none."""
+    page = output / PAGE
+    page.unlink(missing_ok=True)
+    for name in REPORTS:
+        if (output / "artifacts" / name / "report").exists():
+            page.symlink_to(Path("artifacts") / name / "report")
 
 
 def prepare_folder(path: Path) -> Path:

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from pipelines.execute import REPORTS
+from pipelines.execute import PAGE
 
 
 def closing_lines(result: dict[str, Any], folder: Path) -> str:
@@ -26,9 +26,8 @@ def closing_lines(result: dict[str, Any], folder: Path) -> str:
         ]
     if answer := result.get("answer"):
         lines += ["", str(answer)]
-    places = [folder / "artifacts" / name / "report" for name in REPORTS]
-    report = next((path for path in places if path.exists()), places[0])
-    lines += ["", f"report: {report}" if report.exists() else f"artifacts: {folder / 'artifacts'}"]
+    page, artifacts = folder / PAGE, folder / "artifacts"
+    lines += ["", f"report: {page}" if page.exists() else f"artifacts: {artifacts}"]
     if digest := result.get("digest"):
         lines.append(f"digest: {digest} (refine-af verify {folder} --expect ...)")
     return "\n".join(lines)

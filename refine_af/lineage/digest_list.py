@@ -22,6 +22,7 @@ NOT_COVERED = {
     "run.log": "what libraries printed",
     "events.jsonl": "progress, with times",
     "lease.json": "who runs in the folder",
+    "report.html": "a link to the report among the artifacts",
     "timing.html": "seconds and rates",
     "work/": "journals, which check themselves when they are read",
 }

@@ -38,7 +38,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("run")
     done = run(folder)
     assert done.returncode == 0, done.stderr
-    assert "report:" in done.stdout
+    assert f"report: {folder / 'report.html'}" in done.stdout
     return folder
 
 
@@ -46,7 +46,7 @@ def test_every_task_leaves_its_artifacts(finished: Path) -> None:
     tasks = {path.name for path in (finished / "artifacts").iterdir()}
     assert {"train_ppo", "evaluate-start", "train_sft-baseline", "report"} <= tasks
     assert len(tasks) == 15
-    html = (finished / "artifacts" / "report" / "report").read_text(encoding="utf-8")
+    html = (finished / "report.html").read_text(encoding="utf-8")
     assert html.startswith("<!doctype html>")
 
 
