@@ -11,7 +11,8 @@ from refine_af.contracts.records import Instance, Seed
 from refine_af.storage.digest import digest_file
 
 ROWS_TASK = "score_rewards-"
-SHARED_TASKS = ("seed_ingest", "generate_instructions", "dedup_filter")
+WRITERS = ("evolve_instructions", "generate_instances", "generate_responses")
+"""Stages whose model wrote words of the rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +23,7 @@ class Source:
         instances: The rows, in file order.
         seeds: Seed tasks that the run started from; their licences bind the rows.
         arm: Such as ``rl``; empty when the files were named one by one.
-        model: Id of the model that wrote the rows; empty when unknown.
+        model: Id of the model that wrote the rows; empty when unknown or more than one.
         manifest: What the run read, with digests.
         provenance: Parameters, input digests and code of each task that decided the rows, by
             task in the order of the DAG.
@@ -72,7 +73,7 @@ def source_of_run(folder: Path, arm: str) -> Source:
         instances=tuple(_instances(rows)),
         seeds=tuple(read_rows(seeds, Seed)),
         arm=arm,
-        model=str(_writer(tasks, arm).get("model", "")),
+        model=_writer(tasks, arm),
         manifest=manifest,
         provenance={name: _read(path / "provenance") for name, path in tasks.items()},
         counts={name: _read(path / "metrics") for name, path in tasks.items()},
@@ -104,21 +105,26 @@ def _instances(path: Path) -> list[Instance]:
 
 def _tasks(artifacts: Path, arm: str) -> dict[str, Path]:
     """Return the tasks that decided the arm's rows, by name, in the order of the DAG."""
-    found: dict[str, Path] = {}
-    for stage in SHARED_TASKS:
-        for path in sorted(artifacts.glob(f"{stage}*")):
-            found[path.name] = path
-    own = (["train_ppo"] if arm == "rl" else []) + [f"generate_instances-{arm}", ROWS_TASK + arm]
-    for name in own:
-        if (artifacts / name).is_dir():
-            found[name] = artifacts / name
-    return found
+    trained = {"rl": "train_ppo", "learned": "train_operator_policy"}.get(arm)
+    names = [
+        "seed_ingest",
+        *sorted(path.name for path in artifacts.glob("generate_instructions*")),
+        *([trained] if trained else []),
+        f"evolve_instructions-{arm}",
+        "dedup_filter",
+        f"dedup_filter-{arm}",
+        f"generate_instances-{arm}",
+        f"generate_responses-{arm}",
+        ROWS_TASK + arm,
+    ]
+    return {name: artifacts / name for name in names if (artifacts / name).is_dir()}
 
 
-def _writer(tasks: Mapping[str, Path], arm: str) -> dict[str, Any]:
-    path = tasks.get(f"generate_instances-{arm}")
-    parameters: dict[str, Any] = _read(path / "provenance").get("params", {}) if path else {}
-    return parameters
+def _writer(tasks: Mapping[str, Path], arm: str) -> str:
+    """Return the model that wrote the rows; empty when unknown, or when there were several."""
+    paths = [tasks[f"{stage}-{arm}"] for stage in WRITERS if f"{stage}-{arm}" in tasks]
+    found = {str(_read(path / "provenance").get("params", {}).get("model", "")) for path in paths}
+    return found.pop() if len(found) == 1 else ""
 
 
 def _read(path: Path) -> dict[str, Any]:
