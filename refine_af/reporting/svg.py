@@ -26,6 +26,12 @@ VARIABLES = {INK: "currentColor", FAINT: "var(--line)"} | {
     mark: f"var(--c{place})" for place, mark in enumerate(SERIES, start=1)
 }
 
+LEGEND_LETTERS = 78
+"""Letters that a line of the legend takes, the samples of the series included."""
+
+LEGEND_GAP = 8
+"""Letters that a sample and the space around it take."""
+
 SETTINGS: Any = {
     "svg.hashsalt": "refine-af",
     "svg.fonttype": "none",
@@ -89,8 +95,7 @@ def lines(
             high = [value + half for value, half in zip(y, band, strict=True)]
             axes.fill_between(x, low, high, color=SERIES[0], alpha=0.15, linewidth=0)
         _limit(axes, floor, ceiling)
-        if len(series) > 1:
-            axes.legend(loc="best", fontsize=8.5)
+        _legend(figure, [label for label, *_ in series])
         return _svg(name, figure)
 
 
@@ -132,8 +137,7 @@ def histogram(
                 textcoords="offset points",
             )
         axes.set_xlim(edges[0], edges[-1])
-        if len(series) > 1:
-            axes.legend(loc="upper right", fontsize=8.5)
+        _legend(figure, [label for label, *_ in series])
         return _svg(name, figure)
 
 
@@ -192,6 +196,14 @@ def heat(
         axes.set_xticks(range(len(columns)), columns, rotation=25, ha="right", fontsize=8)
         axes.set_yticks(range(len(rows)), rows, fontsize=8)
         return _svg(name, figure)
+
+
+def _legend(figure: Figure, names: Sequence[str]) -> None:
+    """Name the series above the axes, where no line can run through their names."""
+    if len(names) > 1:
+        columns = max(1, LEGEND_LETTERS // (max(map(len, names)) + LEGEND_GAP))
+        figure.set_figheight(figure.get_figheight() + 0.2 * -(-len(names) // columns))
+        figure.legend(loc="outside upper left", ncols=columns, fontsize=8.5)
 
 
 def _limit(axes: Any, floor: float | None, ceiling: float | None) -> None:  # noqa: ANN401

@@ -82,6 +82,23 @@ def test_every_axis_is_named(plain: Report) -> None:
         assert len(texts) >= 1
 
 
+def test_no_line_runs_through_the_names_of_the_series(plain: Report) -> None:
+    named = 0
+    for drawing in re.findall(r"<svg.*?</svg>", plain.html, flags=re.DOTALL):
+        _, _, names = drawing.partition("-legend_1")
+        if not names:
+            continue
+        _, _, axes = drawing.partition("-patch_2")
+        path = re.search(r' d="([^"]+)"', axes)
+        assert path
+        top = min(float(end) for end in re.findall(r"[ML] [0-9.]+ ([0-9.]+)", path[1]))
+        lines = [float(y) for y in re.findall(r'<text [^>]*\by="([0-9.]+)"', names)]
+        assert lines
+        assert max(lines) < top
+        named += 1
+    assert named >= 3
+
+
 def test_metric_names_depend_on_arms_alone(plain: Report, hostile: Report) -> None:
     assert set(plain.metrics) == set(hostile.metrics)
 
