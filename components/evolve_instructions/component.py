@@ -9,6 +9,7 @@ def evolve_instructions(
     instructions: dsl.Output[dsl.Dataset],
     rejected: dsl.Output[dsl.Dataset],
     trace: dsl.Output[dsl.Dataset],
+    calls: dsl.Output[dsl.Dataset],
     ledger: dsl.Output[dsl.Artifact],
     bank_out: dsl.Output[dsl.Dataset],
     metrics: dsl.Output[dsl.Metrics],
@@ -68,6 +69,7 @@ def evolve_instructions(
         instructions: Kept instructions with root, parent and operator.
         rejected: Dropped rewrites with the rule.
         trace: Every operation tried, kept or not.
+        calls: Every model call: prompt's digest, seed, answer as it came.
         ledger: Calls and tokens per role and phase.
         bank_out: The memory bank with what was written.
         metrics: Deterministic numbers.

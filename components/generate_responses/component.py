@@ -9,6 +9,7 @@ def generate_responses(
     instances: dsl.Output[dsl.Dataset],
     held_out: dsl.Output[dsl.Dataset],
     rejected: dsl.Output[dsl.Dataset],
+    calls: dsl.Output[dsl.Dataset],
     ledger: dsl.Output[dsl.Artifact],
     metrics: dsl.Output[dsl.Metrics],
     provenance: dsl.Output[dsl.Artifact],
@@ -47,6 +48,7 @@ def generate_responses(
         instances: Instruction-input-output rows to train on.
         held_out: The same of held-out roots: members of no training.
         rejected: Dropped answers with the rule.
+        calls: Every model call: prompt's digest, seed, answer as it came.
         ledger: Calls and tokens per role and phase.
         metrics: Deterministic numbers.
         provenance: Parameters, digests of inputs and code that decided the rows.

@@ -7,7 +7,7 @@ from typing import Any
 from refine_af.contracts.errors import ParameterError, nearest
 from refine_af.lineage.run_folder import RunFolder
 
-NO_OFFSPRING = ("calls", "kept", "scored", "used", "predictions")
+NO_OFFSPRING = ("calls", "trace", "kept", "scored", "used", "predictions")
 """Artifacts that repeat rows of an earlier one, or whose rows are not made from other rows."""
 
 

@@ -18,6 +18,8 @@ from refine_af.lineage.use import episodes_of, trainings_of
 JsonList = list[dict[str, Any]]
 
 ENGINE_FACTS = ("model", "model_digest", "engine", "dtype", "chat", "quantization", "base_url")
+TURN = ("phase", "policy_seed", "update", "episode", "step")
+"""Fields of an operation that name its calls."""
 _FILTERS = {"dedup_filter": "kept", "score_rewards": "scored"}
 """Stages that judge rows of an earlier one, and their artifact of kept rows."""
 
@@ -98,7 +100,8 @@ def _writing(task: TaskFolder, row: JsonObject) -> dict[str, Any] | None:
     """Return how the model was asked and what it said; None for rows that no model wrote."""
     if "engine" not in task.params:
         return None
-    calls, request = task.rows("calls"), _request(row)
+    operation = _operation(task, row)
+    calls, request = task.rows("calls"), _request(row, operation)
     call = None
     if calls is not None and request:
         call = next(calls.lines_with(b'"request": ' + spelled(request)), None)
@@ -109,7 +112,7 @@ def _writing(task: TaskFolder, row: JsonObject) -> dict[str, Any] | None:
         "code": task.provenance.get("code", ""),
         "libraries": task.json("telemetry").get("engine", {}),
         "call": call,
-        "operation": _operation(task, row),
+        "operation": operation,
     }
 
 
@@ -122,8 +125,10 @@ def _operation(task: TaskFolder, row: JsonObject) -> JsonObject | None:
     return next((one for one in trace.children(parents[0]) if one.get("text") == text), None)
 
 
-def _request(row: JsonObject) -> str:
+def _request(row: JsonObject, operation: JsonObject | None) -> str:
     """Return the name of the model call that a row came of; see ``ModelCall.request``."""
+    if operation is not None:
+        return "/".join(str(operation[key]) for key in TURN) + "/rewrite"
     if row.get("request") and isinstance(row["request"], str):
         return str(row["request"])
     if row["id"].startswith("ins-") and "shard" in row:

@@ -169,6 +169,8 @@ def _made_by_stages(run: RunFolder) -> Iterator[tuple[str, Path, type[MadeRow]]]
         ("seed_ingest", "seeds", Seed),
         ("generate_instructions", "instructions", Instruction),
         ("generate_instances", "instances", Instance),
+        ("generate_responses", "instances", Instance),
+        ("generate_responses", "held_out", Instance),
         ("score_rewards", "scored", Instance),
     )
     for stage, name, kind in kinds:

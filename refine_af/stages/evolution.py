@@ -1,17 +1,17 @@
 """What the stages of the second pipeline share: parameters, engines, and a journal of answers."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from refine_af.contracts.errors import DataError, ParameterError
 from refine_af.contracts.jsonl import iter_objects, read_rows, write_rows
 from refine_af.contracts.params import param
-from refine_af.contracts.records import Seed
+from refine_af.contracts.records import ModelCall, Seed
 from refine_af.contracts.stage import Artifact, Task
 from refine_af.engines.text import Completion, Determinism, Request, Sampling, TextEngine
 from refine_af.stages.engine_params import EngineParams, open_engine
-from refine_af.stages.generation import dump_completions, load_completions
+from refine_af.stages.generation import dump_completions, load_completions, model_call
 
 if TYPE_CHECKING:
     from refine_af.evolve.bank import Bank
@@ -82,6 +82,7 @@ class JournaledEngine:
         self._params, self._task, self._name = params, task, name
         self._engine: TextEngine | None = None
         self._calls = 0
+        self._asked: list[tuple[Request, Sampling, Completion]] = []
         self.determinism: Determinism = "same_batch"
 
     def generate(self, requests: Sequence[Request], sampling: Sampling) -> list[Completion]:
@@ -90,10 +91,25 @@ class JournaledEngine:
         self._calls += 1
         stored = self._task.journal.read(entry)
         if stored is not None:
-            return load_completions(stored)
-        answers = self._opened().generate(requests, sampling)
-        self._task.journal.publish(entry, dump_completions(answers))
+            answers = load_completions(stored)
+        else:
+            answers = self._opened().generate(requests, sampling)
+            self._task.journal.publish(entry, dump_completions(answers))
+        if "calls" in self._task.outputs:
+            asked = zip(requests, answers, strict=True)
+            self._asked += [(request, sampling, answer) for request, answer in asked]
         return answers
+
+    def calls(self, shown: Mapping[str, tuple[str, ...]]) -> Iterator[ModelCall]:
+        """Yield every call in the order asked; none in a stage without the output ``calls``.
+
+        Args:
+            shown: Rows that a prompt shows, by what stands before the last ``/`` of a call's name;
+                a name that is not there shows none (answers sampled for the frontier reward).
+        """
+        for request, sampling, answer in self._asked:
+            key = request.id.rpartition("/")[0]
+            yield model_call(request, shown.get(key, ()), sampling, answer)
 
     def describe(self) -> dict[str, str]:
         """Return the engine's own description; the model loads for it."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 from refine_af.contracts.errors import ParameterError
 from refine_af.contracts.jsonl import write_rows
 from refine_af.contracts.params import param
-from refine_af.contracts.records import Evolved, OperatorStep, Rejected, content_id
+from refine_af.contracts.records import Evolved, ModelCall, OperatorStep, Rejected, content_id
 from refine_af.contracts.stage import Artifact, Metrics, Resources, Stage, Task
 from refine_af.stages.evolution import (
     BANK_INPUT,
@@ -54,14 +54,15 @@ def run(params: EvolveInstructionsParams, task: Task) -> Metrics:
     roots = roots_of(params, task)
     ledger = Ledger()
     steps: list[OperatorStep] = []
+    calls: list[ModelCall] = []
     kept = [_seed_row(root, operators) for root in roots if _with_seeds(params)]
     if params.policy != "no_evolution":
-        found_steps, found_kept = _evolve(params, task, operators, roots, ledger)
-        steps += found_steps
-        kept += found_kept
+        steps, found, calls = _evolve(params, task, operators, roots, ledger)
+        kept += found
     write_rows(task.outputs["instructions"], kept)
     write_rows(task.outputs["rejected"], [_rejected(row) for row in steps if row.reason])
     write_rows(task.outputs["trace"], steps)
+    write_rows(task.outputs["calls"], calls)
     write_bank(
         task.outputs["bank_out"],
         task.inputs.get("bank"),
@@ -78,7 +79,7 @@ def _evolve(
     operators: "Operators",
     roots: "list[Root]",
     ledger: "Ledger",
-) -> tuple[list[OperatorStep], list[Evolved]]:
+) -> tuple[list[OperatorStep], list[Evolved], list[ModelCall]]:
     writer = JournaledEngine(params, task, "rewriter")
     judge = reviewer_engine(params, task, writer)
     chooser = _chooser(params, task, operators, writer, ledger)
@@ -98,10 +99,18 @@ def _evolve(
         kept += found.kept
         if not found.steps:
             break
+    shown = {_turn(row): row.parents for row in steps}
+    calls: list[ModelCall] = []
     for engine in {id(one): one for one in (writer, judge)}.values():
+        calls += engine.calls(shown)
         engine.record()
         engine.close()
-    return steps, kept
+    return steps, kept, calls
+
+
+def _turn(row: OperatorStep) -> str:
+    """Return what the names of this step's calls begin with; see ``evolve.frontier``."""
+    return f"{row.phase}/{row.policy_seed}/{row.update}/{row.episode}/{row.step}"
 
 
 def _chooser(
@@ -173,6 +182,7 @@ def _rejected(row: OperatorStep) -> Rejected:
         place=row.id,
         score=row.changed,
         detail=row.detail,
+        request=f"{_turn(row)}/rewrite",
     )
 
 
@@ -207,6 +217,7 @@ STAGE = Stage(
         Artifact("instructions", "rows", "Kept instructions with root, parent and operator."),
         Artifact("rejected", "rows", "Dropped rewrites with the rule."),
         Artifact("trace", "rows", "Every operation tried, kept or not."),
+        Artifact("calls", "rows", "Every model call: prompt's digest, seed, answer as it came."),
         Artifact("ledger", "json", "Calls and tokens per role and phase."),
         Artifact("bank_out", "rows", "The memory bank with what was written."),
     ),

@@ -12,7 +12,7 @@ from refine_af.contracts.stage import Artifact, Metrics, Resources, Stage, Task
 from refine_af.engines.text import Completion, Request, Sampling
 from refine_af.self_instruct.readable import readable
 from refine_af.stages.engine_params import EngineParams, open_engine
-from refine_af.stages.generation import complete_in_steps
+from refine_af.stages.generation import complete_in_steps, model_call
 
 
 class GenerateResponsesParams(EngineParams):
@@ -53,6 +53,11 @@ def run(params: GenerateResponsesParams, task: Task) -> Metrics:
     engine = open_engine(params, task.inputs.get("adapter"))
     answers = complete_in_steps(engine, requests, _sampling(params), task)
     engine.close()
+    calls = (
+        model_call(request, (row["id"],), _sampling(params), answer)
+        for request, (row, _), answer in zip(requests, asked, answers, strict=True)
+    )
+    write_rows(task.outputs["calls"], calls)
     ledger = Ledger()
     ledger.add("responder", "respond", answers)
     kept: list[tuple[Instance, bool]] = []
@@ -151,6 +156,7 @@ STAGE = Stage(
         Artifact("instances", "rows", "Instruction-input-output rows to train on."),
         Artifact("held_out", "rows", "The same of held-out roots: members of no training."),
         Artifact("rejected", "rows", "Dropped answers with the rule."),
+        Artifact("calls", "rows", "Every model call: prompt's digest, seed, answer as it came."),
         Artifact("ledger", "json", "Calls and tokens per role and phase."),
     ),
     image="vllm",

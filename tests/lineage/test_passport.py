@@ -12,9 +12,12 @@ from refine_af.cli import main
 from refine_af.contracts.errors import ParameterError
 from refine_af.contracts.jsonl import write_rows
 from refine_af.dedup.rouge_l import rouge_l
+from refine_af.lineage.digest_list import write_digest_list
 from refine_af.lineage.passport import passport
 from refine_af.lineage.passport_text import passport_lines
 from refine_af.lineage.run_folder import open_run
+from refine_af.lineage.trace import trace
+from refine_af.lineage.verify import verify_run
 from refine_af.runner import find_stage, run_stage
 from refine_af.self_instruct.prompts import instructions_prompt
 
@@ -152,20 +155,29 @@ def test_a_row_of_textual_operations(tmp_path: Path) -> None:
     script = [
         {"match": "New task:", "text": f"Compare {count} rivers by age and size in a table."}
         for count in range(3, 40)
-    ] + [{"match": "Question:", "text": " Yes"}]
+    ] + [
+        {"match": "Question:", "text": " Yes"},
+        {"match": "Instruction:", "text": "Input: a list\nOutput: An answer."},
+    ]
     write_rows(tmp_path / "script", script)
+    artifacts = tmp_path / "artifacts"
+    writer = {"engine": "scripted", "model": str(tmp_path / "script"), "style": "plain"}
     for stage, inputs, params in (
         ("seed_ingest", {}, {}),
         (
             "evolve_instructions",
-            {"seeds": str(tmp_path / "artifacts" / "seed_ingest" / "seeds")},
-            {
-                "engine": "scripted",
-                "model": str(tmp_path / "script"),
-                "style": "plain",
-                "policy": "uniform",
-                "seeds_limit": 8,
-            },
+            {"seeds": str(artifacts / "seed_ingest" / "seeds")},
+            writer | {"policy": "uniform", "seeds_limit": 8},
+        ),
+        (
+            "dedup_filter",
+            {"candidates": str(artifacts / "evolve_instructions" / "instructions")},
+            {"max_rouge_l": 0.95},
+        ),
+        (
+            "generate_responses",
+            {"instructions": str(artifacts / "dedup_filter" / "kept")},
+            writer | {"held_out_share": 0.3},
         ),
     ):
         names = [item.name for item in find_stage(stage).outputs] + ["metrics", "provenance"]
@@ -180,5 +192,24 @@ def test_a_row_of_textual_operations(tmp_path: Path) -> None:
         operation = writing["operation"]
         assert operation["text"] == row.get("instruction", row.get("text"))
         assert operation["parents"] == row["parents"]
+        assert writing["call"]["text"].strip() == operation["text"]
+        assert writing["call"]["parents"] == row["parents"]
         assert len(found["seeds"]) == 1
         assert any("operator" in line for line in passport_lines(found))
+    for name in ("instances", "held_out"):
+        row = rows(artifacts / "generate_responses" / name)[-1]
+        found = passport(run, row["id"])
+        pair, evolved = found["history"][:2]
+        assert pair["writing"][0]["call"]["text"].endswith(row["output"])
+        assert evolved["first_in"] == "evolve_instructions/instructions"
+        assert [one["task"] for one in evolved["verdicts"]] == [
+            "evolve_instructions",
+            "dedup_filter",
+        ]
+    seed = found["seeds"][0]["seed_id"]
+    below = {row_id for made in trace(run, seed).found.values() for row_id in made}
+    assert {row["id"], evolved["id"]} <= below
+    assert not any(row_id.startswith("step-") for row_id in below)
+    write_digest_list(tmp_path)
+    found_problems = verify_run(tmp_path).problems
+    assert found_problems == ()
