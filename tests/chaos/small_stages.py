@@ -81,7 +81,51 @@ def small_stages(folder: Path) -> list[SmallStage]:
         SmallStage("evaluate", MODEL | {"instances": 2, "max_tokens": 8, "prompt": "plain"}),
         SmallStage("report", {"resamples": 100}, {"seeds": seeds, "instructions": given}),
         *evolution_stages(folder, seeds),
+        SmallStage("notify", {}),
+        SmallStage(
+            "embed_texts", {"model": sentence_model(folder / "encoder")}, {"candidates": given}
+        ),
+        audit_of(folder, instances),
     ]
+
+
+def sentence_model(folder: Path) -> str:
+    """Write an untrained sentence model of two small layers and return its folder."""
+    import torch
+    from transformers import AutoModel, BertConfig, BertTokenizer
+
+    folder.mkdir()
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "river", "stone", "lamp", "garden"]
+    (folder / "vocab.txt").write_text("\n".join(words))
+    BertTokenizer(vocab=str(folder / "vocab.txt")).save_pretrained(str(folder))
+    torch.manual_seed(3)
+    small = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2}
+    config = BertConfig(vocab_size=len(words), intermediate_size=32, **small)
+    AutoModel.from_config(config).save_pretrained(str(folder))  # type: ignore[no-untyped-call]
+    return str(folder)
+
+
+def audit_of(folder: Path, instances: list[Instance]) -> SmallStage:
+    """Return the audit of an adapter that was trained on the first half of the instances."""
+    half = len(instances) // 2
+    write_rows(folder / "members", instances[:half])
+    write_rows(folder / "strangers", instances[half:])
+    training = SmallStage(
+        "train_sft",
+        MODEL | {"max_steps": 1, "lora_rank": 4, "max_length": 128, "include_seed_tasks": False},
+        {"instances": str(folder / "members")},
+    )
+    run_stage("train_sft", **training.arguments("", folder / "audited"))
+    return SmallStage(
+        "audit_privacy",
+        MODEL | {"resamples": 100},
+        {
+            "adapter": str(folder / "audited" / "adapter"),
+            "instances": str(folder / "members"),
+            "used": str(folder / "audited" / "used"),
+            "held_out": str(folder / "strangers"),
+        },
+    )
 
 
 def evolution_stages(folder: Path, seeds: str) -> list[SmallStage]:
@@ -106,6 +150,16 @@ def evolution_stages(folder: Path, seeds: str) -> list[SmallStage]:
         SmallStage("train_operator_policy", small | training, {"seeds": seeds}),
         evolve,
         SmallStage("generate_responses", writer, {"instructions": rows}),
+        SmallStage(
+            "report_evolution",
+            {},
+            {
+                "seeds": seeds,
+                "kept_uniform": rows,
+                "trace_uniform": str(folder / "evolved" / "trace"),
+                "ledger_uniform": str(folder / "evolved" / "ledger"),
+            },
+        ),
     ]
 
 
