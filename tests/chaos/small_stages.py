@@ -99,8 +99,13 @@ def sentence_model(folder: Path) -> str:
     (folder / "vocab.txt").write_text("\n".join(words))
     BertTokenizer(vocab=str(folder / "vocab.txt")).save_pretrained(str(folder))
     torch.manual_seed(3)
-    small = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2}
-    config = BertConfig(vocab_size=len(words), intermediate_size=32, **small)
+    config = BertConfig(
+        vocab_size=len(words),
+        hidden_size=16,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=32,
+    )
     AutoModel.from_config(config).save_pretrained(str(folder))  # type: ignore[no-untyped-call]
     return str(folder)
 
