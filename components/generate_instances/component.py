@@ -37,6 +37,7 @@ def generate_instances(
     max_tokens: int = 350,
     replicate: int = 0,
     limit: int = 0,
+    tasks_uri: str = "",
     work_dir: str = "",
     label: str = "",
 ) -> None:
@@ -79,6 +80,8 @@ def generate_instances(
         max_tokens: Most new tokens.
         replicate: Number of the repetition: other draws, all else equal (the A/A arm has 1).
         limit: First N instructions; 0 takes all.
+        tasks_uri: Evaluation tasks that no instance may match: builtin:tasks or a URI; empty: no
+            check.
         work_dir: Folder or URI of the journals; a retried task continues from there.
         label: Tells apart several tasks of this stage in progress reports.
     """

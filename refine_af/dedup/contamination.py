@@ -24,22 +24,34 @@ RARE = 10
 "answer the following question with yes or no", and says nothing. Project choice: passages that
 several questions of one task share stay below it, frames that all its instances share do not."""
 
+_SHOWN = 200
+"""Characters of an evaluation text in a refusal."""
+
 
 @dataclass(frozen=True, slots=True)
 class Leak:
     """Why a text counts as contaminated.
 
     Attributes:
-        id: The evaluation text that it repeats.
+        id: The evaluation text that it repeats, with task and instance, see
+            :func:`refine_af.evaluation.task_sets.evaluation_texts`.
         rule: ``rouge_l`` or ``run``.
         score: ROUGE-L F1 for ``rouge_l``; tokens of the shared run for ``run``.
         run: The shared run, for ``run``.
+        text: Beginning of the evaluation text.
     """
 
     id: str
     rule: Literal["rouge_l", "run"]
     score: float
     run: str = ""
+    text: str = ""
+
+    @property
+    def detail(self) -> str:
+        """Return rule, shared run and evaluation text in one line, for people."""
+        shared = f" shares {self.run!r} with" if self.run else ""
+        return f"{self.rule}{shared}: {self.text}"
 
 
 class ContaminationGate:
@@ -58,7 +70,7 @@ class ContaminationGate:
         """Index the (id, text) rows of an evaluation: definitions and instance inputs.
 
         Args:
-            evaluation: Different texts; one that is there twice counts twice for rarity.
+            evaluation: Names and texts; of equal texts the first name is given.
             bound: A text with a larger ROUGE-L F1 leaks, as in the near-duplicate filter.
             rare: Most evaluation texts that a telling run may occur in, at least 1.
             tokens: See :data:`refine_af.dedup.rouge_l.Tokens`.
@@ -67,7 +79,11 @@ class ContaminationGate:
             raise ParameterError(f"rare is {rare}; it must be at least 1 evaluation text")
         self._tokens: Tokens = tokens
         self._index = RougeLIndex(bound, tokens)
-        rows = list(evaluation)
+        names: dict[str, str] = {}
+        for name, text in evaluation:
+            names.setdefault(text, name)
+        self._texts = {name: text for text, name in names.items()}
+        rows = list(self._texts.items())
         telling = [row for row in rows if len(TOKENIZERS[tokens](row[1])) >= FEWEST_TOKENS]
         self._index.add_all(telling)
         self._runs = self._rare_runs(rows, rare)
@@ -82,15 +98,20 @@ class ContaminationGate:
     def leaks(self, texts: Sequence[str]) -> list[Leak | None]:
         """Return :meth:`leak` of each text; much faster per text than one by one."""
         return [
-            Leak(near.id, "rouge_l", near.score) if near else self._shared_run(text)
+            self._leak(near.id, "rouge_l", near.score) if near else self._shared_run(text)
             for near, text in zip(self._index.over_bound(texts), texts, strict=True)
         ]
+
+    def _leak(
+        self, name: str, rule: Literal["rouge_l", "run"], score: float, run: str = ""
+    ) -> Leak:
+        return Leak(name, rule, score, run, self._texts[name][:_SHOWN])
 
     def _shared_run(self, text: str) -> Leak | None:
         for run in _runs(text, self._tokens):
             owner = self._runs.get(run)
             if owner is not None:
-                return Leak(owner, "run", float(RUN), run)
+                return self._leak(owner, "run", float(RUN), run)
         return None
 
     def _rare_runs(self, rows: Sequence[tuple[str, str]], rare: int) -> dict[str, str]:

@@ -7,7 +7,7 @@ from typing import TextIO
 
 from refine_af.contracts.errors import DataError, nearest
 from refine_af.contracts.jsonl import dump_line
-from refine_af.contracts.records import Rejected, content_id
+from refine_af.contracts.records import Rejected
 from refine_af.contracts.stage import Progress
 from refine_af.dedup.candidates import Candidate, in_blocks, read_candidates
 from refine_af.dedup.contamination import RARE, ContaminationGate
@@ -61,7 +61,7 @@ def filter_rows(
     rejected: Path,
     settings: FilterSettings,
     *,
-    avoid: Sequence[str] = (),
+    avoid: Sequence[tuple[str, str]] = (),
     embeddings: Path | None = None,
     progress: Progress | None = None,
 ) -> dict[str, float]:
@@ -77,7 +77,7 @@ def filter_rows(
 
     - ``no_text``: the text field is absent, not a string, or blank.
     - ``contaminated``: the text, ``input`` or ``instances[].input`` repeats a text of ``avoid``;
-      ``neighbour`` is a digest of that text and ``detail`` its beginning.
+      ``neighbour`` is the name of that text and ``detail`` its beginning.
     - ``similar``: ROUGE-L F1 with a pool row or a kept row is over the bound.
     - ``semantic``: the cosine of embeddings with a pool row or a kept row is over its bound.
     - ``root_full``: its root has as many kept rows as it may.
@@ -90,7 +90,7 @@ def filter_rows(
         kept: File to write.
         rejected: File to write.
         settings: When a row is dropped.
-        avoid: Evaluation texts: definitions and inputs.
+        avoid: Names and texts of an evaluation: definitions and inputs.
         embeddings: Folder of the stage ``embed_texts`` over candidates and pool; without it the
             static vectors of :mod:`refine_af.dedup.static_vectors`, for which the files are read
             once more.
@@ -132,16 +132,13 @@ class _Filter:
     def __init__(
         self,
         settings: FilterSettings,
-        avoid: Sequence[str],
+        avoid: Sequence[tuple[str, str]],
         embeddings: Path | None,
         progress: Progress | None,
     ) -> None:
         self._settings = settings
         self._index = RougeLIndex(settings.max_rouge_l, settings.tokens)
-        self._avoid = {content_id("eval", text): text for text in avoid}
-        self._gate = ContaminationGate(
-            self._avoid.items(), settings.max_rouge_l, settings.rare, settings.tokens
-        )
+        self._gate = ContaminationGate(avoid, settings.max_rouge_l, settings.rare, settings.tokens)
         self._embeddings = Embeddings(embeddings)
         self._semantic = SemanticGate(
             settings.max_cosine, settings.max_per_root, self._embeddings.dimensions
@@ -171,7 +168,10 @@ class _Filter:
         for leak in self._leaks(block):
             if leak is not None:
                 self._counts["pool_contaminated"] += 1
-                self._say(f"pool row {leak.parents[0]} is like an evaluation text: {leak.detail}")
+                self._say(
+                    f"pool row {leak.parents[0]} is like {leak.neighbour} of the evaluation:"
+                    f" {leak.detail}"
+                )
 
     def judge(self, block: list[Candidate], kept: TextIO, rejected: TextIO) -> None:
         self._fields.update(*(candidate.row for candidate in block))
@@ -276,9 +276,9 @@ class _Filter:
         leaks = self._gate.leaks([text for _, text in asked])
         for (place, _), leak in zip(asked, leaks, strict=True):
             if leak is not None and verdicts[place] is None:
-                shared = f" shares {leak.run!r} with" if leak.run else ""
-                detail = f"{leak.rule}{shared}: {self._avoid[leak.id][:200]}"
-                verdicts[place] = _reject(block[place], "contaminated", leak.id, leak.score, detail)
+                verdicts[place] = _reject(
+                    block[place], "contaminated", leak.id, leak.score, leak.detail
+                )
         return verdicts
 
 

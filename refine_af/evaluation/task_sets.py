@@ -46,14 +46,20 @@ def load_tasks(sources: Sequence[Path], *, first: int = FIRST_INSTANCES) -> Task
     return TaskSet(tasks=tasks, files=files, digest=_digest(tasks))
 
 
-def evaluation_texts(source: Path) -> list[str]:
-    """Return what no training row may repeat: each task's definition and its first inputs.
+def evaluation_texts(source: Path) -> list[tuple[str, str]]:
+    """Return names and texts that no training row may repeat: definitions and first inputs.
 
-    Empty inputs are left out; the official first 100 instances count, see FIRST_INSTANCES.
+    A name is ``TASK/definition`` or ``TASK/INSTANCE``. Empty inputs are left out; the official
+    first 100 instances count, see FIRST_INSTANCES.
     """
     tasks = load_tasks([source]).tasks
-    inputs = [item.input for task in tasks for item in task.instances if item.input.strip()]
-    return [task.definition for task in tasks] + inputs
+    definitions = [(f"{task.name}/definition", task.definition) for task in tasks]
+    return definitions + [
+        (f"{task.name}/{item.id}", item.input)
+        for task in tasks
+        for item in task.instances
+        if item.input.strip()
+    ]
 
 
 def _files(sources: Sequence[Path]) -> Iterator[Path]:

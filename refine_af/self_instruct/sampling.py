@@ -30,13 +30,3 @@ def classification_sampling() -> Sampling:
     Source: ``identify_clf_or_not.py``.
     """
     return Sampling(3, temperature=0.0, stop=("\n", "Task"))
-
-
-def instances_sampling(max_instances: int = 5, max_tokens: int = 350) -> Sampling:
-    """Return the sampling of instances: greedy.
-
-    Source: ``generate_instances.py``, which allows 300 tokens instead of 350 where a batch holds
-    a classification task; a limit that depends on the batch would change rows with batch size.
-    """
-    stop = (f"Example {max_instances + 1}", "Task:")
-    return Sampling(max_tokens, temperature=0.0, presence_penalty=1.5, stop=stop)

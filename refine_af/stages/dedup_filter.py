@@ -50,7 +50,7 @@ def run(params: DedupFilterParams, task: Task) -> Metrics:
     from refine_af.evaluation.task_sets import evaluation_texts
 
     names = [name for name in ("candidates", *MORE) if name in task.inputs]
-    avoid: list[str] = []
+    avoid: list[tuple[str, str]] = []
     if params.tasks_uri:
         avoid = evaluation_texts(fetch_source(params.tasks_uri, task.scratch))
     return filter_rows(

@@ -12,10 +12,12 @@ from refine_af.engines.text import Completion, Request, Sampling, TextEngine
 from refine_af.self_instruct.readable import readable
 from refine_af.stages.engine_params import EngineParams, open_engine
 from refine_af.stages.generation import complete_in_steps, model_call
+from refine_af.storage.sources import fetch_source
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from refine_af.dedup.contamination import Leak
     from refine_af.self_instruct.parse_instances import Draft
     from refine_af.self_instruct.prompts import Layout
 
@@ -43,6 +45,9 @@ class GenerateInstancesParams(EngineParams):
         0, "Number of the repetition: other draws, all else equal (the A/A arm has 1).", ge=0
     )
     limit: int = param(0, "First N instructions; 0 takes all.", ge=0)
+    tasks_uri: str = param(
+        "", "Evaluation tasks that no instance may match: builtin:tasks or a URI; empty: no check."
+    )
 
 
 def run(params: GenerateInstancesParams, task: Task) -> Metrics:
@@ -104,6 +109,7 @@ def _kinds(
     """Return whether each instruction is a classification task, as the model says."""
     from refine_af.self_instruct.parse_instances import is_classification
     from refine_af.self_instruct.prompts import classification_prompt
+    from refine_af.self_instruct.sampling import classification_sampling
 
     if params.split == "none":
         return {row.id: False for row in rows}
@@ -114,8 +120,7 @@ def _kinds(
         Request(row.id, classification_prompt(row.instruction, params.style), params.seed)
         for row in rows
     ]
-    sampling = Sampling(max_tokens=3, temperature=0.0, stop=("\n", "Task"))
-    answers = engine.generate(requests, sampling)
+    answers = engine.generate(requests, classification_sampling())
     flags = [is_classification(answer.text) for answer in answers]
     task.journal.publish("kinds", "".join("1" if flag else "0" for flag in flags).encode())
     return {row.id: flag for row, flag in zip(rows, flags, strict=True)}
@@ -128,14 +133,27 @@ def _parse_and_write(
     kinds: dict[str, bool],
     task: Task,
 ) -> Metrics:
+    from refine_af.self_instruct.parse_instances import filter_instances
+
     kept: list[Instance] = []
     rejected: list[Rejected] = []
-    for (row, sample), answer in zip(owners, answers, strict=True):
-        for place, draft in enumerate(_drafts(params, row, answer, kinds[row.id])):
+    parsed = [
+        _drafts(params, row, answer, kinds[row.id])
+        for (row, _), answer in zip(owners, answers, strict=True)
+    ]
+    leaks = _leaks(params, owners, parsed, task)
+    seed = replicate_seed(params.seed, params.replicate)
+    for number, ((row, sample), drafts) in enumerate(zip(owners, parsed, strict=True)):
+        marked = [
+            replace(draft, reason=draft.reason or "contaminated") if leak else draft
+            for draft, leak in zip(drafts, leaks[number], strict=True)
+        ]
+        judged = filter_instances(marked, seed, row.id, params.max_instances)
+        for place, (draft, leak) in enumerate(zip(judged, leaks[number], strict=True)):
             if draft.reason is None:
                 kept.append(_instance(row, draft, kinds[row.id], sample))
             else:
-                rejected.append(_rejected(row, draft, sample, place))
+                rejected.append(_rejected(row, draft, sample, place, leak))
     write_rows(task.outputs["instances"], kept)
     write_rows(task.outputs["rejected"], rejected)
     answered = {row.parents[0] for row in kept}
@@ -146,19 +164,39 @@ def _parse_and_write(
         "rejected": len(rejected),
         "parseable": len({(row.parents[0], row.sample) for row in kept}) / max(len(owners), 1),
         "classification": sum(kinds.values()),
+        "contaminated": sum(row.reason == "contaminated" for row in rejected),
     }
+
+
+def _leaks(
+    params: GenerateInstancesParams,
+    owners: "Sequence[tuple[Instruction, int]]",
+    parsed: "Sequence[Sequence[Draft]]",
+    task: Task,
+) -> "list[list[Leak | None]]":
+    """Return for each draft of each answer which evaluation text it repeats, or None."""
+    from refine_af.dedup.contamination import ContaminationGate
+    from refine_af.evaluation.task_sets import evaluation_texts
+
+    if not params.tasks_uri:
+        return [[None] * len(drafts) for drafts in parsed]
+    gate = ContaminationGate(evaluation_texts(fetch_source(params.tasks_uri, task.scratch)))
+    texts = [
+        [(row.instruction, draft.input, draft.output) for draft in drafts]
+        for (row, _), drafts in zip(owners, parsed, strict=True)
+    ]
+    different = list(dict.fromkeys(text for one in texts for pair in one for text in pair))
+    found = dict(zip(different, gate.leaks(different), strict=True))
+    return [
+        [next((found[text] for text in pair if found[text]), None) for pair in one] for one in texts
+    ]
 
 
 def _drafts(
     params: GenerateInstancesParams, row: Instruction, answer: Completion, is_classification: bool
 ) -> "list[Draft]":
-    """Return every pair of one answer; dropped ones carry their reason."""
-    from refine_af.self_instruct.parse_instances import (
-        Draft,
-        filter_instances,
-        parse_instances,
-        parse_plain,
-    )
+    """Return every pair of one answer; what could not be read carries its reason."""
+    from refine_af.self_instruct.parse_instances import Draft, parse_instances, parse_plain
     from refine_af.self_instruct.prompts import answer_opening, instance_prompt
 
     if answer.finish == "error":
@@ -169,11 +207,9 @@ def _drafts(
         drafts = [pair or Draft("", readable(answer.text), "unparseable")]
         if answer.finish == "length" and pair:
             drafts = [replace(pair, reason="truncated")]
-    else:
-        opening = answer_opening(instance_prompt(row.instruction, layout, params.style))
-        drafts = parse_instances(opening + answer.text, answer.finish, layout)
-    seed = replicate_seed(params.seed, params.replicate)
-    return filter_instances(drafts, seed, row.id, params.max_instances)
+        return drafts
+    opening = answer_opening(instance_prompt(row.instruction, layout, params.style))
+    return parse_instances(opening + answer.text, answer.finish, layout)
 
 
 def _instance(row: Instruction, draft: "Draft", is_classification: bool, sample: int) -> Instance:
@@ -187,14 +223,20 @@ def _instance(row: Instruction, draft: "Draft", is_classification: bool, sample:
     )
 
 
-def _rejected(row: Instruction, draft: "Draft", sample: int, place: int) -> Rejected:
+def _rejected(
+    row: Instruction, draft: "Draft", sample: int, place: int, leak: "Leak | None"
+) -> Rejected:
+    about = f"input: {draft.input[:2000]}" if draft.input else ""
+    named = leak if leak and draft.reason == "contaminated" else None
     return Rejected.make(
         "generate_instances",
         draft.reason or "",
         draft.output,
         (row.id,),
         place=f"{sample}/{place}",
-        detail=f"input: {draft.input[:2000]}" if draft.input else "",
+        neighbour=named.id if named else None,
+        score=named.score if named else None,
+        detail=f"{named.detail}; {about}" if named else about,
         request=f"{row.id}/{sample}",
     )
 

@@ -60,7 +60,10 @@ def test_characters_find_a_leak_in_a_script_without_spaces() -> None:
 
 def test_texts_that_are_met_by_chance_are_not_looked_for() -> None:
     gate = ContaminationGate([("short", "the old river"), ("long", "the old river bank")])
-    assert gate.leaks(["river", "the old river"]) == [None, Leak("long", "rouge_l", 6 / 7)]
+    assert gate.leaks(["river", "the old river"]) == [
+        None,
+        Leak("long", "rouge_l", 6 / 7, text="the old river bank"),
+    ]
 
 
 def test_rarity_below_one_is_refused() -> None:

@@ -55,7 +55,7 @@ class Folder:
         *files: Sequence[object],
         pool: Sequence[object] | None = None,
         settings: FilterSettings | None = None,
-        avoid: Sequence[str] = (),
+        avoid: Sequence[tuple[str, str]] = (),
     ) -> dict[str, float]:
         """Write the rows to files and filter these."""
         paths = [write(self.path / f"{place}.jsonl", rows) for place, rows in enumerate(files)]
@@ -155,7 +155,7 @@ def test_contaminated_rows_are_refused_and_seeds_only_reported(folder: Folder) -
         {"id": "c", "instruction": "Count birds.", "instances": [{"input": leak, "output": "no"}]},
         {"id": "d", "instruction": "Write about the weather in May."},
     ]
-    counts = folder.run(rows, pool=[seed], avoid=[leak])
+    counts = folder.run(rows, pool=[seed], avoid=[("hotels/definition", leak)])
     rejected = read(folder.rejected)
     assert [(row["parents"], row["reason"]) for row in rejected] == [
         (["a"], "contaminated"),
@@ -163,9 +163,12 @@ def test_contaminated_rows_are_refused_and_seeds_only_reported(folder: Folder) -
         (["c"], "contaminated"),
     ]
     assert all(leak in row["detail"] for row in rejected)
+    assert {row["neighbour"] for row in rejected} == {"hotels/definition"}
     assert read(folder.kept) == rows[3:]
     assert (counts["contaminated"], counts["pool_contaminated"]) == (3, 1)
-    assert any("pool row s" in message for message in folder.progress.said)
+    assert any(
+        "pool row s is like hotels/definition" in message for message in folder.progress.said
+    )
 
 
 def test_text_without_tokens_is_counted_and_said(folder: Folder) -> None:

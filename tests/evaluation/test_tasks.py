@@ -177,7 +177,11 @@ def test_other_mistakes(tmp_path: Path) -> None:
 
 def test_texts_that_training_must_not_repeat(tmp_path: Path) -> None:
     put(tmp_path / "a.json", official())
-    assert evaluation_texts(tmp_path) == ["Complete the pair.", "hot : cold", "day : night"]
+    assert evaluation_texts(tmp_path) == [
+        ("a/definition", "Complete the pair."),
+        ("a/w-1", "hot : cold"),
+        ("a/w-2", "day : night"),
+    ]
 
 
 @needs_data

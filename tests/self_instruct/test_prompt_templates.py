@@ -14,7 +14,6 @@ from refine_af.self_instruct.prompts import (
 )
 from refine_af.self_instruct.sampling import (
     classification_sampling,
-    instances_sampling,
     instructions_sampling,
 )
 
@@ -83,4 +82,3 @@ def test_published_sampling() -> None:
     assert lists.stop == ("\n\n", "\n16", "16.", "16 .")
     assert instructions_sampling("small_lm", shown=3).stop[1] == "\n6"
     assert classification_sampling().max_tokens == 3
-    assert instances_sampling().stop == ("Example 6", "Task:")
