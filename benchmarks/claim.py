@@ -35,10 +35,10 @@ def run_seed(folder: Path, preset: str, seed: int, settings: list[str]) -> None:
     subprocess.run(command, check=True)
 
 
-def answers(folder: Path, arm: str, prefix: str) -> list[Prediction]:
-    """Return an arm's answers with the seed in front of each task's name."""
+def answers(folder: Path, arm: str, prefix: str, field: str) -> list[Prediction]:
+    """Return an arm's answers with the seed in front of each task's or instance's name."""
     rows = read_rows(folder / "artifacts" / f"evaluate-{arm}" / "predictions", Prediction)
-    return [row.model_copy(update={"task": f"{prefix}/{row.task}"}) for row in rows]
+    return [row.model_copy(update={field: f"{prefix}/{getattr(row, field)}"}) for row in rows]
 
 
 def refused(folder: Path, pair: tuple[str, str]) -> bool:
@@ -47,11 +47,18 @@ def refused(folder: Path, pair: tuple[str, str]) -> bool:
     return f"{pair[0]}_vs_{pair[1]}_wins" not in metrics
 
 
-def compared(folders: dict[int, Path], seeds: list[int], pair: tuple[str, str]) -> Comparison:
-    """Return the comparison over the tasks of some seeds, each task of each seed its own."""
+def compared(
+    folders: dict[int, Path], seeds: list[int], pair: tuple[str, str], unit: str = "task"
+) -> Comparison:
+    """Return the comparison over some seeds.
+
+    With the unit ``task`` every task of every seed is won or lost by itself; with ``instance`` a
+    task holds the answers of all seeds, so that tasks, which are what could have been others, are
+    what the interval draws.
+    """
     arms = []
     for arm in pair:
-        rows = [row for seed in seeds for row in answers(folders[seed], arm, f"seed {seed}")]
+        rows = [row for seed in seeds for row in answers(folders[seed], arm, f"seed {seed}", unit)]
         arms.append(Arm(arm, rows))
     for seed in seeds:
         assert not refused(folders[seed], pair), f"seed {seed}: {pair} are not comparable"
@@ -95,7 +102,8 @@ def main() -> None:
     ]
     for pair in (*PAIRS, AA):
         lines += [line(str(seed), compared(folders, [seed], pair)) for seed in seeds]
-        lines.append(line("all", compared(folders, seeds, pair)))
+        lines.append(line("each task once a seed", compared(folders, seeds, pair)))
+        lines.append(line("**mean over seeds**", compared(folders, seeds, pair, "instance")))
     text = "\n".join(lines) + "\n"
     (options.output / "claim.md").write_text(text, encoding="utf-8")
     sys.stdout.write(text)
