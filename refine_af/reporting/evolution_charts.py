@@ -102,11 +102,19 @@ def learning(curve: Sequence[Mapping[str, Any]]) -> list[Chart]:
                 Chart(
                     title,
                     svg.lines(f"policy-{key}", series, "update", label, band=band),
-                    f"Mean over {len({row['policy_seed'] for row in curve})} policies trained"
-                    " independently; the band is their standard deviation.",
+                    _spread(len({row["policy_seed"] for row in curve})),
                 )
             )
     return charts
+
+
+def _spread(policies: int) -> str:
+    if policies == 1:
+        return "One policy was trained; with policy_seeds above 1 a band shows their spread."
+    return (
+        f"Mean over {policies} policies trained independently; the band is their standard"
+        " deviation."
+    )
 
 
 def over_steps(arms: Mapping[str, EvolutionArm]) -> list[Chart]:
@@ -114,7 +122,7 @@ def over_steps(arms: Mapping[str, EvolutionArm]) -> list[Chart]:
     charts = []
     for key, title, label in (
         ("novelty", "Novelty over the steps", "1 - cosine to what was there, 0 to 1"),
-        ("words", "Length over the steps", "words of an instruction"),
+        ("words", "Complexity over the steps", "words of an instruction"),
     ):
         series = []
         for name, arm in arms.items():
@@ -126,6 +134,8 @@ def over_steps(arms: Mapping[str, EvolutionArm]) -> list[Chart]:
         if series:
             drawing = svg.lines(f"step-{key}", series[: len(svg.SERIES)], "step", label, floor=0)
             caption = "Means of the kept rewrites of each step."
+            if key == "words":
+                caption += " Length is the plainest sign of complexity, and no proof of it."
             charts.append(Chart(title, drawing, caption))
     return charts
 

@@ -95,7 +95,8 @@ def _numbers(name: str, arm: EvolutionArm, inputs: EvolutionInputs) -> ArmNumber
         per_thousand=_ratio(1000 * kept, calls, seed),
         per_thousand_in_all=1000 * written / in_all if in_all else None,
         diversity=_diversity(arm, place, seed),
-        reward=sum(totals) / len(totals) if totals else None,
+        # of the arm that sets the zero the mean is zero but for rounding
+        reward=round(sum(totals) / len(totals), 9) + 0.0 if totals else None,
         rouge_l=summarise(arm.predictions).overall.rouge_l if arm.predictions else None,
         rows=arm.trained_rows,
     )

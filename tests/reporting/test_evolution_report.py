@@ -91,7 +91,7 @@ def test_the_page_holds_every_part_escapes_model_text_and_repeats(inputs: Evolut
     for part in (
         "A proof of the plumbing", "Operators over the steps: learned", "Which operator follows",
         "Operators by cluster of seeds", "Learning curve", "What the other operators would have",
-        "Novelty over the steps", "Length over the steps", "Against Evol-Instruct",
+        "Novelty over the steps", "Complexity over the steps", "Against Evol-Instruct",
         "worse than a coin", "Nothing to learn.", "dedup_filter: similar", "One step of every",
     ):  # fmt: skip
         assert part in report.html, part
