@@ -178,15 +178,26 @@ def main(arguments: list[str] | None = None) -> int:
         error.show()
         exit_code = ParameterError.exit_code
     except RefineAfError as error:
-        lines = [printable(line) for line in str(error).split("\n")]
-        click.echo("refine-af: " + "\n".join(lines), err=True)
-        exit_code = error.exit_code
-    except Exception:
-        import traceback
+        exit_code = _told(error)
+    except Exception as error:
+        from refine_af.storage.disk import disk_trouble
 
-        traceback.print_exc()
-        click.echo("refine-af: this is a bug; please report it with the lines above", err=True)
-        exit_code = EXIT_BUG
+        trouble = disk_trouble(error)
+        exit_code = _told(trouble) if trouble else _bug()
     if arguments is None:
         sys.exit(exit_code)
     return exit_code
+
+
+def _told(error: RefineAfError) -> int:
+    lines = [printable(line) for line in str(error).split("\n")]
+    click.echo("refine-af: " + "\n".join(lines), err=True)
+    return error.exit_code
+
+
+def _bug() -> int:
+    import traceback
+
+    traceback.print_exc()
+    click.echo("refine-af: this is a bug; please report it with the lines above", err=True)
+    return EXIT_BUG

@@ -18,6 +18,7 @@ from refine_af.contracts.progress import StageProgress
 from refine_af.contracts.stage import EVERY_STAGE_WRITES, Metrics, Stage, Task
 from refine_af.stages import STAGES
 from refine_af.storage.digest import digest_path
+from refine_af.storage.disk import disk_trouble
 from refine_af.storage.identity import Identity
 from refine_af.storage.journal import WorkJournal, open_journal
 from refine_af.storage.memory import MemoryJournal
@@ -74,6 +75,9 @@ def run_stage(
         progress.event("fail", message=str(error), exit_code=error.exit_code)
         raise
     except Exception as error:
+        if trouble := disk_trouble(error):
+            progress.event("fail", message=str(trouble), exit_code=trouble.exit_code)
+            raise trouble from error
         progress.event("fail", message=f"{type(error).__name__}: {error}", exit_code=EXIT_BUG)
         raise
     progress.event("end", **metrics)

@@ -1,6 +1,8 @@
 """What an error of the disk means for the user."""
 
 import errno
+import os
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -18,6 +20,26 @@ _ADVICE = {
     errno.ENOTDIR: "a part of the path is a file; choose another path",
     errno.EISDIR: "a directory is there; choose another path",
 }
+
+
+_SURE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+"""Errors that only a disk has; the others mean one where they name a file."""
+
+
+def disk_trouble(error: Exception) -> StorageError | None:
+    """Return what to tell the user where any exception is the disk's doing, else None.
+
+    For files that are written past the storage layer: temporary ones, and those of libraries,
+    which may report a full disk in an exception of their own.
+    """
+    number = error.errno if isinstance(error, OSError) else None
+    name = getattr(error, "filename", None)
+    if number not in _SURE and os.strerror(errno.ENOSPC) in str(error):
+        number = errno.ENOSPC
+    if number is None or number not in (_ADVICE if name else _SURE):
+        return None
+    place = str(name or f"a file of this command, or in {tempfile.gettempdir()} (see TMPDIR)")
+    return StorageError(f"{place}: cannot write: {os.strerror(number)}; {_ADVICE[number]}")
 
 
 @contextmanager
