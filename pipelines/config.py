@@ -30,6 +30,7 @@ ARMS: dict[str, tuple[str, ...]] = {
 }
 """The arms of each pipeline."""
 Value = str | int | float | bool
+ASK_FOR_INSTANCES = ("train_ppo", "generate_instances")
 
 PIPELINE_PARAMETERS: dict[str, str] = {
     "seeds_uri": "Seed tasks: builtin:seeds, a path, gs://, s3://, https:// or hf://.",
@@ -111,6 +112,7 @@ class RunConfig(BaseModel):
                 )
         if len(set(self.arms)) != len(self.arms):
             raise ParameterError(f"arms: {list(self.arms)} names an arm twice")
+        self.instance_form()
         if "baseline_b" in self.arms and "baseline" not in self.arms:
             raise ParameterError("arms: baseline_b repeats the baseline; name baseline too")
         if list(self.sizes) != sorted(set(self.sizes)) or len(self.sizes) > MOST_SIZES:
@@ -140,6 +142,29 @@ class RunConfig(BaseModel):
             else:
                 data["parameters"][stage] = value
         return parse(data, "--set")
+
+    def instance_form(self) -> dict[str, Value]:
+        """Return ``style`` and ``chat`` where a stage sets them, for both stages that ask.
+
+        A model that PPO trained on one form must not be asked in another.
+
+        Raises:
+            ParameterError: When the two stages are given different ones.
+        """
+        found: dict[str, Value] = {}
+        for name in ("style", "chat"):
+            given: dict[str, Value] = {}
+            for stage in (item for item in STAGES if item.name in ASK_FOR_INSTANCES):
+                unset = stage.params.model_fields[name].default
+                value = self.stages.get(stage.name, {}).get(name, unset)
+                if value != unset:
+                    given[f"stages.{stage.name}.{name}"] = value
+            if len(set(given.values())) > 1:
+                shown = ", ".join(f"{key} is {value!r}" for key, value in given.items())
+                raise ParameterError(f"{shown}; set one of them, both stages ask in that form")
+            if given:
+                found[name] = next(iter(given.values()))
+        return found
 
     def check_values(self) -> None:
         """Check every stage's parameters now, so that a wrong value costs no GPU hour."""

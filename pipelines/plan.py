@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from pipelines.config import RunConfig
+from pipelines.config import ASK_FOR_INSTANCES, RunConfig
 from pipelines.execute import pipeline_tasks
 from pipelines.refine_af import DEFAULTS
 from refine_af.contracts.stage import Stage
@@ -14,7 +14,10 @@ def resolved(config: RunConfig, stage: Stage) -> dict[str, Any]:
     """Return every parameter of a stage as the run would set it."""
     shared = DEFAULTS | config.parameters
     given = {name: value for name, value in shared.items() if name in stage.params.model_fields}
-    return stage.params.parse(given | config.stages.get(stage.name, {})).model_dump()
+    given |= config.stages.get(stage.name, {})
+    if stage.name in ASK_FOR_INSTANCES:
+        given |= config.instance_form()
+    return stage.params.parse(given).model_dump()
 
 
 def model_calls(config: RunConfig) -> dict[str, tuple[int, int]]:

@@ -154,12 +154,14 @@ def _instances(
     adapter = None
     if arm == "rl":
         given = {"instructions": shared["instructions"]}
-        trained = flow.add("train_ppo", inputs=given, params=model)
+        trained = flow.add("train_ppo", inputs=given, params=model | config.instance_form())
         adapter = trained.get("adapter")
         pages = {f"ppo_{name}": trained.get(name) for name in ("curves", "episodes", "alarms")}
         pages["ppo_provenance"] = trained.get("provenance")
     best = arm == "best_of_n"
-    own = ({"samples": config.best_of_n} if best else {}) | _repetition(arm)
+    own = (
+        config.instance_form() | ({"samples": config.best_of_n} if best else {}) | _repetition(arm)
+    )
     written = flow.add(
         "generate_instances",
         arm,

@@ -177,11 +177,18 @@ class Sweep:
             stage,
             inputs={name: str(path) for name, path in inputs.items() if path is not None},
             outputs={name: str(path) for name, path in files.items()},
-            params={**self.settings.get(stage, {}), **own},
+            params={**self.settings.get(stage, {}), **own, **self._form(stage)},
             work_dir=str(self.folder / "work"),
             label=place.relative_to(self.folder).as_posix(),
         )
         return files
+
+    def _form(self, stage: str) -> dict[str, Any]:
+        """Return how both stages that ask for instances do it, where one of them was told."""
+        asking = ("train_ppo", "generate_instances")
+        given = [self.settings.get(one, {}) for one in asking]
+        found = {name: one[name] for one in given for name in ("style", "chat") if name in one}
+        return found if stage in asking else {}
 
     def _numbers(self, scored: Path) -> dict[str, float]:
         from refine_af.builtin.gold import gold_score

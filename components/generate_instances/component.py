@@ -27,7 +27,7 @@ def generate_instances(
     max_lora_rank: int = 64,
     base_url: str = "",
     api_key_variable: str = "OPENAI_API_KEY",
-    style: str = "few_shot",
+    style: str = "auto",
     split: str = "classification",
     samples: int = 1,
     max_instances: int = 5,
@@ -68,8 +68,8 @@ def generate_instances(
         max_lora_rank: Largest adapter rank (vllm).
         base_url: Address of an OpenAI-compatible endpoint (openai).
         api_key_variable: Environment variable that holds the endpoint's key.
-        style: few_shot: worked tasks of our own, for base models; plain: the instruction alone,
-            as builtin:tiny and a PPO-trained model read it.
+        style: few_shot: worked tasks of our own, for base models; plain: the instruction alone;
+            auto: plain for a builtin: model, else few_shot.
         split: classification: ask first, then write outputs first for such tasks; none: inputs
             first.
         samples: Completions per instruction.

@@ -29,6 +29,8 @@ def train_ppo(
     model: str = "builtin:tiny",
     model_digest: str = "",
     algorithm: str = "ppo",
+    style: str = "auto",
+    chat: bool = False,
     seed: int = 1,
     prompts: int = 4000,
     updates: int = 200,
@@ -103,6 +105,9 @@ def train_ppo(
         model: Start model: builtin:tiny, a Hub id, a path or a URI.
         model_digest: Digest or revision of the model, as check_inputs found it.
         algorithm: ppo is our own; rloo and grpo are TRL's trainers with the same reward.
+        style: few_shot: worked tasks of our own, for base models; plain: the instruction alone;
+            auto: plain for a builtin: model, else few_shot.
+        chat: Put prompts into the model's chat template.
         seed: Seed of all randomness.
         prompts: Instructions to act on, drawn at random; 0 takes all.
         updates: Rollouts, each with its optimisation.

@@ -10,7 +10,7 @@ Source: Ahmadian et al. 2024 (arXiv 2402.14740), RLOO; Shao et al. 2024 (arXiv 2
 import math
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -25,7 +25,7 @@ from trl.trainer.rloo_trainer import RLOOTrainer
 
 from refine_af.contracts.errors import DataError, ParameterError
 from refine_af.contracts.stage import Progress
-from refine_af.engines.stopping import completion_text
+from refine_af.engines.stopping import completion_text, cut
 from refine_af.ppo.episodes import Episode, Feedback, Prompt, Reward, check_prompts, score
 from refine_af.ppo.metrics import describe_texts
 from refine_af.ppo.policy import adapter_config, train_weights
@@ -71,8 +71,9 @@ def train_critic_free(
     check_prompts(prompts)
     _check(algorithm, settings)
     longest = getattr(model.config, "max_position_embeddings", None)
-    encode_prompts(tokenizer, prompts, longest, settings.max_new_tokens)
-    record = _Record(algorithm, tokenizer, reward, settings, progress, on_update)
+    rows = encode_prompts(tokenizer, prompts, longest, settings)
+    states = {prompt.id: (prompt, row) for prompt, row in zip(prompts, rows, strict=True)}
+    record = _Record(algorithm, tokenizer, states, reward, settings, progress, on_update)
     kind, configuration = TRAINERS[algorithm]
     if not settings.lora_rank:
         train_weights(model, settings.trained_weights)
@@ -121,9 +122,10 @@ def _rows(prompts: Sequence[Prompt], settings: PPOSettings) -> Dataset:
         for update in range(1, settings.updates + 1)
         for prompt in prompts_of(prompts, update, settings)[0][:: settings.episodes_per_prompt]
     ]
-    return Dataset.from_dict(
-        {"prompt": [one.text for one in chosen], "prompt_id": [one.id for one in chosen]}
-    )
+    texts: list[Any] = [one.text for one in chosen]
+    if settings.chat:  # what TRL puts into the chat template
+        texts = [[{"role": "user", "content": text}] for text in texts]
+    return Dataset.from_dict({"prompt": texts, "prompt_id": [one.id for one in chosen]})
 
 
 def _arguments(algorithm: Algorithm, settings: PPOSettings, folder: str) -> dict[str, Any]:
@@ -166,6 +168,7 @@ class _Record(TrainerCallback):
 
     algorithm: Algorithm
     tokenizer: Any
+    states: Mapping[str, tuple[Prompt, list[int]]]
     reward: Reward
     settings: PPOSettings
     progress: Progress
@@ -182,7 +185,6 @@ class _Record(TrainerCallback):
 
     def score(
         self,
-        prompts: Sequence[str],
         completion_ids: Sequence[Sequence[int]],
         prompt_id: Sequence[str],
         **_: Any,  # noqa: ANN401  TRL hands on more than is used here
@@ -190,8 +192,8 @@ class _Record(TrainerCallback):
         """Return the totals of one rollout, less the penalty of what was cut off."""
         update = len(self.metrics) + 1
         episodes = [
-            self._episode(name, prompt, tokens)
-            for name, prompt, tokens in zip(prompt_id, prompts, completion_ids, strict=True)
+            self._episode(name, tokens)
+            for name, tokens in zip(prompt_id, completion_ids, strict=True)
         ]
         feedback = score(self.reward, episodes, update)
         counts = [len(tokens) for tokens in completion_ids]
@@ -208,11 +210,16 @@ class _Record(TrainerCallback):
         self.telemetry["tokens"] = self.telemetry.get("tokens", 0.0) + sum(counts)
         return totals
 
-    def _episode(self, name: str, prompt: str, tokens: Sequence[int]) -> Episode:
-        before = self.tokenizer(prompt)["input_ids"]
-        ended = len(tokens) > 0 and tokens[-1] == self.tokenizer.eos_token_id
+    def _episode(self, name: str, tokens: Sequence[int]) -> Episode:
+        """Return one action, cut at a stop text. TRL's loop knows none and writes on behind it.
+
+        What follows does not change the score, so its expected gradient is zero.
+        """
+        prompt, before = self.states[name]
         text = completion_text(self.tokenizer, before, tokens)
-        return Episode(name, prompt, text, "stop" if ended else "length")
+        action = cut(text, self.settings.stop)
+        ended = action != text or (len(tokens) > 0 and tokens[-1] == self.tokenizer.eos_token_id)
+        return Episode(name, prompt.text, action, "stop" if ended else "length")
 
     def _episode_rows(
         self,

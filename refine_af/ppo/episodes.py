@@ -25,8 +25,9 @@ class Episode:
     Attributes:
         prompt_id: Id of the prompt.
         prompt: Text of the prompt.
-        action: What the policy wrote, without special tokens.
-        finish: ``stop`` (the policy ended it) or ``length`` (cut off at ``max_new_tokens``).
+        action: What the policy wrote, without special tokens and without a stop text.
+        finish: ``stop`` (the policy ended it, or wrote a stop text) or ``length`` (cut off
+            at ``max_new_tokens``).
     """
 
     prompt_id: str

@@ -7,7 +7,7 @@ is the case ``count == 1``, in which nothing is. Processes are joined through ac
 between GPUs.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -78,13 +78,38 @@ class Processes:
         """
         if self.count == 1:
             return
+        whole_ones: list[Tensor] = []
         for parameter in parameters:
             if isinstance(parameter.grad, DTensor):
                 parameter.grad.mul_(self.count)
                 continue
             if parameter.grad is None:
                 parameter.grad = torch.zeros_like(parameter)
-            torch.distributed.all_reduce(parameter.grad)
+            whole_ones.append(parameter.grad)
+        for bucket in _buckets(whole_ones):
+            flat = torch.cat([gradient.reshape(-1) for gradient in bucket])
+            torch.distributed.all_reduce(flat)
+            parts = torch.split(flat, [gradient.numel() for gradient in bucket])
+            for gradient, summed in zip(bucket, parts, strict=True):
+                gradient.copy_(summed.view_as(gradient))
+
+
+_BUCKET = 1 << 23
+"""Elements of one exchange: an adapter has hundreds of small tensors, each exchange has to wait."""
+
+
+def _buckets(tensors: Iterable[Tensor]) -> Iterator[list[Tensor]]:
+    """Return runs of tensors of one dtype with at most :data:`_BUCKET` elements, or one tensor."""
+    bucket: list[Tensor] = []
+    size = 0
+    for tensor in tensors:
+        if bucket and (size + tensor.numel() > _BUCKET or tensor.dtype != bucket[0].dtype):
+            yield bucket
+            bucket, size = [], 0
+        bucket.append(tensor)
+        size += tensor.numel()
+    if bucket:
+        yield bucket
 
 
 ALONE = Processes()

@@ -4,9 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from refine_af.contracts.errors import DataError, ParameterError
+from refine_af.contracts.errors import ParameterError
+from refine_af.engines.encoding import PromptEncoder
 from refine_af.ppo.episodes import Finish, Prompt
 from refine_af.ppo.policy import Policy
+from refine_af.ppo.settings import PPOSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,8 +16,8 @@ class Action:
     """What the policy did in one episode.
 
     Attributes:
-        tokens: Token ids, at least one; the end token is the last one when ``finish`` is
-            ``stop``, because ending is an action too.
+        tokens: Token ids, at least one; when ``finish`` is ``stop`` the last ones are the end
+            token or those of a stop text, because ending is an action too.
         finish: ``stop`` or ``length``.
     """
 
@@ -41,30 +43,31 @@ def encode_prompts(
     tokenizer: Any,  # noqa: ANN401  a transformers tokenizer
     prompts: Sequence[Prompt],
     longest: int | None,
-    max_new_tokens: int,
+    settings: PPOSettings,
 ) -> list[list[int]]:
-    """Return the token ids of each prompt, special tokens as the tokenizer adds them.
+    """Return the token ids of each prompt, as the text engines encode it.
 
     Args:
         tokenizer: Of the policy.
         prompts: To be encoded.
         longest: Positions that the model has; None where it has no bound.
-        max_new_tokens: Longest action, which must fit behind each prompt.
+        settings: Their longest action must fit behind each prompt; ``chat`` makes each the user's
+            turn in the model's chat template.
 
     Raises:
-        ParameterError: When the tokenizer has no end token, or a prompt leaves too little room.
-        DataError: When a prompt has no token.
+        ParameterError: When the tokenizer has no end token or no chat template that is asked for,
+            or a prompt leaves too little room.
     """
     if tokenizer.eos_token_id is None:
         raise ParameterError("the tokenizer has no eos_token; set one, or no action ever ends")
-    rows: list[list[int]] = [tokenizer(prompt.text)["input_ids"] for prompt in prompts]
+    encoder = PromptEncoder(tokenizer, context=longest, chat=settings.chat)
+    rows = [encoder.encode(prompt.text) for prompt in prompts]
+    room = settings.max_new_tokens
     for prompt, row in zip(prompts, rows, strict=True):
-        if not row:
-            raise DataError(f"prompt {prompt.id!r} has no token; drop its row")
-        if longest is not None and len(row) + max_new_tokens > longest:
+        if longest is not None and len(row) + room > longest:
             raise ParameterError(
-                f"prompt {prompt.id!r} has {len(row)} tokens; with max_new_tokens"
-                f" {max_new_tokens} it exceeds the model's {longest} positions, so lower"
-                " max_new_tokens or drop the row"
+                f"prompt {prompt.id!r} has {len(row)} tokens; with max_new_tokens {room} it exceeds"
+                f" the model's {longest} positions, so lower max_new_tokens, drop the row, or (with"
+                " style few_shot) set style to plain"
             )
     return rows

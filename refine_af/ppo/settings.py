@@ -85,6 +85,9 @@ class PPOSettings:
         detach_value: Whether the value loss trains the value head only, not the trunk.
         precision: ``bfloat16`` runs forward passes under autocast; weights stay as loaded.
         sharded: Whether the processes share the weights (FSDP) instead of holding a copy each.
+        chat: Whether each prompt is the user's turn in the model's chat template.
+        stop: Texts that end an action as the end token does. Their tokens are the policy's and
+            are trained on; the reward reads the text before them.
         checkpoint_every: Updates between checkpoints; it changes no result.
         seed: Of prompts' order, episodes, minibatches and the adapter's start.
     """
@@ -120,6 +123,8 @@ class PPOSettings:
     detach_value: bool = False
     precision: Precision = "float32"
     sharded: bool = False
+    chat: bool = False
+    stop: tuple[str, ...] = ()
     checkpoint_every: int = 1
     seed: int = 0
 
@@ -156,6 +161,7 @@ class PPOSettings:
         """Return what a checkpoint must agree on: all but the run's length, saving and place."""
         values = asdict(self)
         del values["updates"], values["checkpoint_every"], values["sharded"]
+        values["stop"] = list(self.stop)  # as JSON gives it back
         return values
 
     def check_shares(self, processes: int) -> None:

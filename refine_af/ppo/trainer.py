@@ -15,7 +15,7 @@ import torch
 
 from refine_af.contracts.errors import DataError
 from refine_af.contracts.stage import Journal, Progress
-from refine_af.engines.stopping import completion_text
+from refine_af.engines.stopping import completion_text, cut
 from refine_af.ppo import checkpoint
 from refine_af.ppo.checkpoint import State
 from refine_af.ppo.episodes import Episode, Prompt, Reward, Stateful, check_prompts, score
@@ -86,7 +86,7 @@ def train(
     check_prompts(prompts)
     settings.check_shares(processes.count)
     longest = getattr(policy.config, "max_position_embeddings", None)
-    rows = encode_prompts(tokenizer, prompts, longest, settings.max_new_tokens)
+    rows = encode_prompts(tokenizer, prompts, longest, settings)
     encoded = {prompt.id: row for prompt, row in zip(prompts, rows, strict=True)}
     run = _Run(
         policy, tokenizer, prompts, encoded, reward, settings, journal, progress, rollout, processes
@@ -150,7 +150,7 @@ class _Run:
             Episode(
                 prompt_id=prompt.id,
                 prompt=prompt.text,
-                action=completion_text(self.tokenizer, before, action.tokens),
+                action=cut(completion_text(self.tokenizer, before, action.tokens), settings.stop),
                 finish=action.finish,
             )
             for prompt, before, action in zip(chosen, states, actions, strict=True)

@@ -20,7 +20,9 @@ class TransformersRollout:
         self._tokenizer = tokenizer
         self._batch = batch
         self._sampling = Sampling(
-            max_tokens=settings.max_new_tokens, temperature=settings.temperature
+            max_tokens=settings.max_new_tokens,
+            temperature=settings.temperature,
+            stop=settings.stop,
         )
 
     @torch.no_grad()

@@ -126,7 +126,8 @@ class VLLMRollout(_Reloading):
             "max_tokens": self._settings.max_new_tokens,
             "temperature": self._settings.temperature,
             "stop_token_ids": [self._tokenizer.eos_token_id],
-            "detokenize": False,
+            "stop": list(self._settings.stop) or None,
+            "detokenize": bool(self._settings.stop),
         }
         outputs = self._llm.generate(
             [{"prompt_token_ids": list(prompt)} for prompt in prompts],
@@ -195,6 +196,7 @@ class VLLMServerRollout(_Reloading):
                 "temperature": self._settings.temperature,
                 "seed": seed,
                 "stop_token_ids": [self._tokenizer.eos_token_id],
+                "stop": list(self._settings.stop) or None,
                 "return_token_ids": True,
             },
         )

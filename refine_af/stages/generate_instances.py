@@ -9,7 +9,7 @@ from refine_af.contracts.randomness import derive, replicate_seed
 from refine_af.contracts.records import Instance, Instruction, Rejected
 from refine_af.contracts.stage import Artifact, Metrics, Resources, Stage, Task
 from refine_af.engines.text import Completion, Request, Sampling, TextEngine
-from refine_af.self_instruct.readable import readable
+from refine_af.self_instruct.instance_form import ASKED, Asked, InstanceForm, style_for
 from refine_af.stages.engine_params import EngineParams, open_engine
 from refine_af.stages.generation import complete_in_steps, model_call
 from refine_af.storage.sources import fetch_source
@@ -25,11 +25,7 @@ if TYPE_CHECKING:
 class GenerateInstancesParams(EngineParams):
     """How the model is asked, and how often."""
 
-    style: Literal["plain", "few_shot"] = param(
-        "few_shot",
-        "few_shot: worked tasks of our own, for base models; plain: the instruction alone, as"
-        " builtin:tiny and a PPO-trained model read it.",
-    )
+    style: Asked = param("auto", ASKED)
     split: Literal["classification", "none"] = param(
         "classification",
         "classification: ask first, then write outputs first for such tasks; none: inputs first.",
@@ -54,11 +50,14 @@ def run(params: GenerateInstancesParams, task: Task) -> Metrics:
     """Ask for the kind of task, write, parse and filter."""
     rows = read_rows(task.inputs["instructions"], Instruction)
     rows = rows[: params.limit] if params.limit else rows
+    form = _form(params)
     engine = open_engine(params, task.inputs.get("adapter"))
     kinds = _kinds(params, rows, engine, task)
     requests = [
         Request(
-            f"{row.id}/{sample}", _prompt(params, row, kinds[row.id]), _seed(params, row, sample)
+            f"{row.id}/{sample}",
+            form.prompt(row.instruction, _layout(kinds[row.id])),
+            _seed(params, row, sample),
         )
         for row in rows
         for sample in range(params.samples)
@@ -78,10 +77,8 @@ def _seed(params: GenerateInstancesParams, row: Instruction, sample: int) -> int
     return derive(replicate_seed(params.seed, params.replicate), "instance", row.id, sample)
 
 
-def _prompt(params: GenerateInstancesParams, row: Instruction, is_classification: bool) -> str:
-    from refine_af.self_instruct.prompts import instance_prompt
-
-    return instance_prompt(row.instruction, _layout(is_classification), params.style)
+def _form(params: GenerateInstancesParams) -> InstanceForm:
+    return InstanceForm(style_for(params.style, params.model), params.max_instances)
 
 
 def _layout(is_classification: bool) -> "Layout":
@@ -89,14 +86,12 @@ def _layout(is_classification: bool) -> "Layout":
 
 
 def _sampling(params: GenerateInstancesParams) -> Sampling:
-    last = params.max_instances + 1
-    plain = params.style == "plain"
     return Sampling(
         max_tokens=params.max_tokens,
         temperature=params.temperature,
         top_p=params.top_p,
         presence_penalty=params.presence_penalty,
-        stop=("\nInstruction:",) if plain else (f"Example {last}", "Task:"),
+        stop=_form(params).stop,
     )
 
 
@@ -116,9 +111,9 @@ def _kinds(
     stored = task.journal.read("kinds")
     if stored is not None:
         return {row.id: flag == "1" for row, flag in zip(rows, stored.decode(), strict=True)}
+    style = _form(params).style
     requests = [
-        Request(row.id, classification_prompt(row.instruction, params.style), params.seed)
-        for row in rows
+        Request(row.id, classification_prompt(row.instruction, style), params.seed) for row in rows
     ]
     answers = engine.generate(requests, classification_sampling())
     flags = [is_classification(answer.text) for answer in answers]
@@ -196,20 +191,13 @@ def _drafts(
     params: GenerateInstancesParams, row: Instruction, answer: Completion, is_classification: bool
 ) -> "list[Draft]":
     """Return every pair of one answer; what could not be read carries its reason."""
-    from refine_af.self_instruct.parse_instances import Draft, parse_instances, parse_plain
-    from refine_af.self_instruct.prompts import answer_opening, instance_prompt
+    from refine_af.self_instruct.parse_instances import Draft
 
     if answer.finish == "error":
         return [Draft("", answer.error, "engine_error")]
-    layout = _layout(is_classification)
-    if params.style == "plain" and layout == "input_first":
-        pair = parse_plain(answer.text)
-        drafts = [pair or Draft("", readable(answer.text), "unparseable")]
-        if answer.finish == "length" and pair:
-            drafts = [replace(pair, reason="truncated")]
-        return drafts
-    opening = answer_opening(instance_prompt(row.instruction, layout, params.style))
-    return parse_instances(opening + answer.text, answer.finish, layout)
+    return _form(params).drafts(
+        row.instruction, answer.text, answer.finish, _layout(is_classification)
+    )
 
 
 def _instance(row: Instruction, draft: "Draft", is_classification: bool, sample: int) -> Instance:

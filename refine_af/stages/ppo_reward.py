@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from refine_af.feedback.interface import Scored, Triplet
 from refine_af.feedback.reward import Reward
-from refine_af.self_instruct.parse_instances import parse_plain
+from refine_af.self_instruct.instance_form import InstanceForm
 
 if TYPE_CHECKING:
     from refine_af.ppo.episodes import Episode, Feedback
@@ -16,14 +16,19 @@ class InstanceReward:
     """Scores episodes as instances; an action that holds none gets the reward's floor."""
 
     def __init__(
-        self, reward: Reward, instructions: dict[str, str], processes: "Processes | None" = None
+        self,
+        reward: Reward,
+        instructions: dict[str, str],
+        form: InstanceForm,
+        processes: "Processes | None" = None,
     ) -> None:
-        """Score with ``reward``; ``instructions`` holds the text by prompt id.
+        """Score with ``reward``; ``instructions`` holds the text by prompt id, asked in ``form``.
 
         Several processes measure a share each; all take in and combine the parts of all.
         """
         self._reward = reward
         self._instructions = instructions
+        self._form = form
         self._processes = processes
 
     def __call__(self, episodes: "Sequence[Episode]") -> "list[Feedback]":
@@ -47,11 +52,14 @@ class InstanceReward:
         return self._reward.combine(ordered)
 
     def instance(self, prompt_id: str, action: str, finish: str) -> Triplet | None:
-        """Return the instance that an action holds; none when it was cut off or has no form."""
-        pair = parse_plain(action) if finish == "stop" else None
-        if pair is None:
+        """Return the first instance of an action; none when it was cut off or has no form."""
+        if finish != "stop":
             return None
-        return Triplet(self._instructions[prompt_id], pair.input, pair.output)
+        instruction = self._instructions[prompt_id]
+        drafts = self._form.drafts(instruction, action, "stop")
+        usable = (draft for draft in drafts if draft.reason is None and draft.output)
+        pair = next(usable, None)
+        return Triplet(instruction, pair.input, pair.output) if pair else None
 
     @property
     def weighed(self) -> list[str]:

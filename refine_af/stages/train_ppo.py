@@ -11,6 +11,7 @@ from refine_af.contracts.progress import StageProgress
 from refine_af.contracts.randomness import sample
 from refine_af.contracts.records import Instruction
 from refine_af.contracts.stage import Artifact, Journal, Metrics, Resources, Stage, Task
+from refine_af.self_instruct.instance_form import ASKED, Asked, InstanceForm, style_for
 from refine_af.stages.ppo_record import GOLD, check_held_out, watched, write
 from refine_af.stages.ppo_reward import InstanceReward
 from refine_af.stages.reward_params import RewardParams, open_preset
@@ -31,6 +32,8 @@ class TrainPpoParams(RewardParams):
     algorithm: Literal["ppo", "rloo", "grpo"] = param(
         "ppo", "ppo is our own; rloo and grpo are TRL's trainers with the same reward."
     )
+    style: Asked = param("auto", ASKED)
+    chat: bool = param(False, "Put prompts into the model's chat template.")
     seed: int = param(1, "Seed of all randomness.")
     prompts: int = param(4000, "Instructions to act on, drawn at random; 0 takes all.", ge=0)
     updates: int = param(200, "Rollouts, each with its optimisation.", ge=1)
@@ -144,7 +147,13 @@ def _settings(params: TrainPpoParams) -> "PPOSettings":
     from refine_af.ppo.settings import PPOSettings
 
     names = {field for field in PPOSettings.__dataclass_fields__ if hasattr(params, field)}
-    return PPOSettings(**{name: getattr(params, name) for name in names})
+    values = {name: getattr(params, name) for name in names}
+    return PPOSettings(**values, stop=_form(params).stop)
+
+
+def _form(params: TrainPpoParams) -> InstanceForm:
+    """Return how the model is asked; an action is one instance."""
+    return InstanceForm(style_for(params.style, params.model), instances=1)
 
 
 def _help(processes: "Processes", params: TrainPpoParams, place: Path, scratch: Path) -> None:
@@ -164,14 +173,16 @@ def _train(
     on_update: "OnUpdate | None",
 ) -> "tuple[PPOResult, InstanceReward]":
     from refine_af.engines.models import load_model
+    from refine_af.ppo.episodes import Prompt
 
     rows = _chosen(params, instructions)
     settings = _settings(params)
     model, tokenizer = load_model(params.model, quantization=params.quantization)
     scorer = open_preset(params)
     check_held_out(params.held_out, scorer)
-    reward = InstanceReward(scorer, {row.id: row.instruction for row in rows}, processes)
-    prompts = [_prompt(row) for row in rows]
+    form = _form(params)
+    reward = InstanceReward(scorer, {row.id: row.instruction for row in rows}, form, processes)
+    prompts = [Prompt(row.id, form.prompt(row.instruction)) for row in rows]
     shared: dict[str, Any] = {
         "progress": StageProgress("train_ppo"),
         "output": output,
@@ -219,13 +230,14 @@ def _rollout(
         from refine_af.ppo.transformers_rollout import TransformersRollout
 
         return TransformersRollout(tokenizer, settings)
+    from refine_af.ppo.rollout import encode_prompts
     from refine_af.ppo.vllm_rollout import VLLMRollout, VLLMServerRollout
 
     if params.rollout == "vllm_server":
         return VLLMServerRollout(params.rollout_url, tokenizer, settings, scratch)
     from refine_af.engines.models import resolve_model
 
-    longest = max(len(tokenizer(prompt.text)["input_ids"]) for prompt in prompts)
+    longest = max(map(len, encode_prompts(tokenizer, prompts, None, settings)))
     return VLLMRollout(
         resolve_model(params.model),
         tokenizer,
@@ -254,13 +266,6 @@ def _tracker(params: TrainPpoParams, scratch: Path) -> Callable[[Mapping[str, fl
 def _chosen(params: TrainPpoParams, place: Path) -> list[Instruction]:
     rows = read_rows(place, Instruction)
     return sample(rows, params.prompts or len(rows), params.seed, "ppo-choice")
-
-
-def _prompt(row: Instruction) -> "Prompt":
-    from refine_af.ppo.episodes import Prompt
-    from refine_af.self_instruct.prompts import render
-
-    return Prompt(row.id, render("instance_input_first", instruction=row.instruction))
 
 
 STAGE = Stage(

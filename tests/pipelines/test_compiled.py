@@ -93,6 +93,29 @@ def test_parameters_of_the_form_are_described_in_order(tmp_path: Path) -> None:
         assert form[name]["description"] == text
 
 
+def test_ppo_and_writing_ask_in_one_form(tmp_path: Path) -> None:
+    def asked(*assignments: str) -> list[dict[str, Any]]:
+        tasks = compiled(tmp_path, "cpu", *assignments)[0]["root"]["dag"]["tasks"].values()
+        return [
+            {
+                name: task["inputs"]["parameters"][name]["runtimeValue"]["constant"]
+                for name in ("style", "chat")
+                if name in task["inputs"]["parameters"]
+            }
+            for task in tasks
+            if task["taskInfo"]["name"].startswith(("train_ppo", "generate_instances"))
+        ]
+
+    assert asked() == [{}, {}, {}]  # the stages' default, which is the same
+    for stage in ("train_ppo", "generate_instances"):
+        assert (
+            asked(f"{stage}.style=plain", f"{stage}.chat=true")
+            == [{"style": "plain", "chat": True}] * 3
+        )
+    with pytest.raises(ParameterError, match=r"train_ppo.style is 'plain', .* set one of them"):
+        asked("train_ppo.style=plain", "generate_instances.style=few_shot")
+
+
 def test_repeated_arms_and_sizes_add_tasks_only_when_asked_for(tmp_path: Path) -> None:
     def tasks(*assignments: str) -> dict[str, dict[str, Any]]:
         spec, _ = compiled(tmp_path, "cpu", *assignments)

@@ -108,6 +108,18 @@ def test_a_random_model_learns_one_letter(algorithm: Algorithm, tmp_path: Path) 
     assert (tmp_path / "config.json").is_file()
 
 
+def test_the_reward_reads_what_stands_before_a_stop_text(tmp_path: Path) -> None:
+    seen: list[Episode] = []
+
+    def reward(episodes: Sequence[Episode]) -> list[Feedback]:
+        seen.extend(episodes)
+        return letter_share(episodes)
+
+    trained("grpo", tmp_path, settings(stop=("a",), updates=1, max_new_tokens=40), reward)
+    assert not any("a" in one.action for one in seen)
+    assert "stop" in {one.finish for one in seen}
+
+
 def test_what_cannot_be_shared_out_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ParameterError, match="episodes_per_prompt is 1; rloo measures an action"):
         trained("rloo", tmp_path, settings(episodes_per_prompt=1))

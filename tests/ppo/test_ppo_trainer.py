@@ -12,6 +12,7 @@ from tiny_ppo import (
     run,
     tiny_model,
     tiny_settings,
+    tiny_tokenizer,
 )
 
 from refine_af.contracts.errors import (
@@ -22,6 +23,7 @@ from refine_af.contracts.errors import (
 )
 from refine_af.ppo.episodes import Episode, Feedback, Prompt, Reward
 from refine_af.ppo.result import EpisodeRow
+from refine_af.ppo.rollout import encode_prompts
 from refine_af.storage.memory import MemoryJournal
 
 
@@ -53,6 +55,42 @@ def test_a_run_that_died_anywhere_ends_bit_identical(tmp_path: Path, rank: int, 
         assert resumed.metrics == whole.metrics
         assert resumed.samples == whole.samples
         assert digests(tmp_path / f"resumed{at}") == digests(tmp_path / "whole")
+
+
+def test_a_stop_text_ends_an_action_and_is_no_part_of_it(tmp_path: Path) -> None:
+    seen: list[Episode] = []
+
+    def reward(episodes: Sequence[Episode]) -> list[Feedback]:
+        seen.extend(episodes)
+        return letter_share(episodes)
+
+    stopping = tiny_settings(stop=("a", "the"), max_new_tokens=20)
+    rows = run(MemoryJournal(), tmp_path / "out", stopping, reward=reward).samples
+    ended = [one for one in seen if one.finish == "stop"]
+    assert any("a" not in one.action for one in ended)
+    assert not any("a" in one.action or "the" in one.action for one in seen)
+    # each letter is a token: what ended the action was the policy's too
+    assert min(row.tokens - len(row.action) for row in rows if row.finish == "stop") == 1
+    assert all(row.tokens == 20 for row in rows if row.finish == "length")
+
+
+def test_stop_texts_are_part_of_what_a_checkpoint_agrees_on(tmp_path: Path) -> None:
+    journal = MemoryJournal()
+    options = tiny_settings(stop=("a",))
+    whole = run(journal, tmp_path / "whole", options).metrics
+    assert run(journal, tmp_path / "again", options).metrics == whole
+    with pytest.raises(JournalMismatchError, match="stop"):
+        run(journal, tmp_path / "other", tiny_settings(stop=("b",)))
+
+
+def test_a_chat_prompt_is_the_users_turn() -> None:
+    tokenizer = tiny_tokenizer()
+    options = tiny_settings(chat=True)
+    with pytest.raises(ParameterError, match="the model has no chat template"):
+        encode_prompts(tokenizer, [Prompt("a", "sort")], 128, options)
+    tokenizer.chat_template = "{% for m in messages %}user {{ m.content }}. {% endfor %}model:"
+    (row,) = encode_prompts(tokenizer, [Prompt("a", "sort")], 128, options)
+    assert tokenizer.decode(row) == "user sort. model:"
 
 
 def test_scores_against_siblings_survive_a_death_too(tmp_path: Path) -> None:

@@ -118,6 +118,18 @@ def test_the_same_seed_draws_the_same_actions(engine: VLLMRollout) -> None:
         assert (action.tokens[-1] == eos) == (action.finish == "stop")
 
 
+def test_stop_texts_end_actions_as_they_do_in_transformers(
+    engine: VLLMRollout, tmp_path: Path
+) -> None:
+    model, tokenizer = load_model(MODEL)
+    policy = Policy(model, SETTINGS)
+    rows = [tokenizer(prompt.text)["input_ids"] for prompt in PROMPTS]
+    stopping = replace(GREEDY, stop=("e", "t"))
+    found = engine.with_settings(stopping).act(policy, rows, [1, 2, 3])
+    assert found == TransformersRollout(tokenizer, stopping).act(policy, rows, [1, 2, 3])
+    assert any(action.tokens[-1] != tokenizer.eos_token_id for action in found)
+
+
 @pytest.fixture(scope="module")
 def server() -> Iterator[str]:
     with socket.socket() as one:

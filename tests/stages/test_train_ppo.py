@@ -115,6 +115,12 @@ def test_an_extra_scorer_is_kept_apart_and_can_be_the_held_out_one(tmp_path: Pat
             DependencyError,
             "does not answer",
         ),
+        (
+            {"style": "few_shot", "max_new_tokens": 2000},
+            ParameterError,
+            r"\d{3} tokens; .* set style to",
+        ),
+        ({"chat": True}, ParameterError, "chat is on, but the model has no chat template"),
         ({"held_out": "reward"}, ParameterError, "a part that is measured and not weighed: words"),
         ({"reward": "judge"}, ParameterError, "the reward asks a judge, and judge is empty"),
         ({"reward_drop": "length"}, ParameterError, "preset embedded has no term 'length'"),

@@ -1,0 +1,72 @@
+"""How a model is asked for instances, where its answer ends, and how the answer is read.
+
+``train_ppo`` and ``generate_instances`` share it: what PPO trained on is what is asked for later.
+"""
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from refine_af.engines.text import Finish
+    from refine_af.self_instruct.parse_instances import Draft
+    from refine_af.self_instruct.prompts import Layout, Style
+
+Asked = Literal["auto", "plain", "few_shot"]
+ASKED = (
+    "few_shot: worked tasks of our own, for base models; plain: the instruction alone; auto: plain"
+    " for a builtin: model, else few_shot."
+)
+"""Description of the parameter ``style``."""
+
+
+def style_for(asked: Asked, model: str) -> "Style":
+    """Return the style of ``asked``; the embedded models were trained on the plain one."""
+    if asked != "auto":
+        return asked
+    return "plain" if model.startswith("builtin:") else "few_shot"
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceForm:
+    """One form of the request.
+
+    Attributes:
+        style: Of the prompt.
+        instances: Most instances of one answer; a few-shot answer is stopped behind them.
+    """
+
+    style: "Style"
+    instances: int = 1
+
+    @property
+    def stop(self) -> tuple[str, ...]:
+        """Return the texts that end an answer."""
+        if self.style == "plain":
+            return ("\nInstruction:",)
+        return (f"Example {self.instances + 1}", "Task:")
+
+    def prompt(self, instruction: str, layout: "Layout" = "input_first") -> str:
+        """Return the request for instances of ``instruction``."""
+        from refine_af.self_instruct.prompts import instance_prompt
+
+        return instance_prompt(instruction, layout, self.style)
+
+    def drafts(
+        self, instruction: str, answer: str, finish: "Finish", layout: "Layout" = "input_first"
+    ) -> "list[Draft]":
+        """Return the pairs of an answer in order, those that cannot be used with their reason.
+
+        Never none: one ``unparseable`` stands for that. Rules over several pairs are
+        :func:`refine_af.self_instruct.parse_instances.filter_instances`.
+        """
+        from refine_af.self_instruct.parse_instances import Draft, parse_instances, parse_plain
+        from refine_af.self_instruct.prompts import answer_opening
+        from refine_af.self_instruct.readable import readable
+
+        if self.style == "plain" and layout == "input_first":
+            pair = parse_plain(answer)
+            if pair is None:
+                return [Draft("", readable(answer), "unparseable")]
+            return [replace(pair, reason="truncated") if finish == "length" else pair]
+        opening = answer_opening(self.prompt(instruction, layout))
+        return parse_instances(opening + answer, finish, layout)
