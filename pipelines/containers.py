@@ -5,6 +5,7 @@ Differences: it runs as the person who started it, so that the files are theirs,
 run's folder, which holds the journals and the progress file, under the path it has outside.
 """
 
+import contextlib
 import os
 import shutil
 import time
@@ -122,19 +123,30 @@ def local_inputs(config: RunConfig) -> set[Path]:
 
 
 def end(output: Path, seconds: float) -> None:
-    """End the run's containers as Ctrl-C does, so that stages give their leases back."""
+    """End the run's containers as Ctrl-C does, so that stages give their leases back.
+
+    One that the engine was still making when the run was interrupted is seen a moment later.
+    """
+    from docker.errors import APIError
+
     client = connect()
-    for container in client.containers.list(filters={"label": f"{LABEL}={output}"}):
-        # not to process 1, a shell, which the kernel shields
-        container.exec_run(["sh", "-c", "kill -INT -1"], user="0")
+    asked: set[str] = set()
     until = time.monotonic() + seconds
-    while time.monotonic() < until and _left(client, output):
+    while (left := _left(client, output)) and time.monotonic() < until:
+        for container in left:
+            if container.status == "running" and container.id not in asked:
+                asked.add(container.id)
+                with contextlib.suppress(APIError):  # it has ended by itself
+                    # not to process 1, a shell, which the kernel shields
+                    container.exec_run(["sh", "-c", "kill -INT -1"], user="0")
         time.sleep(0.2)
-    for container in _left(client, output):
-        container.kill()
+    for container in left:
+        with contextlib.suppress(APIError):
+            container.remove(force=True)
     client.close()
     shutil.rmtree(temporary_folder(output), ignore_errors=True)
 
 
 def _left(client: Any, output: Path) -> list[Any]:  # noqa: ANN401  the Docker client is untyped
-    return list(client.containers.list(filters={"label": f"{LABEL}={output}"}))
+    alive = {"label": f"{LABEL}={output}", "status": ["created", "running"]}
+    return list(client.containers.list(all=True, filters=alive))

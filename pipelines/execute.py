@@ -32,7 +32,7 @@ POLL_SECONDS = 0.2
 LEASE = "lease.json"
 REPORTS = ("report", "report_evolution")
 PAGE = "report.html"
-END_SECONDS = 10.0  # what a stage gets to let go of its lease
+END_SECONDS = 20.0  # what a stage gets to let go of its lease, or its container to be ended
 
 
 @dataclass(frozen=True)

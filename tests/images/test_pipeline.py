@@ -76,7 +76,7 @@ def test_asked_to_end_leaves_no_container_and_no_lease(tmp_path: Path) -> None:
         time.sleep(0.05)
     assert containers(tmp_path)
     process.send_signal(signal.SIGTERM)
-    process.wait(timeout=30)
+    process.wait(timeout=60)
     assert not containers(tmp_path)
     leases = [path for path in (tmp_path / "work").rglob("*lease*") if path.suffix == ".json"]
     assert leases
