@@ -230,16 +230,28 @@ def _follow(output: Path, events: Path, display: Display, resume: dict[str, str]
 
 
 def _end_with_descendants(pid: int) -> None:
-    """End a process and all below it as Ctrl-C does, so that stages give their leases back."""
+    """End a process and all below it as Ctrl-C does, so that stages give their leases back.
+
+    What ignores that, as everything does that a script put into the background, is killed: also
+    what has started meanwhile, hence from the top down.
+    """
     top = psutil.Process(pid)
-    processes = [*top.children(recursive=True), top]
-    for process in processes:
+    processes = _with_descendants(top)
+    for process in reversed(processes):
         with contextlib.suppress(psutil.NoSuchProcess):
             process.send_signal(signal.SIGINT)
     _, alive = psutil.wait_procs(processes, timeout=END_SECONDS)
-    for process in alive:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            process.kill()
+    for one in alive:
+        for process in _with_descendants(one):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+
+
+def _with_descendants(top: psutil.Process) -> list[psutil.Process]:
+    """Return a process and all below it; none where it has ended."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return [top, *top.children(recursive=True)]
+    return []
 
 
 def _interrupt(_number: int, _frame: object) -> None:

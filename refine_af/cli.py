@@ -173,6 +173,9 @@ def main(arguments: list[str] | None = None) -> int:
         code = root.main(args=arguments, prog_name="refine-af", standalone_mode=False)
         exit_code = code if isinstance(code, int) else 0
     except click.exceptions.Abort:
+        click.echo(
+            "refine-af: interrupted; the same command continues what has a journal", err=True
+        )
         exit_code = 130
     except click.ClickException as error:
         error.show()

@@ -6,6 +6,7 @@ from typing import Any
 
 from refine_af.contracts.errors import DataError
 from refine_af.contracts.jsonl import parse_object
+from refine_af.lineage.digest_list import CONFIGURATION
 from refine_af.lineage.run_folder import ARTIFACTS, read_json
 from refine_af.storage.entry import unwrap
 from refine_af.storage.journal import identities
@@ -28,7 +29,7 @@ def status_of(uri: str) -> dict[str, Any]:
     """
     local = locate(uri).scheme == "local"
     folder = Path(uri)
-    is_run = local and ((folder / ARTIFACTS).is_dir() or (folder / EVENTS).is_file())
+    is_run = local and any((folder / name).exists() for name in (ARTIFACTS, EVENTS, CONFIGURATION))
     work = _work_of(folder) if is_run else uri
     journals = journals_of(work)
     if not is_run and not journals:
@@ -40,7 +41,7 @@ def status_of(uri: str) -> dict[str, Any]:
 
 
 def _work_of(folder: Path) -> str:
-    parameters = read_json(folder / "run.json").get("config", {}).get("parameters", {})
+    parameters = read_json(folder / CONFIGURATION).get("config", {}).get("parameters", {})
     return parameters.get("work_dir") or str(folder / WORK)
 
 
@@ -51,7 +52,7 @@ def tasks_of(folder: Path) -> list[dict[str, Any]]:
     which), ``failed`` or ``waiting``.
     """
     latest = _latest_events(folder / EVENTS)
-    planned = read_json(folder / "run.json").get("tasks") or list(latest)
+    planned = read_json(folder / CONFIGURATION).get("tasks") or list(latest)
     return [_task(folder, name, latest.get(name, {})) for name in planned]
 
 

@@ -7,7 +7,7 @@ import pytest
 from made_folder import shared_folder
 
 from refine_af.cli import main
-from refine_af.lineage.status import journals_of, status_of, tasks_of
+from refine_af.lineage.status import journals_of, status_lines, status_of, tasks_of
 from refine_af.storage.journal import open_journal
 
 
@@ -73,3 +73,10 @@ def test_a_finished_run_and_a_folder_that_is_none(
     assert status_of(str(made))["journals"] == []
     assert main(["status", str(tmp_path)]) == 65
     assert "neither a run nor a journal" in capsys.readouterr().err
+
+
+def test_a_run_that_was_stopped_before_its_first_task(tmp_path: Path) -> None:
+    (tmp_path / "run.json").write_text('{"tasks": ["check_inputs", "seed_ingest"]}')
+    found = status_of(str(tmp_path))
+    assert [task["state"] for task in found["tasks"]] == ["waiting", "waiting"]
+    assert status_lines(found)[-1].endswith("the same command continues it")
