@@ -342,7 +342,7 @@ def test_gitops_objects_hold_the_same_pipeline(tmp_path: Path) -> None:
     assert version["spec"]["platformSpec"] == made.platform
 
 
-@pytest.mark.parametrize("name", ["evol-instruct", "teams-rl-released", "teams-rl-controls"])
+@pytest.mark.parametrize("name", ["evol-instruct", "teams-rl-smoke", "teams-rl-controls"])
 def test_presets_of_the_second_pipeline_compile_below_the_limit(tmp_path: Path, name: str) -> None:
     compiled(tmp_path, "l4", preset=name)
     assert (tmp_path / "pipeline.yaml").stat().st_size < 200_000
