@@ -35,7 +35,8 @@ def score_rewards(
     Source: REFINE-AF, stage 2 reward; InstructMining (arXiv 2307.06290); UniEval (EMNLP 2022).
 
     Args:
-        instances: Instances to score.
+        instances: Instances to score: ours, or any JSON Lines with `instruction`, `output` and
+            perhaps `input` and `id`; other columns are left out.
         scored: The instances with `parts` and `total`.
         rejected: Dropped rows with the rule; empty when only measuring.
         metrics: Deterministic numbers.

@@ -10,6 +10,7 @@ from refine_af.contracts.stage import Artifact, Metrics, Resources, Stage, Task
 from refine_af.feedback.interface import Parts, Scored, Triplet
 from refine_af.feedback.reward import Reward
 from refine_af.feedback.selection import select
+from refine_af.stages.given_instances import read_given
 from refine_af.stages.reward_params import RewardParams, open_preset
 
 BATCH = 64
@@ -28,12 +29,15 @@ class ScoreRewardsParams(RewardParams):
 
 def run(params: ScoreRewardsParams, task: Task) -> Metrics:
     """Score every instance; drop by the chosen rule."""
-    rows = read_rows(task.inputs["instances"], Instance)
+    rows, empty = read_given(task.inputs["instances"])
+    if not rows:
+        raise DataError(f"{task.inputs['instances']}: no row with an output; nothing to score")
     reward = open_preset(params)
     parts = _measure(reward, rows, task)
     reward.observe(_reference(reward, task) if "reference" in task.inputs else parts)
     scored = [_with_score(row, one) for row, one in zip(rows, reward.combine(parts), strict=True)]
     kept, dropped = _choose(params, scored)
+    dropped = [*empty, *dropped]
     write_rows(task.outputs["scored"], kept)
     write_rows(task.outputs["rejected"], dropped)
     _preflight(reward, parts, task)
@@ -139,7 +143,12 @@ STAGE = Stage(
     params=ScoreRewardsParams,
     run=run,
     inputs=(
-        Artifact("instances", "rows", "Instances to score."),
+        Artifact(
+            "instances",
+            "rows",
+            "Instances to score: ours, or any JSON Lines with `instruction`, `output` and perhaps"
+            " `input` and `id`; other columns are left out.",
+        ),
         Artifact(
             "reference", "rows", "Scored rows that set the zero and unit of totals.", optional=True
         ),

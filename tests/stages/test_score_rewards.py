@@ -1,0 +1,104 @@
+"""The stage on rows of other people: what it keeps, what it refuses, and who may judge."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from refine_af.contracts.errors import DataError
+from refine_af.feedback.interface import Triplet
+from refine_af.runner import run_stage
+
+ROWS: list[dict[str, Any]] = [
+    {"instruction": "Sort.", "input": "b a", "output": "a b", "owner": "x", "id": 7},
+    {"instruction": "Say hello.", "output": "hello"},
+    {"instruction": "Say hello.", "output": "hello"},
+    {"instruction": "Say nothing.", "input": "", "output": " "},
+]
+
+
+def output_words(rows: Sequence[Triplet]) -> list[float]:
+    """Serve as a reward of the user's own."""
+    return [float(len(row.output.split())) for row in rows]
+
+
+def not_a_number(rows: Sequence[Triplet]) -> list[float]:
+    """Return what nobody can use."""
+    return [float("nan") for _ in rows]
+
+
+def too_few(rows: Sequence[Triplet]) -> list[float]:
+    """Return another number of scores."""
+    return [1.0 for _ in rows[1:]]
+
+
+def failing(rows: Sequence[Triplet]) -> list[float]:
+    """Fail as a model does."""
+    raise RuntimeError("out of order")
+
+
+def scored(folder: Path, rows: Sequence[dict[str, Any]], **params: Any) -> list[dict[str, Any]]:  # noqa: ANN401
+    (folder / "in.jsonl").write_text("\n".join(json.dumps(row) for row in rows), encoding="utf-8")
+    outputs = {name: str(folder / name) for name in ("scored", "rejected")}
+    given = {"reward": f"{__name__}:output_words"} | params
+    inputs = {"instances": str(folder / "in.jsonl")}
+    run_stage("score_rewards", inputs=inputs, outputs=outputs, params=given)
+    return lines(folder / "scored")
+
+
+def lines(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
+
+
+def test_rows_of_others_are_scored_and_can_be_joined_again(tmp_path: Path) -> None:
+    rows = scored(tmp_path, ROWS)
+    assert [row["output"] for row in rows] == ["a b", "hello", "hello"]
+    assert rows[0]["id"] == "7"
+    assert len({row["id"] for row in rows}) == 3
+    assert [row["parts"]["output_words"] for row in rows] == [2.0, 1.0, 1.0]
+    assert rows[0]["total"] > rows[1]["total"] == rows[2]["total"]
+    (dropped,) = lines(tmp_path / "rejected")
+    assert (dropped["reason"], dropped["detail"][:6]) == ("empty_output", "line 4")
+    again = tmp_path / "again"
+    again.mkdir()
+    assert [row["total"] for row in scored(again, rows)] == [row["total"] for row in rows]
+
+
+def test_the_best_are_kept_only_when_asked_for(tmp_path: Path) -> None:
+    rows = scored(tmp_path, ROWS, select="top_k", top_k=1)
+    assert [row["output"] for row in rows] == ["a b"]
+    reasons = [row["reason"] for row in lines(tmp_path / "rejected")]
+    assert reasons[0] == "empty_output"
+    assert len(reasons) == 3
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ({"prompt": "x", "output": "y"}, "1: no column 'instruction'; .* It has: output, prompt"),
+        ({"instruction": "x"}, "1: no column 'output'"),
+        ({"instruction": "x", "output": 3}, "1: output is '3', not a text"),
+        ({"instruction": " ", "output": "y"}, "1: the instruction is empty"),
+        ({"instruction": "x", "output": ""}, "no row with an output; nothing to score"),
+        ({"instruction": "x", "output": "y", "parents": []}, "Instance field 'id'"),
+    ],
+)
+def test_rows_without_the_columns_are_named(
+    tmp_path: Path, row: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(DataError, match=message):
+        scored(tmp_path, [row])
+
+
+def test_an_id_that_comes_twice_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="2 repeats the id '7' of line 1"):
+        scored(tmp_path, [ROWS[0], ROWS[1] | {"id": "7"}])
+
+
+@pytest.mark.parametrize("name", ["not_a_number", "too_few", "failing"])
+def test_a_reward_that_cannot_be_used_writes_nothing(tmp_path: Path, name: str) -> None:
+    with pytest.raises(DataError, match=name):
+        scored(tmp_path, ROWS, reward=f"{__name__}:{name}")
+    assert not (tmp_path / "scored").exists()
