@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 -include .docker-engine.mk
 
-.PHONY: quickstart install gen check test test-vllm chaos chaos-short images images-locks \
+.PHONY: quickstart install gen check test test-vllm chaos chaos-short images images-locks lock \
 	test-docker builtin-model clean
 
 quickstart: $(VENV)/installed
@@ -12,7 +12,7 @@ quickstart: $(VENV)/installed
 
 install: $(VENV)/installed
 
-$(VENV)/installed: requirements/dev.txt pyproject.toml
+$(VENV)/installed: requirements/dev.txt requirements/dev.hashes.txt pyproject.toml
 	sh ./install.sh $(PYTHON) $(VENV)
 
 gen: $(VENV)/installed
@@ -46,6 +46,10 @@ images: $(VENV)/installed
 	$(BIN)/python images/build.py --variant $(VARIANT) $(if $(REGISTRY),--registry $(REGISTRY)) \
 	    $(if $(TAG),--tag $(TAG)) $(if $(BASE_IMAGE),--base-image $(BASE_IMAGE)) \
 	    $(if $(PUSH),--push $(PUSH))
+
+# After a change of requirements/dev.txt: the sha256 of every file that may be installed.
+lock: $(VENV)/installed
+	PATH="$(CURDIR)/$(BIN):$$PATH" sh requirements/lock.sh
 
 images-locks: $(VENV)/installed
 	PATH="$(CURDIR)/$(BIN):$$PATH" sh images/lock.sh

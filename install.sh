@@ -9,6 +9,9 @@ folder=${2:-.venv}
     exit 64
 }
 [ -x "$folder/bin/python" ] || "$python" -m venv "$folder"
-"$folder/bin/python" -m pip install --quiet --disable-pip-version-check -r requirements/dev.txt
-"$folder/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+install() { "$folder/bin/python" -m pip install --quiet --disable-pip-version-check "$@"; }
+# Every file's sha256 is compared; then comes torch, whose build (CPU, CUDA) depends on the machine.
+install --require-hashes --no-deps -r requirements/dev.hashes.txt
+install -r requirements/dev.txt
+install --no-deps --no-build-isolation -e .
 touch "$folder/installed"

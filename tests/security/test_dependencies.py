@@ -39,6 +39,11 @@ def pins(path: Path) -> dict[str, str]:
     return dict(PIN.findall(path.read_text(encoding="utf-8")))
 
 
+def normal(found: dict[str, str]) -> dict[str, str]:
+    """Return versions by the name that an index gives a distribution."""
+    return {re.sub(r"[-_.]+", "-", name).lower(): version for name, version in found.items()}
+
+
 def test_licences_of_what_is_installed_are_on_the_list() -> None:
     wanted = pins(ROOT / "requirements" / "dev.txt")
     assert len(wanted) > 100
@@ -80,3 +85,14 @@ def test_every_pin_of_an_image_has_its_hash() -> None:
         for line in text.split("\n"):
             if PIN.match(line):
                 assert "--hash=sha256:" in line, f"{path.name}: {line[:60]}"
+
+
+def test_what_install_sh_installs_has_hashes() -> None:
+    wanted = pins(ROOT / "requirements" / "dev.txt")
+    text = (ROOT / "requirements" / "dev.hashes.txt").read_text(encoding="utf-8")
+    locked = pins(ROOT / "requirements" / "dev.hashes.txt")
+    assert normal(locked) == {name: one for name, one in normal(wanted).items() if name != "torch"}
+    entries = [one for one in re.split(r"^(?=[a-zA-Z])", text, flags=re.MULTILINE) if "==" in one]
+    assert len(entries) == len(locked)
+    assert all("--hash=sha256:" in entry for entry in entries)
+    assert "--require-hashes" in (ROOT / "install.sh").read_text(encoding="utf-8")
