@@ -138,6 +138,8 @@ def filter_instances(
                 found[place] = replace(draft, reason="duplicate")
             seen.add((draft.input, draft.output))
     standing = [place for place, draft in enumerate(found) if draft.reason is None]
+    if len(standing) <= limit:
+        return found
     chosen = sample(standing, limit, seed, "instances-kept", instruction_id)
     for place in set(standing) - set(chosen):
         found[place] = replace(found[place], reason="over_limit")

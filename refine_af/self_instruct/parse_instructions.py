@@ -35,7 +35,6 @@ REASONS = (
 )
 
 _ITEM = re.compile(r"\n\d+\s?\. ")
-_SPACE = re.compile(r"\s+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +46,7 @@ class ParseRules:
             published (``str.capitalize``), which spoils names and acronyms.
         drop_truncated: Of a completion that ended at its token limit: ``last`` drops the piece
             that was cut off, ``all`` drops every piece, as published.
-        blacklist: Whole words, any case, that drop a piece.
+        blacklist: Whole words that drop a piece, in lower case here and in any case there.
     """
 
     capitalise: Literal["first_letter", "sentence"] = "first_letter"
@@ -84,11 +83,10 @@ def parse_instructions(
     cut_from = len(raw)
     if finish == "length":
         cut_from = 0 if rules.drop_truncated == "all" else len(raw) - 1
-    blacklist = _pattern(rules.blacklist)
     pieces = []
     for position, text in enumerate(raw):
-        text = _capitalised(_SPACE.sub(" ", text).strip(), rules)
-        verdict = ("truncated", "") if position >= cut_from else _broken_rule(text, blacklist)
+        text = _capitalised(" ".join(text.split()), rules)
+        verdict = ("truncated", "") if position >= cut_from else _broken_rule(text, rules.blacklist)
         pieces.append(Piece(readable(text), position, *verdict))
     return pieces
 
@@ -98,13 +96,22 @@ def _capitalised(text: str, rules: ParseRules) -> str:
 
 
 @lru_cache(maxsize=4)
-def _pattern(words: tuple[str, ...]) -> re.Pattern[str] | None:
-    if not words:
-        return None
+def _pattern(words: tuple[str, ...]) -> re.Pattern[str]:
     return re.compile(rf"\b({'|'.join(map(re.escape, words))})\b", re.IGNORECASE)
 
 
-def _broken_rule(text: str, blacklist: re.Pattern[str] | None) -> tuple[str | None, str]:
+def _keyword(text: str, words: tuple[str, ...]) -> str | None:
+    """Return the first of ``words`` that stands in ``text``, as it is written there."""
+    lower = text.lower()
+    # Most texts hold none even as a part of a word, which is found out much sooner. Outside
+    # ASCII a letter can match another one (Kelvin's sign a k), so there only the pattern decides.
+    if not words or (text.isascii() and not any(word in lower for word in words)):
+        return None
+    found = _pattern(words).search(text)
+    return found[0] if found else None
+
+
+def _broken_rule(text: str, blacklist: tuple[str, ...]) -> tuple[str | None, str]:
     """Return (reason, detail) of the first broken rule in the published order, or (None, "")."""
     if not text:
         return "empty", ""
@@ -115,8 +122,8 @@ def _broken_rule(text: str, blacklist: re.Pattern[str] | None) -> tuple[str | No
         return "too_short", f"{words} words, at least 4"
     if words > 150:
         return "too_long", f"{words} words, at most 150"
-    if blacklist and (found := blacklist.search(text)):
-        return "keyword", found[0]
+    if (found := _keyword(text, blacklist)) is not None:
+        return "keyword", found
     # Case does not matter, so that leaving the other letters alone lets nothing slip through.
     if text.lower().startswith("write a program"):
         return "write_a_program", ""

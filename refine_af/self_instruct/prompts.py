@@ -6,7 +6,6 @@ answer, is Self-Instruct's (sections 2.1 to 2.3, tables 5 to 8).
 """
 
 import hashlib
-import re
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -37,7 +36,6 @@ _CLASSIFICATION_TEMPLATES: dict[Style, str] = {
     "plain": "classification",
     "few_shot": "few_shot_classification",
 }
-_SPACE = re.compile(r"\s+")
 
 
 def instructions_prompt(instructions: Sequence[str]) -> str:
@@ -46,7 +44,7 @@ def instructions_prompt(instructions: Sequence[str]) -> str:
     White space in an instruction is collapsed and a colon at its end removed, as in the
     reference: a list item is one line, and a colon would ask for a continuation.
     """
-    lines = [_SPACE.sub(" ", text).strip().rstrip(":") for text in instructions]
+    lines = [" ".join(text.split()).rstrip(":") for text in instructions]
     return render("instructions", instructions=lines)
 
 

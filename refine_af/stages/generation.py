@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, fields, replace
+from functools import lru_cache
 from operator import attrgetter
 from typing import Any
 
@@ -99,7 +100,7 @@ def model_call(
         request=request.id,
         prompt_digest=digest,
         seed=request.seed,
-        sampling=asdict(sampling),
+        sampling=_named(sampling),
         finish=answer.finish,
         prompt_tokens=answer.prompt_tokens,
         tokens=answer.tokens,
@@ -107,3 +108,9 @@ def model_call(
         escaped=escaped,
         error=readable(answer.error),
     )
+
+
+@lru_cache(maxsize=16)
+def _named(sampling: Sampling) -> dict[str, Any]:
+    """Return the fields by name; a run has one or two, and ``asdict`` copies them deeply."""
+    return asdict(sampling)
