@@ -21,8 +21,8 @@ from refine_af.contracts.errors import JournalMismatchError
 from refine_af.contracts.stage import Journal, Progress
 from refine_af.ppo.episodes import Prompt
 from refine_af.ppo.policy import Policy
-from refine_af.ppo.processes import ALONE, Processes, laid_out_as, whole
 from refine_af.ppo.settings import PPOSettings
+from refine_af.processes.group import ALONE, Processes, laid_out_as, whole
 
 PREFIX = "checkpoint-"
 KEPT = 2

@@ -10,11 +10,11 @@ from refine_af.ppo.advantages import estimate_advantages, whiten
 from refine_af.ppo.kl import k1
 from refine_af.ppo.padding import Batch, pad, right_aligned
 from refine_af.ppo.policy import Policy
-from refine_af.ppo.processes import ALONE, Processes
 from refine_af.ppo.rewards import token_rewards
 from refine_af.ppo.rollout import Action
 from refine_af.ppo.schedule import microbatches, minibatches
 from refine_af.ppo.settings import PPOSettings
+from refine_af.processes.group import ALONE, Processes
 
 
 @dataclass(frozen=True, slots=True)

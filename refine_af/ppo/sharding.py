@@ -15,7 +15,7 @@ from torch.distributed.fsdp import FSDPModule, fully_shard
 
 from refine_af.contracts.errors import ParameterError
 from refine_af.ppo.policy import Policy
-from refine_af.ppo.processes import Processes
+from refine_af.processes.group import Processes
 
 
 def shard(policy: Policy, processes: Processes) -> None:

@@ -8,7 +8,7 @@ from peft import PeftModel
 from torch import Tensor
 
 from refine_af.ppo.policy import Policy
-from refine_af.ppo.processes import whole
+from refine_af.processes.group import whole
 
 
 def save_trained(

@@ -23,7 +23,6 @@ from refine_af.ppo.experience import experience, read
 from refine_af.ppo.kl import next_coefficient
 from refine_af.ppo.metrics import describe
 from refine_af.ppo.policy import Policy
-from refine_af.ppo.processes import ALONE, Processes
 from refine_af.ppo.result import (
     SAMPLES,
     EpisodeRow,
@@ -40,6 +39,7 @@ from refine_af.ppo.settings import PPOSettings
 from refine_af.ppo.sharding import gathered, shard
 from refine_af.ppo.trained_model import save_trained
 from refine_af.ppo.update import improve, make_optimizer
+from refine_af.processes.group import ALONE, Processes
 
 
 def train(
@@ -72,7 +72,7 @@ def train(
         rollout: Acts.
         output: A directory for the trained model.
         on_update: Hears of each update in order, also of those before a kill.
-        processes: Among which the work is shared, see :mod:`refine_af.ppo.processes`. Each calls
+        processes: Among which the work is shared, see :mod:`refine_af.processes.group`. Each calls
             this function with the same arguments and its own copy of the model; journal, output
             and reports are the main one's.
 

@@ -10,9 +10,9 @@ from refine_af.contracts.errors import DataError
 from refine_af.ppo.experience import Experience
 from refine_af.ppo.losses import policy_loss, value_loss
 from refine_af.ppo.policy import Policy
-from refine_af.ppo.processes import ALONE, Processes, whole
 from refine_af.ppo.schedule import microbatches, minibatches
 from refine_af.ppo.settings import PPOSettings
+from refine_af.processes.group import ALONE, Processes, whole
 
 VALUE_STEP = 0.1
 """About how far one step moves a value, in reward units, where no rate is given."""

@@ -13,7 +13,7 @@ from transformers.utils.logging import disable_progress_bar
 from refine_af.contracts.errors import DataError
 from refine_af.contracts.records import Instance, Seed
 from refine_af.contracts.stage import Journal, Progress
-from refine_af.ppo.processes import ALONE, Processes
+from refine_af.processes.group import ALONE, Processes
 from refine_af.sft.base_model import choose_device, load_tokenizer, load_trainable, save_trained
 from refine_af.sft.encoding import Example, encode, write_examples
 from refine_af.sft.model_card import CardFacts, model_card

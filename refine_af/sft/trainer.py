@@ -14,7 +14,7 @@ from trl import SFTConfig, SFTTrainer, pack_dataset  # type: ignore[attr-defined
 
 from refine_af.contracts.errors import ParameterError
 from refine_af.contracts.stage import Journal, Progress
-from refine_af.ppo.processes import ALONE, Processes
+from refine_af.processes.group import ALONE, Processes
 from refine_af.sft.base_model import uses_bfloat16
 from refine_af.sft.checkpoints import CheckpointCallback, newest_checkpoint
 from refine_af.sft.order import tokens_after_steps, training_order

@@ -9,7 +9,7 @@ from refine_af.self_instruct.instance_form import InstanceForm
 
 if TYPE_CHECKING:
     from refine_af.ppo.episodes import Episode, Feedback
-    from refine_af.ppo.processes import Processes
+    from refine_af.processes.group import Processes
 
 
 class InstanceReward:

@@ -18,10 +18,10 @@ from refine_af.stages.reward_params import RewardParams, open_preset
 
 if TYPE_CHECKING:
     from refine_af.ppo.episodes import Prompt
-    from refine_af.ppo.processes import Processes
     from refine_af.ppo.result import EpisodeRow, OnUpdate, PPOResult
     from refine_af.ppo.rollout import RolloutEngine
     from refine_af.ppo.settings import PPOSettings
+    from refine_af.processes.group import Processes
 
 
 class TrainPpoParams(RewardParams):
@@ -100,7 +100,7 @@ class TrainPpoParams(RewardParams):
 
 def run(params: TrainPpoParams, task: Task) -> Metrics:
     """Train, keep every episode, and look for signs of reward hacking."""
-    from refine_af.ppo.workers import started
+    from refine_af.processes.start import started
 
     _check_together(params)
     place = task.inputs["instructions"]

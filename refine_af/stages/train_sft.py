@@ -87,7 +87,7 @@ def run(params: TrainSFTParams, task: Task) -> Metrics:
 
     settings = params.settings()
     try:
-        from refine_af.ppo.workers import started
+        from refine_af.processes.start import started
         from refine_af.sft.run import Material, fine_tune, help_tuning
     except ModuleNotFoundError as error:
         if (error.name or "refine_af").startswith("refine_af"):

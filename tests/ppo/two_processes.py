@@ -12,10 +12,10 @@ from tiny_ppo import PROMPTS, CentredShare, tiny_model, tiny_settings, tiny_toke
 from refine_af.contracts.progress import StageProgress
 from refine_af.contracts.stage import Journal
 from refine_af.ppo.policy import Policy
-from refine_af.ppo.processes import Processes
 from refine_af.ppo.trainer import train
 from refine_af.ppo.transformers_rollout import TransformersRollout
-from refine_af.ppo.workers import started
+from refine_af.processes.group import Processes
+from refine_af.processes.start import started
 from refine_af.storage.identity import Identity
 from refine_af.storage.journal import open_journal
 from refine_af.storage.memory import MemoryJournal

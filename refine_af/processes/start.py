@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from refine_af.contracts.errors import EXIT_BUG, ParameterError
-from refine_af.ppo.processes import ALONE, Processes, join
+from refine_af.processes.group import ALONE, Processes, join
 
 
 @contextmanager

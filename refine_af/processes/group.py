@@ -3,7 +3,7 @@
 Every process holds the whole state of the run (episodes, feedback, experience, statistics), drawn
 from the same seeds, so that only actions, parts, readings and gradients are exchanged. One process
 is the case ``count == 1``, in which nothing is. Processes are joined through accelerate
-(``accelerate launch``, ``torchrun``, or :mod:`refine_af.ppo.workers`): gloo between CPUs, NCCL
+(``accelerate launch``, ``torchrun``, or :mod:`refine_af.processes.start`): gloo between CPUs, NCCL
 between GPUs.
 """
 
