@@ -1,17 +1,22 @@
 """Rows per second of the openai engine against a bare aiohttp loop; the server answers at once.
 
-    python benchmarks/openai_driver.py [--rows 4000] [--repeats 7] [--concurrency 64]
+    python benchmarks/openai_driver.py [--rows 4000] [--repeats 7] [--concurrency 64] \
+        [--distilabel PYTHON]
 
 The server is a process of its own on the loopback. Both sides send the same bytes to the same
 server with the same concurrency, alternating; the bare loop reads the answers, parses the JSON
 and keeps the text, and does nothing else. Printed: the median rate of each, the median of the
-pairwise ratios, and the time to the first row of the engine in a fresh process.
+pairwise ratios, and the time to the first row of the engine in a fresh process. PYTHON is the
+interpreter of an environment that has ``distilabel[openai]``: its ``OpenAILLM`` then asks for a
+tenth of the rows in batches of the same size after each repeat, without its pipeline, which would
+only add to its time.
 """
 
 import argparse
 import asyncio
 import json
 import multiprocessing
+import os
 import statistics
 import subprocess
 import sys
@@ -36,6 +41,23 @@ OpenAIText("m", base_url=sys.argv[1]).generate([Request("1", "x", 1)], Sampling(
 print(time.perf_counter() - started)
 """
 
+DISTILABEL = """
+import sys, time
+from distilabel.models import OpenAILLM
+url, rows, size, prompt = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
+model = OpenAILLM(model="m", base_url=url, api_key="none")
+model.load()
+asked = [[{"role": "user", "content": f"{prompt}{place}"}] for place in range(rows)]
+def run(inputs):
+    for start in range(0, len(inputs), size):
+        done = model.generate_outputs(inputs[start:start + size], max_new_tokens=64)
+        assert all(one["generations"][0] for one in done)
+run(asked[:size])
+started = time.perf_counter(), time.process_time()
+run(asked)
+print(rows / (time.perf_counter() - started[0]), rows / (time.process_time() - started[1]))
+"""
+
 
 def serve(pipe: Connection) -> None:
     """Answer every request with the same completion; send the port through ``pipe``."""
@@ -43,14 +65,20 @@ def serve(pipe: Connection) -> None:
     body = json.dumps(
         {"choices": [{"text": TEXT, "finish_reason": "stop"}], "usage": usage}
     ).encode()
+    message = {"role": "assistant", "content": TEXT}
+    choice = {"index": 0, "message": message, "finish_reason": "stop"}
+    facts = {"id": "1", "object": "chat.completion", "created": 1, "model": "m"}
+    chat_body = json.dumps(facts | {"choices": [choice], "usage": usage}).encode()
 
     async def answer(request: web.Request) -> web.Response:
         await request.read()
-        return web.Response(body=body, content_type="application/json")
+        given = chat_body if request.path.endswith("chat/completions") else body
+        return web.Response(body=given, content_type="application/json")
 
     async def start() -> None:
         app = web.Application()
         app.router.add_post("/v1/completions", answer)
+        app.router.add_post("/v1/chat/completions", answer)
         runner = web.AppRunner(app, access_log=None)
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", 0).start()
@@ -82,33 +110,52 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=4000)
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--concurrency", type=int, default=64)
+    parser.add_argument("--distilabel", help="interpreter that has distilabel[openai]")
     options = parser.parse_args()
     ours, theirs = multiprocessing.Pipe()
     server = multiprocessing.Process(target=serve, args=(theirs,), daemon=True)
     server.start()
     url = f"http://127.0.0.1:{ours.recv()}/v1"
     try:
-        measure(url, options.rows, options.repeats, options.concurrency)
+        measure(url, options.rows, options.repeats, options.concurrency, options.distilabel)
     finally:
         server.terminate()
 
 
-def measure(url: str, rows: int, repeats: int, concurrency: int) -> None:
-    """Run both loops in turn and print the medians."""
+def peer(python: str, url: str, rows: int, concurrency: int, prompt: str) -> tuple[float, float]:
+    """Return distilabel's rows per second of wall and of CPU time."""
+    found = subprocess.run(
+        [python, "-W", "ignore", "-c", DISTILABEL, url, str(rows), str(concurrency), prompt],
+        check=True,
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": ""},
+        text=True,
+    )
+    wall, cpu = map(float, found.stdout.split()[-2:])
+    return wall, cpu
+
+
+def measure(url: str, rows: int, repeats: int, concurrency: int, distilabel: str | None) -> None:
+    """Run the loops in turn and print the medians."""
     prompt = "Below is a varied list of tasks.\n" + "1. Count the words in a sentence.\n" * 20
     requests = [Request(str(place), f"{prompt}{place}", place) for place in range(rows)]
     bodies = [payload("m", request, SAMPLING, False) for request in requests]
     engine = OpenAIText("m", base_url=url, concurrency=concurrency)
     engine.generate(requests[:200], SAMPLING)
     rates: dict[str, list[float]] = {"bare": [], "engine": []}
+    peers: list[tuple[float, float]] = []
+    cpu_rates: list[float] = []
     for _ in range(repeats):
         started = time.perf_counter()
         texts = asyncio.run(bare(url, bodies, concurrency))
         rates["bare"].append(rows / (time.perf_counter() - started))
-        started = time.perf_counter()
+        started, started_cpu = time.perf_counter(), time.process_time()
         found = engine.generate(requests, SAMPLING)
         rates["engine"].append(rows / (time.perf_counter() - started))
+        cpu_rates.append(rows / (time.process_time() - started_cpu))
         assert [one.text for one in found] == texts
+        if distilabel:
+            peers.append(peer(distilabel, url, rows // 10, concurrency, prompt))
     ratios = [ours / bare for ours, bare in zip(rates["engine"], rates["bare"], strict=True)]
     first = [
         float(subprocess.check_output([sys.executable, "-c", FIRST_ROW, url])) for _ in range(5)
@@ -116,6 +163,14 @@ def measure(url: str, rows: int, repeats: int, concurrency: int) -> None:
     print(f"bare aiohttp loop  {statistics.median(rates['bare']):8.0f} rows/s")
     print(f"openai engine      {statistics.median(rates['engine']):8.0f} rows/s")
     print(f"ratio              {statistics.median(ratios):8.2f} (bar: at least 0.60)")
+    if peers:
+        wall, cpu = (statistics.median(column) for column in zip(*peers, strict=True))
+        pairs = zip(rates["engine"], peers, strict=True)
+        ratio = statistics.median(ours / theirs for ours, (theirs, _) in pairs)
+        cpu_pairs = zip(cpu_rates, peers, strict=True)
+        cpu_ratio = statistics.median(ours / theirs for ours, (_, theirs) in cpu_pairs)
+        print(f"distilabel         {wall:8.0f} rows/s, {cpu:.0f} of CPU time")
+        print(f"engine/distilabel  {ratio:8.1f} (bar: at least 10), CPU time {cpu_ratio:.1f}")
     print(f"first row after    {statistics.median(first):8.3f} s (bar: under 0.5 s)")
 
 

@@ -52,7 +52,7 @@ class InstanceForm:
         return instance_prompt(instruction, layout, self.style)
 
     def drafts(
-        self, instruction: str, answer: str, finish: "Finish", layout: "Layout" = "input_first"
+        self, answer: str, finish: "Finish", layout: "Layout" = "input_first"
     ) -> "list[Draft]":
         """Return the pairs of an answer in order, those that cannot be used with their reason.
 
@@ -68,5 +68,4 @@ class InstanceForm:
             if pair is None:
                 return [Draft("", readable(answer), "unparseable")]
             return [replace(pair, reason="truncated") if finish == "length" else pair]
-        opening = answer_opening(self.prompt(instruction, layout))
-        return parse_instances(opening + answer, finish, layout)
+        return parse_instances(answer_opening(layout, self.style) + answer, finish, layout)

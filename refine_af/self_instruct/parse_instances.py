@@ -157,6 +157,8 @@ def _broken_rule(draft: Draft) -> str | None:
 
 
 def _conflicting(drafts: Sequence[Draft]) -> bool:
+    if len(drafts) < 2:
+        return False
     outputs: dict[str, str] = {}
     standing = (draft for draft in drafts if draft.reason is None and draft.input)
     return any(outputs.setdefault(draft.input, draft.output) != draft.output for draft in standing)

@@ -63,13 +63,15 @@ def instance_template(layout: Layout, style: Style) -> str:
     return _INSTANCE_TEMPLATES[layout, style]
 
 
-def answer_opening(prompt: str) -> str:
-    """Return the beginning of the answer that the prompt already holds: its unfinished line.
+@cache
+def answer_opening(layout: Layout, style: Style) -> str:
+    """Return the beginning of the answer that a prompt already holds: its unfinished line.
 
     The parser needs it before the completion: ``Class label:`` for the plain output-first prompt,
-    nothing for a prompt that ends with a newline.
+    nothing for a prompt that ends with a newline. No template puts the instruction there, so one
+    prompt tells for all.
     """
-    return prompt.rpartition("\n")[2]
+    return instance_prompt("Sort the words.", layout, style).rpartition("\n")[2]
 
 
 def render(name: str, **values: object) -> str:

@@ -133,7 +133,7 @@ def _parse_and_write(
     kept: list[Instance] = []
     rejected: list[Rejected] = []
     parsed = [
-        _drafts(params, row, answer, kinds[row.id])
+        _drafts(params, answer, kinds[row.id])
         for (row, _), answer in zip(owners, answers, strict=True)
     ]
     leaks = _leaks(params, owners, parsed, task)
@@ -188,16 +188,14 @@ def _leaks(
 
 
 def _drafts(
-    params: GenerateInstancesParams, row: Instruction, answer: Completion, is_classification: bool
+    params: GenerateInstancesParams, answer: Completion, is_classification: bool
 ) -> "list[Draft]":
     """Return every pair of one answer; what could not be read carries its reason."""
     from refine_af.self_instruct.parse_instances import Draft
 
     if answer.finish == "error":
         return [Draft("", answer.error, "engine_error")]
-    return _form(params).drafts(
-        row.instruction, answer.text, answer.finish, _layout(is_classification)
-    )
+    return _form(params).drafts(answer.text, answer.finish, _layout(is_classification))
 
 
 def _instance(row: Instruction, draft: "Draft", is_classification: bool, sample: int) -> Instance:

@@ -56,7 +56,7 @@ class InstanceReward:
         if finish != "stop":
             return None
         instruction = self._instructions[prompt_id]
-        drafts = self._form.drafts(instruction, action, "stop")
+        drafts = self._form.drafts(action, "stop")
         usable = (draft for draft in drafts if draft.reason is None and draft.output)
         pair = next(usable, None)
         return Triplet(instruction, pair.input, pair.output) if pair else None

@@ -44,9 +44,9 @@ def test_a_few_shot_answer_ends_behind_the_instances_that_are_wanted() -> None:
 def test_answers_are_read_by_their_form() -> None:
     few, plain = InstanceForm("few_shot"), InstanceForm("plain")
     answer = "Example 1\nInput: b a\nOutput: a b\n"
-    assert few.drafts("Sort.", answer, "stop") == [Draft("b a", "a b")]
-    assert few.drafts("Sort.", answer, "length") == [Draft("b a", "a b", "truncated")]
-    assert few.drafts("Sort.", "no", "stop") == [Draft("", "no", "unparseable")]
+    assert few.drafts(answer, "stop") == [Draft("b a", "a b")]
+    assert few.drafts(answer, "length") == [Draft("b a", "a b", "truncated")]
+    assert few.drafts("no", "stop") == [Draft("", "no", "unparseable")]
     # the plain form has no examples: the word does not split the answer
-    assert plain.drafts("Sort.", "Input: Example 1\nOutput: x", "stop") == [Draft("Example 1", "x")]
-    assert plain.drafts("Sort.", "Input: b\nOutput: x", "length") == [Draft("b", "x", "truncated")]
+    assert plain.drafts("Input: Example 1\nOutput: x", "stop") == [Draft("Example 1", "x")]
+    assert plain.drafts("Input: b\nOutput: x", "length") == [Draft("b", "x", "truncated")]

@@ -4,6 +4,8 @@ from refine_af.contracts.errors import ParameterError
 from refine_af.self_instruct.parse_instances import parse_instances
 from refine_af.self_instruct.prompts import (
     TEMPLATES,
+    Layout,
+    Style,
     answer_opening,
     classification_prompt,
     instance_prompt,
@@ -32,9 +34,16 @@ def test_plain_prompts_are_the_form_that_the_embedded_model_knows() -> None:
     assert classification_prompt("Say hi.").endswith("\nAnswer:")
 
 
-def test_answer_opening_is_the_part_of_the_answer_that_the_prompt_holds() -> None:
-    assert answer_opening(instance_prompt("Say hi.", "output_first")) == "Class label:"
-    assert answer_opening(instance_prompt("Say hi.", "input_first", "few_shot")) == ""
+@pytest.mark.parametrize("layout", ["input_first", "output_first"])
+@pytest.mark.parametrize("style", ["plain", "few_shot"])
+def test_answer_opening_is_the_part_of_the_answer_that_any_prompt_holds(
+    layout: Layout, style: Style
+) -> None:
+    label = layout == "output_first" and style == "plain"
+    assert answer_opening(layout, style) == ("Class label:" if label else "")
+    for instruction in ("Say hi.", "Two\nlines", "Class label:", "x" * 5000):
+        prompt = instance_prompt(instruction, layout, style)
+        assert prompt.rpartition("\n")[2] == answer_opening(layout, style)
 
 
 @pytest.mark.parametrize(("layout", "tasks"), [("input_first", 8), ("output_first", 8)])
