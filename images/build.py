@@ -119,15 +119,26 @@ def wheels() -> Iterator[dict[str, str]]:
     if not given:
         yield {"PIP_EXTRA_INDEX_URL": TORCH_FOR_CPUS}
     elif "PIP_FIND_LINKS" in given and folder.is_dir():
-        handler = functools.partial(Silent, directory=str(folder))
-        # one port for one folder: Docker's cache takes the address for a part of the command
-        port = 20_000 + zlib.crc32(str(folder.absolute()).encode()) % 10_000
-        with http.server.ThreadingHTTPServer(("127.0.0.1", port), handler) as server:
+        with serve(folder) as server:
             threading.Thread(target=server.serve_forever, daemon=True).start()
-            yield given | {"PIP_FIND_LINKS": f"http://127.0.0.1:{port}/"}
+            yield given | {"PIP_FIND_LINKS": f"http://127.0.0.1:{server.server_port}/"}
             server.shutdown()
     else:
         yield given
+
+
+def serve(folder: Path) -> http.server.ThreadingHTTPServer:
+    """Return a server of a folder's files on the loopback interface.
+
+    It has one port for one folder, because Docker's cache takes the address for a part of the
+    command; while another build has it, any port, and the bases are built without the cache.
+    """
+    handler = functools.partial(Silent, directory=str(folder))
+    port = 20_000 + zlib.crc32(str(folder.absolute()).encode()) % 10_000
+    try:
+        return http.server.ThreadingHTTPServer(("127.0.0.1", port), handler)
+    except OSError:
+        return http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
 
 
 class Silent(http.server.SimpleHTTPRequestHandler):
