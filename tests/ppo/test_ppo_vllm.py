@@ -14,6 +14,7 @@ import pytest
 
 pytest.importorskip("vllm", reason="vLLM is not installed here; make test-vllm runs this")
 
+import torch
 from tiny_ppo import letter_share
 
 from refine_af.contracts.errors import DependencyError, ParameterError
@@ -63,9 +64,30 @@ class Compared:
     ) -> list[Action]:
         """Return sampled actions of the policy as it is now."""
         found = self.greedy.act(policy, prompts[:3], seeds[:3])
-        assert found == self.plain.act(policy, prompts[:3], seeds[:3])
+        plain = self.plain.act(policy, prompts[:3], seeds[:3])
+        for prompt, one, other in zip(prompts, found, plain, strict=False):
+            assert_same_choices(policy, prompt, one.tokens, other.tokens)
         self.seen.append(found)
         return self.engine.act(policy, prompts, seeds)
+
+
+def assert_same_choices(
+    policy: Policy, prompt: Sequence[int], one: Sequence[int], other: Sequence[int]
+) -> None:
+    """Where two greedy actions part, the policy as it is now must hold both tokens for equal.
+
+    At a temperature of 0.01 a token that lies 0.1 below the best is drawn once in 22,000 times;
+    nearer ones are drawn, and the two engines draw differently.
+    """
+    place = next((at for at, pair in enumerate(zip(one, other)) if pair[0] != pair[1]), None)  # noqa: B905
+    if place is None:
+        assert len(one) == len(other)
+        return
+    tokens = torch.tensor([[*prompt, *one[:place]]])
+    with torch.no_grad():
+        logits = policy.model(input_ids=tokens).logits[0, -1]
+    near = logits[[one[place], other[place]]]
+    assert logits.max() - near.min() < 0.1, (place, near.tolist(), float(logits.max()))
 
 
 def train_with(rollout: Compared, output: Path) -> list[dict[str, float]]:
