@@ -214,7 +214,7 @@ def _follow(output: Path, events: Path, display: Display, resume: dict[str, str]
     )
     command = [sys.executable, "-m", "pipelines.local", str(output / "run.json")]
     with (output / "run.log").open("wb") as log:
-        signal.signal(signal.SIGTERM, _interrupt)
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
         process = subprocess.Popen(  # noqa: S603  our own module
             command, stdout=log, stderr=subprocess.STDOUT, env=environment, cwd=output
         )
@@ -230,16 +230,16 @@ def _follow(output: Path, events: Path, display: Display, resume: dict[str, str]
 
 
 def _end_with_descendants(pid: int) -> None:
-    """End a process and all below it as Ctrl-C does, so that stages give their leases back.
+    """Ask a process and all below it to end, so that stages give their leases back; then kill.
 
-    What ignores that, as everything does that a script put into the background, is killed: also
-    what has started meanwhile, hence from the top down.
+    SIGTERM and not SIGINT, which everything ignores that a script put into the background. What
+    has started meanwhile is killed too, hence from the top down.
     """
     top = psutil.Process(pid)
     processes = _with_descendants(top)
     for process in reversed(processes):
         with contextlib.suppress(psutil.NoSuchProcess):
-            process.send_signal(signal.SIGINT)
+            process.send_signal(signal.SIGTERM)
     _, alive = psutil.wait_procs(processes, timeout=END_SECONDS)
     for one in alive:
         for process in _with_descendants(one):
@@ -252,11 +252,6 @@ def _with_descendants(top: psutil.Process) -> list[psutil.Process]:
     with contextlib.suppress(psutil.NoSuchProcess):
         return [top, *top.children(recursive=True)]
     return []
-
-
-def _interrupt(_number: int, _frame: object) -> None:
-    """Treat a request to end as Ctrl-C, so that the process below ends too."""
-    raise KeyboardInterrupt
 
 
 def _failure(event: dict[str, Any], output: Path) -> RunFailedError:

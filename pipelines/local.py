@@ -18,6 +18,7 @@ from pipelines import containers
 from pipelines.build import build
 from pipelines.config import RunConfig
 from pipelines.flow import Images, Selection
+from refine_af.runner import end_as_ctrl_c_does
 from refine_af.targets.placement import load_profile
 
 SUBPROCESSES = local.SubprocessRunner(use_venv=False)
@@ -100,4 +101,5 @@ def run(spec: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
+    end_as_ctrl_c_does()
     run(json.loads(Path(sys.argv[1]).read_text(encoding="utf-8")))

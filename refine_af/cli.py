@@ -71,8 +71,9 @@ def _runner(stage: Stage) -> Callable[..., None]:
         resume: Any,  # noqa: ANN401  one of RESUME
         **values: str | None,
     ) -> None:
-        from refine_af.runner import run_stage
+        from refine_af.runner import end_as_ctrl_c_does, run_stage
 
+        end_as_ctrl_c_does()
         metrics = run_stage(
             stage.name,
             inputs=_present(stage, inputs_dir) | _group(values, "in__"),

@@ -7,7 +7,7 @@ from typing import Any
 
 from refine_af.contracts.params import Scalar
 from refine_af.contracts.stage import EVERY_STAGE_WRITES
-from refine_af.runner import find_stage, run_stage
+from refine_af.runner import end_as_ctrl_c_does, find_stage, run_stage
 from refine_af.storage.journal import Resume
 
 
@@ -22,6 +22,7 @@ def run_component(name: str, given: Mapping[str, Any]) -> None:
     Raises:
         RefineAfError: As :func:`refine_af.runner.run_stage`.
     """
+    end_as_ctrl_c_does()
     stage = find_stage(name)
     metrics = run_stage(
         name,

@@ -348,6 +348,13 @@ def test_presets_of_the_second_pipeline_compile_below_the_limit(tmp_path: Path, 
     assert (tmp_path / "pipeline.yaml").stat().st_size < 200_000
 
 
+def test_the_preset_parity_is_the_published_bootstrap() -> None:
+    given = load_config("parity", "").stages["generate_instructions"]
+    published = {"parity": True, "sampling": "self_instruct", "round_size": 5, "in_context": 8}
+    assert published.items() <= given.items()
+    assert given["machine_in_context"] == 2
+
+
 def test_an_arm_of_the_other_pipeline_is_refused() -> None:
     with pytest.raises(ParameterError, match="'rl' is no arm of the pipeline teams-rl"):
         load_config("teams-rl", "").with_values(("arms=rl",))

@@ -73,10 +73,10 @@ def test_seconds_are_in_telemetry_alone(finished: Path) -> None:
         assert json.loads((path.parent / "telemetry").read_text())["seconds"] > 0
 
 
-def started_and_in(stage: str, folder: Path) -> "subprocess.Popen[bytes]":
+def started_and_in(stage: str, folder: Path, *before: str) -> "subprocess.Popen[bytes]":
     """Return a run of its own process group that has begun to work on a stage."""
     process = subprocess.Popen(
-        [*RUN, "--output-dir", str(folder)],
+        [*before, *RUN, "--output-dir", str(folder)],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
@@ -90,8 +90,12 @@ def started_and_in(stage: str, folder: Path) -> "subprocess.Popen[bytes]":
     return process
 
 
-def test_asked_to_end_leaves_no_process_and_no_lease(tmp_path: Path) -> None:
-    process = started_and_in("generate_instructions", tmp_path)
+# A script's background commands ignore Ctrl-C's signal, and so does everything that they start.
+@pytest.mark.parametrize("before", [(), ("sh", "-c", "trap '' INT; exec \"$@\"", "sh")])
+def test_asked_to_end_leaves_no_process_and_no_lease(
+    tmp_path: Path, before: tuple[str, ...]
+) -> None:
+    process = started_and_in("generate_instructions", tmp_path, *before)
     below = psutil.Process(process.pid).children(recursive=True)
     assert len(below) >= 2  # the local runner and the stage
     process.send_signal(signal.SIGTERM)
