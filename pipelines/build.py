@@ -1,14 +1,24 @@
-"""Which function builds which pipeline; a preset names it by its key ``pipeline``."""
+"""The pipeline that a configuration names; its module says which tasks it has."""
 
-from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
-from pipelines.config import RunConfig
-from pipelines.flow import Images, Selection
+from kfp import dsl
+
+from pipelines.config import PIPELINE_PARAMETERS, RunConfig
+from pipelines.flow import Flow, Images, Selection
 from refine_af.targets.placement import Profile
 
 MODULES = {"refine-af": "pipelines.refine_af", "teams-rl": "pipelines.teams_rl"}
+
+DEFAULTS: dict[str, Any] = {
+    "seeds_uri": "builtin:seeds",
+    "model": "builtin:tiny",
+    "engine": "transformers",
+    "tasks_uri": "builtin:tasks",
+    "work_dir": "",
+    "seed": 1,
+}
 
 
 def build(
@@ -18,7 +28,44 @@ def build(
     selection: Selection | None = None,
     *,
     notify: bool = False,
-) -> Any:  # noqa: ANN401  kfp is untyped
-    """Return the KFP pipeline that the configuration names; see ``pipelines.refine_af.build``."""
-    made: Callable[..., Any] = import_module(MODULES[config.pipeline]).build
-    return made(config, profile, images, selection, notify=notify)
+) -> Any:  # noqa: ANN401  kfp's graph component is untyped
+    """Return the KFP pipeline of a configuration under a hardware profile.
+
+    Args:
+        config: What runs.
+        profile: Where it runs.
+        images: Registry, tag and digests.
+        selection: Which part runs on whose artifacts; None: all of it.
+        notify: Whether an exit task tells an address how the run ended.
+    """
+    module = import_module(MODULES[config.pipeline])
+    default = DEFAULTS | config.parameters
+
+    @dsl.pipeline(
+        name=config.pipeline, description=module.DESCRIPTION.format(arms=", ".join(config.arms))
+    )
+    def pipeline(
+        seeds_uri: str = default["seeds_uri"],
+        model: str = default["model"],
+        engine: str = default["engine"],
+        tasks_uri: str = default["tasks_uri"],
+        work_dir: str = default["work_dir"],
+        seed: int = default["seed"],
+    ) -> None:
+        values = {
+            "seeds_uri": seeds_uri,
+            "model": model,
+            "engine": engine,
+            "tasks_uri": tasks_uri,
+            "work_dir": work_dir,
+            "seed": seed,
+        }
+        flow = Flow(config, profile, images or Images(), selection or Selection(), values)
+        if not notify:
+            module.tasks(flow, config)
+            return
+        with dsl.ExitHandler(flow.exit_task(), name="run"):
+            module.tasks(flow, config)
+
+    pipeline.__doc__ = "\n".join(f"{name}: {text}" for name, text in PIPELINE_PARAMETERS.items())
+    return pipeline

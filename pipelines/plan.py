@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Any
 
+from pipelines.build import DEFAULTS
 from pipelines.config import ASK_FOR_INSTANCES, RunConfig
 from pipelines.execute import pipeline_tasks
-from pipelines.refine_af import DEFAULTS
 from refine_af.contracts.stage import Stage
 from refine_af.runner import find_stage
 

@@ -17,76 +17,19 @@ The arms share instructions, counts, seeds and settings; only the writer of the 
 
 from typing import Any
 
-from kfp import dsl
-
-from pipelines.config import PIPELINE_PARAMETERS, RunConfig
-from pipelines.flow import Flow, Images, Outputs, Selection
+from pipelines.config import RunConfig
+from pipelines.flow import Flow, Outputs
 from refine_af.runner import find_stage
 from refine_af.stages.train_sft import MATCHES
-from refine_af.targets.placement import Profile
 
-DEFAULTS: dict[str, Any] = {
-    "seeds_uri": "builtin:seeds",
-    "model": "builtin:tiny",
-    "engine": "transformers",
-    "tasks_uri": "builtin:tasks",
-    "work_dir": "",
-    "seed": 1,
-}
+DESCRIPTION = (
+    "Instruction data and a fine-tuned model from automated feedback; the arms {arms} and the start"
+    " model, compared per task."
+)
 
 
-def build(
-    config: RunConfig,
-    profile: Profile,
-    images: Images | None = None,
-    selection: Selection | None = None,
-    *,
-    notify: bool = False,
-) -> Any:  # noqa: ANN401  kfp's graph component is untyped
-    """Return the KFP pipeline of a configuration under a hardware profile.
-
-    Args:
-        config: What runs.
-        profile: Where it runs.
-        images: Registry, tag and digests.
-        selection: Which part runs on whose artifacts; None: all of it.
-        notify: Whether an exit task tells an address how the run ended.
-    """
-    default = DEFAULTS | config.parameters
-
-    @dsl.pipeline(
-        name="refine-af",
-        description="Instruction data and a fine-tuned model from automated feedback; the arms"
-        f" {', '.join(config.arms)} and the start model, compared per task.",
-    )
-    def refine_af(
-        seeds_uri: str = default["seeds_uri"],
-        model: str = default["model"],
-        engine: str = default["engine"],
-        tasks_uri: str = default["tasks_uri"],
-        work_dir: str = default["work_dir"],
-        seed: int = default["seed"],
-    ) -> None:
-        values = {
-            "seeds_uri": seeds_uri,
-            "model": model,
-            "engine": engine,
-            "tasks_uri": tasks_uri,
-            "work_dir": work_dir,
-            "seed": seed,
-        }
-        flow = Flow(config, profile, images or Images(), selection or Selection(), values)
-        if not notify:
-            _tasks(flow, config)
-            return
-        with dsl.ExitHandler(flow.exit_task(), name="run"):
-            _tasks(flow, config)
-
-    refine_af.__doc__ = "\n".join(f"{name}: {text}" for name, text in PIPELINE_PARAMETERS.items())
-    return refine_af
-
-
-def _tasks(flow: Flow, config: RunConfig) -> None:
+def tasks(flow: Flow, config: RunConfig) -> None:
+    """Add the tasks of the arms and sizes that the configuration asks for."""
     checked = flow.add("check_inputs", params=_to_check(config))
     model = {"model_digest": checked.get("model_digest")}
     seeds = flow.add("seed_ingest", params={"seeds_digest": checked.get("seeds_digest")})

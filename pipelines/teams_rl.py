@@ -16,59 +16,18 @@ parent are known; an instruction alone has nothing else that ``score_rewards`` c
 
 from typing import Any
 
-from kfp import dsl
-
-from pipelines.config import PIPELINE_PARAMETERS, RunConfig
-from pipelines.flow import Flow, Images, Outputs, Selection
-from pipelines.refine_af import DEFAULTS
+from pipelines.config import RunConfig
+from pipelines.flow import Flow, Outputs
 from refine_af.runner import find_stage
-from refine_af.targets.placement import Profile
+
+DESCRIPTION = (
+    "Instructions evolved by textual operations that a policy chooses; the arms {arms} and the"
+    " start model, compared per task."
+)
 
 
-def build(
-    config: RunConfig,
-    profile: Profile,
-    images: Images | None = None,
-    selection: Selection | None = None,
-    *,
-    notify: bool = False,
-) -> Any:  # noqa: ANN401  kfp is untyped
-    """Return the KFP pipeline of a configuration; arguments as ``pipelines.refine_af.build``."""
-    given = DEFAULTS | config.parameters
-
-    @dsl.pipeline(
-        name="teams-rl",
-        description="Instructions evolved by textual operations that a policy chooses; the arms"
-        f" {', '.join(config.arms)} and the start model, compared per task.",
-    )
-    def teams_rl(
-        seeds_uri: str = given["seeds_uri"],
-        model: str = given["model"],
-        engine: str = given["engine"],
-        tasks_uri: str = given["tasks_uri"],
-        work_dir: str = given["work_dir"],
-        seed: int = given["seed"],
-    ) -> None:
-        values = {
-            "seeds_uri": seeds_uri,
-            "model": model,
-            "engine": engine,
-            "tasks_uri": tasks_uri,
-            "work_dir": work_dir,
-            "seed": seed,
-        }
-        flow = Flow(config, profile, images or Images(), selection or Selection(), values)
-        if not notify:
-            _tasks(flow, config)
-            return
-        with dsl.ExitHandler(flow.exit_task(), name="run"):
-            _tasks(flow, config)
-
-    teams_rl.__doc__ = "\n".join(f"{name}: {text}" for name, text in PIPELINE_PARAMETERS.items())
-    return teams_rl
-
-
-def _tasks(flow: Flow, config: RunConfig) -> None:
+def tasks(flow: Flow, config: RunConfig) -> None:
+    """Add the tasks of the arms and sizes that the configuration asks for."""
     checked = flow.add("check_inputs", params=_to_check(config))
     model = {"model_digest": checked.get("model_digest")}
     seeds = flow.add("seed_ingest", params={"seeds_digest": checked.get("seeds_digest")})

@@ -1,5 +1,6 @@
 """Artifact repositories as Argo's own drivers see them: plain objects, a directory as many."""
 
+from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -21,7 +22,7 @@ class Repository(Protocol):
         """Return the keys with that prefix, sorted."""
 
 
-class _Bucket:
+class _Bucket(ABC):
     """Files and directories in terms of single objects."""
 
     def put(self, key: str, source: Path) -> None:
@@ -45,14 +46,17 @@ class _Bucket:
             place.parent.mkdir(parents=True, exist_ok=True)
             self._receive(name, place)
 
+    @abstractmethod
     def keys(self, prefix: str) -> list[str]:
-        raise NotImplementedError
+        """Return the keys below a prefix."""
 
+    @abstractmethod
     def _send(self, key: str, source: Path) -> None:
-        raise NotImplementedError
+        """Put a file."""
 
+    @abstractmethod
     def _receive(self, key: str, target: Path) -> None:
-        raise NotImplementedError
+        """Fetch a file."""
 
 
 class S3Repository(_Bucket):

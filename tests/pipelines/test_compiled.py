@@ -11,11 +11,11 @@ from google.protobuf import json_format
 from kfp import compiler, components
 from kfp.compiler.compiler_utils import KubernetesManifestOptions
 
+from pipelines.build import build
 from pipelines.compiling import compile_request
 from pipelines.config import PIPELINE_PARAMETERS, load_config
 from pipelines.execute import pipeline_tasks
 from pipelines.flow import Images
-from pipelines.refine_af import build
 from refine_af.contracts.errors import ParameterError
 from refine_af.contracts.stage import Stage
 from refine_af.runner import find_stage
