@@ -4,7 +4,8 @@
 
     check_inputs -> seed_ingest -> train_operator_policy (for the arm learned)
       each arm: evolve_instructions -> dedup_filter -> generate_responses -> score_rewards
-                -> train_sft -> evaluate, audit_privacy
+                -> train_sft -> evaluate, audit_privacy (with reference_share: also train_sft on
+                   rows of other roots, the reference model of the audit)
       start:                                                              evaluate
     report_evolution
 
@@ -118,6 +119,7 @@ def _arm(
             "instances": scored.get("scored"),
             "used": tuned.get("used"),
             "held_out": answered.get("held_out"),
+            "reference": _reference(flow, arm, config, answered, model),
         },
         params=model,
     )
@@ -135,6 +137,16 @@ def _arm(
         f"judging_{arm}": judged.get("provenance"),
         f"privacy_{arm}": audited.get("audit"),
     }
+
+
+def _reference(
+    flow: Flow, arm: str, config: RunConfig, answered: Outputs, model: dict[str, Any]
+) -> Any:  # noqa: ANN401  a KFP channel or None
+    """Train the audit's reference model, where rows are set apart for one."""
+    if not config.stages.get("generate_responses", {}).get("reference_share"):
+        return None
+    rows = {"instances": answered.get("reference_rows")}
+    return flow.add("train_sft", f"{arm} reference", inputs=rows, params=model).get("adapter")
 
 
 def _steps(config: RunConfig) -> int:

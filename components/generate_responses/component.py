@@ -8,6 +8,7 @@ def generate_responses(
     instructions: dsl.Input[dsl.Dataset],
     instances: dsl.Output[dsl.Dataset],
     held_out: dsl.Output[dsl.Dataset],
+    reference_rows: dsl.Output[dsl.Dataset],
     rejected: dsl.Output[dsl.Dataset],
     calls: dsl.Output[dsl.Dataset],
     ledger: dsl.Output[dsl.Artifact],
@@ -36,6 +37,7 @@ def generate_responses(
     max_tokens: int = 1024,
     limit: int = 0,
     held_out_share: float = 0.0,
+    reference_share: float = 0.0,
     work_dir: str = "",
     label: str = "",
 ) -> None:
@@ -47,6 +49,7 @@ def generate_responses(
         instructions: Rows with id, instruction and perhaps input and root.
         instances: Instruction-input-output rows to train on.
         held_out: The same of held-out roots: members of no training.
+        reference_rows: The same of roots that train the reference model.
         rejected: Dropped answers with the rule.
         calls: Every model call: prompt's digest, seed, answer as it came.
         ledger: Calls and tokens per role and phase.
@@ -76,6 +79,8 @@ def generate_responses(
         max_tokens: Most new tokens.
         limit: First N instructions; 0 takes all.
         held_out_share: Share of the roots whose answers go to held_out, never to training.
+        reference_share: Share of the roots whose answers train nothing but a reference model for
+            audit_privacy; 0: no such attack.
         work_dir: Folder or URI of the journals; a retried task continues from there.
         label: Tells apart several tasks of this stage in progress reports.
     """

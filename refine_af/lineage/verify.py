@@ -171,6 +171,7 @@ def _made_by_stages(run: RunFolder) -> Iterator[tuple[str, Path, type[MadeRow]]]
         ("generate_instances", "instances", Instance),
         ("generate_responses", "instances", Instance),
         ("generate_responses", "held_out", Instance),
+        ("generate_responses", "reference_rows", Instance),
         ("score_rewards", "scored", Instance),
     )
     for stage, name, kind in kinds:

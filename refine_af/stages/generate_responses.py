@@ -3,7 +3,7 @@
 import json
 from typing import Literal
 
-from refine_af.contracts.errors import DataError
+from refine_af.contracts.errors import DataError, ParameterError
 from refine_af.contracts.jsonl import JsonObject, iter_objects, write_rows
 from refine_af.contracts.params import param
 from refine_af.contracts.randomness import derive, uniform
@@ -13,6 +13,9 @@ from refine_af.engines.text import Completion, Request, Sampling
 from refine_af.self_instruct.readable import readable
 from refine_af.stages.engine_params import EngineParams, open_engine
 from refine_af.stages.generation import complete_in_steps, model_call
+
+Side = Literal["instances", "held_out", "reference_rows"]
+SIDES: tuple[Side, ...] = ("instances", "held_out", "reference_rows")
 
 
 class GenerateResponsesParams(EngineParams):
@@ -31,12 +34,20 @@ class GenerateResponsesParams(EngineParams):
     held_out_share: float = param(
         0.0, "Share of the roots whose answers go to held_out, never to training.", ge=0.0, lt=1.0
     )
+    reference_share: float = param(
+        0.0,
+        "Share of the roots whose answers train nothing but a reference model for audit_privacy; 0:"
+        " no such attack.",
+        ge=0.0,
+        lt=1.0,
+    )
 
 
 def run(params: GenerateResponsesParams, task: Task) -> Metrics:
     """Ask once per instruction and sample, drop by WizardLM's rules on answers."""
     from refine_af.evolve.ledger import Ledger
 
+    _check_shares(params)
     rows = [
         _row(value, number, task) for number, value in iter_objects(task.inputs["instructions"])
     ]
@@ -60,26 +71,30 @@ def run(params: GenerateResponsesParams, task: Task) -> Metrics:
     write_rows(task.outputs["calls"], calls)
     ledger = Ledger()
     ledger.add("responder", "respond", answers)
-    kept: list[tuple[Instance, bool]] = []
+    kept: dict[Side, list[Instance]] = {side: [] for side in SIDES}
     dropped: list[Rejected] = []
     for (row, sample), answer in zip(asked, answers, strict=True):
         found = _read(params, row, sample, answer)
         if isinstance(found, Rejected):
             dropped.append(found)
         else:
-            kept.append((found, _is_held_out(params, row)))
-    write_rows(task.outputs["instances"], [one for one, held in kept if not held])
-    write_rows(task.outputs["held_out"], [one for one, held in kept if held])
+            kept[_side(params, row)].append(found)
+    for side, found_rows in kept.items():
+        write_rows(task.outputs[side], found_rows)
     write_rows(task.outputs["rejected"], dropped)
     text = json.dumps(ledger.dump(), indent=1) + "\n"
     task.outputs["ledger"].write_text(text, encoding="utf-8")
-    held_out = sum(held for _, held in kept)
-    return {
-        "instructions": len(rows),
-        "instances": len(kept) - held_out,
-        "held_out": held_out,
-        "rejected": len(dropped),
-    }
+    metrics: Metrics = {"instructions": len(rows), "rejected": len(dropped)}
+    return metrics | {side: len(found_rows) for side, found_rows in kept.items()}
+
+
+def _check_shares(params: GenerateResponsesParams) -> None:
+    apart = params.held_out_share + params.reference_share
+    if apart >= 1:
+        raise ParameterError(
+            f"held_out_share {params.held_out_share} and reference_share {params.reference_share}"
+            " leave no row to train on; together they must stay below 1"
+        )
 
 
 def _row(value: JsonObject, number: int, task: Task) -> JsonObject:
@@ -90,10 +105,13 @@ def _row(value: JsonObject, number: int, task: Task) -> JsonObject:
     return value
 
 
-def _is_held_out(params: GenerateResponsesParams, row: JsonObject) -> bool:
-    """Tell by its root, so that all relatives of a row are on its side."""
+def _side(params: GenerateResponsesParams, row: JsonObject) -> Side:
+    """Return where a row goes, by its root: all relatives of a row are on its side."""
     root = str(row.get("root") or row["id"])
-    return uniform(params.seed, "held-out-root", root) < params.held_out_share
+    above = uniform(params.seed, "held-out-root", root) - params.held_out_share
+    if above < 0:
+        return "held_out"
+    return "reference_rows" if above < params.reference_share else "instances"
 
 
 def _prompt(params: GenerateResponsesParams, row: JsonObject) -> str:
@@ -155,6 +173,7 @@ STAGE = Stage(
     outputs=(
         Artifact("instances", "rows", "Instruction-input-output rows to train on."),
         Artifact("held_out", "rows", "The same of held-out roots: members of no training."),
+        Artifact("reference_rows", "rows", "The same of roots that train the reference model."),
         Artifact("rejected", "rows", "Dropped answers with the rule."),
         Artifact("calls", "rows", "Every model call: prompt's digest, seed, answer as it came."),
         Artifact("ledger", "json", "Calls and tokens per role and phase."),

@@ -348,6 +348,23 @@ def test_presets_of_the_second_pipeline_compile_below_the_limit(tmp_path: Path, 
     assert (tmp_path / "pipeline.yaml").stat().st_size < 200_000
 
 
+def test_a_share_of_roots_for_a_reference_model_adds_its_training(tmp_path: Path) -> None:
+    own = "generate_responses.reference_share=0.1"
+    for assignments in ((), (own,)):
+        spec, _ = compiled(tmp_path, "l4", *assignments, preset="teams-rl")
+        tasks = {task["taskInfo"]["name"]: task for task in tasks_of(spec)}
+        for arm in ("learned", "uniform"):
+            given = tasks[f"audit_privacy ({arm})"]["inputs"]["artifacts"]
+            assert ("reference" in given) == bool(assignments)
+            if assignments:
+                trained = tasks[f"train_sft ({arm} reference)"]
+                source = trained["inputs"]["artifacts"]["instances"]["taskOutputArtifact"]
+                assert source["outputArtifactKey"] == "reference_rows"
+                assert trained["inputs"]["parameters"]["template"] == {
+                    "runtimeValue": {"constant": "alpaca"}
+                }
+
+
 def test_the_preset_parity_is_the_published_bootstrap() -> None:
     given = load_config("parity", "").stages["generate_instructions"]
     published = {"parity": True, "sampling": "self_instruct", "round_size": 5, "in_context": 8}

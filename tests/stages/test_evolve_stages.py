@@ -199,21 +199,25 @@ def test_responses_hold_whole_roots_out(tmp_path: Path, seeds: str, script: str)
     evolve = SMALL | {"model": script, "policy": "uniform"}
     run("evolve_instructions", tmp_path / "evolved", {"seeds": seeds}, evolve)
     inputs = {"instructions": str(tmp_path / "evolved" / "instructions")}
-    answer = {"engine": "scripted", "model": script, "style": "plain", "held_out_share": 0.4}
+    answer = {
+        "engine": "scripted", "model": script, "style": "plain", "held_out_share": 0.3,
+        "reference_share": 0.3,
+    }  # fmt: skip
     metrics = run("generate_responses", tmp_path / "out", inputs, answer)
     root_of = {row.id: row.root for row in read_rows(Path(inputs["instructions"]), Evolved)}
-    trained = {
-        root_of[row.parents[0]] for row in read_rows(tmp_path / "out" / "instances", Instance)
-    }
-    held_out = {
-        root_of[row.parents[0]] for row in read_rows(tmp_path / "out" / "held_out", Instance)
-    }
+    sides = ("instances", "held_out", "reference_rows")
+    trained, held_out, reference = (
+        {root_of[row.parents[0]] for row in read_rows(tmp_path / "out" / side, Instance)}
+        for side in sides
+    )
     assert trained
     assert held_out
+    assert reference
     assert not trained & held_out
-    assert (
-        metrics["instances"] + metrics["held_out"] + metrics["rejected"] == metrics["instructions"]
-    )
+    assert not reference & (trained | held_out)
+    assert sum(metrics[side] for side in (*sides, "rejected")) == metrics["instructions"]
+    with pytest.raises(ParameterError, match="leave no row to train on"):
+        run("generate_responses", tmp_path / "no", inputs, answer | {"reference_share": 0.7})
 
 
 def test_refusals_and_rows_without_text(tmp_path: Path, seeds: str) -> None:
