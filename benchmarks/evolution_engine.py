@@ -14,8 +14,8 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 
+from pipelines.bounds import resolved
 from pipelines.config import load_config
-from pipelines.plan import resolved
 from refine_af.engines.text import Completion, Request, Sampling, TextEngine
 from refine_af.evolve.bank import Bank
 from refine_af.evolve.choosers import uniform_mix

@@ -1,74 +1,12 @@
 """What a run would do: ``refine-af run --dry-run``."""
 
 from pathlib import Path
-from typing import Any
 
-from pipelines.build import DEFAULTS
-from pipelines.config import ASK_FOR_INSTANCES, RunConfig
+from pipelines.bounds import model_calls, resolved
+from pipelines.config import RunConfig
+from pipelines.estimate import GPUS, estimates
 from pipelines.execute import pipeline_tasks
-from refine_af.contracts.stage import Stage
 from refine_af.runner import find_stage
-
-
-def resolved(config: RunConfig, stage: Stage) -> dict[str, Any]:
-    """Return every parameter of a stage as the run would set it."""
-    shared = DEFAULTS | config.parameters
-    given = {name: value for name, value in shared.items() if name in stage.params.model_fields}
-    given |= config.stages.get(stage.name, {})
-    if stage.name in ASK_FOR_INSTANCES:
-        given |= config.instance_form()
-    return stage.params.parse(given).model_dump()
-
-
-def model_calls(config: RunConfig) -> dict[str, tuple[int, int]]:
-    """Return an upper bound of (calls, new tokens) by task, from the parameters alone.
-
-    Requests of the bootstrap are bounded by ``max_requests``; instances by the target number of
-    instructions; evaluation calls are left out because they depend on the tasks' files.
-    """
-    if config.pipeline == "teams-rl":
-        return _evolution_calls(config)
-    bound: dict[str, tuple[int, int]] = {}
-    bootstrap = resolved(config, find_stage("generate_instructions"))
-    requests = bootstrap["max_requests"]
-    bound["generate_instructions"] = (requests, requests * bootstrap["max_tokens"])
-    instances = resolved(config, find_stage("generate_instances"))
-    for arm in config.arms:
-        calls = bootstrap["target"] * config.shards * instances["samples"]
-        calls *= config.best_of_n if arm == "best_of_n" else 1
-        bound[f"generate_instances ({arm})"] = (calls, calls * instances["max_tokens"])
-    if "rl" in config.arms:
-        ppo = resolved(config, find_stage("train_ppo"))
-        calls = ppo["updates"] * ppo["episodes_per_update"]
-        bound["train_ppo"] = (calls, calls * ppo["max_new_tokens"])
-    return bound
-
-
-def _evolution_calls(config: RunConfig) -> dict[str, tuple[int, int]]:
-    """Return the bound of the second pipeline: one rewrite and two reviews per operator tried.
-
-    The number of seeds is known where ``seeds_limit`` sets it; else the packaged 175 are taken.
-    """
-    bound: dict[str, tuple[int, int]] = {}
-    policy = resolved(config, find_stage("train_operator_policy"))
-    evolve = resolved(config, find_stage("evolve_instructions"))
-    tests = 1 + -(-policy["updates"] // max(policy["evaluate_every"], 1))
-    tests = tests if policy["evaluate_every"] else 0
-    episodes = policy["updates"] * policy["episodes"] + tests * policy["held_out"]
-    tried = policy["policy_seeds"] * episodes * policy["steps"] + 6 * policy["table_seeds"]
-    if "learned" in config.arms:
-        bound["train_operator_policy"] = (3 * tried, tried * (policy["max_tokens"] + 2))
-    tried = (evolve["seeds_limit"] or 175) * evolve["steps"] * evolve["passes"]
-    if evolve["max_calls"]:
-        tried = min(tried, evolve["max_calls"] // 3)
-    answers = resolved(config, find_stage("generate_responses"))
-    for arm in config.arms:
-        if arm != "no_evolution":
-            name = f"evolve_instructions ({arm})"
-            bound[name] = (3 * tried, tried * (evolve["max_tokens"] + 2))
-        calls = tried * (1 if arm == "no_evolution" else answers["samples"])
-        bound[f"generate_responses ({arm})"] = (calls, calls * answers["max_tokens"])
-    return bound
 
 
 def dry_run_text(config: RunConfig, folder: Path) -> str:
@@ -90,8 +28,6 @@ def dry_run_text(config: RunConfig, folder: Path) -> str:
 
 
 def _hours(config: RunConfig) -> list[str]:
-    from pipelines.estimate import GPUS, estimates
-
     lines: list[str] = []
     for profile in GPUS:
         for one in estimates(config, profile):

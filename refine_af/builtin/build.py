@@ -8,11 +8,21 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from refine_af.builtin import PATHS, card, eval_tasks, measure, pretrain, tokenizer, train_reward
+from refine_af.builtin import (
+    PATHS,
+    card,
+    corpus,
+    eval_tasks,
+    measure,
+    pretrain,
+    tokenizer,
+    train_reward,
+)
 from refine_af.builtin.skills.registry import HELD_OUT, TRAINED
 
 README = Path(__file__).parent / "README.md"
 MEASUREMENTS = PATHS["tiny"].parent / "measurements.json"
+VOCABULARY_DOCUMENTS = 40_000
 # Steps, not minutes: the same data and schedule on any machine.
 PLANS = {
     "fixture": pretrain.Plan(0.0, steps=700, batch=16),
@@ -74,7 +84,7 @@ def main() -> None:
     if not args.only_finish:
         vocabulary = args.work / "vocabulary"
         if not (vocabulary / tokenizer.FILE).exists():
-            tokenizer.build(vocabulary, args.seed)
+            tokenizer.build(vocabulary, corpus.texts(args.seed, 0, VOCABULARY_DOCUMENTS))
         for name in ("fixture", "tiny"):
             train_model(name, args.work)
     finish(args.seed)

@@ -59,9 +59,9 @@ def load(folder: Path) -> Tokenizer:
     return Tokenizer.from_file(str(folder / FILE))
 
 
-def build(folder: Path, seed: int, documents: int = 40_000) -> None:
-    """Train the tokenizer on a sample of the corpus and write its one file."""
-    from refine_af.builtin import corpus, words
+def build(folder: Path, documents: Iterable[str]) -> None:
+    """Train the tokenizer on documents of the corpus and write its one file."""
+    from refine_af.builtin import words
 
     lists = [value for value in vars(words).values() if isinstance(value, tuple)]
     tables = [value for value in vars(words).values() if isinstance(value, dict)]
@@ -69,6 +69,6 @@ def build(folder: Path, seed: int, documents: int = 40_000) -> None:
     found += [w for t in tables for pair in t.items() for w in pair if isinstance(w, str)]
     # Words that only one small table holds would be too rare to become one token.
     boost = " ".join(["x", *sorted({w for w in found if w.isalpha()})])
-    trained = train([*corpus.texts(seed, 0, documents), *([boost] * 50)])
+    trained = train([*documents, *([boost] * 50)])
     folder.mkdir(parents=True, exist_ok=True)
     trained.save(str(folder / FILE))
