@@ -8,7 +8,7 @@ from pipelines.local import artifact_folder, task_names
 from refine_af.contracts.errors import ParameterError
 from refine_af.contracts.stage import EVERY_STAGE_WRITES
 from refine_af.runner import find_stage
-from refine_af.storage.store import open_store
+from refine_af.storage.opening import open_store
 
 Reuse = dict[str, dict[str, str]]
 

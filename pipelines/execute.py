@@ -26,7 +26,7 @@ from refine_af.lineage.digest_list import LIST, write_digest_list
 from refine_af.runner import code_version
 from refine_af.storage.journal import LEASE_SECONDS, Resume
 from refine_af.storage.lease import Lease
-from refine_af.storage.store import open_store
+from refine_af.storage.opening import open_store
 
 POLL_SECONDS = 0.2
 LEASE = "lease.json"

@@ -24,8 +24,8 @@ from refine_af.storage.disk import disk_trouble
 from refine_af.storage.identity import Identity
 from refine_af.storage.journal import WorkJournal, open_journal
 from refine_af.storage.memory import MemoryJournal
+from refine_af.storage.opening import open_store
 from refine_af.storage.sources import fetch
-from refine_af.storage.store import open_store
 
 Resume = Literal["if_possible", "always", "never"]
 

@@ -19,7 +19,7 @@ from refine_af.contracts.errors import (
 )
 from refine_af.storage.digest import digest_bytes, digest_directory
 from refine_af.storage.location import locate
-from refine_af.storage.store import open_store
+from refine_af.storage.opening import open_store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -17,7 +17,7 @@ from refine_af.export.licence import Terms
 from refine_af.export.source import Source
 from refine_af.stages import STAGES
 from refine_af.storage.digest import digest_file
-from refine_af.storage.store import open_store
+from refine_af.storage.opening import open_store
 
 CONFIG_FILE = "run.yaml"
 

@@ -12,7 +12,8 @@ from refine_af.storage.entry import unwrap
 from refine_af.storage.journal import identities
 from refine_af.storage.lease import LeaseRecord
 from refine_af.storage.location import join, locate
-from refine_af.storage.store import MissingObjectError, Store, open_store
+from refine_af.storage.opening import open_store
+from refine_af.storage.store import MissingObjectError, Store
 
 WORK = "work"
 EVENTS = "events.jsonl"

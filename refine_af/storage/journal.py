@@ -8,7 +8,8 @@ from refine_af.storage.identity import Identity
 from refine_af.storage.lease import Lease
 from refine_af.storage.location import join
 from refine_af.storage.memory import MemoryJournal
-from refine_af.storage.store import MissingObjectError, Store, open_store
+from refine_af.storage.opening import open_store
+from refine_af.storage.store import MissingObjectError, Store
 from refine_af.storage.work_journal import WorkJournal
 
 __all__ = ["LEASE_SECONDS", "MemoryJournal", "Resume", "WorkJournal", "identities", "open_journal"]

@@ -7,7 +7,7 @@ from typing import Any
 import refine_af
 from refine_af.contracts.errors import DataError, MissingLibraryError, ParameterError
 from refine_af.storage.location import locate
-from refine_af.storage.store import open_store
+from refine_af.storage.opening import open_store
 
 MOST_ROWS = 5_000_000
 MOST_UNPACKED_BYTES = 4 * 1024**3

@@ -1,11 +1,10 @@
-"""What every store can do, and which store a URI belongs to."""
+"""What every store can do."""
 
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from refine_af.contracts.errors import DataError, MissingLibraryError
-from refine_af.storage.location import locate
+from refine_af.contracts.errors import DataError
 
 
 class MissingObjectError(DataError):
@@ -105,44 +104,3 @@ def require_digest(uri: str, found: str, expected: str | None) -> None:
             f"{uri}: the content has the digest {found}, expected {expected}; it was altered or"
             " cut short; restore it or make it anew"
         )
-
-
-def open_store(uri: str) -> Store:
-    """Return the store for the scheme of ``uri``; libraries load here, not at import.
-
-    Raises:
-        ParameterError: For a scheme outside the allow-list.
-        MissingLibraryError: When the library of that scheme is not installed.
-    """
-    scheme = locate(uri).scheme
-    if scheme == "local":
-        from refine_af.storage.local import LocalStore
-
-        return LocalStore()
-    if scheme == "https":
-        from refine_af.storage.https import HttpsStore
-
-        return HttpsStore()
-    try:
-        if scheme == "s3":
-            from refine_af.storage.s3 import open_s3
-
-            return open_s3()
-        from refine_af.storage.gcs import open_gcs
-
-        return open_gcs()
-    except ModuleNotFoundError as error:
-        extra = "s3" if scheme == "s3" else "gcs"
-        raise MissingLibraryError(
-            f"{uri}: {scheme}:// needs {error.name}, which is not installed;"
-            f" pip install 'refine-af[{extra}]'"
-        ) from error
-
-
-def is_remote(uri: str) -> bool:
-    """Return whether ``uri`` is something other than a local path.
-
-    Raises:
-        ParameterError: For a scheme outside the allow-list.
-    """
-    return locate(uri).scheme != "local"

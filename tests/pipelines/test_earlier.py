@@ -12,7 +12,7 @@ from pipelines.flow import Images
 from refine_af.contracts.errors import ParameterError
 from refine_af.contracts.stage import EVERY_STAGE_WRITES
 from refine_af.runner import find_stage
-from refine_af.storage.store import open_store
+from refine_af.storage.opening import open_store
 
 TASKS = (
     "check_inputs", "seed_ingest", "generate_instructions", "dedup_filter", "train_ppo",

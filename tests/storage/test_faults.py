@@ -14,7 +14,8 @@ from refine_af.storage import gcs, retry, s3, s3_transfer
 from refine_af.storage.digest import digest_directory, digest_file
 from refine_af.storage.journal import open_journal
 from refine_af.storage.lease import Lease
-from refine_af.storage.store import DamagedError, Store, open_store
+from refine_af.storage.opening import open_store
+from refine_af.storage.store import DamagedError, Store
 
 WORKER = Path(__file__).with_name("worker.py")
 KINDS: tuple[Fault, ...] = ("500", "lost", "429", "cut", "503")

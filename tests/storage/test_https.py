@@ -14,7 +14,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from refine_af.contracts.errors import DataError, ParameterError, StorageError
-from refine_af.storage.store import MissingObjectError, open_store
+from refine_af.storage.opening import open_store
+from refine_af.storage.store import MissingObjectError
 
 CONTENT = b"row\n" * 100_000
 

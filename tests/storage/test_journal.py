@@ -17,7 +17,7 @@ from refine_af.storage.entry import unwrap, wrap
 from refine_af.storage.identity import Identity
 from refine_af.storage.journal import MemoryJournal, WorkJournal, identities, open_journal
 from refine_af.storage.name import journal_name
-from refine_af.storage.store import open_store
+from refine_af.storage.opening import open_store
 
 IDENTITY = Identity("train_ppo", {"seed": 1, "lr": 1e-5, "mode": "a"}, {"seeds": "ab"}, "0.1")
 

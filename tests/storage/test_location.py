@@ -7,7 +7,7 @@ import pytest
 
 from refine_af.contracts.errors import DataError, ParameterError
 from refine_af.storage.location import Location, check_name, join, locate
-from refine_af.storage.store import is_remote, open_store
+from refine_af.storage.opening import is_remote, open_store
 
 
 @pytest.mark.parametrize(
@@ -72,8 +72,8 @@ def test_names_are_joined_with_one_slash() -> None:
 
 def test_importing_storage_loads_no_client_library() -> None:
     script = (
-        "import sys, refine_af.storage.journal, refine_af.storage.store as store;"
-        "store.open_store('.');"
+        "import sys, refine_af.storage.journal, refine_af.storage.opening as opening;"
+        "opening.open_store('.');"
         "heavy = {'s3fs', 'fsspec', 'botocore', 'aiohttp', 'google', 'gcsfs', 'requests'};"
         "print(sorted(heavy & {name.partition('.')[0] for name in sys.modules}))"
     )
@@ -92,7 +92,7 @@ def test_importing_storage_loads_no_client_library() -> None:
 def test_a_missing_library_is_named_with_its_extra(uri: str, library: str, extra: str) -> None:
     script = (
         f"import sys; sys.modules[{library!r}] = None\n"
-        "from refine_af.storage.store import open_store\n"
+        "from refine_af.storage.opening import open_store\n"
         f"try: open_store({uri!r})\n"
         "except Exception as error: print(type(error).__name__, error.exit_code, error)"
     )

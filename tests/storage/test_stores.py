@@ -11,7 +11,8 @@ from refine_af.storage.digest import digest_directory
 from refine_af.storage.location import locate
 from refine_af.storage.manifest import INCOMPLETE
 from refine_af.storage.objects import ObjectStore
-from refine_af.storage.store import MissingObjectError, open_store
+from refine_af.storage.opening import open_store
+from refine_af.storage.store import MissingObjectError
 from refine_af.storage.tree import MANIFEST_NAME
 
 

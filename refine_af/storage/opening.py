@@ -1,0 +1,46 @@
+"""Which store a URI belongs to; its library loads when it is opened."""
+
+from refine_af.contracts.errors import MissingLibraryError
+from refine_af.storage.location import locate
+from refine_af.storage.store import Store
+
+
+def open_store(uri: str) -> Store:
+    """Return the store for the scheme of ``uri``; libraries load here, not at import.
+
+    Raises:
+        ParameterError: For a scheme outside the allow-list.
+        MissingLibraryError: When the library of that scheme is not installed.
+    """
+    scheme = locate(uri).scheme
+    if scheme == "local":
+        from refine_af.storage.local import LocalStore
+
+        return LocalStore()
+    if scheme == "https":
+        from refine_af.storage.https import HttpsStore
+
+        return HttpsStore()
+    try:
+        if scheme == "s3":
+            from refine_af.storage.s3 import open_s3
+
+            return open_s3()
+        from refine_af.storage.gcs import open_gcs
+
+        return open_gcs()
+    except ModuleNotFoundError as error:
+        extra = "s3" if scheme == "s3" else "gcs"
+        raise MissingLibraryError(
+            f"{uri}: {scheme}:// needs {error.name}, which is not installed;"
+            f" pip install 'refine-af[{extra}]'"
+        ) from error
+
+
+def is_remote(uri: str) -> bool:
+    """Return whether ``uri`` is something other than a local path.
+
+    Raises:
+        ParameterError: For a scheme outside the allow-list.
+    """
+    return locate(uri).scheme != "local"
