@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 -include .docker-engine.mk
 
 .PHONY: quickstart install gen check test test-vllm chaos chaos-short images images-locks lock \
-	test-docker builtin-model clean
+	test-docker test-docker-short builtin-model clean
 
 quickstart: $(VENV)/installed
 	$(BIN)/refine-af run --preset quickstart
@@ -57,6 +57,10 @@ images-locks: $(VENV)/installed
 # Where no Docker engine answers, .ci/docker_env.sh makes one and says so in .docker-engine.mk.
 test-docker: $(VENV)/installed
 	$(BIN)/pytest -m "docker or network" tests/images
+
+# Images on the base core alone: built, run by hand, by KFP's Docker runner and as Argo's pods.
+test-docker-short: $(VENV)/installed
+	REFINE_AF_SHORT=1 $(BIN)/pytest -m "docker and short" tests/images
 
 builtin-model: $(VENV)/installed
 	$(BIN)/python -m refine_af.builtin.build

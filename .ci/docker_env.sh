@@ -1,5 +1,7 @@
 #!/bin/sh
-# Make a Docker engine with a python:3.11-slim for `make test-docker`: docker_env.sh [start|stop].
+# Make a Docker engine with a python:3.11-slim for `make test-docker`:
+#   docker_env.sh [start|stop]
+#   docker_env.sh run COMMAND...   start, run it with CI=1 and, where this started a daemon, end that
 # Idempotent. Uses the engine that answers already; else, as root on Debian, installs docker.io and
 # starts a daemon of its own on a private socket under DOCKER_ENV_DIR (default:
 # /tmp/refine-af-docker), where it runs until `docker_env.sh stop`. Writes .docker-engine.mk, which
@@ -7,16 +9,25 @@
 #
 # Where no registry can be reached, a stand-in for the base image python:3.11-slim is made of
 # Debian packages. PIP_CERT, if set, names the certificates that pip needs; they go into it.
+#
+# Exit status 77: no engine answers and none may be started here, for lack of privilege (not root, or
+# a root that may not mount or set up networks). All else that is missing is a failure.
 set -eu
 cd "$(dirname "$0")/.."
 
 home=${DOCKER_ENV_DIR:-/tmp/refine-af-docker}
 mark=.docker-engine.mk
 base=python:3.11-slim
+started=
 suite=bookworm # Debian's release with Python 3.11
 
 own_engine() {
   [ -S "$home/docker.sock" ] && DOCKER_HOST="unix://$home/docker.sock" docker version >/dev/null 2>&1
+}
+
+unprivileged() {
+  echo "docker_env.sh: no Docker engine answers, and none can be started: $1" >&2
+  exit 77
 }
 
 stop() {
@@ -38,9 +49,13 @@ install_packages() {
     dpkg -s "$package" >/dev/null 2>&1 || missing="$missing $package"
   done
   [ -n "$missing" ] || return 0
-  apt-get update -qq
   # shellcheck disable=SC2086 # two words are two packages
-  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null
+  if ! { apt-get update -qq &&
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing; } >/dev/null
+  then
+    echo "docker_env.sh:$missing cannot be installed by apt-get; install them, or start a Docker engine" >&2
+    exit 1
+  fi
 }
 
 start_daemon() {
@@ -52,11 +67,17 @@ start_daemon() {
   setsid dockerd --data-root "$home/data" --exec-root "$home/exec" --pidfile "$home/pid" \
     --host "unix://$home/docker.sock" --storage-driver overlay2 \
     >"$home/log" 2>&1 </dev/null 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&- &
+  daemon=$!
   for _ in $(seq 120); do
-    own_engine && return 0
+    own_engine && { started=yes; return 0; }
+    kill -0 "$daemon" 2>/dev/null || break
     sleep 0.5
   done
-  echo "docker_env.sh: dockerd does not answer after 60 s; the end of $home/log:" >&2
+  if ! kill -0 "$daemon" 2>/dev/null; then
+    refused=$(grep -i -E "operation not permitted|permission denied" "$home/log" | tail -1)
+    [ -z "$refused" ] || unprivileged "$refused"
+  fi
+  echo "docker_env.sh: dockerd does not answer; the end of $home/log:" >&2
   tail -20 "$home/log" >&2
   exit 1
 }
@@ -72,19 +93,24 @@ make_base() {
     --customize-hook='printf "[global]\ncert = /etc/ssl/certs/ca-certificates.crt\nroot-user-action = ignore\n" >"$1/etc/pip.conf"' \
     --customize-hook='rm -f "$1"/usr/lib/python3.11/EXTERNALLY-MANAGED; ln -sf python3 "$1/usr/bin/python"' \
     "$suite" - | "$docker" import -c 'ENV LANG=C.UTF-8' -c 'CMD ["python3"]' - "$base" >/dev/null
+  "$docker" run --rm "$base" python3 -m pip --version >/dev/null && return 0
+  "$docker" image rm "$base" >/dev/null
+  echo "docker_env.sh: no registry answers and $base could not be made of Debian's packages" >&2
+  exit 1
 }
 
 case ${1:-start} in
   stop) stop; exit 0 ;;
   start) ;;
-  *) echo "docker_env.sh: '$1' is neither start nor stop" >&2; exit 64 ;;
+  run) trap '[ -z "$started" ] || stop' EXIT ;;
+  *) echo "docker_env.sh: '$1' is neither start nor stop nor run" >&2; exit 64 ;;
 esac
 
 docker=docker
 if docker version >/dev/null 2>&1; then
   : >"$mark"
 else
-  [ "$(id -u)" = 0 ] || { echo "docker_env.sh: no Docker engine answers; start one, or be root" >&2; exit 1; }
+  [ "$(id -u)" = 0 ] || unprivileged "the user $(id -u) is not root"
   install_packages
   own_engine || start_daemon
   # Debian's own client has BuildKit inside; another one on the PATH may lack its plugin.
@@ -95,3 +121,6 @@ else
 fi
 make_base
 "$docker" version --format 'docker {{.Server.Version}}'
+[ "${1:-start}" = run ] || exit 0
+shift
+CI=1 "$@"

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from argo_machines import Docker
+from argo_own import ROWS, filtered_by_a_stage
 from argo_repository import GcsRepository, Repository, S3Repository
 from argo_smoke import REGISTRY, digests_of, execute, fetched, run_by_kfp
 from docker_engine import built_images, docker
@@ -38,3 +39,13 @@ def test_same_bytes_as_kfp_in_the_stages_images(
     assert not done.failed, (tmp_path / "pods" / done.failed / "0" / "log").read_text()
     assert len(done.attempts) == 15
     assert fetched(repository, done, name, tmp_path / "got") == digests_of(kfp_run)
+
+
+@pytest.mark.short
+@pytest.mark.parametrize("kind", ["s3", "gs"])
+def test_a_stage_in_a_workflow_of_ones_own_in_its_image(
+    images: None, kind: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    request.getfixturevalue(f"{kind}_root")
+    repository: Repository = S3Repository(BUCKET) if kind == "s3" else GcsRepository(BUCKET)
+    assert filtered_by_a_stage(repository, Docker(), tmp_path) == [ROWS[0], ROWS[2]]

@@ -18,6 +18,7 @@ EXECUTABLE_TMP = tuple("/tmp:exec" if word == "/tmp" else word for word in LOCKE
 BAR = 200e6  # bytes of core above its base
 
 
+@pytest.mark.short
 @pytest.mark.parametrize("name", NAMES)
 def test_the_command_is_the_callers_and_the_user_a_number(name: str) -> None:
     images = built_images()
@@ -34,6 +35,7 @@ def test_the_command_is_the_callers_and_the_user_a_number(name: str) -> None:
     assert {f"{prefix}source", f"{prefix}revision", f"{prefix}description"} <= set(labels)
 
 
+@pytest.mark.short
 def test_core_is_small() -> None:
     images = built_images()
     base = json.loads(docker("image", "inspect", "python:3.11-slim").stdout)[0]
@@ -46,6 +48,7 @@ def test_stages_share_their_bases_layers() -> None:
     assert images["refine-af-train_ppo"]["RootFS"]["Layers"][: len(base)] == base
 
 
+@pytest.mark.short
 @pytest.mark.parametrize("name", NAMES)
 def test_every_image_has_a_bill_of_materials(name: str) -> None:
     images = built_images()
@@ -59,6 +62,7 @@ def test_every_image_has_a_bill_of_materials(name: str) -> None:
     assert len({row["bom-ref"] for row in bill["components"]}) == len(bill["components"])
 
 
+@pytest.mark.short
 def test_nothing_is_written_outside_tmp_by_a_stage_of_anyones(tmp_path: Path) -> None:
     """The README's command by hand: not root, nothing writable but /tmp and the mounted folder."""
     images = built_images()

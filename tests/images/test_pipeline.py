@@ -83,6 +83,7 @@ def test_asked_to_end_leaves_no_container_and_no_lease(tmp_path: Path) -> None:
     assert all(json.loads(path.read_text())["expires_at"] == 0 for path in leases)
 
 
+@pytest.mark.short
 def test_an_image_that_is_missing_is_not_asked_of_the_public_registry(tmp_path: Path) -> None:
     need_engine()
     done = run(tmp_path, "--runner", "docker", "--tag", "no-such-tag")
@@ -91,6 +92,7 @@ def test_an_image_that_is_missing_is_not_asked_of_the_public_registry(tmp_path: 
     assert "make images" in done.stderr
 
 
+@pytest.mark.short
 def test_a_component_file_runs_in_a_foreign_pipeline(tmp_path: Path) -> None:
     built_images()
     rows = [{"text": text} for text in ("Name a colour.", "Name a colour!", "Add 2 and 3.")]

@@ -1,18 +1,14 @@
 """The compiled Argo files executed: the same bytes as KFP's local run, through S3 and GCS."""
 
-import json
 from pathlib import Path
 
 import pytest
-import yaml
 from argo_machines import Processes
+from argo_own import ROWS, filtered_by_a_stage
 from argo_repository import GcsRepository, Repository, S3Repository
-from argo_run import Cluster, Machine, load, try_again
-from argo_smoke import REGISTRY, compile_smoke, digests_of, execute, fetched, run_by_kfp
+from argo_run import load, try_again
+from argo_smoke import compile_smoke, digests_of, execute, fetched, run_by_kfp
 from servers import BUCKET
-
-from refine_af import __version__
-from refine_af.generate import ROOT
 
 
 @pytest.fixture(scope="module")
@@ -61,62 +57,6 @@ def test_a_work_dir_that_cannot_be_written_is_found_by_the_first_task(
     assert done.failed == "check-inputs"
     assert done.attempts == {"check-inputs": [69, 69, 69]}
     assert "no-such-bucket" in (tmp_path / "pods/check-inputs/0/log").read_text()
-
-
-ROWS = [{"instruction": text, "mine": 1} for text in ("Name a colour.", "Name a colour!", "Sing.")]
-MINE = {
-    "name": "mine",
-    "inputs": {"parameters": [], "artifacts": []},
-    "outputs": {
-        "artifacts": [
-            {
-                "name": "rows",
-                "path": "/artifacts/rows",
-                "archive": {"none": {}},
-                "s3": {"key": "mine/rows"},
-            }
-        ]
-    },
-    "securityContext": {"runAsNonRoot": True, "runAsUser": 65532, "runAsGroup": 65532},
-    "volumes": [{"name": "artifacts", "emptyDir": {}}, {"name": "tmp", "emptyDir": {}}],
-    "container": {
-        "image": f"{REGISTRY}/refine-af-core:{__version__}",
-        "command": ["python", "-c", "import sys; open(sys.argv[2], 'w').write(sys.argv[1])"],
-        "args": ["".join(json.dumps(row) + "\n" for row in ROWS), "/artifacts/rows"],
-        "env": [],
-        "securityContext": {"readOnlyRootFilesystem": True},
-        "volumeMounts": [
-            {"name": "artifacts", "mountPath": "/artifacts"},
-            {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108  a volume of the pod
-        ],
-    },
-}
-"""A template of somebody else's, which writes rows of its own."""
-
-ENTRY = {"entrypoint": "dag", "arguments": {"parameters": []}}
-
-
-def filtered_by_a_stage(repository: Repository, machine: Machine, folder: Path) -> list[object]:
-    """Run the page's example of a stage in a workflow of one's own; return the kept rows."""
-    page = (ROOT / "manifests" / "argo" / "README.md").read_text(encoding="utf-8")
-    example = page.partition("## A stage in a workflow of your own")[2]
-    (theirs,) = yaml.safe_load(example.partition("```yaml\n")[2].partition("```")[0])
-    mine = {
-        "name": "mine",
-        "templateRef": {"name": "mine", "template": "mine"},
-        "arguments": {"parameters": []},
-    }
-    dag = {"name": "dag", "dag": {"tasks": [mine, theirs | {"depends": "mine"}]}}
-    own = [
-        {"metadata": {"name": "mine"}, "spec": {"templates": [MINE]}},
-        {"metadata": {"name": "own"}, "spec": {**ENTRY, "templates": [dag]}},
-    ]
-    shipped = load(ROOT / "manifests" / "argo" / "quickstart.cpu" / "templates.yaml")
-    cluster = Cluster([*shipped, *own], repository, machine, folder / "pods")
-    done = cluster.submit({"spec": {"workflowTemplateRef": {"name": "own"}}}, "own-1", {})
-    assert done.attempts == {"mine": [0], "filter": [0]}
-    repository.get(done.keys["filter"]["kept"], folder / "kept")
-    return [json.loads(line) for line in (folder / "kept").read_text().splitlines()]
 
 
 def test_a_stage_in_a_workflow_of_ones_own(tmp_path: Path, s3_root: str) -> None:
