@@ -71,10 +71,8 @@ STEP_4 = (
     *("ou", "ism", "ate", "iti", "ous", "ive", "ize"),
 )
 
-_SIGNS = {
-    ord(letter): "v" if letter in "aeiou" else "c"
-    for letter in "abcdefghijklmnopqrstuvwxz0123456789"
-}
+_SIGNS = bytes(code if code == ord("y") else b"cv"[code in b"aeiou"] for code in range(256))
+"""Per character its sign: consonant or vowel; "y" stays, the letter before it decides."""
 
 
 def _by_end(rules: Rules) -> dict[str, Rules]:
@@ -92,13 +90,18 @@ RULES_2 = _by_end((*STEP_2, ("logi", "log")))
 RULES_3 = _by_end(STEP_3)
 RULES_4 = _by_end(tuple((suffix, "") for suffix in STEP_4))
 
+ENDS = frozenset((*RULES_2, *RULES_3, *RULES_4, "ed", "ng", "ll")).union(
+    chr(letter) + end for letter in range(128) for end in "sye"
+)
+"""The last two letters of all words that any step may change: a third of a text's have others."""
+
 
 def stem(word: str) -> str:
-    """Return the stem of a lower-case word; digits count as consonants."""
+    """Return the stem of a lower-case word of ASCII letters and digits; digits are consonants."""
+    if word[-2:] not in ENDS or len(word) <= 2:
+        return word
     if word in IRREGULAR:
         return IRREGULAR[word]
-    if len(word) <= 2:
-        return word
     # No step takes a word to nothing. The last letters tell which steps can apply: most words
     # meet one or two of the eight.
     if word[-1] == "s":
@@ -118,7 +121,7 @@ def stem(word: str) -> str:
 
 def _pattern(word: str) -> str:
     """Return one letter per letter of the word: "c" for a consonant, "v" for a vowel."""
-    signs = word.translate(_SIGNS)
+    signs = word.encode().translate(_SIGNS).decode()
     if "y" not in signs:
         return signs
     # A "y" is a vowel behind a consonant and a consonant elsewhere, its neighbour "y" included.

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from refine_af.contracts.records import Prediction
-from refine_af.evaluation import metrics
+from refine_af.evaluation import metrics, stemmed_lcs
 from refine_af.evaluation.metrics import (
     AnswerScorer,
     Tokenizer,
@@ -108,10 +108,18 @@ def test_same_float_as_rouge_score(prediction: str, reference: str) -> None:
     expected = scorer.score(target=reference, prediction=prediction)["rougeL"].fmeasure
     assert rouge_l(english_tokens(prediction), english_tokens(reference)) == expected
     assert SHARED.rouge_l(prediction, [reference]) == expected
+    assert AnswerScorer().rouge_l(prediction, [reference]) == expected
+
+
+def test_words_that_meet_only_as_stems() -> None:
+    # As words LCS("cat x", "cats x cat") is 1, as stems 2: precision 2/2, recall 2/3, F = 4/5.
+    assert SHARED.rouge_l("cat x", ["cats x cat"]) == 0.8
+    assert SHARED.rouge_l("lying down", ["lie there"]) == SHARED.rouge_l("oings o", ["o e"]) == 0.5
 
 
 def test_forgetting_words_changes_no_score(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(metrics, "MOST_WORDS", 3)
+    monkeypatch.setattr(stemmed_lcs, "MOST_WORDS", 3)
+    monkeypatch.setattr(metrics, "MOST_CHARACTERS", 20)
     scorer = AnswerScorer()
     texts = ["the dogs ran", "a dog runs", "ran the dogs", "one two three four", "four two one"]
     for prediction in texts:
