@@ -31,9 +31,17 @@ RELEASED_BREADTH_STEPS = (1, 4)
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One episode whose next operator is wanted; ``key`` names episode and step."""
+    """One episode whose next operator is wanted.
+
+    Attributes:
+        key: Names episode and step.
+        draw: Names its random draws: turns with the same one have the same luck.
+        state: What a policy sees of the episode.
+        instruction: The text to rewrite.
+    """
 
     key: str
+    draw: str
     state: State
     instruction: str
 
@@ -67,7 +75,7 @@ class Mix:
         found = []
         for turn in turns:
             shares = self._shares[turn.state.step % len(self._shares)]
-            action = _drawn(shares, uniform(self._seed, "operator", phase, turn.key))
+            action = _drawn(shares, uniform(self._seed, "operator", phase, turn.draw))
             found.append(Decision(action, log(shares[action])))
         return found
 
@@ -119,13 +127,13 @@ class LanguageModelChooser:
         choices = [(letter, one.name, one.ask) for letter, one in zip(letters, known, strict=True)]
         last = known[turn.state.last].name if turn.state.last < len(known) else ""
         prompt = render("choose_operator", choices=choices, instruction=turn.instruction, last=last)
-        return Request(f"{turn.key}/choose", prompt, derive(self._seed, "choose", turn.key))
+        return Request(f"{turn.key}/choose", prompt, derive(self._seed, "choose", turn.draw))
 
     def _decision(self, turn: Turn, answer: Completion, letters: Sequence[str]) -> Decision:
         label = answer.text.strip()
         if answer.finish == "error" or label not in letters:
             self.unreadable += 1
-            place = derive(self._seed, "chooser-unreadable", turn.key) % len(letters)
+            place = derive(self._seed, "chooser-unreadable", turn.draw) % len(letters)
             return Decision(place, -log(len(letters)))
         action = letters.index(label)
         if answer.choice_logprobs is None:
@@ -157,7 +165,7 @@ class Trained:
         shares = (1 - self._exploration) * shares + self._exploration / shares.shape[1]
         found = []
         for turn, row in zip(turns, shares.tolist(), strict=True):
-            action = _drawn(row, uniform(self._seed, "operator", phase, turn.key))
+            action = _drawn(row, uniform(self._seed, "operator", phase, turn.draw))
             found.append(Decision(action, log(row[action])))
         return found
 

@@ -144,6 +144,7 @@ class Evolver:
         phase: str,
         policy_seed: int = 0,
         update: int = 0,
+        draws: str = "",
         on_step: Callable[[int, int], None] | None = None,
     ) -> Outcome:
         """Evolve every root and return each operation and each kept instruction.
@@ -154,6 +155,8 @@ class Evolver:
             phase: For the ledger and the rows: ``train``, ``held_out``, ``table`` or ``evolve``.
             policy_seed: For the rows and the draws.
             update: For the rows and the draws.
+            draws: In place of phase, policy seed and update, for the draws: runs with the same text
+                give the same luck to the same choices, so that policies are compared on it.
             on_step: Told (steps done, instructions kept) after each step.
         """
         episodes = self._start(roots)
@@ -163,7 +166,7 @@ class Evolver:
             if not active:
                 break
             key = f"{phase}/{policy_seed}/{update}"
-            tries = self._step(active, chooser, phase, key)
+            tries = self._step(active, chooser, phase, (key, draws or key))
             for one in tries:
                 row, kept = self._settled(one, chooser.name, phase, policy_seed, update)
                 found.steps.append(row)
@@ -199,8 +202,10 @@ class Evolver:
         left = self.settings.max_calls - self._ledger.calls("evolver", "judge")
         return active[: max(0, left // CALLS_PER_STEP)]
 
-    def _step(self, active: list[_Episode], chooser: Chooser, phase: str, key: str) -> list[_Try]:
-        turns = self._turns(active, key)
+    def _step(
+        self, active: list[_Episode], chooser: Chooser, phase: str, keys: tuple[str, str]
+    ) -> list[_Try]:
+        turns = self._turns(active, *keys)
         vectors = _stacked([one.vector for one in active])
         decisions = chooser.choose(turns, vectors, phase)
         tries = [_Try(*one) for one in zip(active, turns, decisions, strict=True)]
@@ -210,10 +215,11 @@ class Evolver:
         self._value([one for one in moving if one.broken is None])
         return tries
 
-    def _turns(self, active: list[_Episode], key: str) -> list[Turn]:
+    def _turns(self, active: list[_Episode], key: str, draws: str) -> list[Turn]:
         return [
             Turn(
                 key=f"{key}/{one.number}/{one.tried}",
+                draw=f"{draws}/{one.number}/{one.tried}",
                 state=State(
                     last=one.last,
                     step=one.tried,
@@ -233,7 +239,7 @@ class Evolver:
                 self.operators.prompt(
                     settings.style, one.decision.action, one.episode.text, one.episode.input
                 ),
-                derive(settings.seed, "rewrite", one.turn.key),
+                derive(settings.seed, "rewrite", one.turn.draw),
             )
             for one in tries
         ]

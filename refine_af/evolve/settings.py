@@ -21,8 +21,9 @@ class PolicySettings:
         lam: Lambda of generalised advantage estimation.
         value_coefficient: Weight of the squared error of the value.
         entropy_coefficient: Weight of the entropy, nats.
-        min_entropy: Mean entropy of a rollout below which the coefficient doubles after every
-            update (and halves back above it); no policy below it is chosen as the best.
+        min_entropy: Floor of the mean entropy, nats: an update ends before it falls below. Where a
+            rollout is below all the same, the coefficient doubles after every update (and halves
+            back above it). No policy below it is chosen as the best.
         max_kl: Passes of an update end when the policy has moved this far, nats per step.
         max_grad_norm: Largest gradient norm of a step.
         hidden: Width of the two hidden layers.

@@ -3,6 +3,7 @@
 Shapes: E episodes, T steps of the longest, N real steps of all episodes, F features, A operators.
 """
 
+from copy import deepcopy
 from dataclasses import dataclass
 
 import torch
@@ -11,6 +12,9 @@ from torch import Tensor
 from refine_af.contracts.randomness import derive
 from refine_af.evolve.network import OperatorNetwork, entropy
 from refine_af.evolve.settings import PolicySettings
+
+FLOOR_MARGIN = 1.05
+"""Updates end this much above the floor, because other seeds than the rollout's test the policy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +69,9 @@ def update(
 
     ``kl`` is the mean of ``log p_old - log p_new + p_new / p_old - 1`` (never negative) after the
     last pass. Advantages are standardised over the rollout; equal ones become zero, not NaN.
+
+    An optimiser step that takes the mean entropy of the rollout's states below the floor, or
+    further below it, is undone and is the last one: a coefficient alone reacts after the collapse.
     """
     with torch.no_grad():
         values = network(rollout.states).values
@@ -76,12 +83,39 @@ def update(
     for number in range(settings.epochs):
         source = torch.Generator().manual_seed(derive(seed, "operator-pass", number))
         order = torch.randperm(len(data.actions), generator=source)
-        for places in torch.split(order, settings.minibatch):
-            _step(network, optimizer, data.take(places), settings, entropy_coefficient)
-        moved = _moved(network, data, settings) | {"passes": number + 1.0}
-        if moved["kl"] > settings.max_kl:
+        whole = _pass(network, optimizer, data, order, settings, entropy_coefficient)
+        moved = _moved(network, data, settings) | {"passes": float(number + whole)}
+        if not whole or moved["kl"] > settings.max_kl:
             break
     return moved
+
+
+def _pass(
+    network: OperatorNetwork,
+    optimizer: torch.optim.Optimizer,
+    data: "_Steps",
+    order: Tensor,
+    settings: PolicySettings,
+    entropy_coefficient: float,
+) -> bool:
+    """Make one pass; return False when the floor of the entropy ended it."""
+    floor = FLOOR_MARGIN * settings.min_entropy
+    spread = _spread(network, data)
+    for places in torch.split(order, settings.minibatch):
+        before, spread_before = deepcopy((network.state_dict(), optimizer.state_dict())), spread
+        _step(network, optimizer, data.take(places), settings, entropy_coefficient)
+        spread = _spread(network, data)
+        if spread < min(floor, spread_before):
+            network.load_state_dict(before[0])
+            optimizer.load_state_dict(before[1])
+            return False
+    return True
+
+
+@torch.no_grad()
+def _spread(network: OperatorNetwork, data: "_Steps") -> float:
+    """Return the mean entropy, nats."""
+    return float(entropy(network(data.states).log_probs).mean())
 
 
 @dataclass(frozen=True, slots=True)

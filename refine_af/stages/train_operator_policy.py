@@ -58,7 +58,7 @@ class TrainOperatorPolicyParams(EvolutionParams):
     value_coefficient: float = param(0.5, "Weight of the value loss.", ge=0.0)
     entropy_coefficient: float = param(0.005, "Weight of the entropy, nats.", ge=0.0)
     min_entropy: float = param(
-        0.8, "Floor of the mean entropy, nats; below it the entropy's weight rises.", ge=0.0
+        0.8, "Floor of the mean entropy, nats: an update ends before it falls below.", ge=0.0
     )
     max_kl: float = param(1.0, "Passes of an update end beyond it, nats per step.", gt=0.0)
     max_grad_norm: float = param(1.0, "Largest gradient norm of a step.", gt=0.0)
@@ -141,9 +141,10 @@ class _Live:
     def __call__(
         self, phase: str, policy_seed: int, update: int, learner: "Learner"
     ) -> list[OperatorStep]:
-        """Play one rollout, or test on the held-out seeds with a bank of their own."""
+        """Play one rollout, or test on the held-out seeds with a bank and draws of their own."""
+        draws = ""
         if phase == "held_out":
-            roots = self._held_out
+            roots, draws = self._held_out, phase
             evolver = self._evolver(self._bank.copy())
         else:
             seed = self._params.seed
@@ -155,6 +156,7 @@ class _Live:
             phase=phase,
             policy_seed=policy_seed,
             update=update,
+            draws=draws,
         )
         self.steps += found.steps
         if phase == "train":

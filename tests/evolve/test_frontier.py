@@ -4,6 +4,7 @@ import pytest
 from scripted_world import DEEPER, PARENT, engine, evolver, root
 
 from refine_af.contracts.errors import DataError
+from refine_af.contracts.records import OperatorStep
 from refine_af.evolve.choosers import RELEASED_MIX, Mix, released_mix, uniform_mix
 from refine_af.evolve.frontier import FrontierSettings
 from refine_af.evolve.ledger import Ledger, against_evol_instruct, merged
@@ -14,6 +15,7 @@ REWRITE = {"match": "New task:", "text": DEEPER}
 FURTHER = {"match": f"Task: {DEEPER}\nNew task:", "text": "List two lakes of Italy with depths."}
 YES = {"match": "Question:", "text": " Yes"}
 NO = {"match": "Question:", "text": " No"}
+WORDS = ("age", "size", "depth", "name", "price")
 DEEPEN = Mix("deepen", [[0, 0, 1, 0, 0, 0]], 1)
 
 
@@ -91,6 +93,23 @@ def test_the_second_episode_of_a_root_finds_the_first_one_s_rewrite_known(tmp_pa
     second = world.run([root()], DEEPEN, phase="evolve", update=1).steps[0]
     assert first.parts["novelty"] > 0.1
     assert second.parts["novelty"] == pytest.approx(0.0, abs=1e-6)
+
+
+def test_tests_of_two_policies_have_the_same_luck_and_rows_of_their_own(tmp_path: Path) -> None:
+    """The same choices on the same seeds bring the same operators and rewrites, so the same sum."""
+    several = [{**REWRITE, "text": f"List two lakes of Italy by {one}."} for one in WORDS]
+
+    def tested(update: int, draws: str) -> list[OperatorStep]:
+        world = evolver(engine(tmp_path, *several, YES), settings(steps=3), Ledger())
+        chooser = uniform_mix(load_operators(), 1)
+        roots = [root(), root(), root()]
+        return world.run(roots, chooser, phase="held_out", update=update, draws=draws).steps
+
+    first, second, other = tested(0, "held_out"), tested(4, "held_out"), tested(4, "")
+    assert [row.text for row in first] == [row.text for row in second]
+    assert [row.action for row in first] == [row.action for row in second]
+    assert [row.action for row in first] != [row.action for row in other]
+    assert not {row.id for row in first} & {row.id for row in second}
 
 
 def test_the_limit_on_calls_is_never_passed(tmp_path: Path) -> None:

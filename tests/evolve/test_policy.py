@@ -12,6 +12,7 @@ from hypothesis import strategies as some
 from refine_af.contracts.errors import DataError
 from refine_af.dedup.static_vectors import DIMENSION, NAME
 from refine_af.evolve.learner import Learner, drawn
+from refine_af.evolve.network import entropy
 from refine_af.evolve.operators import load_operators
 from refine_af.evolve.settings import PolicySettings
 from refine_af.evolve.state import State, encode
@@ -104,6 +105,29 @@ def test_the_policy_learns_the_made_environments(made: ModuleType) -> None:
     repeats = made.World(made.TABLES["repeats"], vectors)
     plain = PolicySettings(min_entropy=0.0, updates=10, text=False)
     assert made.trained_score(repeats, plain, 1) > 0.80
+
+
+def test_an_update_never_takes_the_entropy_below_its_floor(made: ModuleType) -> None:
+    """On the rollout's own states; without the floor the same policy falls far below it."""
+    world = made.World(made.TABLES["repeats"], made.made_vectors())
+
+    def spreads(floor: float) -> tuple[list[float], float]:
+        settings = PolicySettings(min_entropy=floor, updates=12, text=False)
+        learner, source = Learner(DIMENSION, 6, settings, 1), np.random.default_rng(1)
+        found, rewards = [], []
+        for number in range(settings.updates):
+            rollout = world.play(learner, settings.episodes, settings, source)
+            rewards.append(learner.improve(rollout, number)["reward"])
+            with torch.no_grad():
+                judged = learner.network(rollout.states[rollout.real])
+            found.append(float(entropy(judged.log_probs).mean()))
+        return found, sum(rewards[-4:]) / 4
+
+    free, _ = spreads(0.0)
+    held, reward = spreads(1.0)
+    assert min(free) < 0.6
+    assert min(held) > 0.9
+    assert reward > 0.66, "0.61 is what a uniform choice earns"
 
 
 def test_training_is_the_same_for_the_same_seed(made: ModuleType) -> None:
