@@ -143,7 +143,7 @@ def train_operator_policy(
         lam: Lambda of GAE.
         value_coefficient: Weight of the value loss.
         entropy_coefficient: Weight of the entropy, nats.
-        min_entropy: Floor of the mean entropy, nats; below it the entropy's weight rises.
+        min_entropy: Floor of the mean entropy, nats: an update ends before it falls below.
         max_kl: Passes of an update end beyond it, nats per step.
         max_grad_norm: Largest gradient norm of a step.
         hidden: Width of the two hidden layers.
