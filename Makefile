@@ -25,8 +25,11 @@ check: $(VENV)/installed
 	$(BIN)/lint-imports
 	$(BIN)/python -m refine_af.generate --check
 
+# Side by side, each file whole in one process; WORKERS=0: one after the other.
+WORKERS ?= 2
 test: $(VENV)/installed
-	$(BIN)/pytest -m "not vllm and not docker and not network and not chaos"
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder \
+	    -m "not vllm and not docker and not network and not chaos"
 
 test-vllm: $(VENV)/installed
 	sh .ci/vllm_env.sh
