@@ -106,6 +106,7 @@ def main() -> int:
         "max_new_tokens": 48,
         "reward": "embedded",
         "model": options.model,
+        "split": "none",
     }
     settings |= dict(item.split("=", 1) for item in options.set)
     differences: list[float] = []

@@ -7,6 +7,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from refine_af.contracts.errors import ParameterError, nearest
+from refine_af.self_instruct.instance_form import FORM
 from refine_af.stages import STAGES
 from refine_af.stages.report import MOST_SIZES
 
@@ -144,7 +145,7 @@ class RunConfig(BaseModel):
         return parse(data, "--set")
 
     def instance_form(self) -> dict[str, Value]:
-        """Return ``style`` and ``chat`` where a stage sets them, for both stages that ask.
+        """Return what of :data:`FORM` a stage sets, for both stages that ask.
 
         A model that PPO trained on one form must not be asked in another.
 
@@ -152,7 +153,7 @@ class RunConfig(BaseModel):
             ParameterError: When the two stages are given different ones.
         """
         found: dict[str, Value] = {}
-        for name in ("style", "chat"):
+        for name in FORM:
             given: dict[str, Value] = {}
             for stage in (item for item in STAGES if item.name in ASK_FOR_INSTANCES):
                 unset = stage.params.model_fields[name].default

@@ -18,6 +18,7 @@ from refine_af.contracts.jsonl import read_rows, write_rows
 from refine_af.contracts.records import Instance, Instruction
 from refine_af.feedback.presets import find_preset
 from refine_af.runner import find_stage, run_stage
+from refine_af.self_instruct.instance_form import FORM
 
 Algorithm = Literal["start", "ppo", "rloo", "grpo", "best_of_n"]
 START: Algorithm = "start"
@@ -187,7 +188,7 @@ class Sweep:
         """Return how both stages that ask for instances do it, where one of them was told."""
         asking = ("train_ppo", "generate_instances")
         given = [self.settings.get(one, {}) for one in asking]
-        found = {name: one[name] for one in given for name in ("style", "chat") if name in one}
+        found = {name: one[name] for one in given for name in FORM if name in one}
         return found if stage in asking else {}
 
     def _numbers(self, scored: Path) -> dict[str, float]:

@@ -30,6 +30,7 @@ def train_ppo(
     model_digest: str = "",
     algorithm: str = "ppo",
     style: str = "auto",
+    split: str = "classification",
     chat: bool = False,
     seed: int = 1,
     prompts: int = 4000,
@@ -107,6 +108,8 @@ def train_ppo(
         algorithm: ppo is our own; rloo and grpo are TRL's trainers with the same reward.
         style: few_shot: worked tasks of our own, for base models; plain: the instruction alone;
             auto: plain for a builtin: model, else few_shot.
+        split: classification: ask first, then write outputs first for such tasks; none: inputs
+            first.
         chat: Put prompts into the model's chat template.
         seed: Seed of all randomness.
         prompts: Instructions to act on, drawn at random; 0 takes all.

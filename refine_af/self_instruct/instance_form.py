@@ -18,6 +18,13 @@ ASKED = (
 )
 """Description of the parameter ``style``."""
 
+Split = Literal["classification", "none"]
+SPLIT = "classification: ask first, then write outputs first for such tasks; none: inputs first."
+"""Description of the parameter ``split``."""
+
+FORM = ("style", "split", "chat")
+"""Parameters that must be the same where a model is trained on a form and where it is asked."""
+
 
 def style_for(asked: Asked, model: str) -> "Style":
     """Return the style of ``asked``; the embedded models were trained on the plain one."""
@@ -32,7 +39,8 @@ class InstanceForm:
 
     Attributes:
         style: Of the prompt.
-        instances: Most instances of one answer; a few-shot answer is stopped behind them.
+        instances: Most instances of one answer; a few-shot answer is stopped behind them, and so
+            is one that writes the class label first where one instance is wanted.
     """
 
     style: "Style"
@@ -41,9 +49,10 @@ class InstanceForm:
     @property
     def stop(self) -> tuple[str, ...]:
         """Return the texts that end an answer."""
+        second = ("\nClass label:",) if self.instances == 1 else ()
         if self.style == "plain":
-            return ("\nInstruction:",)
-        return (f"Example {self.instances + 1}", "Task:")
+            return ("\nInstruction:", *second)
+        return (f"Example {self.instances + 1}", "Task:", *second)
 
     def prompt(self, instruction: str, layout: "Layout" = "input_first") -> str:
         """Return the request for instances of ``instruction``."""

@@ -78,7 +78,8 @@ def parse_instances(answer: str, finish: Finish, layout: "Layout") -> list[Draft
             (:func:`refine_af.self_instruct.prompts.answer_opening`).
         finish: ``length`` drops the last pair, which was cut off.
         layout: ``input_first`` reads ``Example k`` blocks with ``Output:``, or a single pair;
-            ``output_first`` reads ``Class label:`` lines, each followed by its input.
+            ``output_first`` reads ``Class label:`` lines, each followed by its input, with or
+            without the word ``Input:``.
     """
     answer = answer.strip()
     pairs = _output_first(answer) if layout == "output_first" else _input_first(answer)
@@ -109,7 +110,12 @@ def _output_first(answer: str) -> list[Draft]:
     pairs = []
     for text in answer.split(_CLASS_LABEL)[1:]:
         label, _, given = text.strip().partition("\n")
-        pairs.append(Draft(given.strip(), label.strip()))
+        given = given.strip()
+        opening = _INPUT.match(given)
+        # ``Output:`` after a label is the answer to another question than the one that was asked.
+        reason = "unparseable" if _OUTPUT.match(given) else None
+        text = given[opening.end() :].strip() if opening else given
+        pairs.append(Draft(text, label.strip(), reason))
     return pairs
 
 

@@ -1,21 +1,29 @@
 """Input-output pairs for instructions, by the start model or the PPO-trained one."""
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from refine_af.contracts.jsonl import read_rows, write_rows
 from refine_af.contracts.params import param
 from refine_af.contracts.randomness import derive, replicate_seed
 from refine_af.contracts.records import Instance, Instruction, Rejected
 from refine_af.contracts.stage import Artifact, Metrics, Resources, Stage, Task
-from refine_af.engines.text import Completion, Request, Sampling, TextEngine
-from refine_af.self_instruct.instance_form import ASKED, Asked, InstanceForm, style_for
+from refine_af.engines.text import Completion, Request, Sampling
+from refine_af.self_instruct.instance_form import (
+    ASKED,
+    SPLIT,
+    Asked,
+    InstanceForm,
+    Split,
+    style_for,
+)
 from refine_af.stages.engine_params import EngineParams, open_engine
 from refine_af.stages.generation import complete_in_steps, model_call
+from refine_af.stages.task_kinds import layouts
 from refine_af.storage.sources import fetch_source
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from refine_af.dedup.contamination import Leak
     from refine_af.self_instruct.parse_instances import Draft
@@ -26,11 +34,7 @@ class GenerateInstancesParams(EngineParams):
     """How the model is asked, and how often."""
 
     style: Asked = param("auto", ASKED)
-    split: Literal["classification", "none"] = param(
-        "classification",
-        "classification: ask first, then write outputs first for such tasks; none: inputs first.",
-        source="Self-Instruct, section 3.1",
-    )
+    split: Split = param("classification", SPLIT, source="Self-Instruct, section 2.3")
     samples: int = param(1, "Completions per instruction.", ge=1, le=64)
     max_instances: int = param(5, "Most instances per completion.", source="Self-Instruct", ge=1)
     temperature: float = param(0.0, "0 is greedy.", source="Self-Instruct", ge=0.0)
@@ -52,11 +56,11 @@ def run(params: GenerateInstancesParams, task: Task) -> Metrics:
     rows = rows[: params.limit] if params.limit else rows
     form = _form(params)
     engine = open_engine(params, task.inputs.get("adapter"))
-    kinds = _kinds(params, rows, engine, task)
+    asked = layouts(rows, params.split, form.style, lambda: engine, params.seed, task.journal)
     requests = [
         Request(
             f"{row.id}/{sample}",
-            form.prompt(row.instruction, _layout(kinds[row.id])),
+            form.prompt(row.instruction, asked[row.id]),
             _seed(params, row, sample),
         )
         for row in rows
@@ -70,7 +74,7 @@ def run(params: GenerateInstancesParams, task: Task) -> Metrics:
         for request, (row, _), answer in zip(requests, owners, answers, strict=True)
     )
     write_rows(task.outputs["calls"], calls)
-    return _parse_and_write(params, owners, answers, kinds, task)
+    return _parse_and_write(params, owners, answers, asked, task)
 
 
 def _seed(params: GenerateInstancesParams, row: Instruction, sample: int) -> int:
@@ -79,10 +83,6 @@ def _seed(params: GenerateInstancesParams, row: Instruction, sample: int) -> int
 
 def _form(params: GenerateInstancesParams) -> InstanceForm:
     return InstanceForm(style_for(params.style, params.model), params.max_instances)
-
-
-def _layout(is_classification: bool) -> "Layout":
-    return "output_first" if is_classification else "input_first"
 
 
 def _sampling(params: GenerateInstancesParams) -> Sampling:
@@ -95,37 +95,11 @@ def _sampling(params: GenerateInstancesParams) -> Sampling:
     )
 
 
-def _kinds(
-    params: GenerateInstancesParams,
-    rows: "Sequence[Instruction]",
-    engine: TextEngine,
-    task: Task,
-) -> dict[str, bool]:
-    """Return whether each instruction is a classification task, as the model says."""
-    from refine_af.self_instruct.parse_instances import is_classification
-    from refine_af.self_instruct.prompts import classification_prompt
-    from refine_af.self_instruct.sampling import classification_sampling
-
-    if params.split == "none":
-        return {row.id: False for row in rows}
-    stored = task.journal.read("kinds")
-    if stored is not None:
-        return {row.id: flag == "1" for row, flag in zip(rows, stored.decode(), strict=True)}
-    style = _form(params).style
-    requests = [
-        Request(row.id, classification_prompt(row.instruction, style), params.seed) for row in rows
-    ]
-    answers = engine.generate(requests, classification_sampling())
-    flags = [is_classification(answer.text) for answer in answers]
-    task.journal.publish("kinds", "".join("1" if flag else "0" for flag in flags).encode())
-    return {row.id: flag for row, flag in zip(rows, flags, strict=True)}
-
-
 def _parse_and_write(
     params: GenerateInstancesParams,
     owners: "Sequence[tuple[Instruction, int]]",
     answers: "Sequence[Completion]",
-    kinds: dict[str, bool],
+    layouts: "Mapping[str, Layout]",
     task: Task,
 ) -> Metrics:
     from refine_af.self_instruct.parse_instances import filter_instances
@@ -133,7 +107,7 @@ def _parse_and_write(
     kept: list[Instance] = []
     rejected: list[Rejected] = []
     parsed = [
-        _drafts(params, answer, kinds[row.id])
+        _drafts(params, answer, layouts[row.id])
         for (row, _), answer in zip(owners, answers, strict=True)
     ]
     leaks = _leaks(params, owners, parsed, task)
@@ -146,7 +120,7 @@ def _parse_and_write(
         judged = filter_instances(marked, seed, row.id, params.max_instances)
         for place, (draft, leak) in enumerate(zip(judged, leaks[number], strict=True)):
             if draft.reason is None:
-                kept.append(_instance(row, draft, kinds[row.id], sample))
+                kept.append(_instance(row, draft, layouts[row.id] == "output_first", sample))
             else:
                 rejected.append(_rejected(row, draft, sample, place, leak))
     write_rows(task.outputs["instances"], kept)
@@ -158,7 +132,7 @@ def _parse_and_write(
         "instances": len(kept),
         "rejected": len(rejected),
         "parseable": len({(row.parents[0], row.sample) for row in kept}) / max(len(owners), 1),
-        "classification": sum(kinds.values()),
+        "classification": sum(one == "output_first" for one in layouts.values()),
         "contaminated": sum(row.reason == "contaminated" for row in rejected),
     }
 
@@ -187,15 +161,13 @@ def _leaks(
     ]
 
 
-def _drafts(
-    params: GenerateInstancesParams, answer: Completion, is_classification: bool
-) -> "list[Draft]":
+def _drafts(params: GenerateInstancesParams, answer: Completion, layout: "Layout") -> "list[Draft]":
     """Return every pair of one answer; what could not be read carries its reason."""
     from refine_af.self_instruct.parse_instances import Draft
 
     if answer.finish == "error":
         return [Draft("", answer.error, "engine_error")]
-    return _form(params).drafts(answer.text, answer.finish, _layout(is_classification))
+    return _form(params).drafts(answer.text, answer.finish, layout)
 
 
 def _instance(row: Instruction, draft: "Draft", is_classification: bool, sample: int) -> Instance:

@@ -1,6 +1,6 @@
 """The reward of ``train_ppo``: actions read as instances, scored by automated feedback."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from refine_af.feedback.interface import Scored, Triplet
@@ -10,6 +10,7 @@ from refine_af.self_instruct.instance_form import InstanceForm
 if TYPE_CHECKING:
     from refine_af.ppo.episodes import Episode, Feedback
     from refine_af.processes.group import Processes
+    from refine_af.self_instruct.prompts import Layout
 
 
 class InstanceReward:
@@ -20,15 +21,18 @@ class InstanceReward:
         reward: Reward,
         instructions: dict[str, str],
         form: InstanceForm,
+        layouts: "Mapping[str, Layout]",
         processes: "Processes | None" = None,
     ) -> None:
-        """Score with ``reward``; ``instructions`` holds the text by prompt id, asked in ``form``.
+        """Score with ``reward`` what was asked in ``form``.
 
+        ``instructions`` holds the text by prompt id, ``layouts`` which part is written first.
         Several processes measure a share each; all take in and combine the parts of all.
         """
         self._reward = reward
         self._instructions = instructions
         self._form = form
+        self._layouts = layouts
         self._processes = processes
 
     def __call__(self, episodes: "Sequence[Episode]") -> "list[Feedback]":
@@ -56,10 +60,15 @@ class InstanceReward:
         if finish != "stop":
             return None
         instruction = self._instructions[prompt_id]
-        drafts = self._form.drafts(action, "stop")
+        drafts = self._form.drafts(action, "stop", self._layouts[prompt_id])
         usable = (draft for draft in drafts if draft.reason is None and draft.output)
         pair = next(usable, None)
         return Triplet(instruction, pair.input, pair.output) if pair else None
+
+    @property
+    def classification(self) -> int:
+        """Return the number of prompts that ask for a class label first."""
+        return sum(one == "output_first" for one in self._layouts.values())
 
     @property
     def weighed(self) -> list[str]:

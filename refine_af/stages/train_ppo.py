@@ -11,7 +11,14 @@ from refine_af.contracts.progress import StageProgress
 from refine_af.contracts.randomness import sample
 from refine_af.contracts.records import Instruction
 from refine_af.contracts.stage import Artifact, Journal, Metrics, Resources, Stage, Task
-from refine_af.self_instruct.instance_form import ASKED, Asked, InstanceForm, style_for
+from refine_af.self_instruct.instance_form import (
+    ASKED,
+    SPLIT,
+    Asked,
+    InstanceForm,
+    Split,
+    style_for,
+)
 from refine_af.stages.ppo_record import GOLD, check_held_out, watched, write
 from refine_af.stages.ppo_reward import InstanceReward
 from refine_af.stages.reward_params import RewardParams, open_preset
@@ -22,6 +29,7 @@ if TYPE_CHECKING:
     from refine_af.ppo.rollout import RolloutEngine
     from refine_af.ppo.settings import PPOSettings
     from refine_af.processes.group import Processes
+    from refine_af.self_instruct.prompts import Layout
 
 
 class TrainPpoParams(RewardParams):
@@ -33,6 +41,7 @@ class TrainPpoParams(RewardParams):
         "ppo", "ppo is our own; rloo and grpo are TRL's trainers with the same reward."
     )
     style: Asked = param("auto", ASKED)
+    split: Split = param("classification", SPLIT, source="Self-Instruct, section 2.3")
     chat: bool = param(False, "Put prompts into the model's chat template.")
     seed: int = param(1, "Seed of all randomness.")
     prompts: int = param(4000, "Instructions to act on, drawn at random; 0 takes all.", ge=0)
@@ -118,7 +127,8 @@ def run(params: TrainPpoParams, task: Task) -> Metrics:
     held_out = params.held_out or (GOLD if params.model.startswith("builtin:") else "")
     updates = watched(result.metrics, episodes, reward, held_out)
     task.telemetry.update(result.telemetry)
-    return write(updates, episodes, result.stopped, reward.weighed, task)
+    found = write(updates, episodes, result.stopped, reward.weighed, task)
+    return found | {"classification": reward.classification}
 
 
 def _check_together(params: TrainPpoParams) -> None:
@@ -152,7 +162,11 @@ def _settings(params: TrainPpoParams) -> "PPOSettings":
 
 
 def _form(params: TrainPpoParams) -> InstanceForm:
-    """Return how the model is asked; an action is one instance."""
+    """Return how the model is asked; an action is one instance.
+
+    Input first, it is ``Input: ...`` and ``Output: ...``; output first, for classification, it is
+    a class label and then an input that has it.
+    """
     return InstanceForm(style_for(params.style, params.model), instances=1)
 
 
@@ -181,8 +195,12 @@ def _train(
     scorer = open_preset(params)
     check_held_out(params.held_out, scorer)
     form = _form(params)
-    reward = InstanceReward(scorer, {row.id: row.instruction for row in rows}, form, processes)
-    prompts = [Prompt(row.id, form.prompt(row.instruction)) for row in rows]
+    asked = processes.from_main(
+        _layouts(params, rows, model, tokenizer, journal) if processes.main else {}
+    )
+    instructions = {row.id: row.instruction for row in rows}
+    reward = InstanceReward(scorer, instructions, form, asked, processes)
+    prompts = [Prompt(row.id, form.prompt(row.instruction, asked[row.id])) for row in rows]
     shared: dict[str, Any] = {
         "progress": StageProgress("train_ppo"),
         "output": output,
@@ -217,6 +235,23 @@ def _train(
         **shared,
     )
     return result, reward
+
+
+def _layouts(
+    params: TrainPpoParams,
+    rows: list[Instruction],
+    model: Any,  # noqa: ANN401  a transformers model
+    tokenizer: Any,  # noqa: ANN401  a transformers tokenizer
+    journal: Journal,
+) -> "dict[str, Layout]":
+    """Return which part each instruction's instances begin with, as the start model says."""
+    from refine_af.engines.transformers_text import TransformersText
+    from refine_af.stages.task_kinds import layouts
+
+    def engine() -> TransformersText:
+        return TransformersText.wrap(model, tokenizer, chat=params.chat)
+
+    return layouts(rows, params.split, _form(params).style, engine, params.seed, journal)
 
 
 def _rollout(

@@ -19,6 +19,7 @@ from pipelines.flow import Images
 from refine_af.contracts.errors import ParameterError
 from refine_af.contracts.stage import Stage
 from refine_af.runner import find_stage
+from refine_af.self_instruct.instance_form import FORM
 from refine_af.stages import STAGES
 from refine_af.targets.placement import load_profile
 
@@ -99,7 +100,7 @@ def test_ppo_and_writing_ask_in_one_form(tmp_path: Path) -> None:
         return [
             {
                 name: task["inputs"]["parameters"][name]["runtimeValue"]["constant"]
-                for name in ("style", "chat")
+                for name in FORM
                 if name in task["inputs"]["parameters"]
             }
             for task in tasks
@@ -109,8 +110,8 @@ def test_ppo_and_writing_ask_in_one_form(tmp_path: Path) -> None:
     assert asked() == [{}, {}, {}]  # the stages' default, which is the same
     for stage in ("train_ppo", "generate_instances"):
         assert (
-            asked(f"{stage}.style=plain", f"{stage}.chat=true")
-            == [{"style": "plain", "chat": True}] * 3
+            asked(f"{stage}.style=plain", f"{stage}.chat=true", f"{stage}.split=none")
+            == [{"style": "plain", "chat": True, "split": "none"}] * 3
         )
     with pytest.raises(ParameterError, match=r"train_ppo.style is 'plain', .* set one of them"):
         asked("train_ppo.style=plain", "generate_instances.style=few_shot")

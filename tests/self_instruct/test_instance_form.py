@@ -2,7 +2,7 @@
 
 import pytest
 
-from refine_af.self_instruct.instance_form import Asked, InstanceForm, style_for
+from refine_af.self_instruct.instance_form import FORM, Asked, InstanceForm, style_for
 from refine_af.self_instruct.parse_instances import Draft
 from refine_af.self_instruct.prompts import render
 from refine_af.stages.generate_instances import GenerateInstancesParams
@@ -24,7 +24,7 @@ def test_which_style_a_model_is_asked_in(asked: Asked, model: str, style: str) -
 
 def test_training_and_writing_ask_alike_where_nothing_is_said() -> None:
     trained, written = TrainPpoParams(), GenerateInstancesParams()
-    assert (trained.style, trained.chat) == (written.style, written.chat)
+    assert all(getattr(trained, name) == getattr(written, name) for name in FORM)
 
 
 def test_the_prompt_is_the_template() -> None:
@@ -36,9 +36,10 @@ def test_the_prompt_is_the_template() -> None:
 
 
 def test_a_few_shot_answer_ends_behind_the_instances_that_are_wanted() -> None:
-    assert InstanceForm("few_shot").stop == ("Example 2", "Task:")
+    assert InstanceForm("few_shot").stop == ("Example 2", "Task:", "\nClass label:")
     assert InstanceForm("few_shot", instances=5).stop == ("Example 6", "Task:")
-    assert InstanceForm("plain").stop == ("\nInstruction:",)
+    assert InstanceForm("plain", instances=5).stop == ("\nInstruction:",)
+    assert InstanceForm("plain").stop == ("\nInstruction:", "\nClass label:")
 
 
 def test_answers_are_read_by_their_form() -> None:

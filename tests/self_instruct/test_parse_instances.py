@@ -60,6 +60,14 @@ def test_class_labels_come_before_their_inputs() -> None:
     ]
 
 
+def test_the_word_before_a_labels_input_is_no_part_of_it() -> None:
+    answer = "Class label: person\nInput: Sarah\nClass label: animal\nOutput: Dear Carl, thanks."
+    assert parse_instances(answer, "stop", "output_first") == [
+        Draft("Sarah", "person"),
+        Draft("Output: Dear Carl, thanks.", "animal", "unparseable"),
+    ]
+
+
 def test_cut_off_answer_loses_its_last_pair() -> None:
     answer = "Class label: good\nI liked it.\nClass label: bad\nI did n"
     reasons = [pair.reason for pair in parse_instances(answer, "length", "output_first")]

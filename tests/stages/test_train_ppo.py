@@ -1,5 +1,6 @@
 """The stage on the embedded model: what it writes, who may act, which reward it takes."""
 
+import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ from refine_af.contracts.records import Instruction
 from refine_af.feedback.interface import Triplet
 from refine_af.ppo.event_file import NAME
 from refine_af.runner import run_stage
+from refine_af.self_instruct.instance_form import InstanceForm
 
 TEXTS = [
     "Reverse the order of the words.",
@@ -39,9 +41,13 @@ def output_words(rows: Sequence[Triplet]) -> list[float]:
     return [float(len(row.output.split())) for row in rows]
 
 
-def trained(folder: Path, **changes: Any) -> dict[str, float]:  # noqa: ANN401
+def trained(
+    folder: Path,
+    texts: Sequence[str] = TEXTS,
+    **changes: Any,  # noqa: ANN401
+) -> dict[str, float]:
     folder.mkdir(parents=True, exist_ok=True)
-    rows = [Instruction.make(text, (), at, 0, 0) for at, text in enumerate(TEXTS)]
+    rows = [Instruction.make(text, (), at, 0, 0) for at, text in enumerate(texts)]
     write_rows(folder / "in.jsonl", rows)
     names = ("adapter", "curves", "episodes", "events", "alarms", "provenance")
     return run_stage(
@@ -74,6 +80,35 @@ def test_two_processes_write_what_one_writes(tmp_path: Path) -> None:
     # where the run took place is not part of what decided its rows
     params = json.loads((tmp_path / "two" / "provenance").read_text())["params"]
     assert "processes" not in params
+
+
+def test_it_trains_on_the_prompts_that_instances_are_later_asked_with(tmp_path: Path) -> None:
+    labelled = ("Classify the day: weekday or weekend.", "Is the person in the caption he or she?")
+    texts = (*labelled, "Reverse the order of the words.")
+    found = trained(tmp_path, texts=texts, updates=1, episodes_per_update=6, max_new_tokens=16)
+    assert found["classification"] == 2
+    run_stage(
+        "generate_instances",
+        inputs={"instructions": str(tmp_path / "in.jsonl")},
+        outputs={name: str(tmp_path / name) for name in ("instances", "rejected", "calls")},
+        params={"max_tokens": 16},
+    )
+    asked = {row["parents"][0]: row["prompt_digest"] for row in lines(tmp_path / "calls")}
+    rows = [Instruction.make(text, (), at, 0, 0) for at, text in enumerate(texts)]
+    first = {
+        row.id: "output_first" if row.instruction in labelled else "input_first" for row in rows
+    }
+    form = InstanceForm("plain")
+    assert asked == {
+        row.id: hashlib.sha256(form.prompt(row.instruction, first[row.id]).encode()).hexdigest()
+        for row in rows
+    }
+    for row in lines(tmp_path / "episodes"):
+        opening = ("Input:", "Output:") if first[row["prompt_id"]] == "input_first" else " "
+        assert row["action"].startswith(opening)
+        if opening == " ":  # a label, then an input that has it
+            assert row["parseable"]
+            assert row["action"].split("\n")[1].startswith("Input: ")
 
 
 @pytest.mark.parametrize("algorithm", ["rloo", "grpo"])
