@@ -198,8 +198,8 @@ def _train(
     asked = processes.from_main(
         _layouts(params, rows, model, tokenizer, journal) if processes.main else {}
     )
-    instructions = {row.id: row.instruction for row in rows}
-    reward = InstanceReward(scorer, instructions, form, asked, processes)
+    texts = {row.id: row.instruction for row in rows}
+    reward = InstanceReward(scorer, texts, form, asked, processes)
     prompts = [Prompt(row.id, form.prompt(row.instruction, asked[row.id])) for row in rows]
     shared: dict[str, Any] = {
         "progress": StageProgress("train_ppo"),

@@ -16,6 +16,7 @@ from refine_af.feedback.interface import Triplet
 from refine_af.ppo.event_file import NAME
 from refine_af.runner import run_stage
 from refine_af.self_instruct.instance_form import InstanceForm
+from refine_af.self_instruct.prompts import Layout
 
 TEXTS = [
     "Reverse the order of the words.",
@@ -95,7 +96,7 @@ def test_it_trains_on_the_prompts_that_instances_are_later_asked_with(tmp_path: 
     )
     asked = {row["parents"][0]: row["prompt_digest"] for row in lines(tmp_path / "calls")}
     rows = [Instruction.make(text, (), at, 0, 0) for at, text in enumerate(texts)]
-    first = {
+    first: dict[str, Layout] = {
         row.id: "output_first" if row.instruction in labelled else "input_first" for row in rows
     }
     form = InstanceForm("plain")
