@@ -141,6 +141,8 @@ def _lines(root: yaml.MappingNode) -> dict[str, int]:
                 # the text of a block begins on the line after its mark
                 block = item.style in ("|", ">") if isinstance(item, yaml.ScalarNode) else False
                 found[f"{key.value}.{inner.value}"] = item.start_mark.line + 1 + block
+                # elsewhere than in "|" a line of the text is no line of the file
+                found[f"{key.value}.{inner.value}.lines"] = int(getattr(item, "style", "") == "|")
     return found
 
 
@@ -172,25 +174,30 @@ def _templates(value: Any, name: str, lines: dict[str, int]) -> dict[str, Templa
     if not isinstance(value, dict) or set(value) != set(styles):
         raise DataError(f"{name}:{lines['prompts']}: prompts needs exactly {', '.join(styles)}")
     return {
-        style: _template(str(value[style]), name, lines[f"prompts.{style}"]) for style in styles
+        style: _template(
+            str(value[style]), name, lines[f"prompts.{style}"], lines[f"prompts.{style}.lines"]
+        )
+        for style in styles
     }
 
 
-def _template(text: str, name: str, line: int) -> Template:
+def _template(text: str, name: str, first: int, lines: int) -> Template:
+    """Compile a prompt; ``lines`` is 1 where each of its lines is one of the file, else 0."""
     try:
         tree = _environment().parse(text)
     except TemplateSyntaxError as error:
-        where = f"{name}:{line + error.lineno - 1}"
+        where = f"{name}:{first + lines * (error.lineno - 1)}"
         raise DataError(f"{where}: not a template ({error.message})") from None
     used = [node for node in tree.find_all(nodes.Name) if node.ctx == "load"]
     for node in used:
         if node.name not in PLACEHOLDERS:
+            where = f"{name}:{first + lines * (node.lineno - 1)}"
             raise DataError(
-                f"{name}:{line + node.lineno - 1}: placeholder {node.name!r} does not exist;"
+                f"{where}: placeholder {node.name!r} does not exist;"
                 f" allowed: {', '.join(PLACEHOLDERS)}"
             )
     if "instruction" not in [node.name for node in used]:
-        raise DataError(f"{name}:{line}: the prompt lacks the placeholder 'instruction'")
+        raise DataError(f"{name}:{first}: the prompt lacks the placeholder 'instruction'")
     return _environment().from_string(text)
 
 

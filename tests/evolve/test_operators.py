@@ -51,6 +51,12 @@ def test_a_wrong_placeholder_is_refused_with_file_and_line(tmp_path: Path, name:
         load_operators(path)
 
 
+def test_the_line_of_a_quoted_prompt_is_the_file_s_and_not_the_text_s(tmp_path: Path) -> None:
+    path = changed(tmp_path, "Task: {{ instruction }}", "Task: {{ instrction }}")
+    with pytest.raises(DataError, match=rf":{line_of(path, 'instrction')}: placeholder"):
+        load_operators(path)
+
+
 def test_a_prompt_without_the_instruction_a_broken_template_and_a_missing_key(
     tmp_path: Path,
 ) -> None:
