@@ -255,9 +255,11 @@ class RougeLIndex:
         self, new: Ints, old: Ints, asked: Encoded, stored: Encoded | EncodedPool
     ) -> tuple[Ints, Ints]:
         """Return the pairs, once each and sorted, whose signatures allow the overlap."""
-        ours, theirs = asked.signatures[new], stored.signatures[old]
-        missing, spare = _bits(ours & ~theirs), _bits(theirs & ~ours)
-        some = self._lengths.possible(asked.lengths[new], stored.lengths[old], missing, spare)
+        shared = np.minimum(asked.doubled[new], stored.doubled[old])
+        shared += _common_bits(asked.signatures, new, stored.signatures, old)
+        tokens = asked.lengths[new]
+        tokens += stored.lengths[old]
+        some = self._lengths.possible(tokens, shared)
         return distinct(new[some], old[some])
 
     def _keys(self, numbers: Ints) -> Ints:
@@ -294,16 +296,15 @@ class RougeLIndex:
         self._indexed = 0
 
 
-def _bits(signatures: Bits) -> npt.NDArray[np.uint8]:
-    """Return the number of bits that are set in each row, at most ``64 WORDS``.
+def _common_bits(ours: Bits, new: Ints, theirs: Bits, old: Ints) -> npt.NDArray[np.uint8]:
+    """Return the number of bits that both rows of each pair have set, at most ``64 WORDS``.
 
-    Adding columns takes a third of the time of ``sum(axis=1)`` over an axis this short.
+    Going word by word takes half the time of whole rows: an axis this short is slow to sum.
     """
-    counts = np.bitwise_count(signatures)
-    total = counts[:, 0]
+    common = np.bitwise_count(ours[:, 0][new] & theirs[:, 0][old])
     for word in range(1, WORDS):
-        total = total + counts[:, word]
-    return total
+        common += np.bitwise_count(ours[:, word][new] & theirs[:, word][old])
+    return common
 
 
 def _nearer(one: _Found, other: _Found) -> _Found:

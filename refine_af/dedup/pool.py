@@ -43,6 +43,7 @@ class EncodedPool:
         self._lengths = Growing(np.int64)
         self._ends = Growing(np.int64)
         self._signatures = Growing(np.uint64, WORDS)
+        self._doubled = Growing(np.int64)
 
     def __len__(self) -> int:
         return len(self.codes)
@@ -56,6 +57,11 @@ class EncodedPool:
     def signatures(self) -> Bits:
         """Signature of each row, as a view."""
         return self._signatures.items
+
+    @property
+    def doubled(self) -> Ints:
+        """Tokens of each row beyond the bits of its signature, as a view."""
+        return self._doubled.items
 
     def numbers(self, start: int, stop: int) -> Ints:
         """Return the token numbers of rows ``start`` to ``stop``, laid end to end."""
@@ -74,5 +80,6 @@ class EncodedPool:
         self._numbers.extend(rows.numbers)
         self._lengths.extend(rows.lengths)
         self._signatures.extend(rows.signatures)
+        self._doubled.extend(rows.doubled)
         self._ends.extend(np.cumsum(rows.lengths) + total)
         self.codes += rows.codes

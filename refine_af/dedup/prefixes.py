@@ -21,7 +21,6 @@ import numpy as np
 import numpy.typing as npt
 
 Ints = npt.NDArray[np.int64]
-Counts = npt.NDArray[np.uint8]
 
 _SLACK = 1e-6
 """Widens every bound far beyond float rounding; the exact formula decides afterwards."""
@@ -73,19 +72,9 @@ class LengthBounds:
         tokens: Ints = np.maximum(np.ceil(least), 1).astype(np.int64)
         return tokens
 
-    def possible(
-        self, new: Ints, old: Ints, missing: Counts, spare: Counts
-    ) -> npt.NDArray[np.bool_]:
-        """Return whether rows can still be similar.
-
-        Args:
-            new: Tokens of the one row of each pair.
-            old: Tokens of the other.
-            missing: At least so many tokens of ``new`` are not in ``old``.
-            spare: At least so many tokens of ``old`` are not in ``new``.
-        """
-        shared = np.minimum(new - missing, old - spare)
-        enough: npt.NDArray[np.bool_] = shared >= self._ratio / 2 * (new + old) - _SLACK
+    def possible(self, tokens: Ints, shared: Ints) -> npt.NDArray[np.bool_]:
+        """Return whether pairs of ``tokens`` in both rows can be similar with that overlap."""
+        enough: npt.NDArray[np.bool_] = shared >= self._ratio / 2 * tokens - _SLACK
         return enough
 
     def prefixes(self, keys: Ints, lengths: Ints) -> Prefixes:

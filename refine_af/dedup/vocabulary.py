@@ -30,12 +30,14 @@ class Encoded:
             the opposite holds only while :attr:`Vocabulary.overflows` is false.
         signatures: Shape [rows, WORDS]; bit ``number mod 64 WORDS`` is set for each token, so a
             bit of one row that another lacks is a token that the other lacks.
+        doubled: Tokens of each row whose bit an earlier token of it has set.
     """
 
     numbers: Ints
     lengths: Ints
     codes: list[str]
     signatures: Bits
+    doubled: Ints
 
     def __len__(self) -> int:
         return len(self.codes)
@@ -49,7 +51,13 @@ class Encoded:
         """Return the rows where ``chosen`` is true."""
         codes = [code for code, wanted in zip(self.codes, chosen.tolist(), strict=True) if wanted]
         tokens = np.repeat(chosen, self.lengths)
-        return Encoded(self.numbers[tokens], self.lengths[chosen], codes, self.signatures[chosen])
+        return Encoded(
+            self.numbers[tokens],
+            self.lengths[chosen],
+            codes,
+            self.signatures[chosen],
+            self.doubled[chosen],
+        )
 
 
 class _Numbers(dict[Token, int]):
@@ -84,9 +92,9 @@ class Vocabulary:
             np.int64,
             int(lengths.sum()),
         )
-        return Encoded(
-            numbers, lengths, self._codes(numbers, lengths), _signatures(numbers, lengths)
-        )
+        signatures = _signatures(numbers, lengths)
+        doubled = lengths - np.bitwise_count(signatures).sum(axis=1)
+        return Encoded(numbers, lengths, self._codes(numbers, lengths), signatures, doubled)
 
     def _codes(self, numbers: Ints, lengths: Ints) -> list[str]:
         points = numbers % self._code_points
