@@ -301,7 +301,7 @@ def _common_bits(ours: Bits, new: Ints, theirs: Bits, old: Ints) -> npt.NDArray[
 
     Going word by word takes half the time of whole rows: an axis this short is slow to sum.
     """
-    common = np.bitwise_count(ours[:, 0][new] & theirs[:, 0][old])
+    common: npt.NDArray[np.uint8] = np.bitwise_count(ours[:, 0][new] & theirs[:, 0][old])
     for word in range(1, WORDS):
         common += np.bitwise_count(ours[:, word][new] & theirs[:, word][old])
     return common
