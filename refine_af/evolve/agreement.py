@@ -6,37 +6,47 @@ from collections.abc import Sequence
 from refine_af.contracts.randomness import derive
 from refine_af.engines.text import Request, Sampling, TextEngine
 from refine_af.evolve.ledger import Ledger
-from refine_af.self_instruct.prompts import instance_prompt
+from refine_af.evolve.operators import Style, render
 
 
 class Agreement:
     """Samples answers at temperature 1 and counts the most common one, wording normalised.
+
+    The prompt is that of ``generate_responses``.
 
     R-Zero (arXiv 2508.05004), section 3.1, for short answers; long ones hardly ever agree word by
     word, so that s is near ``1 / samples`` for all of them and the term tells little.
     """
 
     def __init__(
-        self, engine: TextEngine, samples: int, max_tokens: int, seed: int, ledger: Ledger
+        self,
+        engine: TextEngine,
+        style: Style,
+        samples: int,
+        max_tokens: int,
+        seed: int,
+        ledger: Ledger,
     ) -> None:
         """Ask ``engine`` so many times per instruction."""
-        self._engine, self._samples, self._seed = engine, samples, seed
-        self._sampling = Sampling(max_tokens=max_tokens, temperature=1.0, stop=("\nInstruction:",))
+        self._engine, self._style = engine, style
+        self._samples, self._seed = samples, seed
+        stop = "\nInstruction:" if style == "plain" else "\n### Instruction"
+        self._sampling = Sampling(max_tokens=max_tokens, temperature=1.0, stop=(stop,))
         self._ledger = ledger
         self._asked = 0
 
-    def __call__(self, instructions: Sequence[str]) -> list[float]:
-        """Return the share of the most common answer of each instruction, in (0, 1]."""
+    def __call__(self, asked: Sequence[tuple[str, str]]) -> list[float]:
+        """Return the share of the most common answer to each (instruction, input), in (0, 1]."""
         requests = [
             Request(
                 f"frontier/{self._asked + place}/{number}",
-                instance_prompt(text, "input_first", "plain"),
+                render(f"respond_{self._style}", instruction=instruction, input=given),
                 derive(self._seed, "frontier", self._asked + place, number),
             )
-            for place, text in enumerate(instructions)
+            for place, (instruction, given) in enumerate(asked)
             for number in range(self._samples)
         ]
-        self._asked += len(instructions)
+        self._asked += len(asked)
         answers = self._engine.generate(requests, self._sampling) if requests else []
         self._ledger.add("responder", "frontier", answers)
         found = []

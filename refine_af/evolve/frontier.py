@@ -112,8 +112,8 @@ class Outcome:
     kept: list[Evolved]
 
 
-Frontier = Callable[[Sequence[str]], list[float]]
-"""Returns s (agreement of sampled answers, 0 to 1) for each instruction."""
+Frontier = Callable[[Sequence[tuple[str, str]]], list[float]]
+"""Returns s (agreement of sampled answers, 0 to 1) for each (instruction, input)."""
 
 
 class Evolver:
@@ -269,7 +269,7 @@ class Evolver:
         likeness = self.bank.likeness(vectors).tolist()
         shares: list[float] = []
         if self._agreement is not None:
-            shares = self._agreement([_shown(_text(one), self._input(one)) for one in tries])
+            shares = self._agreement([(_text(one), self._input(one)) for one in tries])
         for place, one in enumerate(tries):
             one.vector, one.likeness = vectors[place], likeness[place]
             siblings = [one.episode.vector, *self._written[one.episode.root.id]]
@@ -383,10 +383,6 @@ class Evolver:
 def reasons(steps: Sequence[OperatorStep]) -> Counter[str]:
     """Return how many operations each rule rejected."""
     return Counter(row.reason for row in steps if row.reason)
-
-
-def _shown(instruction: str, input_text: str) -> str:
-    return f"{instruction}\n{input_text}" if input_text else instruction
 
 
 def _words(text: str) -> int:

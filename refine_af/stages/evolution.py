@@ -243,7 +243,12 @@ def make_evolver(
     agreement = None
     if params.weight_frontier > 0:
         agreement = Agreement(
-            writer, params.frontier_samples, params.max_tokens, params.seed, ledger
+            writer,
+            params.style,
+            params.frontier_samples,
+            params.max_tokens,
+            params.seed,
+            ledger,
         )
     return Evolver(
         writer,

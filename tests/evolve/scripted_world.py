@@ -5,6 +5,7 @@ from pathlib import Path
 
 from refine_af.dedup.static_vectors import DIMENSION, embed
 from refine_af.engines.scripted import ScriptedText
+from refine_af.evolve.agreement import Agreement
 from refine_af.evolve.bank import Bank
 from refine_af.evolve.frontier import Evolver, FrontierSettings, Root
 from refine_af.evolve.ledger import Ledger
@@ -25,7 +26,12 @@ def root(text: str = PARENT, outputs: tuple[str, ...] = ("Rhine, Elbe, Danube",)
     return Root("seed-1", text, "", outputs)
 
 
-def evolver(writer: ScriptedText, settings: FrontierSettings, ledger: Ledger) -> Evolver:
+def evolver(
+    writer: ScriptedText,
+    settings: FrontierSettings,
+    ledger: Ledger,
+    agreement: Agreement | None = None,
+) -> Evolver:
     return Evolver(
         writer,
         Reviewer(writer, settings.style, settings.seed, ledger),
@@ -34,4 +40,5 @@ def evolver(writer: ScriptedText, settings: FrontierSettings, ledger: Ledger) ->
         Bank(DIMENSION),
         settings,
         ledger,
+        agreement,
     )
