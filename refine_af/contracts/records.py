@@ -318,7 +318,7 @@ class ModelCall(Row):
             ``<instruction id>/<sample>``; rows that came of it carry it.
         prompt_digest: SHA-256 of the rendered prompt.
         seed: Of the call's sampling.
-        sampling: Temperature, limits and stop texts.
+        sampling: Temperature, limits, stop texts, and the form that was asked for.
         finish: ``stop``, ``length`` or ``error``.
         prompt_tokens: Tokens read.
         tokens: Tokens written.
@@ -330,7 +330,7 @@ class ModelCall(Row):
     request: NonEmptyText
     prompt_digest: str
     seed: int
-    sampling: dict[str, float | int | tuple[str, ...]]
+    sampling: dict[str, float | int | str | tuple[str, ...]]
     finish: Literal["stop", "length", "error"]
     prompt_tokens: int
     tokens: int

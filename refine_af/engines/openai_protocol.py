@@ -1,6 +1,7 @@
 """The OpenAI wire format: what is asked and how an answer is read. No network here."""
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,7 +18,11 @@ def path(chat: bool) -> str:
 
 
 def payload(model: str, request: Request, sampling: Sampling, chat: bool) -> bytes:
-    """Return the body of a request. ``structured_outputs`` is vLLM's extension for choices."""
+    """Return the body of a request.
+
+    A JSON schema goes as ``response_format``, which hosted chat endpoints and vLLM's server read;
+    choices and patterns as ``structured_outputs``, which vLLM's server reads and others do not.
+    """
     body: dict[str, Any] = {
         "model": model,
         "max_tokens": sampling.max_tokens,
@@ -30,10 +35,15 @@ def payload(model: str, request: Request, sampling: Sampling, chat: bool) -> byt
         body["messages"] = [{"role": "user", "content": request.prompt}]
     else:
         body["prompt"] = request.prompt
-    if sampling.stop:
+    if sampling.stop and sampling.free:
         body["stop"] = list(sampling.stop[:MOST_STOP_TEXTS])
     if sampling.choices:
         body["structured_outputs"] = {"choice": list(sampling.choices)}
+    if sampling.regex:
+        body["structured_outputs"] = {"regex": sampling.regex}
+    if sampling.json_schema:
+        schema = {"name": "answer", "schema": json.loads(sampling.json_schema), "strict": True}
+        body["response_format"] = {"type": "json_schema", "json_schema": schema}
     return json.dumps(body).encode()
 
 
@@ -47,15 +57,38 @@ def read_answer(raw: bytes, request: Request, sampling: Sampling) -> Completion:
     if problem:
         return failed(request, f"malformed answer: {problem}")
     read, written = _usage(value)
-    if sampling.choices and text not in sampling.choices:
+    if (form := _broken_form(text, reason, sampling)) is not None:
         return failed(
-            request, f"the endpoint did not hold to the choices: {text[:80]!r}", read, written
+            request, f"the endpoint did not hold to the {form}: {text[:80]!r}", read, written
         )
-    kept = text if sampling.choices else cut(text, sampling.stop)
+    kept = cut(text, sampling.stop) if sampling.free else text
     finish = "stop" if len(kept) < len(text) else reason
     if finish not in ("stop", "length"):
         return failed(request, f"the endpoint ended it with {finish!r}", read, written)
     return Completion(request.id, kept, "length" if finish == "length" else "stop", read, written)
+
+
+def _broken_form(text: str, reason: object, sampling: Sampling) -> str | None:
+    """Return the name of the form that was asked for and not kept, or None.
+
+    Of a JSON schema only the JSON is checked here: a server that does not know
+    ``response_format`` ignores it and writes prose. One that met its limit is no whole answer.
+    """
+    if sampling.choices:
+        return None if text in sampling.choices else "choices"
+    if reason == "length":
+        return None
+    if sampling.regex:
+        return None if re.fullmatch(sampling.regex, text) else "pattern"
+    return "JSON schema" if sampling.json_schema and not _is_json(text) else None
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def failed(request: Request, reason: str, read: int = 0, written: int = 0) -> Completion:

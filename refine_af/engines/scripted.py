@@ -14,7 +14,7 @@ from refine_af.contracts.errors import DataError, ParameterError
 from refine_af.contracts.jsonl import iter_objects
 from refine_af.contracts.randomness import derive
 from refine_af.engines.stopping import cut
-from refine_af.engines.text import Completion, Determinism, Finish, Request, Sampling
+from refine_af.engines.text import Completion, Determinism, Finish, Request, Sampling, refuse_forms
 
 _VERBS = (
     "Describe",
@@ -130,7 +130,12 @@ class ScriptedText:
             self._digest = hashlib.sha256(path.read_bytes()).hexdigest()
 
     def generate(self, requests: Sequence[Request], sampling: Sampling) -> list[Completion]:
-        """Return one completion per request, in order; a word counts as a token."""
+        """Return one completion per request, in order; a word counts as a token.
+
+        Raises:
+            ParameterError: For a JSON schema or a pattern: a script would not follow them.
+        """
+        refuse_forms("scripted", sampling)
         return [self._complete(request, sampling) for request in requests]
 
     def _complete(self, request: Request, sampling: Sampling) -> Completion:

@@ -1,5 +1,7 @@
 """The interface of every text engine, and the one place that opens them by name."""
 
+import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +30,17 @@ class Sampling:
         presence_penalty: Subtracted once from the logit of every token already written.
         stop: Texts that end a completion; they are not part of it.
         choices: When not empty, the completion is one of these (constrained choice).
+        json_schema: When not empty, the completion is JSON that follows this JSON Schema, itself
+            a JSON text (``vllm``, ``openai``).
+        regex: When not empty, the whole completion matches it (``vllm``, ``openai``). Write what
+            Python's ``re`` and the engine's grammar read alike: no look-around, no back-references.
+
+    ``choices``, ``json_schema`` and ``regex`` exclude each other, and a stop text never cuts what
+    they ask for. A completion of theirs that met ``max_tokens`` is the beginning of one.
+
+    Raises:
+        ParameterError: For two of the three, a schema that is no JSON object, or a pattern that
+            cannot be read.
     """
 
     max_tokens: int = 256
@@ -36,6 +49,47 @@ class Sampling:
     presence_penalty: float = 0.0
     stop: tuple[str, ...] = ()
     choices: tuple[str, ...] = ()
+    json_schema: str = ""
+    regex: str = ""
+
+    def __post_init__(self) -> None:
+        """Check what can be checked without an engine."""
+        if bool(self.choices) + bool(self.json_schema) + bool(self.regex) > 1:
+            raise ParameterError("choices, json_schema and regex exclude each other; give one")
+        if self.json_schema:
+            _check_schema(self.json_schema)
+        try:
+            re.compile(self.regex)
+        except re.error as error:
+            raise ParameterError(f"regex is {self.regex!r}, which is none: {error}") from None
+
+    @property
+    def free(self) -> bool:
+        """Tell whether the completion may be any text."""
+        return not (self.choices or self.json_schema or self.regex)
+
+
+def _check_schema(text: str) -> None:
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ParameterError(f"json_schema is not JSON ({error}); give a JSON Schema") from None
+    if not isinstance(value, dict):
+        raise ParameterError(f"json_schema is {text[:60]!r}; it must be a JSON object")
+
+
+def refuse_forms(engine: str, sampling: Sampling) -> None:
+    """Refuse a JSON schema or pattern for an engine that cannot hold a model to it.
+
+    Raises:
+        ParameterError: With the engines that can.
+    """
+    if sampling.json_schema or sampling.regex:
+        name = "json_schema" if sampling.json_schema else "regex"
+        raise ParameterError(
+            f"engine {engine!r} cannot hold a completion to {name}; use vllm, or openai with an"
+            " endpoint that can (every engine takes choices)"
+        )
 
 
 @dataclass(frozen=True, slots=True)

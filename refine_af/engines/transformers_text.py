@@ -11,7 +11,7 @@ from refine_af.engines.decode import Decoded, decode
 from refine_af.engines.encoding import PromptEncoder
 from refine_af.engines.models import Dtype, load_model, resolve_model
 from refine_af.engines.stopping import completion_text, cut
-from refine_af.engines.text import Completion, Determinism, Request, Sampling
+from refine_af.engines.text import Completion, Determinism, Request, Sampling, refuse_forms
 from refine_af.storage.digest import digest_directory
 
 if TYPE_CHECKING:
@@ -100,7 +100,11 @@ class TransformersText:
         """Return one completion per request, in order.
 
         A prompt that leaves no room for ``max_tokens`` in the model's context gets an error.
+
+        Raises:
+            ParameterError: For a JSON schema or a pattern: no grammar runs here.
         """
+        refuse_forms("transformers", sampling)
         prompts = [self._encoder.encode(request.prompt) for request in requests]
         room = self._encoder.room(sampling)
         found: dict[int, Completion] = {}

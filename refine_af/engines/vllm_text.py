@@ -20,6 +20,7 @@ os.environ["DO_NOT_TRACK"] = "1"
 os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
 
 import vllm
+from vllm.exceptions import VLLMClientError, VLLMError
 from vllm.lora.request import LoRARequest
 from vllm.platforms import current_platform
 from vllm.sampling_params import StructuredOutputsParams
@@ -29,6 +30,10 @@ if TYPE_CHECKING:
 
 LORA_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
 """Ranks that vLLM has kernels for; a smaller adapter runs at the next one."""
+
+GRAMMARS = {"backend": "guidance", "disable_any_whitespace": True}
+"""One library for choices, schemas and patterns, where ``auto`` picks one by request and release;
+and no white space between the parts of JSON, which small models write until their limit."""
 
 CPU_CACHE_GIB = "2"
 """Memory for keys and values on a CPU; left alone, vLLM takes most of the machine."""
@@ -91,6 +96,7 @@ class VLLMText:
             "quantization": quantization,
             "enable_prefix_caching": enable_prefix_caching,
             "trust_remote_code": trust_remote_code,
+            "structured_outputs_config": GRAMMARS,
         }
         if adapter is not None:
             require_base(adapter, model)
@@ -124,7 +130,11 @@ class VLLMText:
         """Return one completion per request, in order.
 
         A choice is written under a grammar that masks token by token, so that each of its tokens
-        is drawn from what the choices leave (the transformers engine weighs whole choices).
+        is drawn from what the choices leave (the transformers engine weighs whole choices). A JSON
+        schema and a pattern are such grammars too.
+
+        Raises:
+            ParameterError: For a schema or pattern that vLLM's grammars cannot express.
         """
         prompts = [self._encoder.encode(request.prompt) for request in requests]
         room = _room(sampling)
@@ -136,12 +146,15 @@ class VLLMText:
                 found[place] = refusal
             else:
                 fitting.append(place)
-        outputs = self._llm.generate(
-            [{"prompt_token_ids": prompts[place]} for place in fitting],
-            [_params(requests[place].seed, sampling, room) for place in fitting],
-            lora_request=self._lora,
-            use_tqdm=False,
-        )
+        try:
+            outputs = self._llm.generate(
+                [{"prompt_token_ids": prompts[place]} for place in fitting],
+                [_params(requests[place].seed, sampling, room) for place in fitting],
+                lora_request=self._lora,
+                use_tqdm=False,
+            )
+        except (ValueError, VLLMClientError) as error:
+            raise ParameterError(f"vLLM refuses the request: {_first(error)}") from error
         for place, output in zip(fitting, outputs, strict=True):
             found[place] = self._completion(requests[place], prompts[place], output, sampling)
         return [found[place] for place in range(len(requests))]
@@ -160,7 +173,7 @@ class VLLMText:
             return Completion(request.id, "", "error", read, written, error=reason)
         # Not vLLM's own text: it drops bytes that do not end as UTF-8, other engines show U+FFFD.
         whole = completion_text(self._tokenizer, prompt, one.token_ids)
-        text = whole if sampling.choices else cut(whole, sampling.stop)
+        text = cut(whole, sampling.stop) if sampling.free else whole
         finish: Finish = "length" if one.finish_reason == "length" else "stop"
         finish = "stop" if len(text) < len(whole) else finish
         return Completion(request.id, text, finish, read, written, one.cumulative_logprob)
@@ -265,9 +278,9 @@ def _cpu_settings(
 def _start(settings: dict[str, Any]) -> "vllm.LLM":
     try:
         return vllm.LLM(**settings)
-    except ValueError as error:
+    except (ValueError, VLLMClientError) as error:
         raise ParameterError(f"vLLM refuses the settings or the model: {_first(error)}") from error
-    except (RuntimeError, OSError, MemoryError) as error:
+    except (RuntimeError, OSError, MemoryError, VLLMError) as error:
         raise DependencyError(f"vLLM cannot start: {_first(error)}") from error
 
 
@@ -283,14 +296,23 @@ def _room(sampling: Sampling) -> int:
 
 def _params(seed: int, sampling: Sampling, room: int) -> "vllm.SamplingParams":
     """Return vLLM's parameters of one request."""
-    choice = list(sampling.choices)
     return vllm.SamplingParams(
         max_tokens=room,
         temperature=sampling.temperature,
         top_p=sampling.top_p,
         presence_penalty=sampling.presence_penalty,
-        stop=list(sampling.stop) or None,
+        stop=(list(sampling.stop) or None) if sampling.free else None,
         seed=seed,
         logprobs=0,
-        structured_outputs=StructuredOutputsParams(choice=choice) if choice else None,
+        structured_outputs=_grammar(sampling),
+    )
+
+
+def _grammar(sampling: Sampling) -> "StructuredOutputsParams | None":
+    if sampling.free:
+        return None
+    return StructuredOutputsParams(
+        choice=list(sampling.choices) or None,
+        json=sampling.json_schema or None,
+        regex=sampling.regex or None,
     )

@@ -18,7 +18,7 @@ from refine_af.self_instruct.instance_form import (
     style_for,
 )
 from refine_af.stages.engine_params import EngineParams, open_engine
-from refine_af.stages.generation import complete_in_steps, model_call
+from refine_af.stages.generation import complete_in_steps, model_call, refuse_silence
 from refine_af.stages.task_kinds import layouts
 from refine_af.storage.sources import fetch_source
 
@@ -68,6 +68,7 @@ def run(params: GenerateInstancesParams, task: Task) -> Metrics:
     ]
     answers = complete_in_steps(engine, requests, _sampling(params), task)
     engine.close()
+    refuse_silence(answers, task.journal, task.progress)
     owners = [(row, sample) for row in rows for sample in range(params.samples)]
     calls = (
         model_call(request, (row.id,), _sampling(params), answer)

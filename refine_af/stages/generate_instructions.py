@@ -19,11 +19,15 @@ from refine_af.stages.generation import (
     load_completions,
     model_call,
     record_engine,
+    refuse_silence,
 )
 from refine_af.storage.sources import fetch_rows_file
 
 if TYPE_CHECKING:
     from refine_af.self_instruct.bootstrap import BootstrapSettings, Round
+
+ROUNDS = "round-"
+"""How the names of the journalled rounds begin."""
 
 
 class GenerateInstructionsParams(EngineParams):
@@ -77,7 +81,7 @@ def run(params: GenerateInstructionsParams, task: Task) -> Metrics:
     started = time.monotonic()
     while bootstrap.end is None:
         requests = bootstrap.next_requests()
-        name = f"round-{len(found.rounds):06d}"
+        name = f"{ROUNDS}{len(found.rounds):06d}"
         stored = task.journal.read(name)
         if stored is None:
             engine = engine or open_engine(params, None)
@@ -97,6 +101,7 @@ def run(params: GenerateInstructionsParams, task: Task) -> Metrics:
         seconds = time.monotonic() - started
         record_engine(engine, task, found.completions, found.fresh_tokens, seconds)
         engine.close()
+    refuse_silence(found.completions, task.journal, task.progress, ROUNDS)
     return write_found(found, bootstrap.requests, task.outputs)
 
 

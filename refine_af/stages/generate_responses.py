@@ -12,7 +12,7 @@ from refine_af.contracts.stage import Artifact, Metrics, Resources, Stage, Task
 from refine_af.engines.text import Completion, Request, Sampling
 from refine_af.self_instruct.readable import readable
 from refine_af.stages.engine_params import EngineParams, open_engine
-from refine_af.stages.generation import complete_in_steps, model_call
+from refine_af.stages.generation import complete_in_steps, model_call, refuse_silence
 
 Side = Literal["instances", "held_out", "reference_rows"]
 SIDES: tuple[Side, ...] = ("instances", "held_out", "reference_rows")
@@ -64,6 +64,7 @@ def run(params: GenerateResponsesParams, task: Task) -> Metrics:
     engine = open_engine(params, task.inputs.get("adapter"))
     answers = complete_in_steps(engine, requests, _sampling(params), task)
     engine.close()
+    refuse_silence(answers, task.journal, task.progress)
     calls = (
         model_call(request, (row["id"],), _sampling(params), answer)
         for request, (row, _), answer in zip(requests, asked, answers, strict=True)

@@ -2,14 +2,16 @@
 
 import json
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, fields, replace
 from functools import lru_cache
 from operator import attrgetter
 from typing import Any
 
+from refine_af.contracts.errors import DependencyError
 from refine_af.contracts.records import ModelCall, content_id
-from refine_af.contracts.stage import Journal, Task
+from refine_af.contracts.stage import Journal, Progress, Task
 from refine_af.engines.text import Completion, Request, Sampling, TextEngine
 from refine_af.self_instruct.readable import is_readable, readable
 from refine_af.storage.digest import digest_bytes
@@ -17,6 +19,11 @@ from refine_af.storage.digest import digest_bytes
 STEP = 256
 """Requests per step. The steps' borders are fixed, so that a resumed run batches as a whole one."""
 
+
+FORMS = ("json_schema", "regex")
+
+STEPS = "completions-"
+"""How the names of the journalled steps begin."""
 
 _values = attrgetter(*(item.name for item in fields(Completion)))
 """All fields, in their order: ``asdict`` takes ten times as long."""
@@ -30,7 +37,7 @@ def complete_in_steps(
     started = time.monotonic()
     new_tokens = 0
     for start in range(0, len(requests), STEP):
-        name = f"completions-{start:09d}"
+        name = f"{STEPS}{start:09d}"
         stored = task.journal.read(name)
         if stored is not None:
             found += load_completions(stored)
@@ -44,9 +51,46 @@ def complete_in_steps(
     return found
 
 
-def forget_failures(journal: Journal) -> None:
+def refuse_silence(
+    answers: Sequence[Completion],
+    journal: Journal,
+    progress: Progress | None = None,
+    steps: str = STEPS,
+) -> None:
+    """Stop when no request at all was answered; say so when some were not.
+
+    The rows of a run without one answer would only say the same reason again and again, and the
+    next stages would work on nothing.
+
+    Args:
+        answers: All of one kind of request; nothing is said of none.
+        journal: Of the stage. Steps whose names begin with ``steps`` are forgotten, so that a
+            retry asks again.
+        progress: Where single failures are counted.
+        steps: See ``journal``.
+
+    Raises:
+        DependencyError: With the most frequent reason.
+    """
+    failed = [answer for answer in answers if answer.finish == "error"]
+    if not failed:
+        return
+    [(reason, times)] = Counter(answer.error for answer in failed).most_common(1)
+    why = f"most often ({times} of {len(failed)}): {readable(reason)}"
+    if len(failed) < len(answers):
+        if progress is not None:
+            progress.say(f"{len(failed)} of {len(answers)} requests failed; {why}")
+        return
+    forget_failures(journal, steps)
+    raise DependencyError(
+        f"none of {len(answers)} requests was answered; {why}. See to the engine, its model or"
+        " its endpoint and run again: nothing was kept"
+    )
+
+
+def forget_failures(journal: Journal, steps: str = STEPS) -> None:
     """Discard the journalled steps that hold a failed completion, so that a retry asks again."""
-    for name in journal.names("completions-"):
+    for name in journal.names(steps):
         stored = journal.read(name)
         if stored and any(one.finish == "error" for one in load_completions(stored)):
             journal.discard(name)
@@ -112,5 +156,8 @@ def model_call(
 
 @lru_cache(maxsize=16)
 def _named(sampling: Sampling) -> dict[str, Any]:
-    """Return the fields by name; a run has one or two, and ``asdict`` copies them deeply."""
-    return asdict(sampling)
+    """Return the fields by name, of the grammars only one that is used.
+
+    A run has one or two, and ``asdict`` copies them deeply.
+    """
+    return {name: value for name, value in asdict(sampling).items() if value or name not in FORMS}

@@ -7,6 +7,7 @@ from refine_af.contracts.records import Instruction
 from refine_af.contracts.stage import Journal
 from refine_af.engines.text import Request, TextEngine
 from refine_af.self_instruct.instance_form import Split
+from refine_af.stages.generation import refuse_silence
 
 if TYPE_CHECKING:
     from refine_af.self_instruct.prompts import Layout, Style
@@ -35,6 +36,9 @@ def layouts(
         seed: Of the requests; the answers are greedy.
         journal: Where the answers are kept.
 
+    Raises:
+        DependencyError: When no question at all was answered.
+
     Source: Self-Instruct (arXiv 2212.10560), sections 2.2 and 2.3.
     """
     from refine_af.self_instruct.parse_instances import is_classification
@@ -49,6 +53,7 @@ def layouts(
             Request(row.id, classification_prompt(row.instruction, style), seed) for row in rows
         ]
         answers = engine().generate(asked, classification_sampling())
+        refuse_silence(answers, journal)
         flags = ("1" if is_classification(answer.text) else "0" for answer in answers)
         stored = "".join(flags).encode()
         journal.publish(_NAME, stored)

@@ -1,6 +1,7 @@
 """Against a real server on the loopback that misbehaves in every way that was thought of."""
 
 import asyncio
+import json
 import threading
 import time
 from collections import Counter
@@ -389,6 +390,50 @@ def test_choices_are_asked_for_and_checked(server: Server) -> None:
     assert server.bodies[0]["structured_outputs"] == {"choice": ["Yes", "No"]}
     assert [one.finish for one in found] == ["stop", "error"]
     assert "did not hold to the choices: 'Well'" in found[1].error
+
+
+SCHEMA = '{"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}'
+
+
+@pytest.mark.parametrize("chat", [False, True])
+def test_a_json_schema_goes_in_the_form_of_hosted_endpoints(server: Server, chat: bool) -> None:
+    async def parrot(
+        server: Server, body: dict[str, Any], request: web.Request
+    ) -> web.StreamResponse:
+        reason = "length" if prompt(body) == '{"n": ' else "stop"
+        message = {"content": prompt(body)}
+        choice = {"message": message} if chat else {"text": prompt(body)}
+        return web.json_response({"choices": [choice | {"finish_reason": reason}]})
+
+    server.answer = parrot
+    sampling = Sampling(json_schema=SCHEMA, stop=("n",))
+    found = ask(server, ['{"n": 1}', "Surely: 1", '{"n": '], sampling=sampling, chat=chat)
+    asked = next(body for body in server.bodies if prompt(body) == '{"n": 1}')
+    assert asked["response_format"] == {
+        "type": "json_schema",
+        "json_schema": {"name": "answer", "schema": json.loads(SCHEMA), "strict": True},
+    }
+    assert "structured_outputs" not in asked
+    assert "stop" not in asked, "it would cut the JSON"
+    assert [(one.text, one.finish) for one in found] == [
+        ('{"n": 1}', "stop"),
+        ("", "error"),
+        ('{"n": ', "length"),
+    ]
+    assert "did not hold to the JSON schema: 'Surely: 1'" in found[1].error
+
+
+def test_a_pattern_is_asked_for_and_checked(server: Server) -> None:
+    async def parrot(
+        server: Server, body: dict[str, Any], request: web.Request
+    ) -> web.StreamResponse:
+        return web.json_response(completion(prompt(body)))
+
+    server.answer = parrot
+    found = ask(server, ["ab12", "ab12 and more"], sampling=Sampling(regex="[a-z]+[0-9]+"))
+    assert server.bodies[0]["structured_outputs"] == {"regex": "[a-z]+[0-9]+"}
+    assert [(one.text, one.finish) for one in found] == [("ab12", "stop"), ("", "error")]
+    assert "did not hold to the pattern: 'ab12 and more'" in found[1].error
 
 
 def test_settings_are_checked_and_the_key_is_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -38,6 +39,27 @@ def test_instances_and_answers_have_the_forms_that_are_parsed() -> None:
 
 def test_an_answer_depends_on_its_request_alone() -> None:
     assert texts(LIST, range(5)) == [texts(LIST, range(seed, seed + 1))[0] for seed in range(5)]
+
+
+@pytest.mark.parametrize(
+    ("form", "message"),
+    [
+        ({"json_schema": "{"}, "json_schema is not JSON"),
+        ({"json_schema": "[]"}, "must be a JSON object"),
+        ({"regex": "("}, r"regex is '\(', which is none: missing \)"),
+        ({"regex": "a", "choices": ("a",)}, "exclude each other"),
+        ({"regex": "a", "json_schema": "{}"}, "exclude each other"),
+    ],
+)
+def test_a_form_that_cannot_be_is_refused(form: dict[str, Any], message: str) -> None:
+    with pytest.raises(ParameterError, match=message):
+        Sampling(**form)
+
+
+def test_a_script_is_held_to_no_schema_or_pattern() -> None:
+    for form in (Sampling(json_schema='{"type": "object"}'), Sampling(regex="[a-z]+")):
+        with pytest.raises(ParameterError, match="engine 'scripted' cannot hold"):
+            texts(LIST, range(1), form)
 
 
 def test_length_and_stop_text_are_kept() -> None:

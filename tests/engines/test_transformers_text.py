@@ -4,10 +4,21 @@ from pathlib import Path
 import pytest
 import torch
 from peft import LoraConfig, get_peft_model
-from tiny_engine import byte_tokenizer, random_llama, save
+from tiny_engine import (
+    BEGIN,
+    END,
+    END_OF_TURN,
+    TURN,
+    byte_tokenizer,
+    chat_model,
+    chat_tokenizer,
+    random_llama,
+    save,
+)
 
 from refine_af.contracts.errors import DataError, ParameterError
 from refine_af.engines.adapters import require_base
+from refine_af.engines.encoding import PromptEncoder
 from refine_af.engines.text import Request, Sampling, open_text_engine
 from refine_af.engines.transformers_text import TransformersText
 
@@ -146,9 +157,42 @@ def test_chat_goes_through_the_models_own_template() -> None:
     assert got == want
 
 
+def test_a_chat_prompt_has_the_special_tokens_of_its_template_once() -> None:
+    tokenizer = chat_tokenizer()
+    assert tokenizer("hi")["input_ids"][0] == BEGIN, "the tokenizer adds it by itself"
+    ids = PromptEncoder(tokenizer, context=512, chat=True).encode("Say hi.")
+    assert ids.count(BEGIN) == 1
+    assert ids[0] == BEGIN
+    assert (ids.count(TURN), ids.count(END_OF_TURN)) == (2, 1), "whole tokens, not their letters"
+    assert "Say hi." in tokenizer.decode(ids)
+    assert PromptEncoder(tokenizer, context=512, chat=False).encode("Say hi.").count(BEGIN) == 1
+
+
+def test_a_chat_answer_ends_at_the_end_of_the_turn(tmp_path: Path) -> None:
+    request, sampling = Request("1", "Say hi.", 1), Sampling(max_tokens=12, temperature=0.0)
+    folder = chat_model(tmp_path, request.prompt)
+    [ended] = TransformersText(folder, chat=True).generate([request], sampling)
+    assert ended.finish == "stop"
+    assert ended.tokens <= 4, "at most three and the end of the turn"
+    assert "<end_turn>" not in ended.text
+    config = json.loads((tmp_path / "generation_config.json").read_text())
+    assert config["eos_token_id"] == [END, END_OF_TURN]
+    config["eos_token_id"] = END
+    (tmp_path / "generation_config.json").write_text(json.dumps(config))
+    [whole] = TransformersText(folder, chat=True).generate([request], sampling)
+    assert whole.tokens > ended.tokens, "it was that token that ended the turn"
+
+
 def test_chat_without_a_template_is_refused(folder: str) -> None:
     with pytest.raises(ParameterError, match="no chat template"):
         TransformersText(folder, chat=True)
+
+
+def test_a_schema_or_a_pattern_is_refused_with_the_engines_that_take_it(folder: str) -> None:
+    engine = TransformersText(folder)
+    for form in (Sampling(json_schema='{"type": "object"}'), Sampling(regex="[a-z]+")):
+        with pytest.raises(ParameterError, match="use vllm, or openai"):
+            engine.generate(REQUESTS[:1], form)
 
 
 def test_provenance_names_what_the_rows_depend_on(folder: str) -> None:

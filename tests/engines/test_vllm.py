@@ -1,5 +1,7 @@
 """The real vLLM with the embedded fixture; ``make test-vllm`` runs it in its own environment."""
 
+import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,8 +9,10 @@ import pytest
 
 pytest.importorskip("vllm", reason="vLLM is not installed here; make test-vllm runs this")
 
+import jsonschema
 import torch
 from peft import LoraConfig, get_peft_model
+from tiny_engine import chat_model
 
 from refine_af.contracts.errors import DataError, ParameterError
 from refine_af.engines.models import load_model
@@ -104,6 +108,49 @@ def test_choices_are_held_to(engine: TextEngine) -> None:
         assert {(one.text in choices, one.finish) for one in found} == {(True, "stop")}
 
 
+SCHEMA = {
+    "type": "object",
+    "properties": {
+        "input": {"type": "string", "maxLength": 12},
+        "labels": {"type": "array", "items": {"enum": ["yes", "no"]}, "minItems": 1, "maxItems": 2},
+        "score": {"enum": [1, 2, 3]},
+    },
+    "required": ["input", "labels", "score"],
+    "additionalProperties": False,
+}
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_a_json_schema_is_held_to(engine: TextEngine, temperature: float) -> None:
+    # The stop text stands in every answer: it must not cut one.
+    sampling = Sampling(200, temperature, stop=('"labels"',), json_schema=json.dumps(SCHEMA))
+    found = engine.generate(requests(20), sampling)
+    assert {one.finish for one in found} == {"stop"}
+    for one in found:
+        jsonschema.validate(json.loads(one.text), SCHEMA)
+    assert engine.generate(requests(20)[::-1], sampling) == found[::-1]
+    assert all(one.logprob is not None and one.logprob < 0 for one in found)
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_a_pattern_is_held_to(engine: TextEngine, temperature: float) -> None:
+    pattern = r"Input: [a-z ]{1,20}\nOutput: (yes|no), [0-9]{2}\."
+    found = engine.generate(requests(20), Sampling(100, temperature, regex=pattern))
+    assert {one.finish for one in found} == {"stop"}
+    assert all(re.fullmatch(pattern, one.text) for one in found), [one.text for one in found]
+    assert len({one.text for one in found}) > 1
+
+
+def test_a_form_that_no_grammar_expresses_is_refused(engine: TextEngine) -> None:
+    for sampling in (
+        Sampling(8, regex=r"(a)\1"),
+        Sampling(8, json_schema='{"type": "no such type"}'),
+    ):
+        with pytest.raises(ParameterError, match="vLLM refuses the request"):
+            engine.generate(requests(2), sampling)
+    assert len(engine.generate(requests(2), GREEDY)) == 2, "the engine goes on"
+
+
 def test_a_prompt_too_long_is_an_error_of_its_row(engine: TextEngine) -> None:
     asked = [Request("long", "word " * 600, 1), Request("short", "word", 1)]
     found = engine.generate(asked, Sampling(max_tokens=8))
@@ -124,6 +171,22 @@ def test_an_adapter_shows_in_greedy_answers_as_in_transformers(
     wanted = TransformersText(MODEL, adapter).generate(requests(), GREEDY)
     assert found == [one.text for one in wanted]
     assert len(facts["adapter_digest"]) == 64
+
+
+def test_a_chat_model_answers_as_in_transformers_and_ends_its_turn(tmp_path: Path) -> None:
+    asked = [Request("1", "Say hi.", 1), Request("2", "Sort: pear, apple", 2)]
+    sampling = Sampling(max_tokens=12, temperature=0.0)
+    folder = chat_model(tmp_path, asked[0].prompt)
+    engine = open_text_engine("vllm", folder, chat=True, batch_size=4, max_model_len=256)
+    found = engine.generate(asked, sampling)
+    facts = engine.describe()
+    engine.close()
+    assert found[0].finish == "stop"
+    wanted = TransformersText(folder, chat=True).generate(asked, sampling)
+    assert [(one.text, one.finish, one.prompt_tokens, one.tokens) for one in found] == [
+        (one.text, one.finish, one.prompt_tokens, one.tokens) for one in wanted
+    ]
+    assert facts["chat"] == "true"
 
 
 def test_what_does_not_fit_is_refused_before_the_engine_starts(

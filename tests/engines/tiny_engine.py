@@ -3,8 +3,12 @@
 from pathlib import Path
 
 import torch
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+from refine_af.engines.decode import decode
+from refine_af.engines.encoding import PromptEncoder
+from refine_af.engines.text import Sampling
 
 END = 256
 
@@ -22,11 +26,13 @@ def byte_tokenizer() -> PreTrainedTokenizerFast:
     return tokenizer
 
 
-def random_llama(seed: int = 0, layers: int = 2, hidden: int = 32) -> LlamaForCausalLM:
+def random_llama(
+    seed: int = 0, layers: int = 2, hidden: int = 32, vocabulary: int = 257
+) -> LlamaForCausalLM:
     """Grouped key-value heads; the last norm is scaled up so that the next token is not uniform."""
     torch.manual_seed(seed)
     config = LlamaConfig(
-        vocab_size=257,
+        vocab_size=vocabulary,
         hidden_size=hidden,
         num_hidden_layers=layers,
         num_attention_heads=4,
@@ -42,6 +48,46 @@ def random_llama(seed: int = 0, layers: int = 2, hidden: int = 32) -> LlamaForCa
     model.generation_config.eos_token_id = END
     model.train(False)
     return model
+
+
+BEGIN, TURN, END_OF_TURN = 257, 258, 259
+CHAT_TEMPLATE = (
+    "{{ bos_token }}{% for one in messages %}<turn>{{ one.role }}\n{{ one.content }}<end_turn>"
+    "{% endfor %}{% if add_generation_prompt %}<turn>assistant\n{% endif %}"
+)
+
+
+def chat_tokenizer() -> PreTrainedTokenizerFast:
+    """As Llama 3 has it: begin is put before every text, and its template writes it too."""
+    core = byte_tokenizer().backend_tokenizer
+    core.add_special_tokens(["<begin>", "<turn>", "<end_turn>"])
+    core.post_processor = processors.TemplateProcessing(
+        single="<begin> $A", special_tokens=[("<begin>", BEGIN)]
+    )
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=core)  # type: ignore[no-untyped-call]
+    tokenizer.bos_token, tokenizer.eos_token = "<begin>", "<end>"
+    tokenizer.chat_template = CHAT_TEMPLATE
+    return tokenizer
+
+
+def chat_model(folder: Path, prompt: str) -> str:
+    """Write a model whose greedy turn after ``prompt`` is at most three tokens long.
+
+    It ends with a token that only the generation config names: it closes its turn where it would
+    otherwise have written its fourth token for the first time.
+    """
+    model = random_llama(hidden=128, vocabulary=260)
+    model.config.bos_token_id = model.generation_config.bos_token_id = BEGIN
+    model.generation_config.eos_token_id = [END, END_OF_TURN]
+    ids = PromptEncoder(chat_tokenizer(), context=512, chat=True).encode(prompt)
+    greedy = Sampling(max_tokens=4, temperature=0.0)
+    with torch.no_grad():
+        model.lm_head.weight[END_OF_TURN] = 0.0
+        [turn] = decode(model, chat_tokenizer(), [ids], [1], greedy)
+        model.lm_head.weight[END_OF_TURN] = 1.01 * model.lm_head.weight[turn.tokens[-1]]
+    model.save_pretrained(folder)
+    chat_tokenizer().save_pretrained(folder)
+    return str(folder)
 
 
 def save(folder: Path, model: LlamaForCausalLM) -> str:
