@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from refine_af.contracts.errors import ParameterError
-from refine_af.engines.decode import Decoded, Prefilled, prefill
+from refine_af.engines.decode import Decoded, Prefilled, evaluation, prefill
 from refine_af.engines.draw import draw, noise
 from refine_af.engines.text import Sampling
 
@@ -30,12 +30,15 @@ def choose(
     that masks token by token weighs each token anew; for choices of one token both are the same.
     A choice that is the beginning of another is always at least as likely as it.
     """
+    if not prompts:
+        return []
     texts = [
         tokenizer(choice, add_special_tokens=False)["input_ids"] for choice in sampling.choices
     ]
     if not all(texts):
         raise ParameterError(f"choices are {sampling.choices!r}; each must have a token")
-    scores = score_continuations(model, prompts, texts)
+    with evaluation(model):
+        scores = score_continuations(model, prompts, texts)
     greedy = Sampling(temperature=sampling.temperature)
     picked = draw(scores, noise(seeds, 1)[:, 0].to(scores.device), greedy).tolist()
     return [

@@ -71,8 +71,7 @@ def decode(
         prompts: Token ids; no prompt may be empty, and prompt and completion must fit the
             model's context (the caller checks).
         seeds: One per prompt.
-        sampling: With ``choices``, each completion is one of them, see
-            :func:`refine_af.engines.choose.choose`.
+        sampling: Without ``choices``; :func:`refine_af.engines.choose.choose` draws those.
 
     Raises:
         DataError: The model's logits are not finite (a training that diverged).
@@ -80,10 +79,6 @@ def decode(
     if not prompts:
         return []
     with evaluation(model):
-        if sampling.choices:
-            from refine_af.engines.choose import choose
-
-            return choose(model, tokenizer, prompts, seeds, sampling)
         return _Batch(model, tokenizer, prompts, seeds, sampling).run()
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from refine_af.contracts.errors import DependencyError, MissingLibraryError, ParameterError
 from refine_af.engines.models import pick_device, resolve_model
-from refine_af.engines.text import trained_weights
+from refine_af.engines.opening import trained_weights
 
 MODELS = {"transformers": "hf", "vllm": "vllm"}
 """Our engines, and the harness's names for what they run on."""

@@ -1,22 +1,18 @@
-"""The interface of every text engine, and the one place that opens them by name."""
+"""The interface of every text engine."""
 
 import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Literal, Protocol, get_args
+from typing import Literal, Protocol
 
-from refine_af.contracts.errors import MissingLibraryError, ParameterError, nearest
+from refine_af.contracts.errors import ParameterError
 
 Finish = Literal["stop", "length", "error"]
 Determinism = Literal["exact", "same_batch", "none"]
 """``exact``: a completion depends on nothing but its request. ``same_batch``: also on the other
 requests of the same call (float rounding differs with the shape of a batch). ``none``: no
 promise. Provenance stores it."""
-
-EngineKind = Literal["transformers", "vllm", "openai", "scripted"]
-_EXTRAS = {"transformers": "train", "vllm": "vllm", "openai": "openai"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,120 +136,3 @@ class TextEngine(Protocol):
 
     def close(self) -> None:
         """Free memory and processes."""
-
-
-def trained_weights(model: str, trained: Path | None) -> tuple[str, Path | None]:
-    """Return the model and adapter to load where a training wrote ``trained``.
-
-    Training every weight writes a whole model, which then stands in for ``model``; otherwise
-    ``trained`` is an adapter of ``model``.
-    """
-    if trained is None or (trained / "adapter_config.json").exists():
-        return model, trained
-    return (str(trained), None) if (trained / "config.json").is_file() else (model, trained)
-
-
-def open_text_engine(
-    kind: EngineKind,
-    model: str,
-    *,
-    adapter: Path | None = None,
-    chat: bool = False,
-    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto",
-    device: str = "auto",
-    batch_size: int = 32,
-    max_model_len: int | None = None,
-    gpu_memory_utilization: float = 0.9,
-    tensor_parallel_size: int = 1,
-    quantization: str | None = None,
-    max_lora_rank: int = 64,
-    base_url: str = "",
-    api_key_variable: str = "OPENAI_API_KEY",
-    trust_remote_code: bool = False,
-) -> TextEngine:
-    """Return the engine ``kind`` with its model; its library loads here, not at import.
-
-    Args:
-        kind: Never replaced by another one: an engine that cannot start is an error.
-        model: As :func:`refine_af.engines.models.resolve_model`; for ``openai`` the name that the
-            endpoint knows, for ``scripted`` see :class:`refine_af.engines.scripted.ScriptedText`.
-        adapter: What training wrote (``transformers``, ``vllm``): a PEFT LoRA folder, or a whole
-            model, which stands in for ``model``.
-        chat: Put prompts into the model's chat template.
-        dtype: Precision of the weights; ``auto`` is bfloat16 on a GPU, float32 on a CPU.
-        device: ``transformers``: a torch device.
-        batch_size: Prompts per batch (``transformers``), in flight (``openai``), or at once in
-            the scheduler (``vllm``).
-        max_model_len: ``vllm``: longest prompt and completion; None for the model's own.
-        gpu_memory_utilization: ``vllm``: share of a GPU's memory.
-        tensor_parallel_size: ``vllm``: GPUs that share one model.
-        quantization: ``vllm``: such as ``fp8`` or ``awq``.
-        max_lora_rank: ``vllm``: largest rank of an adapter.
-        base_url: ``openai``: such as ``http://localhost:8000/v1``.
-        api_key_variable: ``openai``: environment variable that holds the key.
-        trust_remote_code: ``transformers``, ``vllm``: run code that travels with the model.
-
-    Raises:
-        ParameterError: An unknown kind, or a setting that it cannot honour.
-        MissingLibraryError: The engine's library is not installed here.
-        DataError: The model or the adapter cannot be read, or they do not fit.
-        DependencyError: The model or the endpoint cannot be reached.
-    """
-    if kind not in get_args(EngineKind):
-        kinds = sorted(get_args(EngineKind))
-        raise ParameterError(
-            f"engine is {kind!r};{nearest(kind, kinds)} it must be one of: {', '.join(kinds)}"
-        )
-    if adapter is not None and kind in ("openai", "scripted"):
-        raise ParameterError(
-            f"engine {kind!r} cannot apply the adapter {adapter}; use transformers or vllm, or"
-            " serve the adapter and name it as the model"
-        )
-    model, adapter = trained_weights(model, adapter)
-    try:
-        if kind == "transformers":
-            from refine_af.engines.transformers_text import TransformersText
-
-            return TransformersText(
-                model,
-                adapter,
-                device=device,
-                dtype=dtype,
-                batch_size=batch_size,
-                chat=chat,
-                trust_remote_code=trust_remote_code,
-            )
-        if kind == "vllm":
-            from refine_af.engines.vllm_text import VLLMText
-
-            return VLLMText(
-                model,
-                adapter,
-                dtype=dtype,
-                chat=chat,
-                max_num_seqs=batch_size,
-                max_model_len=max_model_len,
-                gpu_memory_utilization=gpu_memory_utilization,
-                tensor_parallel_size=tensor_parallel_size,
-                quantization=quantization,
-                max_lora_rank=max_lora_rank,
-                trust_remote_code=trust_remote_code,
-            )
-        if kind == "openai":
-            from refine_af.engines.openai_text import OpenAIText
-
-            return OpenAIText(
-                model,
-                base_url=base_url,
-                api_key_variable=api_key_variable,
-                concurrency=batch_size,
-                chat=chat,
-            )
-    except ImportError as error:
-        raise MissingLibraryError(
-            f"engine {kind!r} needs {error.name}, which is not installed here;"
-            f" pip install 'refine-af[{_EXTRAS[kind]}]' or use that stage's image"
-        ) from error
-    from refine_af.engines.scripted import ScriptedText
-
-    return ScriptedText(model)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Self
 
 from refine_af.contracts.errors import ParameterError
 from refine_af.engines.adapters import apply_adapter, require_base
+from refine_af.engines.choose import choose
 from refine_af.engines.decode import Decoded, decode
 from refine_af.engines.encoding import PromptEncoder
 from refine_af.engines.models import Dtype, load_model, resolve_model
@@ -115,10 +116,11 @@ class TransformersText:
                 found[place] = refusal
             else:
                 fitting.append(place)
+        write = choose if sampling.choices else decode
         fitting.sort(key=lambda place: (len(prompts[place]), place))
         for start in range(0, len(fitting), self._batch_size):
             places = fitting[start : start + self._batch_size]
-            decoded = decode(
+            decoded = write(
                 self._model,
                 self._tokenizer,
                 [prompts[place] for place in places],

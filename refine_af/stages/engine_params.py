@@ -4,7 +4,8 @@ from pathlib import Path
 from typing import Literal
 
 from refine_af.contracts.params import Params, param
-from refine_af.engines.text import TextEngine, open_text_engine
+from refine_af.engines.opening import EngineSettings, open_text_engine
+from refine_af.engines.text import TextEngine
 
 
 class EngineParams(Params):
@@ -42,14 +43,16 @@ def open_engine(params: EngineParams, adapter: Path | None) -> TextEngine:
         params.engine,
         params.model,
         adapter=adapter,
-        chat=params.chat,
-        dtype=params.dtype,
-        batch_size=params.engine_batch,
-        max_model_len=params.max_model_len or None,
-        gpu_memory_utilization=params.gpu_memory_utilization,
-        tensor_parallel_size=params.tensor_parallel_size,
-        quantization=params.quantization or None,
-        max_lora_rank=params.max_lora_rank,
-        base_url=params.base_url,
-        api_key_variable=params.api_key_variable,
+        settings=EngineSettings(
+            chat=params.chat,
+            dtype=params.dtype,
+            batch_size=params.engine_batch,
+            max_model_len=params.max_model_len or None,
+            gpu_memory_utilization=params.gpu_memory_utilization,
+            tensor_parallel_size=params.tensor_parallel_size,
+            quantization=params.quantization or None,
+            max_lora_rank=params.max_lora_rank,
+            base_url=params.base_url,
+            api_key_variable=params.api_key_variable,
+        ),
     )

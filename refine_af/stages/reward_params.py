@@ -5,9 +5,10 @@ from typing import Literal
 
 from refine_af.contracts.errors import ParameterError
 from refine_af.contracts.params import Params, param
+from refine_af.engines.opening import EngineSettings, open_text_engine
 from refine_af.engines.scorers.checkpoint import Loading
 from refine_af.engines.scorers.opening import ScorerModels, open_reward
-from refine_af.engines.text import TextEngine, open_text_engine
+from refine_af.engines.text import TextEngine
 from refine_af.feedback.guards import Guards
 from refine_af.feedback.presets import find_preset
 from refine_af.feedback.reward import Reward, RewardSettings
@@ -81,4 +82,6 @@ def _models(params: RewardParams, judge: TextEngine | None) -> ScorerModels:
 def _judge(params: RewardParams) -> TextEngine:
     if not params.judge:
         raise ParameterError("the reward asks a judge, and judge is empty; name its model")
-    return open_text_engine(params.judge_engine, params.judge, base_url=params.judge_url)
+    return open_text_engine(
+        params.judge_engine, params.judge, settings=EngineSettings(base_url=params.judge_url)
+    )

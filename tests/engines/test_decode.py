@@ -7,7 +7,7 @@ from transformers import GPT2Config, GPT2LMHeadModel, MistralConfig, MistralForC
 
 from refine_af.contracts.errors import DataError, ParameterError
 from refine_af.engines import kv_cache
-from refine_af.engines.choose import score_continuations
+from refine_af.engines.choose import choose, score_continuations
 from refine_af.engines.decode import Decoded, decode
 from refine_af.engines.draw import draw
 from refine_af.engines.stopping import completion_text, cut
@@ -172,7 +172,7 @@ def test_choices_greedy_and_sampled() -> None:
     choices = ("q", "7", "no")
     texts = [TOKENIZER(choice)["input_ids"] for choice in choices]
     scores = score_continuations(model, PROMPTS, texts).detach()
-    greedy = decode(
+    greedy = choose(
         model, TOKENIZER, PROMPTS, SEEDS, Sampling(temperature=0.0, choices=choices, max_tokens=1)
     )
     for one, row in zip(greedy, scores, strict=True):
@@ -180,7 +180,7 @@ def test_choices_greedy_and_sampled() -> None:
         assert (one.tokens, one.finish) == (texts[best], "stop")
         assert one.logprob == pytest.approx(float(row[best]), abs=1e-5)
     rows = 3000
-    sampled = decode(
+    sampled = choose(
         model, TOKENIZER, [PROMPTS[0]] * rows, list(range(rows)), Sampling(choices=choices)
     )
     wanted = scores[0].softmax(-1).tolist()
@@ -191,7 +191,7 @@ def test_choices_greedy_and_sampled() -> None:
 
 def test_an_empty_choice_is_refused() -> None:
     with pytest.raises(ParameterError, match="each must have a token"):
-        decode(random_llama(), TOKENIZER, PROMPTS, SEEDS, Sampling(choices=("a", "")))
+        choose(random_llama(), TOKENIZER, PROMPTS, SEEDS, Sampling(choices=("a", "")))
 
 
 def test_a_model_with_attention_windows_decodes_like_generate() -> None:

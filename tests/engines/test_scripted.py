@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from refine_af.contracts.errors import DataError, ParameterError
+from refine_af.engines.opening import open_text_engine
 from refine_af.engines.scripted import ScriptedText
-from refine_af.engines.text import Request, Sampling, open_text_engine
+from refine_af.engines.text import Request, Sampling
 
 LIST = "Below is a varied list of tasks.\n1. Count.\n2. Sort.\n3."
 

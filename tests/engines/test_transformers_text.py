@@ -19,7 +19,8 @@ from tiny_engine import (
 from refine_af.contracts.errors import DataError, ParameterError
 from refine_af.engines.adapters import require_base
 from refine_af.engines.encoding import PromptEncoder
-from refine_af.engines.text import Request, Sampling, open_text_engine
+from refine_af.engines.opening import EngineSettings, open_text_engine
+from refine_af.engines.text import Request, Sampling
 from refine_af.engines.transformers_text import TransformersText
 
 TEXTS = ["long " * 20, "a", "Sort: pear, apple", "", "Zürich", "b " * 30]
@@ -196,7 +197,7 @@ def test_a_schema_or_a_pattern_is_refused_with_the_engines_that_take_it(folder: 
 
 
 def test_provenance_names_what_the_rows_depend_on(folder: str) -> None:
-    engine = open_text_engine("transformers", folder, batch_size=7)
+    engine = open_text_engine("transformers", folder, settings=EngineSettings(batch_size=7))
     facts = engine.describe()
     assert facts["engine"] == "transformers"
     assert facts["determinism"] == engine.determinism == "same_batch"
