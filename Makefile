@@ -35,12 +35,12 @@ test-vllm: $(VENV)/installed
 	sh .ci/vllm_env.sh
 	.venv-vllm/bin/python -m pytest tests/engines/test_vllm.py tests/ppo/test_ppo_vllm.py
 
-# Kills every stage at every publish boundary and at 100 random moments; chaos-short: five minutes.
+# Kills every stage at every publish boundary and at 100 random moments; chaos-short: four minutes.
 chaos: $(VENV)/installed
 	$(BIN)/pytest -m chaos
 
 chaos-short: $(VENV)/installed
-	REFINE_AF_CHAOS_SECONDS=240 $(BIN)/pytest -s -m chaos tests/chaos
+	REFINE_AF_CHAOS_SECONDS=180 $(BIN)/pytest -s -m chaos tests/chaos
 
 # REGISTRY and TAG name the images (TAG: this version); VARIANT is cpu or gpu; PUSH=digests.json
 # pushes them and writes what `refine-af compile --images` reads.
