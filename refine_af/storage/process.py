@@ -5,6 +5,9 @@ import socket
 from dataclasses import dataclass
 from pathlib import Path
 
+_DEAD = ("Z", "X", "x")
+"""States of Linux's proc(5): ended and not waited for, or about to vanish."""
+
 
 @dataclass(frozen=True, slots=True)
 class ProcessIdentity:
@@ -25,11 +28,15 @@ class ProcessIdentity:
 def this_process() -> ProcessIdentity:
     """Return the identity of the calling process."""
     pid = os.getpid()
-    return ProcessIdentity(_host(), pid, _started(pid))
+    return ProcessIdentity(_host(), pid, _state(pid)[1])
 
 
 def is_gone(process: ProcessIdentity) -> bool:
-    """Return True when the process certainly runs no more; False when that cannot be known."""
+    """Return True when the process certainly runs no more; False when that cannot be known.
+
+    A dead process that nobody has waited for keeps its number, in a container whose first process
+    waits for no orphans until the container ends; it is gone all the same.
+    """
     if process.host != _host():
         return False
     try:
@@ -38,7 +45,8 @@ def is_gone(process: ProcessIdentity) -> bool:
         return True
     except OSError:
         return False
-    return _started(process.pid) != process.started
+    state, started = _state(process.pid)
+    return started != process.started or (state in _DEAD and _threads(process.pid) <= 1)
 
 
 def _host() -> str:
@@ -51,10 +59,20 @@ def _host() -> str:
     return " ".join(parts)
 
 
-def _started(pid: int) -> str:
+def _state(pid: int) -> tuple[str, str]:
+    """Return state and start, both empty where unknown."""
     try:
         status = Path(f"/proc/{pid}/stat").read_text()
     except OSError:
-        return ""
-    # Field 22; the second field, the command in parentheses, may hold blanks.
-    return status.rpartition(")")[2].split()[19]
+        return "", ""
+    # Fields 3 and 22; the second field, the command in parentheses, may hold blanks.
+    fields = status.rpartition(")")[2].split()
+    return fields[0], fields[19]
+
+
+def _threads(pid: int) -> int:
+    """Return the threads that are left: a killed process's last ones may still be in a write."""
+    try:
+        return len(os.listdir(f"/proc/{pid}/task"))
+    except OSError:
+        return 0

@@ -1,6 +1,8 @@
 """One holder at a time, on every store."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
 import threading
@@ -175,6 +177,18 @@ def test_a_process_is_gone_only_when_that_is_certain() -> None:
     assert is_gone(ProcessIdentity(me.host, done.pid, "1"))
     # The number was given to another process meanwhile: this one started at another tick.
     assert is_gone(ProcessIdentity(me.host, me.pid, "1"))
+
+
+def test_a_killed_process_that_nobody_waits_for_holds_nothing(tmp_path: Path) -> None:
+    uri = str(tmp_path / "lease")
+    holder = start("hold", uri, "30")
+    assert hear(holder) == "ready"
+    with pytest.raises(LeaseHeldError):
+        Lease(open_store(uri), uri, "second", 30.0)
+    os.kill(holder.pid, signal.SIGKILL)
+    os.waitid(os.P_PID, holder.pid, os.WEXITED | os.WNOWAIT)
+    Lease(open_store(uri), uri, "second", 30.0).release()
+    holder.wait()
 
 
 def test_a_lease_record_is_plain_json(tmp_path: Path) -> None:
