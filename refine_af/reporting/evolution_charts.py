@@ -120,9 +120,19 @@ def _spread(policies: int) -> str:
 def over_steps(arms: Mapping[str, EvolutionArm]) -> list[Chart]:
     """Return novelty and words of the kept instructions over the steps, per arm."""
     charts = []
-    for key, title, label in (
-        ("novelty", "Novelty over the steps", "1 - cosine to what was there, 0 to 1"),
-        ("words", "Complexity over the steps", "words of an instruction"),
+    for key, title, label, note in (
+        (
+            "novelty",
+            "Novelty over the steps",
+            "1 - cosine, 0 to 1",
+            "The cosine is that with the nearest sibling, ancestor or row of the memory bank.",
+        ),
+        (
+            "words",
+            "Complexity over the steps",
+            "words of an instruction",
+            "Length is the plainest sign of complexity, and no proof of it.",
+        ),
     ):
         series = []
         for name, arm in arms.items():
@@ -133,10 +143,7 @@ def over_steps(arms: Mapping[str, EvolutionArm]) -> list[Chart]:
                 series.append((name, [step + 1.0 for step in steps], means))
         if series:
             drawing = svg.lines(f"step-{key}", series[: len(svg.SERIES)], "step", label, floor=0)
-            caption = "Means of the kept rewrites of each step."
-            if key == "words":
-                caption += " Length is the plainest sign of complexity, and no proof of it."
-            charts.append(Chart(title, drawing, caption))
+            charts.append(Chart(title, drawing, f"Means of the kept rewrites of each step. {note}"))
     return charts
 
 
