@@ -8,6 +8,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from refine_af.contracts.errors import ParameterError
 from refine_af.contracts.randomness import derive, uniform
 from refine_af.engines.text import Completion, Request, Sampling, TextEngine
 from refine_af.evolve.ledger import Ledger
@@ -90,8 +91,14 @@ def released_mix(operators: Operators, seed: int) -> Mix:
     """Return what the released generator of TeaMs-RL does, see :data:`RELEASED_MIX`.
 
     Raises:
-        KeyError: For an operators' file that lacks one of its names.
+        ParameterError: For an operators' file that lacks one of its names.
     """
+    missing = [name for name in RELEASED_MIX if name not in operators.names]
+    if missing:
+        raise ParameterError(
+            f"policy released_mix: the operators' file has no {', '.join(missing)}; name them so,"
+            " or give policy fixed_mix and a mix of your own"
+        )
     first = [1.0 if name == "breadth" else 0.0 for name in operators.names]
     others = [0.0 if name == "breadth" else RELEASED_MIX.get(name, 0.0) for name in operators.names]
     other = [share / sum(others) for share in others]

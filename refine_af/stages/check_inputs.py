@@ -73,9 +73,12 @@ def run(params: CheckInputsParams, task: Task) -> Metrics:
 
 def _check_operators(params: CheckInputsParams, task: Task) -> None:
     if params.operators_uri:
+        from refine_af.evolve.choosers import released_mix
         from refine_af.evolve.operators import open_operators
 
         operators = open_operators(params.operators_uri, task.scratch)
+        if "released_mix" in params.arms.split(","):
+            released_mix(operators, params.seed)  # refuses operators of other names
         task.progress.say(f"{len(operators.names)} textual operations are readable")
 
 

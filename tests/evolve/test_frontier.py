@@ -3,12 +3,12 @@ from pathlib import Path
 import pytest
 from scripted_world import DEEPER, PARENT, engine, evolver, root
 
-from refine_af.contracts.errors import DataError
+from refine_af.contracts.errors import DataError, ParameterError
 from refine_af.contracts.records import OperatorStep
 from refine_af.evolve.choosers import RELEASED_MIX, Mix, released_mix, uniform_mix
 from refine_af.evolve.frontier import FrontierSettings
 from refine_af.evolve.ledger import Ledger, against_evol_instruct, merged
-from refine_af.evolve.operators import load_operators
+from refine_af.evolve.operators import PACKAGED, load_operators
 from refine_af.evolve.reward import RewardWeights, novelty, reward
 
 REWRITE = {"match": "New task:", "text": DEEPER}
@@ -173,3 +173,11 @@ def test_a_rollout_with_a_gap_is_refused() -> None:
     plan = TrainingPlan(6, False, 384, 1, 1, 0)
     with pytest.raises(DataError, match="holds no step"):
         as_rollout([], embed, PolicySettings(), plan)
+
+
+def test_the_released_mix_of_operators_with_other_names_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "own.yaml"
+    text = PACKAGED.read_text(encoding="utf-8")
+    path.write_text(text.replace("name: breadth", "name: widen"), encoding="utf-8")
+    with pytest.raises(ParameterError, match="has no breadth; name them so, or give policy fixed"):
+        released_mix(load_operators(path), 1)
