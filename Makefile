@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 -include .docker-engine.mk
 
 .PHONY: quickstart install gen check test test-vllm chaos chaos-short images images-locks lock \
-	test-docker test-docker-short builtin-model clean
+	test-docker test-docker-short audit builtin-model clean
 
 quickstart: $(VENV)/installed
 	$(BIN)/refine-af run --preset quickstart
@@ -57,6 +57,14 @@ lock: $(VENV)/installed
 images-locks: $(VENV)/installed
 	PATH="$(CURDIR)/$(BIN):$$PATH" sh images/lock.sh
 
+# Known vulnerabilities of everything pinned, asked of osv.dev. It fails where nobody answers; the
+# service of PyPI would call a version that it does not know free of them.
+audit:
+	$(PYTHON) -m venv .venv-audit
+	.venv-audit/bin/pip install --quiet pip-audit==2.10.1
+	.venv-audit/bin/pip-audit --strict --disable-pip --vulnerability-service osv \
+	    $(foreach pins,requirements/dev.hashes.txt $(wildcard images/locks/*.txt),-r $(pins))
+
 # Where no Docker engine answers, .ci/docker_env.sh makes one and says so in .docker-engine.mk.
 test-docker: $(VENV)/installed
 	$(BIN)/pytest -m "docker or network" tests/images
@@ -69,4 +77,4 @@ builtin-model: $(VENV)/installed
 	$(BIN)/python -m refine_af.builtin.build
 
 clean:
-	rm -rf $(VENV) .venv-vllm runs
+	rm -rf $(VENV) .venv-vllm .venv-audit runs
