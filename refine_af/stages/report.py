@@ -1,15 +1,19 @@
 """What people look at: the paired answer first, then where every row went."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 from refine_af.contracts.errors import ParameterError
-from refine_af.contracts.jsonl import iter_objects, parse_object, read_rows
 from refine_af.contracts.params import Params, Scalar, param
 from refine_af.contracts.records import Instance, Instruction, Prediction, Rejected, Seed
 from refine_af.contracts.stage import Artifact, Metrics, Resources, Stage, Task
+from refine_af.stages.given_files import (
+    given_json,
+    given_objects,
+    given_rejections,
+    given_rows,
+)
 
 SHARDS = range(2, 9)
 ARMS = ("rl", "baseline", "best_of_n", "start", "baseline_b")
@@ -49,17 +53,17 @@ def run(params: ReportParams, task: Task) -> Metrics:
     from refine_af.reporting.inputs import ReportInputs
     from refine_af.reporting.report import render
 
-    alarms = _json(task, "ppo_alarms")
+    alarms = given_json(task, "ppo_alarms")
     inputs = ReportInputs(
         arms={arm: _arm(task, arm) for arm in ARMS if f"predictions_{arm}" in task.inputs},
-        seeds=_rows(task, "seeds", Seed),
-        instructions=_rows(task, "instructions", Instruction),
-        rejected=_rejected(
+        seeds=given_rows(task, "seeds", Seed),
+        instructions=given_rows(task, "instructions", Instruction),
+        rejected=given_rejections(
             task, "rejected", *[f"rejected_{shard}" for shard in SHARDS], "duplicates"
         ),
         rounds=_rounds(task),
-        ppo_updates=list(_objects(task, "ppo_curves")),
-        ppo_episodes=list(_objects(task, "ppo_episodes")),
+        ppo_updates=list(given_objects(task, "ppo_curves")),
+        ppo_episodes=list(given_objects(task, "ppo_episodes")),
         ppo_alarms=[alarm["message"] for alarm in alarms.get("alarms", [])],
         ppo_stopped=alarms.get("stopped", ""),
         manifest=_manifest(task),
@@ -100,11 +104,11 @@ def _arm(task: Task, arm: str) -> Any:  # noqa: ANN401  ArmInputs, imported with
     from refine_af.reporting.inputs import ArmInputs
 
     return ArmInputs(
-        instances=_rows(task, f"instances_{arm}", Instance),
-        rejected=_rejected(task, f"rejected_{arm}", f"unselected_{arm}"),
-        used=list(_objects(task, f"used_{arm}")),
-        sft_history=list(_objects(task, f"history_{arm}")),
-        predictions=_rows(task, f"predictions_{arm}", Prediction),
+        instances=given_rows(task, f"instances_{arm}", Instance),
+        rejected=given_rejections(task, f"rejected_{arm}", f"unselected_{arm}"),
+        used=list(given_objects(task, f"used_{arm}")),
+        sft_history=list(given_objects(task, f"history_{arm}")),
+        predictions=given_rows(task, f"predictions_{arm}", Prediction),
         settings=_settings(task, arm),
     )
 
@@ -117,7 +121,7 @@ def _settings(task: Task, arm: str) -> dict[str, Scalar]:
     """
     found: dict[str, Scalar] = {}
     for part, step in SETTINGS.items():
-        provenance = _json(task, f"{part}_{arm}")
+        provenance = given_json(task, f"{part}_{arm}")
         for name, value in provenance.get("params", {}).items():
             if name not in MAY_DIFFER:
                 found[f"{step}.{name}"] = value
@@ -127,7 +131,7 @@ def _settings(task: Task, arm: str) -> dict[str, Scalar]:
             if name in provenance.get("inputs", {}):
                 found[f"{step}.{name}_digest"] = provenance["inputs"][name]
     if f"used_{arm}" in task.inputs:
-        rows = [row for row in _objects(task, f"used_{arm}") if not row["cut"]]
+        rows = [row for row in given_objects(task, f"used_{arm}") if not row["cut"]]
         found["sft.rows_trained_on"] = len(rows)
     return found
 
@@ -144,15 +148,15 @@ def _sizes(params: ReportParams, task: Task) -> list[Any]:
             f" the {len(given)} inputs predictions_size"
         )
     return [
-        SizePoint(arm, int(rows), _rows(task, f"predictions_size_{number}", Prediction))
+        SizePoint(arm, int(rows), given_rows(task, f"predictions_size_{number}", Prediction))
         for (arm, _, rows), number in zip(named, given, strict=True)
     ]
 
 
 def _manifest(task: Task) -> dict[str, Any]:
     """Return the run's manifest with the provenance of PPO under its own key."""
-    manifest = _json(task, "manifest")
-    ppo = _json(task, "ppo_provenance")
+    manifest = given_json(task, "manifest")
+    ppo = given_json(task, "ppo_provenance")
     return manifest | ({"train_ppo": ppo["params"]} if ppo else {})
 
 
@@ -163,34 +167,8 @@ def _rounds(task: Task) -> list[Any]:
     return [
         Round(**{name: row[name] for name in names}, shard=shard)
         for shard, artifact in enumerate(("rounds", *[f"rounds_{number}" for number in SHARDS]))
-        for row in _objects(task, artifact)
+        for row in given_objects(task, artifact)
     ]
-
-
-def _rows(task: Task, name: str, kind: type[Any]) -> list[Any]:
-    return read_rows(task.inputs[name], kind) if name in task.inputs else []
-
-
-def _rejected(task: Task, *names: str) -> list[Rejected]:
-    """Return rejections; the filter keeps the whole row beside them, which is left out here."""
-    found: list[Rejected] = []
-    for name in names:
-        for row in _objects(task, name):
-            fields = {key: row[key] for key in Rejected.model_fields if key in row}
-            found.append(Rejected.model_validate(fields))
-    return found
-
-
-def _objects(task: Task, name: str) -> Iterator[Mapping[str, Any]]:
-    path = task.inputs.get(name)
-    if path is not None:
-        for _, value in iter_objects(path):
-            yield value
-
-
-def _json(task: Task, name: str) -> dict[str, Any]:
-    path: Path | None = task.inputs.get(name)
-    return parse_object(path.read_bytes(), f"report: input {name!r}: {path}") if path else {}
 
 
 STAGE = Stage(

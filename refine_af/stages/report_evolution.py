@@ -4,10 +4,15 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from refine_af.contracts.jsonl import iter_objects, read_rows
 from refine_af.contracts.params import Params, Scalar, param
-from refine_af.contracts.records import Evolved, Instance, OperatorStep, Prediction, Rejected, Seed
+from refine_af.contracts.records import Evolved, Instance, OperatorStep, Prediction, Seed
 from refine_af.contracts.stage import Artifact, Metrics, Resources, Stage, Task
+from refine_af.stages.given_files import (
+    given_json,
+    given_objects,
+    given_rejections,
+    given_rows,
+)
 
 ARMS = ("learned", "uniform", "fixed_mix", "released_mix", "llm", "no_evolution")
 PARTS: dict[str, tuple[str, str]] = {
@@ -41,12 +46,12 @@ def run(params: ReportEvolutionParams, task: Task) -> Metrics:
     present = [arm for arm in ARMS if f"kept_{arm}" in task.inputs]
     inputs = EvolutionInputs(
         arms={arm: _arm(task, arm) for arm in (*present, "start")},
-        seeds=_rows(task, "seeds", Seed),
-        policy_trace=_rows(task, "policy_trace", OperatorStep),
-        curve=_objects(task, "policy_curve"),
-        table=_json(task, "policy_table"),
-        policy_ledger=_json(task, "policy_ledger"),
-        manifest=_json(task, "manifest"),
+        seeds=given_rows(task, "seeds", Seed),
+        policy_trace=given_rows(task, "policy_trace", OperatorStep),
+        curve=list(given_objects(task, "policy_curve")),
+        table=given_json(task, "policy_table"),
+        policy_ledger=given_json(task, "policy_ledger"),
+        manifest=given_json(task, "manifest"),
         seed=params.seed,
         resamples=params.resamples,
     )
@@ -71,50 +76,26 @@ def _arm(task: Task, arm: str) -> Any:  # noqa: ANN401  EvolutionArm, imported w
     from refine_af.reporting.evolution_inputs import EvolutionArm
 
     return EvolutionArm(
-        trace=_rows(task, f"trace_{arm}", OperatorStep),
-        kept=_rows(task, f"kept_{arm}", Evolved),
-        duplicates=_rejected(task, f"duplicates_{arm}"),
-        ledger=_json(task, f"ledger_{arm}"),
-        answering=_json(task, f"answering_{arm}"),
-        unanswered=_rejected(task, f"unanswered_{arm}"),
-        instances=_rows(task, f"instances_{arm}", Instance),
-        trained_rows=sum(not row["cut"] for row in _objects(task, f"used_{arm}")),
-        predictions=_rows(task, f"predictions_{arm}", Prediction),
+        trace=given_rows(task, f"trace_{arm}", OperatorStep),
+        kept=given_rows(task, f"kept_{arm}", Evolved),
+        duplicates=given_rejections(task, f"duplicates_{arm}"),
+        ledger=given_json(task, f"ledger_{arm}"),
+        answering=given_json(task, f"answering_{arm}"),
+        unanswered=given_rejections(task, f"unanswered_{arm}"),
+        instances=given_rows(task, f"instances_{arm}", Instance),
+        trained_rows=sum(not row["cut"] for row in given_objects(task, f"used_{arm}")),
+        predictions=given_rows(task, f"predictions_{arm}", Prediction),
         settings=_settings(task, arm),
-        privacy=_json(task, f"privacy_{arm}"),
+        privacy=given_json(task, f"privacy_{arm}"),
     )
 
 
 def _settings(task: Task, arm: str) -> dict[str, Scalar]:
     found: dict[str, Scalar] = {}
     for part, step in (("tuning", "sft.training"), ("judging", "evaluate")):
-        for name, value in _json(task, f"{part}_{arm}").get("params", {}).items():
+        for name, value in given_json(task, f"{part}_{arm}").get("params", {}).items():
             if name != "model_digest":
                 found[f"{step}.{name}"] = value
-    return found
-
-
-def _rows(task: Task, name: str, kind: type[Any]) -> list[Any]:
-    return read_rows(task.inputs[name], kind) if name in task.inputs else []
-
-
-def _objects(task: Task, name: str) -> list[dict[str, Any]]:
-    return [row for _, row in iter_objects(task.inputs[name])] if name in task.inputs else []
-
-
-def _rejected(task: Task, name: str) -> list[Rejected]:
-    """Return rejections; the filter keeps the whole row beside them, which is left out here."""
-    fields = Rejected.model_fields
-    return [
-        Rejected.model_validate({key: row[key] for key in fields if key in row})
-        for row in _objects(task, name)
-    ]
-
-
-def _json(task: Task, name: str) -> dict[str, Any]:
-    if name not in task.inputs:
-        return {}
-    found: dict[str, Any] = json.loads(task.inputs[name].read_text(encoding="utf-8"))
     return found
 
 
