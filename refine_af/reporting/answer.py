@@ -115,8 +115,15 @@ def _sentence(main: Comparison | Refusal | None) -> str:
         return f"No difference: rl and baseline score the same on all {total} tasks."
     return (
         f"rl scores higher than baseline on {main.wins} of {decided} decided tasks"
-        f" ({percent(main.win_share)}); {main.ties} of {total} tasks are tied. {_verdict(main)}"
+        f" ({percent(main.win_share)}{_interval(main)}); {main.ties} of {total} tasks are tied. {_verdict(main)}"
     )
+
+
+def _interval(main: Comparison) -> str:
+    low, high = main.intervals.win_share.low, main.intervals.win_share.high
+    if low is None or high is None:
+        return ""
+    return f"; 95 % interval {100 * low:.1f} to {percent(high)}"
 
 
 def _verdict(main: Comparison) -> str:

@@ -204,8 +204,8 @@ def ppo(updates: Sequence[Mapping[str, float]]) -> list[Chart]:
         (
             "value_loss",
             "Value loss",
-            "half squared error, reward units squared",
-            "How far the values are from the returns that they predict.",
+            "loss, reward units squared",
+            "How far the values are from the returns that they predict: half the squared error.",
             (0.0, None),
         ),
         (

@@ -35,6 +35,15 @@ GLOSSARY = {
     "KL": "Mean log-ratio between policy and start model over an episode, in nats.",
 }
 
+ARMS = {
+    "rl": "trained on instances that the PPO-trained model wrote",
+    "baseline": "the same without RL: the start model wrote the instances",
+    "best_of_n": "no RL: of several samples of the start model, the one of highest reward",
+    "start": "the model before fine-tuning",
+    "baseline_b": "baseline again with another seed, to show what is noise",
+}
+"""What each arm is, under its name."""
+
 PAPER_TITLE = "REFINE-AF (arXiv 2505.06548)"
 
 DIFFERENCES = (

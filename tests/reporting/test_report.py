@@ -32,7 +32,10 @@ def test_the_answer_stands_first_and_is_the_metric(plain: Report) -> None:
     sentence = f"rl scores higher than baseline on {wins:.0f} of {wins + losses:.0f} decided tasks"
     assert sentence in plain.html
     assert plain.html.index(sentence) < plain.html.index('id="funnel"')
-    assert f"**{sentence} ({share:.1f} %)" in plain.markdown
+    low, high = (plain.metrics[f"rl_vs_baseline_win_share_{end}"] for end in ("low", "high"))
+    interval = f"({share:.1f} %; 95 % interval {low:.1f} to {high:.1f} %)"
+    assert f"**{sentence} {interval}" in plain.markdown
+    assert "of highest reward" in plain.html
     assert plain.answer.startswith(sentence)
     assert "Noise floor" in plain.html
 
