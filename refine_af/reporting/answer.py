@@ -115,7 +115,8 @@ def _sentence(main: Comparison | Refusal | None) -> str:
         return f"No difference: rl and baseline score the same on all {total} tasks."
     return (
         f"rl scores higher than baseline on {main.wins} of {decided} decided tasks"
-        f" ({percent(main.win_share)}{_interval(main)}); {main.ties} of {total} tasks are tied. {_verdict(main)}"
+        f" ({percent(main.win_share)}{_interval(main)});"
+        f" {main.ties} of {total} tasks are tied. {_verdict(main)}"
     )
 
 
