@@ -17,6 +17,10 @@ PAIRS = (
 )
 AA_PAIR = ("baseline", "baseline_b")
 
+FEWEST_DECIDED = 6
+"""Below this even a result without a loss (or a win) has a two-sided p above 0.05 (2 * 0.5 ** 5),
+and the bootstrap's interval over so few tasks is too narrow: of one task it has no width."""
+
 TINY_ROUGE = 0.1
 """Below this mean ROUGE-L the best arm scores less than copying the input does (14.2 in the
 Tk-Instruct README) and near GPT-3 without tuning (6.8, Self-Instruct, table 3)."""
@@ -122,7 +126,7 @@ def _sentence(main: Comparison | Refusal | None) -> str:
 
 def _interval(main: Comparison) -> str:
     low, high = main.intervals.win_share.low, main.intervals.win_share.high
-    if low is None or high is None:
+    if low is None or high is None or main.wins + main.losses < FEWEST_DECIDED:
         return ""
     return f"; 95 % interval {100 * low:.1f} to {percent(high)}"
 
@@ -153,6 +157,12 @@ def _notes(
             " full SUPER-NI test set (14.2). At this level a won task is often one word more in"
             " common with the reference: read the share as a check that the pipeline works, not"
             " as evidence for or against the method."
+        )
+    if isinstance(main, Comparison) and 0 < main.wins + main.losses < FEWEST_DECIDED:
+        notes.append(
+            f"Fewer than {FEWEST_DECIDED} tasks are decided: no outcome could be told from chance,"
+            " and the intervals below are narrower than they should be. Evaluate on more tasks or"
+            " with more instances of each."
         )
     if isinstance(aa, Comparison) and aa.win_share is not None:
         notes.append(

@@ -107,7 +107,10 @@ def test_a_share_needs_arms_that_differ_in_nothing_else(
 
 
 def test_equal_arms_get_their_share(tmp_path: Path) -> None:
-    assert "2 of 2 decided tasks" in report_metrics(tmp_path, SAME, SAME)
+    answer = report_metrics(tmp_path, SAME, SAME)
+    assert answer.startswith("rl scores higher than baseline on 2 of 2 decided tasks (100.0 %); 0")
+    page = (tmp_path / "out" / "report").read_text(encoding="utf-8")
+    assert "Fewer than 6 tasks are decided" in page
 
 
 def test_sizes_must_name_their_inputs(tmp_path: Path) -> None:
@@ -122,7 +125,7 @@ def test_sizes_must_name_their_inputs(tmp_path: Path) -> None:
 
 def test_a_broken_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "manifest").write_text("{", encoding="utf-8")
-    with pytest.raises(DataError, match=r"report: input 'manifest': .*not JSON at column 2"):
+    with pytest.raises(DataError, match=r"input 'manifest': .*not JSON at column 2"):
         run_stage(
             "report",
             inputs={"manifest": str(tmp_path / "manifest")},
