@@ -35,7 +35,7 @@ def test_the_answer_stands_first_and_is_the_metric(plain: Report) -> None:
     low, high = (plain.metrics[f"rl_vs_baseline_win_share_{end}"] for end in ("low", "high"))
     interval = f"({share:.1f} %; 95 % interval {low:.1f} to {high:.1f} %)"
     assert f"**{sentence} {interval}" in plain.markdown
-    assert "of highest reward" in plain.html
+    assert "without RL: the start model wrote" in plain.html
     assert plain.answer.startswith(sentence)
     assert "Noise floor" in plain.html
 
