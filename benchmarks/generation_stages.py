@@ -18,9 +18,10 @@ import statistics
 import tempfile
 import time
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 from refine_af.builtin.examples import training_instructions
 from refine_af.contracts.jsonl import write_rows
@@ -120,12 +121,12 @@ def stage_run(
     """Return the clock of one whole stage with ``engine`` in place of its own, and its metrics."""
     module = generate_instances if name == "generate_instances" else generate_instructions
     entrance = "instructions" if name == "generate_instances" else "seeds"
-    given = mock.patch.object(module, "open_engine", return_value=engine)
-    with given, tempfile.TemporaryDirectory() as folder:
+    stage = replace(module.STAGE, run=partial(module.run, opener=lambda params, adapter: engine))
+    with tempfile.TemporaryDirectory() as folder:
         outputs = {one.name: str(Path(folder, one.name)) for one in module.STAGE.outputs}
         with Clock() as clock:
             metrics = run_stage(
-                name,
+                stage,
                 inputs={entrance: str(rows)},
                 outputs=outputs,
                 params={"engine": "scripted", **params},
@@ -176,10 +177,10 @@ def against_vllm(rows: int, repeats: int, model: str) -> None:
     """Print the stage's tokens per second over the bare engine's."""
     import vllm
 
-    from refine_af.engines.vllm_text import VLLMText, _params, _room
+    from refine_af.engines.vllm_text import VLLMText, vllm_sampling
 
     engine = VLLMText(model, max_num_seqs=64)
-    llm: vllm.LLM = engine._llm
+    llm: vllm.LLM = engine.llm
     texts = training_instructions()[:rows]
 
     def stage() -> tuple[Clock, int]:
@@ -194,10 +195,9 @@ def against_vllm(rows: int, repeats: int, model: str) -> None:
         tokens = 0
         with Clock() as clock:
             for requests, sampling in batches:
-                room = _room(sampling)
                 answers = llm.generate(
                     [request.prompt for request in requests],
-                    [_params(request.seed, sampling, room) for request in requests],
+                    [vllm_sampling(request.seed, sampling) for request in requests],
                     use_tqdm=False,
                 )
                 tokens += sum(len(answer.outputs[0].token_ids) for answer in answers)

@@ -50,7 +50,7 @@ def end_as_ctrl_c_does() -> None:
 
 
 def run_stage(
-    name: str,
+    name: str | Stage,
     *,
     inputs: Mapping[str, str],
     outputs: Mapping[str, str],
@@ -62,7 +62,7 @@ def run_stage(
     """Run one stage and publish its outputs, all of them or none.
 
     Args:
-        name: A stage of the registry.
+        name: A stage of the registry, or a stage itself.
         inputs: Path or URI by input name; optional inputs may be absent or empty.
         outputs: Path or URI by output name; those that every stage writes may be absent.
         params: Raw values; unset ones take their defaults.
@@ -77,10 +77,10 @@ def run_stage(
     Raises:
         RefineAfError: With the exit code that tells whether a retry can help.
     """
-    progress = StageProgress(name, label)
+    progress = StageProgress(name if isinstance(name, str) else name.name, label)
     progress.event("start")
     try:
-        stage = find_stage(name)
+        stage = find_stage(name) if isinstance(name, str) else name
         metrics = _run(stage, inputs, outputs, params, work_dir, resume, progress, label)
     except RefineAfError as error:
         progress.event("fail", message=str(error), exit_code=error.exit_code)

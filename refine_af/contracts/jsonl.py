@@ -106,7 +106,10 @@ def _refuse_bad_text(value: object, place: str, field: str = "") -> None:
 
 
 # json.dumps and json.loads would make these anew for each line, for a third of their time
-_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(", ", ": "), allow_nan=False)
+# Nor are rows circular: looking for that takes as long again.
+_ENCODER = json.JSONEncoder(
+    ensure_ascii=False, separators=(", ", ": "), allow_nan=False, check_circular=False
+)
 _DECODER = json.JSONDecoder(parse_constant=_no_constant, parse_float=_finite)
 
 

@@ -13,7 +13,9 @@ from pydantic import BaseModel, ConfigDict, Field
 Text = Annotated[str, Field(max_length=1_000_000)]
 NonEmptyText = Annotated[str, Field(min_length=1, max_length=1_000_000)]
 
-_CANONICAL = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+_CANONICAL = json.JSONEncoder(
+    ensure_ascii=False, sort_keys=True, separators=(",", ":"), check_circular=False
+)
 
 
 def content_id(kind: str, *content: object) -> str:

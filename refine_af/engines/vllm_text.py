@@ -137,7 +137,7 @@ class VLLMText:
             ParameterError: For a schema or pattern that vLLM's grammars cannot express.
         """
         prompts = [self._encoder.encode(request.prompt) for request in requests]
-        room = _room(sampling)
+        room = most_tokens(sampling)
         found: dict[int, Completion] = {}
         fitting: list[int] = []
         for place, (request, prompt) in enumerate(zip(requests, prompts, strict=True)):
@@ -149,7 +149,7 @@ class VLLMText:
         try:
             outputs = self._llm.generate(
                 [{"prompt_token_ids": prompts[place]} for place in fitting],
-                [_params(requests[place].seed, sampling, room) for place in fitting],
+                [vllm_sampling(requests[place].seed, sampling) for place in fitting],
                 lora_request=self._lora,
                 use_tqdm=False,
             )
@@ -177,6 +177,11 @@ class VLLMText:
         finish: Finish = "length" if one.finish_reason == "length" else "stop"
         finish = "stop" if len(text) < len(whole) else finish
         return Completion(request.id, text, finish, read, written, one.cumulative_logprob)
+
+    @property
+    def llm(self) -> "vllm.LLM":
+        """The engine of vLLM itself; whoever asks it directly gets nothing that is said above."""
+        return self._llm
 
     def describe(self) -> dict[str, str]:
         """Return engine, version, digests, and what the numbers depend on."""
@@ -288,16 +293,16 @@ def _first(error: BaseException) -> str:
     return " ".join(str(error).split())[:400] or type(error).__name__
 
 
-def _room(sampling: Sampling) -> int:
+def most_tokens(sampling: Sampling) -> int:
     """Return the most tokens of a completion: a choice may be written byte by byte, then ends."""
     longest = max((len(choice.encode()) for choice in sampling.choices), default=0)
     return longest + 1 if sampling.choices else sampling.max_tokens
 
 
-def _params(seed: int, sampling: Sampling, room: int) -> "vllm.SamplingParams":
+def vllm_sampling(seed: int, sampling: Sampling) -> "vllm.SamplingParams":
     """Return vLLM's parameters of one request."""
     return vllm.SamplingParams(
-        max_tokens=room,
+        max_tokens=most_tokens(sampling),
         temperature=sampling.temperature,
         top_p=sampling.top_p,
         presence_penalty=sampling.presence_penalty,

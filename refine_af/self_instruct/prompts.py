@@ -45,7 +45,7 @@ def instructions_prompt(instructions: Sequence[str]) -> str:
     reference: a list item is one line, and a colon would ask for a continuation.
     """
     lines = [" ".join(text.split()).rstrip(":") for text in instructions]
-    return render("instructions", instructions=lines)
+    return render("instructions", instructions=list(enumerate(lines, start=1)))
 
 
 def classification_prompt(instruction: str, style: Style = "plain") -> str:

@@ -1,5 +1,6 @@
 """The parameters that every stage with a text engine shares, and how they open one."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
@@ -35,6 +36,10 @@ class EngineParams(Params):
     api_key_variable: str = param(
         "OPENAI_API_KEY", "Environment variable that holds the endpoint's key.", method=False
     )
+
+
+Opener = Callable[[EngineParams, Path | None], TextEngine]
+"""From a stage's parameters and its adapter, if any, to the engine; :func:`open_engine` is one."""
 
 
 def open_engine(params: EngineParams, adapter: Path | None) -> TextEngine:

@@ -17,7 +17,7 @@ from refine_af.self_instruct.instance_form import (
     Split,
     style_for,
 )
-from refine_af.stages.engine_params import EngineParams, open_engine
+from refine_af.stages.engine_params import EngineParams, Opener, open_engine
 from refine_af.stages.generation import complete_in_steps, model_call, refuse_silence
 from refine_af.stages.task_kinds import layouts
 from refine_af.storage.sources import fetch_source
@@ -50,12 +50,18 @@ class GenerateInstancesParams(EngineParams):
     )
 
 
-def run(params: GenerateInstancesParams, task: Task) -> Metrics:
-    """Ask for the kind of task, write, parse and filter."""
+def run(params: GenerateInstancesParams, task: Task, *, opener: Opener = open_engine) -> Metrics:
+    """Ask for the kind of task, write, parse and filter.
+
+    Args:
+        params: Of the stage.
+        task: From the runner.
+        opener: Opens the engine; another one puts an engine of the caller's in its place.
+    """
     rows = read_rows(task.inputs["instructions"], Instruction)
     rows = rows[: params.limit] if params.limit else rows
     form = _form(params)
-    engine = open_engine(params, task.inputs.get("adapter"))
+    engine = opener(params, task.inputs.get("adapter"))
     asked = layouts(rows, params.split, form.style, lambda: engine, params.seed, task.journal)
     requests = [
         Request(

@@ -13,7 +13,7 @@ from refine_af.contracts.params import param
 from refine_af.contracts.records import Instruction, ModelCall, Rejected, Seed
 from refine_af.contracts.stage import Artifact, Metrics, Resources, Stage, Task
 from refine_af.engines.text import Completion, Sampling, TextEngine
-from refine_af.stages.engine_params import EngineParams, open_engine
+from refine_af.stages.engine_params import EngineParams, Opener, open_engine
 from refine_af.stages.generation import (
     dump_completions,
     load_completions,
@@ -68,8 +68,14 @@ class GenerateInstructionsParams(EngineParams):
     alpaca_keywords: bool = param(False, "Also drop Alpaca's five further keywords.")
 
 
-def run(params: GenerateInstructionsParams, task: Task) -> Metrics:
-    """Run rounds until the target, the cap or saturation; every round is kept in the journal."""
+def run(params: GenerateInstructionsParams, task: Task, *, opener: Opener = open_engine) -> Metrics:
+    """Run rounds until the target, the cap or saturation; every round is kept in the journal.
+
+    Args:
+        params: Of the stage.
+        task: From the runner.
+        opener: Opens the engine; another one puts an engine of the caller's in its place.
+    """
     from refine_af.self_instruct.bootstrap import Bootstrap
 
     seeds = read_rows(task.inputs["seeds"], Seed)
@@ -84,7 +90,7 @@ def run(params: GenerateInstructionsParams, task: Task) -> Metrics:
         name = f"{ROUNDS}{len(found.rounds):06d}"
         stored = task.journal.read(name)
         if stored is None:
-            engine = engine or open_engine(params, None)
+            engine = engine or opener(params, None)
             answers = engine.generate(requests, _sampling(params))
             task.journal.publish(name, dump_completions(answers))
             found.fresh_tokens += sum(one.tokens for one in answers)
