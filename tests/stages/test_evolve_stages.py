@@ -146,6 +146,27 @@ def test_a_learned_policy_chooses_with_a_floor_of_exploration(
     assert all(row.policy.startswith("learned:") for row in kept)
 
 
+def test_stop_and_the_frontier_part_reach_from_the_training_to_the_rows(
+    tmp_path: Path, seeds: str, script: str
+) -> None:
+    more = json.dumps({"match": "Instruction:", "text": "Output: Another answer."}) + "\n"
+    Path(script).write_text(Path(script).read_text() + more)
+    own = {"model": script, "weight_frontier": 0.5, "frontier_samples": 3}
+    params = TRAINING | own | {"table_seeds": 0, "allow_stop": True}
+    run("train_operator_policy", tmp_path / "trained", {"seeds": seeds}, params)
+    inputs = {"seeds": seeds, "operator_policy": str(tmp_path / "trained" / "policy")}
+    run("evolve_instructions", tmp_path / "out", inputs, SMALL | own | {"exploration": 0.9})
+    for place in ("trained", "out"):
+        steps = read_rows(tmp_path / place / "trace", OperatorStep)
+        stopped = [row for row in steps if row.operator == "stop"]
+        assert stopped
+        assert all((row.status, row.reward, row.text) == ("stopped", 0.0, "") for row in stopped)
+        valued = [row.parts["frontier"] for row in steps if row.parts.get("valid")]
+        assert {round(value, 3) for value in valued} == {0.0, round(8 / 9, 3)}, "s is 1 or 2/3"
+        ledger = json.loads((tmp_path / place / "ledger").read_text())
+        assert sum(one["calls"] for one in ledger["responder"].values()) == 3 * len(valued)
+
+
 @pytest.fixture(scope="module")
 def encoder(tmp_path_factory: pytest.TempPathFactory) -> str:
     """Return a folder with a small sentence model of 16 dimensions."""
