@@ -98,7 +98,7 @@ def _chapter(run: RunFolder, row_id: str) -> dict[str, Any]:
 
 def _writing(task: TaskFolder, row: JsonObject) -> dict[str, Any] | None:
     """Return how the model was asked and what it said; None for rows that no model wrote."""
-    if "engine" not in task.params:
+    if "engine" not in task.params or row.get("policy") == "seed":
         return None
     operation = _operation(task, row)
     calls, request = task.rows("calls"), _request(row, operation)

@@ -52,7 +52,7 @@ def _writing(writing: Facts) -> Iterator[str]:
     if operation := writing.get("operation"):
         yield (
             f"    operator {operation['operator']}, log-probability {operation['log_prob']:.4g},"
-            f" reward {operation['reward']:.4g}, reviewer {operation['changed']}"
+            f" reward {operation['reward']:.4g}, {_review(operation)}"
         )
         yield f"    answer: {_short(operation['text'])}"
     call = writing["call"]
@@ -62,6 +62,13 @@ def _writing(writing: Facts) -> Iterator[str]:
     yield f"    prompt sha256 {call['prompt_digest']}"
     yield f"    seed {call['seed']}, {sampling}"
     yield f"    answer ({call['finish']}, {call['tokens']} tokens): {_short(call['text'])}"
+
+
+def _review(operation: Facts) -> str:
+    if operation["changed"] is None:
+        return "reviewer not asked"
+    answers = f" {', '.join(operation['labels'])}:" if operation.get("labels") else ""
+    return f"reviewer{answers} {operation['changed']:.4g}"
 
 
 def _verdict(verdict: Facts) -> str:

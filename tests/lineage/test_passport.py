@@ -167,7 +167,7 @@ def test_a_row_of_textual_operations(tmp_path: Path) -> None:
         (
             "evolve_instructions",
             {"seeds": str(artifacts / "seed_ingest" / "seeds")},
-            writer | {"policy": "uniform", "seeds_limit": 8},
+            writer | {"policy": "uniform", "seeds_limit": 8, "keep_seeds": True},
         ),
         (
             "dedup_filter",
@@ -196,6 +196,11 @@ def test_a_row_of_textual_operations(tmp_path: Path) -> None:
         assert writing["call"]["parents"] == row["parents"]
         assert len(found["seeds"]) == 1
         assert any("operator" in line for line in passport_lines(found))
+        asked = operation["changed"] is not None
+        assert ("reviewer not asked" in "".join(passport_lines(found))) != asked
+    own = rows(artifacts / "evolve_instructions" / "instructions")[0]
+    assert own["policy"] == "seed"
+    assert passport(run, own["id"])["history"][0]["writing"] == []
     for name in ("instances", "held_out"):
         row = rows(artifacts / "generate_responses" / name)[-1]
         found = passport(run, row["id"])
