@@ -136,6 +136,8 @@ def _lines(root: yaml.MappingNode) -> dict[str, int]:
         if isinstance(value, yaml.SequenceNode):
             for place, item in enumerate(value.value):
                 found[f"{key.value}.{place}"] = item.start_mark.line + 1
+                for inner, text in item.value if isinstance(item, yaml.MappingNode) else ():
+                    found[f"{key.value}.{place}.{inner.value}"] = text.start_mark.line + 1
         elif isinstance(value, yaml.MappingNode):
             for inner, item in value.value:
                 # the text of a block begins on the line after its mark
@@ -157,6 +159,11 @@ def _operators(value: Any, name: str, lines: dict[str, int]) -> tuple[Operator, 
         for key, kind in KEYS.items():
             if not isinstance(item[key], kind) or item[key] == "":
                 raise DataError(f"{where}: {key} is {item[key]!r}; it must be {kind.__name__}")
+        if "{{" in item["ask"] or "{%" in item["ask"]:
+            raise DataError(
+                f"{name}:{lines[f'operators.{place}.ask']}: ask is text and no template; write"
+                " placeholders into prompts, where 'ask' itself is one"
+            )
         if item["name"] == STOP or item["name"] in [one.name for one in found]:
             raise DataError(f"{where}: the name {item['name']!r} is taken; give another")
         found.append(Operator(**item))

@@ -57,6 +57,14 @@ def test_the_line_of_a_quoted_prompt_is_the_file_s_and_not_the_text_s(tmp_path: 
         load_operators(path)
 
 
+def test_a_placeholder_in_an_ask_would_reach_the_model_as_it_is_and_is_refused(
+    tmp_path: Path,
+) -> None:
+    path = changed(tmp_path, "Put specific things", "Put {{ things }}")
+    with pytest.raises(DataError, match=rf":{line_of(path, 'Put {{ things')}: ask is text"):
+        load_operators(path)
+
+
 def test_a_prompt_without_the_instruction_a_broken_template_and_a_missing_key(
     tmp_path: Path,
 ) -> None:
