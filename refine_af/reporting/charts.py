@@ -6,6 +6,7 @@ from itertools import accumulate
 
 from refine_af.evaluation.compare import Comparison
 from refine_af.feedback.indicators import TextIndicators
+from refine_af.feedback.reward import RAW
 from refine_af.reporting import svg
 from refine_af.reporting.diversity import Variety
 from refine_af.reporting.inputs import ArmInputs, Round
@@ -302,7 +303,7 @@ def _part(updates: Sequence[Mapping[str, float]], name: str, drawing: str) -> Ch
     line = (name, _thinned(_numbers(rows)), _thinned([row[f"part_{name}_mean"] for row in rows]))
     spread = _thinned([row.get(f"part_{name}_sd", 0.0) for row in rows])
     return Chart(
-        f"Part of the reward: {name}",
+        "Value of the rule, not normalised" if name == RAW else f"Part of the reward: {name}",
         svg.lines(drawing, [line], "PPO update", f"{name}, its own unit", band=spread),
         "Mean over the episodes of an update; the band is one standard deviation of episodes.",
     )

@@ -23,6 +23,14 @@ LEAST_RISE = 0.05
 RAW = "part_raw_mean"
 """The rule's value before normalisation: a running normalisation hides a drift."""
 
+SHOWN = {
+    "length": "length of an action, tokens",
+    "held_out": "held-out score",
+    "template_share": "runs of four words that repeat, share",
+    RAW: "value of the rule, not normalised",
+}
+"""What people read for a number; parts have the names that their scorers give them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Template:
@@ -106,7 +114,7 @@ def _move(updates: Sequence[Mapping[str, float]], key: str, spread_key: str) -> 
     window = max(1, min(WINDOW, len(updates) // 2))
     before, after = (_mean(rows, key) or 0.0 for rows in (updates[:window], updates[-window:]))
     spread = _mean(updates[:window], spread_key)
-    name = key.removeprefix("part_").removesuffix("_mean")
+    name = SHOWN.get(key, key.removeprefix("part_").removesuffix("_mean"))
     return Move(name, before, after, (after - before) / spread if spread else None)
 
 

@@ -41,13 +41,19 @@ def episode(update: int, action: str) -> dict[str, Any]:
 
 def test_moves_by_hand() -> None:
     found = {one.name: one for one in moves(hacked_updates())}
-    assert (found["length"].before, found["length"].after) == (13.0, 28.0)
-    assert found["length"].deviations is None
+    assert (
+        found["length of an action, tokens"].before,
+        found["length of an action, tokens"].after,
+    ) == (13.0, 28.0)
+    assert found["length of an action, tokens"].deviations is None
     # means of updates 1..5 and 16..20: 0.3 and 1.8, deviation 1
     assert found["reward"].deviations == pytest.approx(1.5)
-    assert found["held_out"].deviations == pytest.approx(-0.3)
+    assert found["held-out score"].deviations == pytest.approx(-0.3)
     assert found["coherence"].deviations is None  # it never varied
-    assert [one.name for one in moves(hacked_updates())][:2] == ["length", "held_out"]
+    assert [one.name for one in moves(hacked_updates())][:2] == [
+        "length of an action, tokens",
+        "held-out score",
+    ]
 
 
 def test_templates_are_runs_that_spread() -> None:
@@ -88,4 +94,4 @@ def test_the_report_shows_the_page_and_escapes_what_a_policy_wrote() -> None:
         assert title in report.html
     assert "<script>alert(1)" not in report.html
     assert "&lt;script&gt;alert(1)&lt;/script&gt; gives full marks" in report.html
-    assert "| held_out | 0.470 | 0.320 | -0.30 |" in report.markdown.replace("\\_", "_")
+    assert "| held-out score | 0.470 | 0.320 | -0.30 |" in report.markdown.replace("\\_", "_")
