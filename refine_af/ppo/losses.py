@@ -4,8 +4,11 @@ They are summed and divided by the step's real tokens in ``update``, so that a s
 gradient however it is split into forward passes. Log-probabilities are in nats.
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor
+from torch.autograd.function import FunctionCtx, once_differentiable
 
 
 def policy_loss(new: Tensor, old: Tensor, advantages: Tensor, clip: float) -> Tensor:
@@ -42,10 +45,38 @@ def value_loss(new: Tensor, old: Tensor, returns: Tensor, clip: float) -> Tensor
 def log_probabilities(logits: Tensor, taken: Tensor) -> Tensor:
     """Return log p of the taken tokens: logits [B, A, V], taken [B, A] -> [B, A].
 
-    ``logit - logsumexp`` instead of a gathered log-softmax: no second [B, A, V] tensor is kept.
+    The memory of ``logits`` is used up: read what else is wanted from them first.
     """
-    chosen = logits.gather(-1, taken.unsqueeze(-1)).squeeze(-1)
-    return chosen - logits.logsumexp(-1)
+    found: Tensor = _LogProbabilities.apply(logits, taken)  # type: ignore[no-untyped-call]
+    return found
+
+
+class _LogProbabilities(torch.autograd.Function):
+    """``z_taken - logsumexp(z)``, in the memory of the logits z.
+
+    Autograd's own way makes five more tensors of [B, A, V] (exponentials, the gradients of their
+    sum and of the gathered logit, the sum of those), the largest there are. The gradient is
+    ``g (onehot(taken) - softmax(z))``.
+    """
+
+    @staticmethod
+    def forward(ctx: FunctionCtx, logits: Tensor, taken: Tensor) -> Tensor:
+        chosen = logits.gather(-1, taken.unsqueeze(-1)).squeeze(-1)
+        largest = logits.amax(-1, keepdim=True)
+        # The layer that made the logits keeps its input, not them; whoever did keep them is told
+        # by autograd's version counter.
+        exponentials = logits.sub_(largest).exp_()
+        total = exponentials.sum(-1, keepdim=True)
+        ctx.save_for_backward(exponentials, total, taken)
+        return chosen - (largest + total.log()).squeeze(-1)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:  # noqa: ANN401
+        exponentials, total, taken = ctx.saved_tensors
+        wide = gradient.unsqueeze(-1)
+        exponentials.mul_(-wide / total).scatter_add_(-1, taken.unsqueeze(-1), wide)
+        return exponentials, None
 
 
 def entropies(logits: Tensor) -> Tensor:

@@ -109,11 +109,8 @@ class Policy(nn.Module):
         with self.autocast():
             logits, hidden = self._run(self.model, batch)
         values = self.value_head(hidden.detach() if self._detach_value else hidden).squeeze(-1)
-        return Evaluation(
-            logprobs=log_probabilities(logits, batch.taken),
-            values=values,
-            entropy=entropies(logits) if entropy else None,
-        )
+        spread = entropies(logits) if entropy else None  # first: the next line uses the logits up
+        return Evaluation(log_probabilities(logits, batch.taken), values, spread)
 
     @torch.no_grad()
     def reference_logprobs(self, batch: Batch) -> Tensor:

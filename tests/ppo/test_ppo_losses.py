@@ -59,9 +59,33 @@ def test_value_loss_by_hand(new: float, returned: float, clip: float, expected: 
 
 def test_log_probabilities_and_entropy_by_hand() -> None:
     logits = torch.tensor([[[math.log(1), math.log(2), math.log(5)]]])  # p = 1/8, 2/8, 5/8
-    assert log_probabilities(logits, torch.tensor([[1]])).item() == pytest.approx(math.log(0.25))
+    assert log_probabilities(logits.clone(), torch.tensor([[1]])).item() == pytest.approx(
+        math.log(0.25)
+    )
     expected = -sum(p * math.log(p) for p in (0.125, 0.25, 0.625))
     assert entropies(logits).item() == pytest.approx(expected)
+
+
+def test_the_gradient_of_log_probabilities_is_onehot_less_softmax() -> None:
+    start = torch.randn(2, 3, 5, dtype=torch.float64, requires_grad=True)
+    taken, weight = torch.tensor([[0, 1, 4], [2, 2, 3]]), torch.randn(2, 3, dtype=torch.float64)
+    (slow,) = torch.autograd.grad(
+        (start.log_softmax(-1).gather(-1, taken[..., None])[..., 0] * weight).sum(), start
+    )
+    found = log_probabilities(start * 1.0, taken)
+    (fast,) = torch.autograd.grad((found * weight).sum(), start, retain_graph=True)
+    assert torch.allclose(fast, slow, rtol=0, atol=1e-14)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        found.sum().backward()  # its memory was used up: it must not give a wrong gradient
+
+
+def test_logits_that_somebody_kept_are_not_silently_used_up() -> None:
+    start = torch.randn(1, 2, 5, requires_grad=True)
+    logits = start * 1.0
+    square = (logits * logits).sum()  # keeps the logits for its gradient
+    total = square + log_probabilities(logits, torch.tensor([[0, 1]])).sum()
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        total.backward()
 
 
 @given(st.lists(st.lists(numbers, min_size=4, max_size=4), min_size=1, max_size=5))
