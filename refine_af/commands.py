@@ -164,11 +164,21 @@ def write_timing(place: str, target: Path, price_per_gpu_hour: float | None) -> 
 
 
 @click.command()
-@click.option("--references", required=True, metavar="FILE", help="JSON Lines: id, references.")
+@click.option(
+    "--references",
+    required=True,
+    metavar="FILE",
+    help="JSON Lines as of the official script: id, references, task_id, task_category, track"
+    " (default or xlingual; may be absent).",
+)
 @click.option("--predictions", required=True, metavar="FILE", help="JSON Lines: id, prediction.")
 @click.option("--gpt2-tokenizer", metavar="FILE", help="Its tokenizer.json, for other languages.")
 def score_predictions(references: str, predictions: str, gpt2_tokenizer: str | None) -> None:
-    """Score existing predictions of any system with the official SUPER-NI metrics."""
+    """Score existing predictions of any system with the official SUPER-NI metrics.
+
+    Prints ROUGE-L and exact match overall, per category and per task, in points from 0 to 100.
+    Every reference needs a prediction; one that stayed empty is an empty string.
+    """
     from refine_af.evaluation.gpt2_tokens import gpt2_tokenizer as read_tokenizer
     from refine_af.evaluation.predictions import score_predictions as scored
     from refine_af.evaluation.summary import official, summarise

@@ -20,6 +20,12 @@ from refine_af.evaluation.tasks import EvaluationTask, TaskInstance, Track
 MOST_UNPACKED_BYTES = 1024**3
 """Of a packed file: a few kilobytes can unpack to more than memory holds."""
 
+OFFICIAL_SHAPE = (
+    "a .json task file is one object with Definition, Categories and Instances, as in"
+    " allenai/natural-instructions; rows of one instance each go into a .jsonl file with task,"
+    " category, definition, id, input and references"
+)
+
 Kind = TypeVar("Kind", str, list[Any])
 LANGUAGE_FIELDS = ("Input_language", "Output_language", "Instruction_language")
 
@@ -46,7 +52,11 @@ def read_task_file(path: Path, data: bytes, first: int) -> list[EvaluationTask]:
 
 
 def _official_task(path: Path, data: bytes, first: int) -> EvaluationTask:
+    if data.lstrip()[:1] == b"[":
+        raise DataError(f"{path}: found a list; {OFFICIAL_SHAPE}")
     value = parse_object(data, str(path))
+    if not {"Definition", "Instances"} & set(value):
+        raise DataError(f"{path}: found the fields {sorted(value)[:8]}; {OFFICIAL_SHAPE}")
     raw = _field(value, "Instances", list, str(path))
     if not raw:
         raise DataError(f"{path}: field 'Instances' is empty; a task needs at least one instance")

@@ -131,6 +131,18 @@ def test_another_shape_names_file_and_field(
     assert expected in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("value", "found"), [([official()], "found a list"), ({"question": "x"}, "fields ['question']")]
+)
+def test_another_shape_is_told_what_a_task_file_holds(
+    tmp_path: Path, value: object, found: str
+) -> None:
+    (tmp_path / "t.json").write_text(json.dumps(value), encoding="utf-8")
+    with pytest.raises(DataError, match="with Definition, Categories and Instances") as caught:
+        load_tasks([tmp_path / "t.json"])
+    assert found in str(caught.value)
+
+
 def test_misspelt_field_is_suggested(tmp_path: Path) -> None:
     value = official()
     value["Instance"] = value.pop("Instances")
