@@ -9,6 +9,7 @@ from refine_af.contracts.randomness import sample
 from refine_af.contracts.records import OperatorStep
 from refine_af.evaluation.compare import Comparison, compare
 from refine_af.evaluation.fairness import Arm, Refusal
+from refine_af.evaluation.membership import LEAST_ROWS
 from refine_af.evolve.ledger import ASSUMPTIONS, against_evol_instruct, merged
 from refine_af.evolve.rules import REASONS
 from refine_af.reporting import evolution_charts as charts
@@ -64,6 +65,7 @@ def render(inputs: EvolutionInputs) -> Report:
         "dropped": _dropped(inputs),
         "facts": flat(inputs.manifest),
         "interval": shown_interval,
+        "least_rows": LEAST_ROWS,
         "version": __version__,
         **page_parts(),
     }

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -100,6 +101,16 @@ def test_the_page_holds_every_part_escapes_model_text_and_repeats(inputs: Evolut
     assert "http" not in report.html.replace("http://www.w3.org", "").replace("http-equiv", "")
     assert "A learned choice of operations gives 222" in report.answer
     assert "training counted the learned one gives 80" in report.answer.replace("its own ", "")
+
+
+def test_an_audit_of_too_few_rows_is_shown_as_none(inputs: EvolutionInputs) -> None:
+    few = {"members": 24, "held_out": 5, "attacks": {}}
+    arms = dict(inputs.arms) | {"uniform": replace(inputs.arms["uniform"], privacy=few)}
+    report = render(replace(inputs, arms=arms))
+    for page in (report.html, report.markdown):
+        assert "fewer than 10 rows on a side" in page
+    assert "24 / 5" in report.html
+    assert "fewer than 10 rows" not in render(inputs).html
 
 
 def test_distance_to_the_nearest_other() -> None:
