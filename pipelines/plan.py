@@ -4,7 +4,7 @@ from pathlib import Path
 
 from pipelines.bounds import model_calls, resolved
 from pipelines.config import RunConfig
-from pipelines.estimate import GPUS, estimates
+from pipelines.estimate import GPUS, estimates, summary_line
 from pipelines.execute import pipeline_tasks
 from refine_af.runner import find_stage
 
@@ -24,6 +24,7 @@ def dry_run_text(config: RunConfig, folder: Path) -> str:
     total = sum(tokens for _, tokens in calls.values())
     lines += ["", f"estimate: at most {total:,} new tokens before evaluation"]
     lines += _hours(config)
+    lines += [f"in all {line}" for profile in GPUS if (line := summary_line(config, profile))]
     return "\n".join(lines)
 
 

@@ -57,3 +57,4 @@ def test_the_dry_run_lists_the_estimates() -> None:
 
     text = dry_run_text(load_config("llama3.2-1b", ""), Path("runs/x"))
     assert text.count("estimate, not measured: l4") == text.count("estimate, not measured: h100")
+    assert text.splitlines()[-1].startswith("in all on h100: at most ")
