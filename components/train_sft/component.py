@@ -87,7 +87,8 @@ def train_sft(
         lora_alpha: The adapter's output is scaled by alpha / rank.
         lora_dropout: Dropout on the adapter's input.
         max_length: Most tokens of prompt and completion; longer rows are left out and listed.
-        packing: Several rows in one sequence, each attending to itself only.
+        packing: Several rows in one sequence, each attending to itself only; batch_size counts
+            sequences.
         padding_free: Rows of a forward pass in one sequence, without padding.
         processes: Processes, one GPU each; 0 takes all GPUs.
         merge: Write the merged model too (lora, qlora).

@@ -60,7 +60,10 @@ class TrainSFTParams(Params):
     max_length: int = param(
         1024, "Most tokens of prompt and completion; longer rows are left out and listed.", ge=8
     )
-    packing: bool = param(False, "Several rows in one sequence, each attending to itself only.")
+    packing: bool = param(
+        False,
+        "Several rows in one sequence, each attending to itself only; batch_size counts sequences.",
+    )
     padding_free: bool = param(False, "Rows of a forward pass in one sequence, without padding.")
     processes: int = param(1, "Processes, one GPU each; 0 takes all GPUs.", method=False, ge=0)
     merge: bool = param(False, "Write the merged model too (lora, qlora).")
