@@ -12,6 +12,8 @@ from argo_run import Cluster, Execution, load
 from argo_smoke import REGISTRY, compile_smoke, digests_of, run_by_kfp
 from servers import BUCKET, Faults
 
+from refine_af.storage.tree import MANIFEST_NAME
+
 pytestmark = pytest.mark.chaos
 
 Object = dict[str, Any]
@@ -45,7 +47,7 @@ class StagesOwnStorage(Cluster):
 
 def fetched(repository: Repository, prefix: str, folder: Path) -> dict[str, str]:
     for key in repository.keys(prefix):
-        if not key.rpartition("/")[2].startswith("."):  # manifests of directories
+        if key.rpartition("/")[2] != MANIFEST_NAME:
             repository.get(key, folder / key.removeprefix(prefix))
     return digests_of(folder)
 
