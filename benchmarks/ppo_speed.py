@@ -186,6 +186,8 @@ def main() -> int:
         for _ in range(options.repeats):
             rows["ours"].append(measured(sys.executable, OURS, folder, work))
             rows["trl"].append(measured(python, TRL, folder, work))
+    for side, found in rows.items():
+        print(side, f"{RATE} of each repeat:", [round(one[RATE], 1) for one in found])
     best = {side: max(found, key=lambda one: one[RATE]) for side, found in rows.items()}
     for side, row in best.items():
         print(side, {key: round(value, 1) for key, value in row.items()})
