@@ -44,6 +44,11 @@ ARMS = {
 }
 """What each arm is, under its name."""
 
+WHERE_TIME_IS = (
+    "Seconds, GPU-seconds and, with a price, money of every step stand on the run's timing page:"
+    " refine-af timing RUN --price-per-gpu-hour PRICE. They vary, this page does not."
+)
+
 PAPER_TITLE = "REFINE-AF (arXiv 2505.06548)"
 
 DIFFERENCES = (
