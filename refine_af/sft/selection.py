@@ -46,7 +46,8 @@ def choose(arms: Sequence[Arm], limit: int) -> tuple[list[int], dict[int, Reason
 
     Per instruction, every arm takes its first k fitting rows, k being the smallest count among
     the arms. Instructions come in the order of the sum of their places in all arms (ties by id),
-    which is the files' own order where the files agree.
+    which is the files' own order where the files agree. A limit takes every instruction's first
+    row before any second one: many answers to few instructions are no small set of the same kind.
 
     Args:
         arms: The arm to train, then those it is compared with.
@@ -65,8 +66,15 @@ def choose(arms: Sequence[Arm], limit: int) -> tuple[list[int], dict[int, Reason
         for key in shared
         for place in grouped[0][key][: min(len(group[key]) for group in grouped)]
     ]
-    kept = matched[:limit] if limit else matched
+    kept = _limited(grouped[0], matched, limit) if limit else matched
     return kept, _reasons(arms[0], matched, kept)
+
+
+def _limited(group: dict[str, list[int]], matched: Sequence[int], limit: int) -> list[int]:
+    """Return at most so many places, in their order, first rows of instructions first."""
+    turn = {place: number for places in group.values() for number, place in enumerate(places)}
+    taken = set(sorted(matched, key=turn.__getitem__)[:limit])
+    return [place for place in matched if place in taken]
 
 
 def _fitting_places(arm: Arm) -> dict[str, list[int]]:

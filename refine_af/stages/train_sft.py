@@ -26,7 +26,9 @@ class TrainSFTParams(Params):
     method: Literal["lora", "qlora", "full"] = param(
         "lora", "lora; qlora (4-bit base weights, CUDA only); full (every weight)."
     )
-    rows: int = param(0, "Train on at most this many instances, the first; 0 takes all.", ge=0)
+    rows: int = param(
+        0, "Train on at most this many instances, one of each instruction first; 0: all.", ge=0
+    )
     include_seed_tasks: bool = param(
         True, "Train on the seed tasks too.", source="Self-Instruct, prepare_for_finetuning.py"
     )

@@ -39,6 +39,14 @@ def test_the_limit_counts_rows_and_keeps_the_first() -> None:
     assert reasons == {2: "over_limit"}
 
 
+def test_the_limit_takes_every_instruction_once_before_any_twice() -> None:
+    cells = [(name, True) for name in "aaabbbc"]
+    kept, reasons = choose([arm(*cells)], 4)
+    assert kept == [0, 1, 3, 6]
+    assert set(reasons) == {2, 4, 5}
+    assert set(choose([arm(*cells)], 5)[0]) > set(kept), "a larger limit holds the smaller set"
+
+
 def test_a_row_that_is_too_long_in_the_other_arm_is_unmatched_here() -> None:
     kept, reasons = choose([arm(("a", True), ("b", True)), arm(("a", False), ("b", True))], 0)
     assert kept == [1]
