@@ -71,7 +71,7 @@ def train_sft(
         seed: Seed of the adapter's start, the row order and dropout.
         replicate: Number of the repetition: other draws, all else equal (the A/A arm has 1).
         method: lora; qlora (4-bit base weights, CUDA only); full (every weight).
-        rows: Train on at most this many instances, the first; 0 takes all.
+        rows: Train on at most this many instances, one of each instruction first; 0: all.
         include_seed_tasks: Train on the seed tasks too.
         template: Words around a row: plain, alpaca, mix (13 forms), chat (the model's own
             template).
