@@ -114,6 +114,8 @@ def test_same_float_as_rouge_score(prediction: str, reference: str) -> None:
 def test_words_that_meet_only_as_stems() -> None:
     # As words LCS("cat x", "cats x cat") is 1, as stems 2: precision 2/2, recall 2/3, F = 4/5.
     assert SHARED.rouge_l("cat x", ["cats x cat"]) == 0.8
+    assert SHARED.rouge_l("using x", ["used y"]) == SHARED.rouge_l("trying x", ["tried y"]) == 0.5
+    assert SHARED.rouge_l("using x", ["use y"]) == SHARED.rouge_l("dies x", ["die y"]) == 0.5
     assert SHARED.rouge_l("lying down", ["lie there"]) == SHARED.rouge_l("oings o", ["o e"]) == 0.5
 
 
