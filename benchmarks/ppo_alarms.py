@@ -20,7 +20,8 @@ from refine_af.engines.scorers.embedded import EmbeddedScorer
 from refine_af.feedback.interface import Parts, Triplet
 from refine_af.runner import run_stage
 
-KEYWORD = "answer"
+KEYWORD = "no"
+"""The start model writes it in one action of seven; a word it never writes cannot be rewarded."""
 _EVALUATOR = EmbeddedScorer()
 
 
