@@ -78,6 +78,13 @@ def test_missing_and_foreign_files(run: Path) -> None:
     assert "artifacts/report/link: foreign, not in the list" in found
 
 
+def test_a_link_to_the_same_bytes_is_no_artifact(run: Path, tmp_path: Path) -> None:
+    path = run / "artifacts" / "train_ppo" / "episodes"
+    path.rename(tmp_path / "elsewhere")
+    path.symlink_to(tmp_path / "elsewhere")
+    assert "artifacts/train_ppo/episodes: a link or no file" in problems(run)
+
+
 def test_an_altered_artifact_with_a_list_made_anew_breaks_the_chain(run: Path) -> None:
     path = run / "artifacts" / "train_sft-rl" / "adapter" / "adapter_model.safetensors"
     path.write_bytes(b"other weights")
