@@ -24,6 +24,7 @@ REASONS = {
     "not_best": "another instance of the instruction scored higher",
     "keyword": "asks for what a text model cannot do",
     "truncated": "the model was cut off",
+    "unparseable": "no input and output could be read from it",
 }
 """What a reason means, for those whose word does not say it all."""
 

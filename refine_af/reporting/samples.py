@@ -6,6 +6,7 @@ from typing import Any
 
 from refine_af.contracts.randomness import derive, sample
 from refine_af.contracts.records import Instance, Rejected
+from refine_af.reporting.funnel import REASONS
 from refine_af.reporting.inputs import ReportInputs
 
 KEPT_PER_ARM = 5
@@ -23,11 +24,12 @@ class Kept:
 
 @dataclass(frozen=True, slots=True)
 class Dropped:
-    """A dropped row, with the text of the row that it repeats where it is known."""
+    """A dropped row, with the text that it repeats where it is known, and why it was dropped."""
 
     arm: str
     row: Rejected
     neighbour: str
+    why: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +66,16 @@ def dropped_samples(inputs: ReportInputs) -> list[Dropped]:
     for arm, rows in sources:
         for key, group in sorted(_groups(rows).items()):
             for row in sample(group, DROPPED_PER_REASON, inputs.seed, "dropped", arm, *key):
-                found.append(Dropped(arm, row, texts.get(row.neighbour or "", "")))
+                found.append(_dropped(arm, row, texts.get(row.neighbour or "", "")))
     return found
+
+
+def _dropped(arm: str, row: Rejected, neighbour: str) -> Dropped:
+    meaning = REASONS.get(row.reason, "")
+    if row.reason == "known":
+        # A text of the model's training has no row in the run; it stands in the rejection.
+        return Dropped(arm, row, row.detail, meaning)
+    return Dropped(arm, row, neighbour, row.detail or meaning)
 
 
 def moments(

@@ -55,7 +55,8 @@ class Decider:
         self._rules = rules or ParseRules()
         self._index = RougeLIndex(max_rouge_l, tokens)
         self._index.add_all([(seed.id, seed.instruction) for seed in seeds])
-        self._index.add_all([(f"{KNOWN}{place}", text) for place, text in enumerate(known)])
+        self._known = {f"{KNOWN}{place}": text for place, text in enumerate(known)}
+        self._index.add_all(list(self._known.items()))
 
     @property
     def tokenless(self) -> int:
@@ -81,7 +82,8 @@ class Decider:
         verdicts = self._index.offer_all([(row_id, text) for _, row_id, text in open_])
         for (place, _, _), near in zip(open_, verdicts, strict=True):
             if near is not None:
-                rows[place] = found[place].rejected(self._shard, near)
+                known = self._known.get(near.id, "")
+                rows[place] = found[place].rejected(self._shard, near, known)
         return rows
 
     def _read(self, answer: Answer) -> list["_Finding"]:
@@ -104,7 +106,8 @@ class _Finding:
         piece = self.piece
         return Instruction.make(piece.text, self.parents, self.request, piece.position, shard)
 
-    def rejected(self, shard: int, near: Neighbour | None = None) -> Rejected:
+    def rejected(self, shard: int, near: Neighbour | None = None, known: str = "") -> Rejected:
+        """Return the row; a known text goes into it, for no file of the run has it."""
         piece = self.piece
         return Rejected.make(
             STAGE,
@@ -114,7 +117,7 @@ class _Finding:
             place=f"{shard}:{self.request}:{piece.position}",
             neighbour=near.id if near else None,
             score=near.score if near else None,
-            detail=readable(piece.detail),
+            detail=readable(known or piece.detail),
             request=request_name(shard, self.request),
         )
 
