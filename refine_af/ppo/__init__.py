@@ -1,8 +1,9 @@
 """Proximal policy optimisation (PPO) of a causal language model from automated feedback.
 
-Read in this order: ``settings``, ``episodes`` (what crosses the boundary), ``policy`` (the model),
-``rollout``, ``kl``, ``rewards``, ``advantages``, ``losses`` (the formulas), ``experience`` and
-``update`` (one update), ``trainer`` (the loop), ``checkpoint``, ``metrics``, ``result``.
+Read in this order: ``settings``, ``episodes`` (what crosses the boundary), ``padding`` and ``policy``
+(the model), ``rollout``, ``kl``, ``rewards``, ``advantages``, ``losses`` (the formulas),
+``schedule`` (what is random), ``experience`` and ``update`` (one update), ``trainer`` (the loop),
+``checkpoint``, ``metrics``, ``result``. Beside it: ``vllm_rollout``, ``sharding``, ``critic_free``.
 
 Dimensions, everywhere in this folder: B episodes of a batch, T tokens of the longest episode,
 prompt and action together, A tokens of the longest action (A < T), H hidden size, V vocabulary.
