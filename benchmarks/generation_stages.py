@@ -112,6 +112,16 @@ def list_answers(texts: Sequence[str]) -> list[str]:
     ]
 
 
+def kinds_first(texts: Sequence[str]) -> list[str]:
+    """Return the answers to all questions for the kind of task, every other a yes, then to all."""
+    kinds = [("Yes", "No")[place % 2] for place in range(len(texts))]
+    written = [
+        f" fine\n{text}" if kind == "Yes" else f"Input: {text}\nOutput: as asked"
+        for kind, text in zip(kinds, texts, strict=True)
+    ]
+    return kinds + written
+
+
 def stage_run(
     name: str,
     engine: TextEngine,
@@ -146,17 +156,19 @@ def at_once(data: Path, rows: int, repeats: int) -> None:
     """Print rows per second of both stages with an engine that takes no time."""
     with gzip.open(data / "dedup" / "instructions_20k.jsonl.gz", "rt", encoding="utf-8") as lines:
         texts = [json.loads(line)["text"] for line in lines][:rows]
-    pairs = [f"Input: {text}\nOutput: as asked" for text in texts]
+    asked = list(dict.fromkeys(texts))
+    pairs = [f"Input: {text}\nOutput: as asked" for text in asked]
     lists = list_answers(texts)
     most = {"target": rows, "max_requests": len(lists)}
     with tempfile.TemporaryDirectory() as folder:
-        path, seeds = instruction_rows(texts, folder), Path(folder, "seeds.jsonl")
+        path, seeds = instruction_rows(asked, folder), Path(folder, "seeds.jsonl")
         write_rows(seeds, read_seeds(BUILTIN["builtin:seeds"], "builtin:seeds", ""))
         runs: list[tuple[str, Path, list[str], dict[str, Any]]] = [
             *[
                 ("generate_instances", path, pairs, {"split": "none", "style": style})
                 for style in ("plain", "few_shot")
             ],
+            ("generate_instances", path, kinds_first(asked), {"split": "classification"}),
             *[
                 ("generate_instructions", seeds, lists, {**most, "round_size": size})
                 for size in (5, 64, 256)
