@@ -62,7 +62,15 @@ def run(params: GenerateInstancesParams, task: Task, *, opener: Opener = open_en
     rows = rows[: params.limit] if params.limit else rows
     form = _form(params)
     engine = opener(params, task.inputs.get("adapter"))
-    asked = layouts(rows, params.split, form.style, lambda: engine, params.seed, task.journal)
+    asked = layouts(
+        rows,
+        params.split,
+        form.style,
+        lambda: engine,
+        params.seed,
+        task.journal,
+        task.progress,
+    )
     requests = [
         Request(
             f"{row.id}/{sample}",

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from refine_af.contracts.records import Instruction
-from refine_af.contracts.stage import Journal
+from refine_af.contracts.stage import Journal, Progress
 from refine_af.engines.text import Request, TextEngine
 from refine_af.self_instruct.instance_form import Split
 from refine_af.stages.generation import refuse_silence
@@ -22,6 +22,7 @@ def layouts(
     engine: Callable[[], TextEngine],
     seed: int,
     journal: Journal,
+    progress: Progress,
 ) -> "dict[str, Layout]":
     """Return the layout of each instruction's instances by its id, as the model says.
 
@@ -35,6 +36,8 @@ def layouts(
         engine: Returns who answers; called only where something is to be asked.
         seed: Of the requests; the answers are greedy.
         journal: Where the answers are kept.
+        progress: Where questions that failed are counted; such a row is taken for no
+            classification, as every answer but a yes is.
 
     Raises:
         DependencyError: When no question at all was answered.
@@ -53,7 +56,7 @@ def layouts(
             Request(row.id, classification_prompt(row.instruction, style), seed) for row in rows
         ]
         answers = engine().generate(asked, classification_sampling())
-        refuse_silence(answers, journal)
+        refuse_silence(answers, journal, progress)
         flags = ("1" if is_classification(answer.text) else "0" for answer in answers)
         stored = "".join(flags).encode()
         journal.publish(_NAME, stored)

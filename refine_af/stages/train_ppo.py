@@ -251,7 +251,8 @@ def _layouts(
     def engine() -> TransformersText:
         return TransformersText.wrap(model, tokenizer, chat=params.chat)
 
-    return layouts(rows, params.split, _form(params).style, engine, params.seed, journal)
+    progress = StageProgress("train_ppo")
+    return layouts(rows, params.split, _form(params).style, engine, params.seed, journal, progress)
 
 
 def _rollout(

@@ -116,6 +116,16 @@ def test_rubbish_throughout_is_an_error_and_a_retry_asks_again(
     assert list(iter_objects(tmp_path / "out" / rows))
 
 
+def test_a_question_for_the_kind_that_fails_is_said(
+    endpoint: Endpoint, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # In plain style this word stands only in the question whether it is a classification.
+    endpoint.rubbish_for = ("Count the words.\nQuestion",)
+    counts = run("generate_instances", tmp_path, endpoint, style="plain")
+    assert counts["instances"] == 3
+    assert "1 of 3 requests failed; most often (1 of 1)" in capsys.readouterr().err
+
+
 def test_rubbish_now_and_then_is_a_rejected_row_and_said(
     endpoint: Endpoint, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
