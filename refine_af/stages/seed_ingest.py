@@ -62,10 +62,12 @@ def read_seeds(path: Path, name: str, licence: str) -> list[Seed]:
         licence: Licence of rows that name none.
 
     Raises:
-        DataError: With line and field, for a row of another shape, a repeated id or no row.
+        DataError: With line and field, for a row of another shape, an id or a task that comes twice,
+            or no row.
     """
     seeds: list[Seed] = []
     first_line: dict[str, int] = {}
+    same_task: dict[str, int] = {}
     for number, value in iter_objects(path):
         place = f"{name}:{number}"
         row = _seed_task(value, place)
@@ -75,16 +77,17 @@ def read_seeds(path: Path, name: str, licence: str) -> list[Seed]:
                 " give every seed its own id"
             )
         first_line[row.id] = number
-        seeds.append(
-            Seed.make(
-                row.id,
-                row.name,
-                row.instruction,
-                row.instances,
-                row.is_classification,
-                row.licence or licence,
-            )
+        seed = Seed.make(
+            row.id,
+            row.name,
+            row.instruction,
+            row.instances,
+            row.is_classification,
+            row.licence or licence,
         )
+        if (twin := same_task.setdefault(seed.id, number)) != number:
+            raise DataError(f"{place}: it is the task of line {twin} once more; drop one of them")
+        seeds.append(seed)
     if not seeds:
         raise DataError(f"{name}: no seed in it; one JSON object a line is needed")
     return seeds

@@ -68,7 +68,7 @@ def test_naughty_strings_are_ingested_as_they_are_or_refused_with_their_line(
     tmp_path: Path,
 ) -> None:
     kept = []
-    for number, text in enumerate(naughty()):
+    for number, text in enumerate(dict.fromkeys(naughty())):
         line = json.dumps(seed(number, text)).encode()
         if why := refusal(tmp_path, line):
             assert "given.jsonl:1" in why
@@ -99,13 +99,15 @@ def test_naughty_strings_are_written_as_they_are(form: Any, tmp_path: Path) -> N
     assert len(lines) == len(texts)
     for line, text in zip(lines, texts, strict=True):
         value = line if isinstance(line, dict) else json.loads(line)
-        assert text in _texts(value)
+        # the prompt of a template has no white space at either end, as in training
+        wanted = text.strip() if form == "prompt-completion" else text
+        assert wanted in _texts(value)
 
 
 def _texts(value: object) -> list[str]:
-    """Return every text inside a value, also without the space or line that a template adds."""
+    """Return every text inside a value, also without white space around it."""
     if isinstance(value, str):
-        return [value, value.removeprefix(" "), value.strip("\n")]
+        return [value, value.strip()]
     inside = list(value.values()) if isinstance(value, dict) else value
     return [text for one in inside for text in _texts(one)] if isinstance(inside, list) else []
 

@@ -120,3 +120,13 @@ def test_an_output_that_cannot_be_written_says_so(
 def test_a_wrong_option_gives_the_code_of_a_parameter(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["seed-ingest", "--seed", "x"]) == 64
     assert "--seeds" in capsys.readouterr().err
+
+
+def test_one_task_under_two_ids_is_refused_here_and_not_by_the_next_stage(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "given.jsonl"
+    lines = [SEED, SEED | {"id": "other", "name": "x"}, SEED | {"id": "seed_2"}]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert ingest(tmp_path, "--seeds-uri", str(path)) == 65
+    assert "it is the task of line" in capsys.readouterr().err
