@@ -62,8 +62,8 @@ def read_seeds(path: Path, name: str, licence: str) -> list[Seed]:
         licence: Licence of rows that name none.
 
     Raises:
-        DataError: With line and field, for a row of another shape, an id or a task that comes twice,
-            or no row.
+        DataError: With line and field, for a row of another shape, an id or a task that comes
+            twice, or no row.
     """
     seeds: list[Seed] = []
     first_line: dict[str, int] = {}
