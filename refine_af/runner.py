@@ -11,17 +11,18 @@ import time
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import refine_af
 from refine_af.contracts.errors import EXIT_BUG, DataError, ParameterError, RefineAfError, nearest
 from refine_af.contracts.params import Params, Scalar
 from refine_af.contracts.progress import StageProgress
 from refine_af.contracts.stage import EVERY_STAGE_WRITES, Metrics, Stage, Task
+from refine_af.engines.opening import PROMISED, EngineKind
 from refine_af.stages import STAGES
 from refine_af.storage.digest import digest_path
 from refine_af.storage.disk import disk_trouble
-from refine_af.storage.identity import Identity
+from refine_af.storage.identity import Identity, canonical
 from refine_af.storage.journal import WorkJournal, open_journal
 from refine_af.storage.memory import MemoryJournal
 from refine_af.storage.opening import open_store
@@ -118,11 +119,19 @@ def _run(
             (scratch / part).mkdir()
         with open_journal(work_dir, identity, resume) if work_dir else MemoryJournal() as journal:
             task = Task(present, staged, journal, progress, scratch / "work")
-            staged["provenance"].write_bytes(identity.dump() + b"\n")
+            staged["provenance"].write_bytes(_provenance(identity))
             task.telemetry["label"] = label
             metrics = _execute_once(stage, settings, journal, task)
             publish_outputs(staged, outputs)
             return metrics
+
+
+def _provenance(identity: Identity) -> bytes:
+    """Return what decided the rows, and how far the engine makes them the same again."""
+    promised = PROMISED.get(cast(EngineKind, identity.params.get("engine", "")))
+    if promised is None:
+        return identity.dump() + b"\n"
+    return canonical(json.loads(identity.dump()) | {"determinism": promised}) + b"\n"
 
 
 def _named_by_params(values: Mapping[str, Scalar]) -> dict[str, Path]:

@@ -5,9 +5,17 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from refine_af.contracts.errors import MissingLibraryError, ParameterError, nearest
-from refine_af.engines.text import TextEngine
+from refine_af.engines.text import Determinism, TextEngine
 
 EngineKind = Literal["transformers", "vllm", "openai", "scripted"]
+PROMISED: dict[EngineKind, Determinism] = {
+    "transformers": "same_batch",
+    "vllm": "none",
+    "openai": "none",
+    "scripted": "exact",
+}
+"""What an engine promises on every machine, for provenance; an opened one may promise more (vLLM on
+a CPU: ``same_batch``), and telemetry says so."""
 _EXTRAS = {"transformers": "train", "vllm": "vllm", "openai": "openai"}
 
 

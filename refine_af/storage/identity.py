@@ -3,11 +3,20 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from refine_af.contracts.params import Scalar
 from refine_af.storage.digest import digest_bytes
 
 KEY_LENGTH = 32
+
+
+def canonical(value: Mapping[str, Any]) -> bytes:
+    """Return canonical JSON: keys sorted, ASCII, no blanks."""
+    text = json.dumps(
+        value, sort_keys=True, ensure_ascii=True, separators=(",", ":"), allow_nan=False
+    )
+    return text.encode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,17 +41,14 @@ class Identity:
         return digest_bytes(self.dump())[:KEY_LENGTH]
 
     def dump(self) -> bytes:
-        """Return canonical JSON: keys sorted, ASCII, no blanks."""
+        """Return canonical JSON."""
         value = {
             "stage": self.stage,
             "params": dict(self.params),
             "inputs": dict(self.inputs),
             "code": self.code,
         }
-        text = json.dumps(
-            value, sort_keys=True, ensure_ascii=True, separators=(",", ":"), allow_nan=False
-        )
-        return text.encode()
+        return canonical(value)
 
     @classmethod
     def load(cls, raw: bytes) -> "Identity | None":
