@@ -367,7 +367,9 @@ def test_a_share_of_roots_for_a_reference_model_adds_its_training(tmp_path: Path
 
 
 def test_the_preset_parity_is_the_published_bootstrap() -> None:
-    given = load_config("parity", "").stages["generate_instructions"]
+    stages = load_config("parity", "").stages
+    assert stages["generate_instances"]["presence_penalty"] == 1.5
+    given = stages["generate_instructions"]
     published = {"parity": True, "sampling": "self_instruct", "round_size": 5, "in_context": 8}
     assert published.items() <= given.items()
     assert given["machine_in_context"] == 2
