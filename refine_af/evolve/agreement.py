@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from refine_af.contracts.randomness import derive
 from refine_af.engines.text import Request, Sampling, TextEngine
 from refine_af.evolve.ledger import Ledger
-from refine_af.evolve.operators import Style, render
+from refine_af.evolve.operators import Style
+from refine_af.evolve.response_form import STOPS, response_prompt
 
 
 class Agreement:
@@ -30,8 +31,7 @@ class Agreement:
         """Ask ``engine`` so many times per instruction."""
         self._engine, self._style = engine, style
         self._samples, self._seed = samples, seed
-        stop = "\nInstruction:" if style == "plain" else "\n### Instruction"
-        self._sampling = Sampling(max_tokens=max_tokens, temperature=1.0, stop=(stop,))
+        self._sampling = Sampling(max_tokens=max_tokens, temperature=1.0, stop=STOPS[style])
         self._ledger = ledger
         self._asked = 0
 
@@ -40,7 +40,7 @@ class Agreement:
         requests = [
             Request(
                 f"frontier/{self._asked + place}/{number}",
-                render(f"respond_{self._style}", instruction=instruction, input=given),
+                response_prompt(self._style, instruction, given),
                 derive(self._seed, "frontier", self._asked + place, number),
             )
             for place, (instruction, given) in enumerate(asked)

@@ -116,18 +116,19 @@ def _side(params: GenerateResponsesParams, row: JsonObject) -> Side:
 
 
 def _prompt(params: GenerateResponsesParams, row: JsonObject) -> str:
-    from refine_af.evolve.operators import render
+    from refine_af.evolve.response_form import response_prompt
 
-    given = str(row.get("input") or "")
-    return render(f"respond_{params.style}", instruction=row["instruction"], input=given)
+    return response_prompt(params.style, row["instruction"], str(row.get("input") or ""))
 
 
 def _sampling(params: GenerateResponsesParams) -> Sampling:
+    from refine_af.evolve.response_form import STOPS
+
     return Sampling(
         max_tokens=params.max_tokens,
         temperature=params.temperature,
         top_p=params.top_p,
-        stop=("\nInstruction:",) if params.style == "plain" else ("\n### Instruction",),
+        stop=STOPS[params.style],
     )
 
 
