@@ -44,7 +44,7 @@ class Feedback:
         total: What PPO maximises; finite.
         parts: Named numbers behind it, for people; the same names for every parseable episode.
             An action without an instance has nothing to measure, so its parts may be empty.
-        parseable: Whether the action held an instance.
+        parseable: Whether the action held a usable instance.
     """
 
     total: float

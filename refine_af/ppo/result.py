@@ -28,7 +28,7 @@ class EpisodeRow:
         tokens: Of the action.
         total: Of the reward.
         parts: Of the reward.
-        parseable: Whether the action held an instance.
+        parseable: Whether the action held a usable instance.
         kl: To the start model, nats (k1); None where the trainer tells none (TRL).
         advantage: Mean over the action's tokens, as the policy loss used it (whitened if set).
         seed: Of the episode's sampling noise; None where one seed draws the whole run (TRL).

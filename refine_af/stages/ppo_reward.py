@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class InstanceReward:
-    """Scores episodes as instances; an action that holds none gets the reward's floor."""
+    """Scores episodes as instances; an action without a usable one gets the floor."""
 
     def __init__(
         self,
@@ -56,13 +56,19 @@ class InstanceReward:
         return self._reward.combine(ordered)
 
     def instance(self, prompt_id: str, action: str, finish: str) -> Triplet | None:
-        """Return the first instance of an action; none when it was cut off or has no form."""
+        """Return the first instance of an action that ``generate_instances`` would keep, or None.
+
+        None when the action was cut off, has no form, or breaks a rule of the filter (its output
+        repeats its input, it ends with a colon): what is dropped later must not pay here.
+        """
+        from refine_af.self_instruct.parse_instances import filter_instances
+
         if finish != "stop":
             return None
         instruction = self._instructions[prompt_id]
         drafts = self._form.drafts(action, "stop", self._layouts[prompt_id])
-        usable = (draft for draft in drafts if draft.reason is None and draft.output)
-        pair = next(usable, None)
+        judged = filter_instances(drafts, 0, prompt_id, limit=len(drafts))
+        pair = next((draft for draft in judged if draft.reason is None), None)
         return Triplet(instruction, pair.input, pair.output) if pair else None
 
     @property
