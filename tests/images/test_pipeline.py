@@ -15,11 +15,11 @@ from kfp import components, dsl, local
 
 pytestmark = pytest.mark.docker
 
-RUN = [sys.executable, "-m", "refine_af", "run", "--preset", "smoke"]
+RUN = [sys.executable, "-m", "refine_af", "run", "--preset"]
 
 
-def run(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    command = [*RUN, "--output-dir", str(folder), *arguments]
+def run(folder: Path, *arguments: str, preset: str = "smoke") -> "subprocess.CompletedProcess[str]":
+    command = [*RUN, preset, "--output-dir", str(folder), *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
@@ -38,16 +38,16 @@ def containers(folder: Path) -> str:
     return docker("ps", "--quiet", "--filter", f"label=refine-af.run={folder}").stdout
 
 
-def test_a_whole_run_in_containers_writes_the_bytes_of_a_local_run(tmp_path: Path) -> None:
+def test_the_quickstart_in_containers_writes_the_bytes_of_a_local_run(tmp_path: Path) -> None:
     built_images()
     outside, inside = tmp_path / "outside", tmp_path / "inside"
-    done = run(inside, "--runner", "docker")
+    done = run(inside, "--runner", "docker", preset="quickstart")
     assert done.returncode == 0, done.stderr
     log = (inside / "run.log").read_text(encoding="utf-8")
     assert "Found image 'refine-af-train_ppo:" in log
     assert not containers(inside)
     assert not (inside / "tmp").exists()
-    done = run(outside)
+    done = run(outside, preset="quickstart")
     assert done.returncode == 0, done.stderr
     found = digests(inside)
     assert len(found) > 70
@@ -66,7 +66,7 @@ def test_a_failing_container_fails_the_run_with_its_message(tmp_path: Path) -> N
 
 def test_asked_to_end_leaves_no_container_and_no_lease(tmp_path: Path) -> None:
     built_images()
-    command = [*RUN, "--output-dir", str(tmp_path), "--runner", "docker"]
+    command = [*RUN, "smoke", "--output-dir", str(tmp_path), "--runner", "docker"]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     events = tmp_path / "events.jsonl"
     while process.poll() is None:
