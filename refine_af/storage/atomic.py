@@ -2,10 +2,9 @@
 
 import hashlib
 import os
-import secrets
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from refine_af.storage.digest import CHUNK_BYTES, digest_listing
@@ -17,7 +16,12 @@ from refine_af.storage.tree import files_below
 
 def beside(path: Path) -> Path:
     """Return an unused hidden path in the same directory, so that a rename stays on one disk."""
-    return path.with_name(f"{OWN_PREFIX}{os.getpid()}-{secrets.token_hex(6)}.tmp")
+    return Path(_beside(str(path)))
+
+
+def _beside(path: str) -> str:
+    name = f"{OWN_PREFIX}{os.getpid()}-{os.urandom(6).hex()}.tmp"
+    return os.path.join(os.path.dirname(path), name)
 
 
 def write_bytes(target: Path, data: bytes, *, durable: bool = True) -> None:
@@ -100,7 +104,9 @@ def new_file(target: Path, *, durable: bool = True) -> Iterator[int]:
 
     Without ``durable`` it outlives kills, but maybe not a power cut: enough for a copy.
     """
-    staged = beside(target)
+    # A journal publishes many times a second: paths as text cost a tenth of a publication less.
+    place = os.fspath(target)
+    staged = _beside(place)
     try:
         sink = os.open(staged, _NEW_FLAGS, 0o666)
     except FileNotFoundError:
@@ -113,9 +119,10 @@ def new_file(target: Path, *, durable: bool = True) -> Iterator[int]:
                 os.fsync(sink)
         finally:
             os.close(sink)
-        staged.rename(target)
+        os.rename(staged, place)
     except BaseException:
-        staged.unlink(missing_ok=True)
+        with suppress(FileNotFoundError):
+            os.unlink(staged)
         raise
     if durable:
         sync(target.parent)

@@ -11,8 +11,8 @@ from refine_af.storage.digest import digest_bytes
 
 def wrap(data: bytes) -> bytes:
     """Return ``data`` behind its header line."""
-    header = {"size": len(data), "sha256": digest_bytes(data)}
-    return json.dumps(header).encode() + b"\n" + data
+    header = f'{{"size": {len(data)}, "sha256": "{digest_bytes(data)}"}}\n'
+    return header.encode() + data
 
 
 def unwrap(raw: bytes) -> bytes | None:
