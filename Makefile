@@ -40,7 +40,7 @@ chaos: $(VENV)/installed
 	$(BIN)/pytest -m chaos
 
 chaos-short: $(VENV)/installed
-	REFINE_AF_CHAOS_SECONDS=150 $(BIN)/pytest -s -m chaos tests/chaos
+	REFINE_AF_CHAOS_SECONDS=130 $(BIN)/pytest -s -m chaos tests/chaos
 
 # REGISTRY and TAG name the images (TAG: this version); VARIANT is cpu or gpu; PUSH=digests.json
 # pushes them and writes what `refine-af compile --images` reads.
