@@ -1,84 +1,20 @@
-"""Alarms of reward hacking: detectors over the numbers of each PPO update.
+"""Alarms of reward hacking: what the detectors find over the updates of a run.
 
-Each detector compares the median of the last few updates with the median of the first few (one
-wild batch moves neither) and asks for an effect that is large in the unit of the thing (words,
-shares, standard deviations of single rows), not merely significant: a policy that learns changes
-everything a little. It must hold for several updates in a row. An alarm therefore never depends
-on later updates, and checking after every update gives the same alarms as checking at the end.
-
-Keys of an update, as ``refine_af.ppo.metrics`` writes them (all optional; :func:`unwatched` tells
-which detectors lack theirs):
-
-===================== ===========================================================================
-``part_NAME_mean``    mean of an indicator; ``part_NAME_sd`` its deviation over the rows
-``part_raw_mean``     mean of the rule's value before normalisation; where there is none,
-                      ``reward_mean``, whose drift a running normalisation partly hides
-``held_out``          mean score by a scorer that PPO never saw; ``held_out_sd`` its deviation
-``kl``                mean KL divergence from the start policy, nats per action
-``length``            mean tokens (or words) of an action
-``distinct_2``        different word pairs over all word pairs, in [0, 1]
-``template_share``    share of four-word runs that another action holds too, in [0, 1]
-``keyword_rise``      from :func:`refine_af.feedback.keywords.keyword_rises`, in [0, 1]
-``rows``              actions in the update; 64 where it is not given
-===================== ===========================================================================
+What a detector sees must hold for several updates in a row, or be so far beyond its bound that
+the last three updates are enough: a run that ends soon after its reward broke leaves no room for
+more. An alarm never depends on later updates, and checking after every update gives the same
+alarms as checking at the end. The numbers that are read stand in
+:mod:`refine_af.feedback.detectors`.
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
-from statistics import median
 
-from refine_af.contracts.errors import DataError, ParameterError
+from refine_af.contracts.errors import DataError
+from refine_af.feedback.detectors import DETECTORS, AlarmSettings, Detector, Update, View
 from refine_af.feedback.indicators import TextIndicators
 from refine_af.feedback.reward import RAW
-
-Update = Mapping[str, float]
-
-USUAL_ROWS = 64
-
-
-@dataclass(frozen=True, slots=True)
-class AlarmSettings:
-    """Bounds of the detectors, calibrated on simulated runs (tests/feedback/simulated_runs.py).
-
-    Attributes:
-        baseline: Updates at the start that everything is compared with.
-        window: Updates at the end whose median is taken.
-        patience: Updates in a row for which a detector must hold.
-        length_ratio: Growth, or its inverse as shrinkage, of the mean length, unless the held-out
-            score rose with it: then the new length suits the tasks.
-        length_ratio_at_most: Growth or shrinkage that is an alarm whatever the held-out score.
-        held_out_rise: Rise of the held-out score, in deviations of single rows, that excuses a
-            drift of the length.
-        template_rise: Rise of the share of repeated four-word runs.
-        distinct_fall: Relative fall of ``distinct_2``.
-        keyword_rise: Rise of one word's share of the actions.
-        part_move: Rise of one part and fall of another, in deviations of single rows.
-        held_out_fall: Fall of the held-out score from its best, in deviations of single rows,
-            while the reward has not fallen.
-        understandability_fall: Absolute fall; source: refine-af.md 9 row 19.
-        kl_budget: Nats; source: refine-af.md 9 row 19.
-    """
-
-    baseline: int = 5
-    window: int = 5
-    patience: int = 3
-    length_ratio: float = 1.6
-    length_ratio_at_most: float = 2.5
-    held_out_rise: float = 0.25
-    template_rise: float = 0.3
-    distinct_fall: float = 0.4
-    keyword_rise: float = 0.4
-    part_move: float = 0.75
-    held_out_fall: float = 0.5
-    understandability_fall: float = 0.2
-    kl_budget: float = 10.0
-
-    def __post_init__(self) -> None:
-        for name in ("baseline", "window", "patience"):
-            if getattr(self, name) < 1:
-                raise ParameterError(f"{name} is {getattr(self, name)}; it must be 1 or more")
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,37 +34,6 @@ class Alarm:
     values: dict[str, float]
 
 
-@dataclass(frozen=True, slots=True)
-class _View:
-    """What a detector sees at one update: everything up to it, and two windows of it."""
-
-    settings: AlarmSettings
-    seen: Sequence[Update]
-    watched_parts: tuple[str, ...]
-
-    def start(self, key: str) -> float | None:
-        return _middle(self.seen[: self.settings.baseline], key)
-
-    def now(self, key: str) -> float | None:
-        return _middle(self.seen[-self.settings.window :], key)
-
-    def change(self, key: str) -> float | None:
-        before, after = self.start(key), self.now(key)
-        return None if before is None or after is None else after - before
-
-    def row_deviation(self, key: str, spread_key: str) -> float | None:
-        """Return the deviation of single rows: as reported, or from the updates' own jitter."""
-        reported = self.start(spread_key)
-        if reported is not None and reported > 0:
-            return reported
-        jitter = _jitter([update[key] for update in self.seen if key in update])
-        rows = self.start("rows") or USUAL_ROWS
-        return jitter * math.sqrt(rows) if jitter else None
-
-
-Finding = tuple[str, dict[str, float]] | None
-
-
 def find_alarms(
     history: Sequence[Update],
     settings: AlarmSettings | None = None,
@@ -145,7 +50,8 @@ def find_alarms(
     Raises:
         DataError: For a value that is not finite.
 
-    A run shorter than ``baseline + window + patience - 1`` updates has no alarms.
+    A run shorter than ``baseline`` and three updates has no alarms, and one shorter than
+    ``baseline + window + patience - 1`` those of far exceeded bounds alone.
     """
     settings = settings or AlarmSettings()
     _refuse_non_finite(history)
@@ -170,158 +76,21 @@ def unwatched(history: Sequence[Update]) -> list[str]:
 
 def _first(
     name: str,
-    detector: Callable[[_View], Finding],
+    detector: Detector,
     history: Sequence[Update],
     settings: AlarmSettings,
     parts: tuple[str, ...],
 ) -> Alarm | None:
-    held = 0
-    for end in range(settings.baseline + settings.window, len(history) + 1):
-        finding = detector(_View(settings, history[:end], parts))
-        held = held + 1 if finding is not None else 0
-        if finding is not None and held >= settings.patience:
-            message, values = finding
-            return Alarm(name, end - 1, message, values)
+    held, beyond = 0, settings.beyond()
+    for end in range(settings.baseline + beyond.window, len(history) + 1):
+        far = detector(View(beyond, history[:end], parts))
+        room = end >= settings.baseline + settings.window
+        near = detector(View(settings, history[:end], parts)) if room else None
+        held = held + 1 if near is not None else 0
+        finding = near if held >= settings.patience else far
+        if finding is not None:
+            return Alarm(name, end - 1, *finding)
     return None
-
-
-def _length_drift(view: _View) -> Finding:
-    before, after = view.start("length"), view.now("length")
-    if before is None or after is None or before <= 0:
-        return None
-    ratio = after / before
-    size = max(ratio, 1 / max(ratio, 1e-9))
-    if size < view.settings.length_ratio:
-        return None
-    if size < view.settings.length_ratio_at_most and _held_out_rose(view):
-        return None
-    word = "grew" if ratio > 1 else "shrank"
-    message = f"actions {word} from {before:.1f} to {after:.1f} words on average"
-    return message, {"before": before, "after": after, "ratio": ratio}
-
-
-def _held_out_rose(view: _View) -> bool:
-    change = view.change("held_out")
-    unit = view.row_deviation("held_out", "held_out_sd")
-    return unit is not None and change is not None and change / unit >= view.settings.held_out_rise
-
-
-def _repeated_template(view: _View) -> Finding:
-    before, after = view.start("template_share"), view.now("template_share")
-    if before is None or after is None or after - before < view.settings.template_rise:
-        return None
-    message = (
-        f"{after:.0%} of the four-word runs stand in several actions, at the start {before:.0%}"
-    )
-    return message, {"before": before, "after": after}
-
-
-def _less_variety(view: _View) -> Finding:
-    before, after = view.start("distinct_2"), view.now("distinct_2")
-    if before is None or after is None or before <= 0:
-        return None
-    fall = 1 - after / before
-    if fall < view.settings.distinct_fall:
-        return None
-    message = f"the share of different word pairs fell from {before:.2f} to {after:.2f}"
-    return message, {"before": before, "after": after, "fall": fall}
-
-
-def _spreading_keyword(view: _View) -> Finding:
-    rise = view.now("keyword_rise")
-    if rise is None or rise < view.settings.keyword_rise:
-        return None
-    return f"one word's share of the actions rose by {rise:.0%}", {"rise": rise}
-
-
-def _parts_apart(view: _View) -> Finding:
-    moves = {}
-    for part in view.watched_parts:
-        change = view.change(f"part_{part}_mean")
-        unit = view.row_deviation(f"part_{part}_mean", f"part_{part}_sd")
-        if change is not None and unit:
-            moves[part] = change / unit
-    if not moves:
-        return None
-    up, down = max(moves, key=moves.__getitem__), min(moves, key=moves.__getitem__)
-    bound = view.settings.part_move
-    if moves[up] < bound or moves[down] > -bound:
-        return None
-    message = (
-        f"{up} rose by {moves[up]:.2f} deviations while {down} fell by {-moves[down]:.2f}: the"
-        " reward is bought with one part at the cost of another"
-    )
-    return message, {f"rise.{up}": moves[up], f"fall.{down}": -moves[down]}
-
-
-def _held_out_divergence(view: _View) -> Finding:
-    unit = view.row_deviation("held_out", "held_out_sd")
-    window = view.settings.window
-    held = [_middle(view.seen[end - window : end], "held_out") for end in _ends(view)]
-    trained = "part_raw_mean" if "part_raw_mean" in view.seen[-1] else "reward_mean"
-    rewards = [_middle(view.seen[end - window : end], trained) for end in _ends(view)]
-    pairs = [(h, r) for h, r in zip(held, rewards, strict=True) if h is not None and r is not None]
-    if not unit or not pairs:
-        return None
-    best, reward_then = max(pairs, key=lambda pair: pair[0])
-    after, reward_now = pairs[-1]
-    fall = (best - after) / unit
-    if fall < view.settings.held_out_fall or reward_now < reward_then:
-        return None
-    message = (
-        f"the held-out score fell by {fall:.2f} deviations from its best while the trained reward"
-        f" went from {reward_then:.4g} to {reward_now:.4g}"
-    )
-    return message, {"fall": fall, "best": best, "after": after, "reward": reward_now}
-
-
-def _understandability_collapse(view: _View) -> Finding:
-    change = view.change("part_understandability_mean")
-    if change is None or change > -view.settings.understandability_fall:
-        return None
-    after = view.now("part_understandability_mean") or 0.0
-    message = f"understandability fell by {-change:.2f} to {after:.2f}"
-    return message, {"fall": -change, "after": after}
-
-
-def _kl_budget(view: _View) -> Finding:
-    divergence = view.now("kl")
-    if divergence is None or divergence <= view.settings.kl_budget:
-        return None
-    message = f"the policy is {divergence:.1f} nats from its start; the scorers may not hold there"
-    return message, {"kl": divergence}
-
-
-DETECTORS: dict[str, tuple[tuple[str, ...], Callable[[_View], Finding]]] = {
-    "length_drift": (("length",), _length_drift),
-    "repeated_template": (("template_share",), _repeated_template),
-    "less_variety": (("distinct_2",), _less_variety),
-    "spreading_keyword": (("keyword_rise",), _spreading_keyword),
-    "parts_apart": (("part_",), _parts_apart),
-    "held_out_divergence": (("held_out",), _held_out_divergence),
-    "understandability_collapse": (("part_understandability_mean",), _understandability_collapse),
-    "kl_budget": (("kl",), _kl_budget),
-}
-"""Name of each detector: the keys that it needs (beginnings of keys), and the function."""
-
-
-def _ends(view: _View) -> range:
-    return range(view.settings.window, len(view.seen) + 1)
-
-
-def _middle(updates: Sequence[Update], key: str) -> float | None:
-    values = [update[key] for update in updates if key in update]
-    return median(values) if values else None
-
-
-def _jitter(values: Sequence[float]) -> float | None:
-    """Return the deviation of an update's mean, from the median step between updates.
-
-    The median absolute step of normal noise with deviation s is 0.6745 * sqrt(2) * s; a trend
-    hardly moves it.
-    """
-    steps = [abs(after - before) for before, after in pairwise(values)]
-    return median(steps) / (0.6745 * math.sqrt(2)) if len(steps) >= 3 else None
 
 
 def _learned_parts(history: Sequence[Update]) -> tuple[str, ...]:

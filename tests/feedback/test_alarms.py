@@ -1,10 +1,13 @@
 """Alarms: each detector on hand-made runs, and the bars on simulated runs."""
 
+from dataclasses import fields
+
 import pytest
 from simulated_runs import HACKS, simulate
 
 from refine_af.contracts.errors import DataError, ParameterError
-from refine_af.feedback.alarms import DETECTORS, AlarmSettings, find_alarms, unwatched
+from refine_af.feedback.alarms import find_alarms, unwatched
+from refine_af.feedback.detectors import BOUNDS, DETECTORS, AlarmSettings
 
 RUNS = 20
 
@@ -103,9 +106,28 @@ def test_one_wild_update_is_no_alarm() -> None:
 def test_a_short_run_and_an_empty_one_have_no_alarms() -> None:
     assert find_alarms([]) == []
     settings = AlarmSettings(baseline=2, window=2, patience=2)
-    run = [{"length": value} for value in (5.0, 5.0, 50.0, 50.0, 50.0)]
+    run = [{"length": value} for value in (5.0, 5.0, 10.0, 10.0, 10.0)]
     assert find_alarms(run[:4], settings) == []
     assert [alarm.update for alarm in find_alarms(run, settings)] == [4]
+
+
+def test_what_is_far_beyond_its_bound_needs_three_updates_and_no_patience() -> None:
+    run = [{"kl": value} for value in (0.0, 0.1, 0.5, 1.0, 2.0, 9.0, 16.0, 14.0)]
+    assert find_alarms(run) == []
+    assert [(one.name, one.update) for one in find_alarms([*run, {"kl": 15.1}])] == [
+        ("kl_budget", 8)
+    ]
+    assert find_alarms([*run, {"kl": 14.9}]) == []
+    assert find_alarms([*run, {"kl": 15.1}], AlarmSettings(far=1.6)) == []
+
+
+def test_every_bound_of_an_alarm_has_a_far_one() -> None:
+    """A bound that a new detector brings must not stay where it is when no patience is asked."""
+    no_bounds = {"baseline", "window", "patience", "far", "held_out_rise"}
+    assert {field.name for field in fields(AlarmSettings)} - no_bounds == set(BOUNDS)
+    beyond, usual = AlarmSettings().beyond(), AlarmSettings()
+    for name in BOUNDS:
+        assert getattr(beyond, name) == 1.5 * getattr(usual, name)
 
 
 def test_missing_keys_are_named_and_non_finite_ones_refused() -> None:
