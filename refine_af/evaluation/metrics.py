@@ -94,10 +94,16 @@ class AnswerScorer:
             tokens = self._tokenizer(prediction)
             return max(rouge_l(tokens, self._tokenizer(reference)) for reference in references)
         texts = self._texts
-        ours = texts.get(prediction) or self._words(prediction)
+        ours = texts.get(prediction)
+        if ours is None:
+            ours = self._words(prediction)
         best = 0.0
-        for reference in references:
-            theirs = texts.get(reference) or self._words(reference)
+        for reference in references if ours else ():
+            theirs = texts.get(reference)
+            if theirs is None:
+                theirs = self._words(reference)
+            if ours == theirs:
+                return 1.0
             common = self._lcs.length(ours, theirs)
             if common:
                 best = max(best, f_measure(common, len(ours), len(theirs)))
