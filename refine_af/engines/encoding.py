@@ -58,4 +58,4 @@ class PromptEncoder:
             f"the prompt has {tokens} tokens and {room} more may follow; the model's context"
             f" holds {self._context}"
         )
-        return Completion(request.id, "", "error", tokens, 0, error=reason)
+        return Completion(request.id, "", "error", tokens, 0, error=reason, refused=True)

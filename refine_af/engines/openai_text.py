@@ -3,7 +3,7 @@
 import asyncio
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from importlib.metadata import version
@@ -227,7 +227,7 @@ class _Call:
             raise DependencyError(
                 f"{self._url}: {said}; check base_url and the model {self._engine._model!r}"
             )
-        return failed(request, said)
+        return replace(failed(request, said), refused=400 <= status < 500)
 
 
 async def _read(response: aiohttp.ClientResponse) -> bytes | None:

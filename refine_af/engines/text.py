@@ -111,6 +111,8 @@ class Completion:
         error: What went wrong, for ``finish == "error"``.
         choice_logprobs: log p of each of ``Sampling.choices`` after the prompt, nats, in their
             order; None without choices, or from an engine that only knows the one it picked.
+        refused: For ``finish == "error"``: the request itself is at fault, such as a prompt that
+            is too long, and asking again brings the same.
     """
 
     id: str
@@ -121,6 +123,7 @@ class Completion:
     logprob: float | None = None
     error: str = ""
     choice_logprobs: tuple[float, ...] | None = None
+    refused: bool = False
 
 
 class TextEngine(Protocol):

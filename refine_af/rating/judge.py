@@ -46,7 +46,7 @@ def judge(items: Sequence[Item], first: str, second: str, engine: TextEngine) ->
 
     Raises:
         DependencyError: When the engine failed on a pair.
-        DataError: When it wrote anything but a choice.
+        DataError: When it refused a pair's prompt, or wrote anything but a choice.
     """
     pairs = _pairs(items, first, second)
     requests = [request for one, other in pairs for request in _both_orders(one, other)]
@@ -97,7 +97,10 @@ def _request(one: Item, two: Item) -> Request:
 
 def _choice(answer: Completion) -> str:
     if answer.finish == "error":
-        raise DependencyError(f"judge, {answer.id}: {answer.error}; see to the engine, run again")
+        where = f"judge, {answer.id}: {answer.error}"
+        if answer.refused:
+            raise DataError(f"{where}; leave the pair out, or take a judge with a longer context")
+        raise DependencyError(f"{where}; see to the engine, run again")
     text = answer.text.strip()
     if text not in CHOICES:
         raise DataError(

@@ -14,7 +14,7 @@ from refine_af.evaluation.task_sets import FIRST_INSTANCES, load_tasks
 from refine_af.evaluation.tasks import EvaluationTask, TaskInstance
 from refine_af.self_instruct.readable import readable
 from refine_af.stages.engine_params import EngineParams, open_engine
-from refine_af.stages.generation import complete_in_steps, forget_failures
+from refine_af.stages.generation import REMEDY, complete_in_steps, forget_failures
 from refine_af.storage.sources import fetch_named, fetch_source
 
 if TYPE_CHECKING:
@@ -147,7 +147,8 @@ def _refuse_failures(answers: list[Completion], task: Task) -> None:
     """Stop when the engine, not single questions, failed; a retry asks again.
 
     Raises:
-        DependencyError: With the first failure.
+        DataError: With the first failure, when more questions than that are themselves at fault.
+        DependencyError: With the first failure, when a retry may be answered.
     """
     failed = [answer for answer in answers if answer.finish == "error"]
     if not failed:
@@ -155,10 +156,13 @@ def _refuse_failures(answers: list[Completion], task: Task) -> None:
     first = f"the first is {failed[0].id}: {failed[0].error}"
     if len(failed) > MOST_FAILURES * len(answers):
         forget_failures(task.journal)
-        raise DependencyError(
+        why = (
             f"evaluate: {len(failed)} of {len(answers)} questions were not answered, more than 1 in"
-            f" 100; {first}. See to the engine and run again: answered ones are kept"
+            f" 100; {first}"
         )
+        if sum(answer.refused for answer in failed) > MOST_FAILURES * len(answers):
+            raise DataError(f"{why}. {REMEDY}")
+        raise DependencyError(f"{why}. See to the engine and run again: answered ones are kept")
     task.progress.say(f"{len(failed)} questions not answered, counted as empty; {first}")
 
 

@@ -11,7 +11,12 @@ from refine_af.contracts.records import ModelCall, Seed
 from refine_af.contracts.stage import Artifact, Task
 from refine_af.engines.text import Completion, Determinism, Request, Sampling, TextEngine
 from refine_af.stages.engine_params import EngineParams, open_engine
-from refine_af.stages.generation import dump_completions, load_completions, model_call
+from refine_af.stages.generation import (
+    dump_completions,
+    load_completions,
+    model_call,
+    refuse_silence,
+)
 
 if TYPE_CHECKING:
     from refine_af.evolve.bank import Bank
@@ -83,6 +88,7 @@ class JournaledEngine:
         self._engine: TextEngine | None = None
         self._calls = 0
         self._asked: list[tuple[Request, Sampling, Completion]] = []
+        self._silence: list[Completion] | None = []
         self.determinism: Determinism = "same_batch"
 
     def generate(self, requests: Sequence[Request], sampling: Sampling) -> list[Completion]:
@@ -98,6 +104,7 @@ class JournaledEngine:
         if "calls" in self._task.outputs:
             asked = zip(requests, answers, strict=True)
             self._asked += [(request, sampling, answer) for request, answer in asked]
+        self._hear(answers)
         return answers
 
     def calls(self, shown: Mapping[str, tuple[str, ...]]) -> Iterator[ModelCall]:
@@ -115,10 +122,23 @@ class JournaledEngine:
         """Return the engine's own description; the model loads for it."""
         return self._opened().describe()
 
-    def record(self) -> None:
-        """Put the engine into the telemetry, where one was opened."""
+    def _hear(self, answers: Sequence[Completion]) -> None:
+        """Keep the failures as long as there is nothing else."""
+        if any(answer.finish != "error" for answer in answers):
+            self._silence = None
+        if self._silence is not None:
+            self._silence += answers
+
+    def finish(self) -> None:
+        """Put the engine into the telemetry, where one was opened, and free the model.
+
+        Raises:
+            DataError, DependencyError: No request was answered; as :func:`refuse_silence`.
+        """
         if self._engine is not None:
             self._task.telemetry[self._name] = self._engine.describe()
+        self.close()
+        refuse_silence(self._silence or (), self._task.journal, steps=self._name)
 
     def close(self) -> None:
         """Free the model."""

@@ -103,8 +103,7 @@ def _evolve(
     calls: list[ModelCall] = []
     for engine in {id(one): one for one in (writer, judge)}.values():
         calls += engine.calls(shown)
-        engine.record()
-        engine.close()
+        engine.finish()
     return steps, kept, calls
 
 

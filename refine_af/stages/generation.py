@@ -9,7 +9,7 @@ from functools import lru_cache
 from operator import attrgetter
 from typing import Any
 
-from refine_af.contracts.errors import DependencyError
+from refine_af.contracts.errors import DataError, DependencyError
 from refine_af.contracts.records import ModelCall, content_id
 from refine_af.contracts.stage import Journal, Progress, Task
 from refine_af.engines.text import Completion, Request, Sampling, TextEngine
@@ -24,6 +24,12 @@ FORMS = ("json_schema", "regex")
 
 STEPS = "completions-"
 """How the names of the journalled steps begin."""
+
+REMEDY = (
+    "Asking again brings the same. Where a prompt is too long, set a smaller max_tokens, give"
+    " shorter texts or fewer examples, or take a model with a longer context"
+)
+"""What helps where every request was refused."""
 
 _values = attrgetter(*(item.name for item in fields(Completion)))
 """All fields, in their order: ``asdict`` takes ten times as long."""
@@ -70,7 +76,8 @@ def refuse_silence(
         steps: See ``journal``.
 
     Raises:
-        DependencyError: With the most frequent reason.
+        DataError: With the most frequent reason, when the requests themselves are at fault.
+        DependencyError: Likewise, when a retry may be answered.
     """
     failed = [answer for answer in answers if answer.finish == "error"]
     if not failed:
@@ -82,6 +89,8 @@ def refuse_silence(
             progress.say(f"{len(failed)} of {len(answers)} requests failed; {why}")
         return
     forget_failures(journal, steps)
+    if all(answer.refused for answer in failed):
+        raise DataError(f"none of {len(answers)} requests was accepted; {why}. {REMEDY}")
     raise DependencyError(
         f"none of {len(answers)} requests was answered; {why}. See to the engine, its model or"
         " its endpoint and run again: nothing was kept"

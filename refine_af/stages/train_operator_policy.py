@@ -166,8 +166,7 @@ class _Live:
     def close(self) -> None:
         """Free the models."""
         for engine in {id(one): one for one in (self._writer, self._judge)}.values():
-            engine.record()
-            engine.close()
+            engine.finish()
 
     def _evolver(self, bank: "Bank", params: TrainOperatorPolicyParams | None = None) -> "Evolver":
         return make_evolver(

@@ -6,7 +6,7 @@ import pytest
 import torch
 from transformers import AutoModel, BertConfig, BertTokenizer
 
-from refine_af.contracts.errors import DataError, ParameterError
+from refine_af.contracts.errors import DataError, DependencyError, ParameterError
 from refine_af.contracts.jsonl import iter_objects, read_rows, write_rows
 from refine_af.contracts.records import Evolved, Instance, OperatorStep, Pair, Seed
 from refine_af.contracts.stage import Metrics
@@ -257,3 +257,35 @@ def test_refusals_and_rows_without_text(tmp_path: Path, seeds: str) -> None:
             "generate_responses", tmp_path / "no", {"instructions": str(tmp_path / "bad.jsonl")},
             {"engine": "scripted", "model": str(path)},
         )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "params"), [("evolve_instructions", SMALL), ("train_operator_policy", TRAINING)]
+)
+def test_an_engine_that_answers_nothing_is_an_error_and_a_retry_asks_again(
+    name: str, params: dict[str, Any], tmp_path: Path, seeds: str, script: str
+) -> None:
+    given = params | {"model": str(tmp_path / "model.jsonl"), "policy": "uniform"}
+    if name == "train_operator_policy":
+        del given["policy"]
+    (tmp_path / "model.jsonl").write_text('{"text": "no memory left", "finish": "error"}\n')
+    work = str(tmp_path / "work")
+    with pytest.raises(DependencyError, match=r"none of \d+ requests was answered.*no memory left"):
+        run(name, tmp_path / "first", {"seeds": seeds}, given, work)
+    (tmp_path / "model.jsonl").write_bytes(Path(script).read_bytes())
+    run(name, tmp_path / "again", {"seeds": seeds}, given, work)
+    assert "kept" in {row.status for row in read_rows(tmp_path / "again" / "trace", OperatorStep)}
+
+
+def test_seeds_that_are_all_too_long_are_an_error_that_no_retry_mends(tmp_path: Path) -> None:
+    text = "Count every boat of the harbour. " * 500
+    row = Seed.make("seed1", "", text, (Pair(input="", output="nine"),), False, "CC0")
+    write_rows(tmp_path / "seeds.jsonl", [row])
+    params = {"engine": "transformers", "style": "plain", "policy": "uniform"}
+    with pytest.raises(DataError, match=r"was accepted.*the model's context holds 2048"):
+        run(
+            "evolve_instructions",
+            tmp_path / "out",
+            {"seeds": str(tmp_path / "seeds.jsonl")},
+            params,
+        )

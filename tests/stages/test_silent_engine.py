@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from refine_af.contracts.errors import DependencyError
+from refine_af.contracts.errors import DataError, DependencyError
 from refine_af.contracts.jsonl import iter_objects, write_rows
 from refine_af.contracts.records import Instruction, Rejected
 from refine_af.contracts.stage import Metrics
@@ -27,6 +27,7 @@ class Endpoint(ThreadingHTTPServer):
 
     daemon_threads = True
     rubbish_for: tuple[str, ...] = ("",)
+    status = 200
 
     def answer(self, prompt: str) -> bytes:
         """Return the body of the answer."""
@@ -43,10 +44,10 @@ class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_POST(self) -> None:
-        """Answer with status 200, whatever the body is."""
+        """Answer with the endpoint's status, whatever the body is."""
         size = int(self.headers["Content-Length"])
         body = self.server.answer(json.loads(self.rfile.read(size))["prompt"])
-        self.send_response(200)
+        self.send_response(self.server.status)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
@@ -64,24 +65,29 @@ def endpoint() -> Iterator[Endpoint]:
     server.server_close()
 
 
-def run(name: str, folder: Path, endpoint: Endpoint, **params: Any) -> Metrics:  # noqa: ANN401
+def run(
+    name: str,
+    folder: Path,
+    endpoint: Endpoint | None,
+    more: str = "",
+    **params: Any,  # noqa: ANN401
+) -> Metrics:
+    """Run a stage on three instructions, or on the seeds; ``more`` is put before each of them."""
     seeds, rows = folder / "seeds.jsonl", folder / "instructions.jsonl"
-    write_rows(seeds, read_seeds(BUILTIN["builtin:seeds"], "builtin:seeds", ""))
-    texts = ["Sum it up.", "Count the words.", "Name the river."]
-    write_rows(rows, [Instruction.make(text, (), n, 0, 0) for n, text in enumerate(texts)])
-    given = (
+    given = read_seeds(BUILTIN["builtin:seeds"], "builtin:seeds", "")
+    longer = [row.model_copy(update={"instruction": f"{more} {row.instruction}"}) for row in given]
+    write_rows(seeds, longer if more else given)
+    texts = [f"{more} Sum it up.", f"{more} Count the words.", f"{more} Name the river."]
+    write_rows(rows, [Instruction.make(text.strip(), (), n, 0, 0) for n, text in enumerate(texts)])
+    inputs = (
         {"seeds": str(seeds)} if name == "generate_instructions" else {"instructions": str(rows)}
     )
+    address = f"http://127.0.0.1:{endpoint.server_port}/v1" if endpoint else ""
     return run_stage(
         name,
-        inputs=given,
+        inputs=inputs,
         outputs={one.name: str(folder / "out" / one.name) for one in find_stage(name).outputs},
-        params={
-            "engine": "openai",
-            "model": "m",
-            "base_url": f"http://127.0.0.1:{endpoint.server_port}/v1",
-        }
-        | params,
+        params={"engine": "openai", "model": "m", "base_url": address} | params,
         work_dir=str(folder / "work"),
     )
 
@@ -114,6 +120,52 @@ def test_rubbish_throughout_is_an_error_and_a_retry_asks_again(
     run(name, tmp_path, endpoint, **params)
     rows = "instructions" if name == "generate_instructions" else "instances"
     assert list(iter_objects(tmp_path / "out" / rows))
+
+
+LONG = " ".join(["Count every boat of the harbour."] * 500)
+"""3,500 words: no prompt that shows it fits the 2,048 tokens of ``builtin:tiny``."""
+
+
+@pytest.mark.parametrize(("name", "params", "requests"), STAGES)
+def test_prompts_that_are_all_too_long_are_an_error_that_no_retry_mends(
+    name: str, params: dict[str, Any], requests: int, tmp_path: Path
+) -> None:
+    with pytest.raises(DataError) as caught:
+        run(name, tmp_path, None, LONG, **params, engine="transformers", model="builtin:tiny")
+    message = str(caught.value)
+    assert f"none of {requests} requests was accepted" in message
+    assert "the model's context holds 2048" in message
+    assert "set a smaller max_tokens" in message
+    assert caught.value.exit_code == 65
+
+
+def test_a_task_whose_questions_are_all_too_long_is_an_error_that_no_retry_mends(
+    tmp_path: Path,
+) -> None:
+    task = {
+        "Categories": ["Word Analogy"],
+        "Definition": [LONG],
+        "Instances": [{"id": "a-1", "input": "boats", "output": ["nine"]}],
+    }
+    tasks = tmp_path / "task001_boats.json"
+    tasks.write_text(json.dumps(task), encoding="utf-8")
+    with pytest.raises(DataError, match="1 of 1 questions were not answered") as caught:
+        run_stage(
+            "evaluate",
+            inputs={},
+            outputs={name: str(tmp_path / "out" / name) for name in ("predictions", "scores")},
+            params={"engine": "transformers", "model": "builtin:tiny", "tasks_uri": str(tasks)},
+        )
+    assert "the model's context holds 2048" in str(caught.value)
+    assert "set a smaller max_tokens" in str(caught.value)
+
+
+def test_an_endpoint_that_refuses_every_request_is_an_error_that_no_retry_mends(
+    endpoint: Endpoint, tmp_path: Path
+) -> None:
+    endpoint.status = 400
+    with pytest.raises(DataError, match=r"none of 3 requests was accepted.*status 400"):
+        run("generate_responses", tmp_path, endpoint, style="plain")
 
 
 def test_a_question_for_the_kind_that_fails_is_said(

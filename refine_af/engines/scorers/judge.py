@@ -48,8 +48,9 @@ class JudgeScorer:
         """Return the verdicts, one request each.
 
         Raises:
+            DataError: When the engine refused a row's prompt, or an answer does not start with a
+                digit from 1 to 5.
             DependencyError: When the engine failed on a row.
-            DataError: When an answer does not start with a digit from 1 to 5.
         """
         requests = [self._request(row) for row in rows]
         sampling = Sampling(max_tokens=4, temperature=0.0, choices=VERDICTS)
@@ -70,7 +71,8 @@ class JudgeScorer:
 
     def _verdict(self, completion: Completion, number: int) -> float:
         if completion.finish == "error":
-            raise DependencyError(f"{self.name}, row {number}: {completion.error}")
+            kind = DataError if completion.refused else DependencyError
+            raise kind(f"{self.name}, row {number}: {completion.error}")
         text = completion.text.strip()
         if text[:1] not in VERDICTS or text[1:2].isdigit():
             raise DataError(
