@@ -23,6 +23,14 @@ SERVER_VARIABLES = {
 }
 
 
+@pytest.fixture(scope="module")
+def threads_of_a_container() -> Iterator[None]:
+    """Let what the tests start use every core, as a container does: sums depend on the number."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("OMP_NUM_THREADS")
+        yield
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

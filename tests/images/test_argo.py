@@ -12,7 +12,7 @@ from servers import BUCKET
 
 from refine_af import __version__
 
-pytestmark = pytest.mark.docker
+pytestmark = [pytest.mark.docker, pytest.mark.usefixtures("threads_of_a_container")]
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ import pytest
 from docker_engine import ROOT, built_images, docker, need_engine
 from kfp import components, dsl, local
 
-pytestmark = pytest.mark.docker
+pytestmark = [pytest.mark.docker, pytest.mark.usefixtures("threads_of_a_container")]
 
 RUN = [sys.executable, "-m", "refine_af", "run", "--preset"]
 
