@@ -7,7 +7,7 @@ from typing import Any, get_args
 import click
 
 from refine_af import __version__
-from refine_af.contracts.errors import MissingLibraryError, ParameterError
+from refine_af.contracts.errors import MissingLibraryError, ParameterError, missing_library
 from refine_af.contracts.progress import printable
 from refine_af.export.command import export as export
 from refine_af.lineage.command import explain as explain
@@ -44,10 +44,8 @@ def need_kfp() -> None:
     """Raise a MissingLibraryError where kfp is not installed."""
     try:
         import kfp  # noqa: F401
-    except ImportError:
-        raise MissingLibraryError(
-            "pipelines need kfp, which is not installed; pip install 'refine-af[pipelines]'"
-        ) from None
+    except ImportError as error:
+        raise missing_library(error, "a pipeline", "pip install 'refine-af[pipelines]'") from None
 
 
 @click.command()

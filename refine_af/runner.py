@@ -14,7 +14,14 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 import refine_af
-from refine_af.contracts.errors import EXIT_BUG, DataError, ParameterError, RefineAfError, nearest
+from refine_af.contracts.errors import (
+    EXIT_BUG,
+    DataError,
+    ParameterError,
+    RefineAfError,
+    missing_library,
+    nearest,
+)
 from refine_af.contracts.params import Params, Scalar
 from refine_af.contracts.progress import StageProgress
 from refine_af.contracts.stage import EVERY_STAGE_WRITES, Metrics, Stage, Task
@@ -171,7 +178,12 @@ def _execute_once(
 def _execute(stage: Stage, settings: Params, task: Task) -> Metrics:
     started = time.time()
     clock = time.monotonic()
-    metrics = stage.run(settings, task)
+    try:
+        metrics = stage.run(settings, task)
+    except ModuleNotFoundError as error:
+        extra = "" if stage.image == "core" else "[train]"
+        remedy = f"pip install 'refine-af{extra}', or run it in the image refine-af-{stage.name}"
+        raise missing_library(error, stage.name, remedy) from error
     missing = [item.name for item in stage.outputs if not task.outputs[item.name].exists()]
     if missing:
         raise RuntimeError(f"stage {stage.name} returned without writing {', '.join(missing)}")

@@ -52,6 +52,30 @@ class JournalMismatchError(DataError):
     """A journal was asked to continue a configuration other than its own."""
 
 
+def missing_library(error: ImportError, user: str, remedy: str) -> MissingLibraryError:
+    """Return the error of a library that cannot be imported here, by the name Python gave it.
+
+    Args:
+        error: As caught; the one that it was raised from counts, where it hides one.
+        user: What needs the library, as the user knows it.
+        remedy: What to do next.
+
+    Raises:
+        ImportError: When it is a module of this package: a bug.
+    """
+    while isinstance(error.__cause__, ImportError):
+        error = error.__cause__
+    name = error.name or ""
+    if name.partition(".")[0] == "refine_af":
+        raise error
+    if isinstance(error, ModuleNotFoundError) and name:
+        return MissingLibraryError(f"{user} needs {name}, which is not installed here; {remedy}")
+    said = " ".join(str(error).split())[:300]
+    return MissingLibraryError(
+        f"{user} needs {name or 'a library'}, which cannot be imported here ({said}); {remedy}"
+    )
+
+
 def nearest(word: str, allowed: list[str]) -> str:
     """Return ``" Did you mean 'x'?"`` for the closest allowed word, or an empty string."""
     import difflib

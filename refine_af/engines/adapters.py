@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, cast
 import torch
 from safetensors import SafetensorError, safe_open
 
-from refine_af.contracts.errors import DataError, MissingLibraryError
+from refine_af.contracts.errors import DataError, missing_library
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -126,10 +126,9 @@ def apply_adapter(model: "PreTrainedModel", adapter: Path) -> "PreTrainedModel":
     """
     try:
         from peft import PeftModel
-    except ImportError:
-        raise MissingLibraryError(
-            f"{adapter}: adapters need peft; pip install 'refine-af[train]'"
-        ) from None
+    except ImportError as error:
+        remedy = "pip install 'refine-af[train]'"
+        raise missing_library(error, f"{adapter}: an adapter", remedy) from None
     check_adapter_folder(adapter)
     try:
         tuned = PeftModel.from_pretrained(model, str(adapter))

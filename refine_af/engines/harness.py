@@ -8,7 +8,7 @@ data and needs no network.
 from pathlib import Path
 from typing import Any
 
-from refine_af.contracts.errors import DependencyError, MissingLibraryError, ParameterError
+from refine_af.contracts.errors import DependencyError, ParameterError, missing_library
 from refine_af.engines.models import pick_device, resolve_model
 from refine_af.engines.opening import trained_weights
 
@@ -42,9 +42,8 @@ def harness_scores(
         import lm_eval
         from lm_eval.tasks import TaskManager
     except ImportError as error:
-        raise MissingLibraryError(
-            f"lm_eval is {tasks!r}, which needs {error.name}; pip install 'refine-af[lm-eval]'"
-        ) from None
+        remedy = "pip install 'refine-af[lm-eval]'"
+        raise missing_library(error, f"lm_eval={tasks!r}", remedy) from None
     names, folders = _tasks(tasks)
     known = TaskManager(include_path=folders or None)
     unknown = [name for name in names if name not in known.all_tasks]

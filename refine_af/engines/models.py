@@ -14,8 +14,8 @@ from refine_af import builtin
 from refine_af.contracts.errors import (
     DataError,
     DependencyError,
-    MissingLibraryError,
     ParameterError,
+    missing_library,
 )
 from refine_af.storage.digest import digest_bytes, digest_directory
 from refine_af.storage.location import locate
@@ -102,10 +102,9 @@ def load_model(
         from safetensors import SafetensorError
         from transformers import AutoModelForCausalLM, AutoTokenizer
         from transformers.utils.logging import disable_progress_bar
-    except ImportError:
-        raise MissingLibraryError(
-            f"{model}: reading a model needs transformers and torch; pip install 'refine-af[train]'"
-        ) from None
+    except ImportError as error:
+        remedy = "pip install 'refine-af[train]'"
+        raise missing_library(error, f"{model}: reading a model", remedy) from None
     # a pod's log is no terminal; stages report their own progress
     disable_progress_bar()  # type: ignore[no-untyped-call]
     folder = resolve_model(model)
@@ -137,11 +136,8 @@ def _quantized(place: "torch.device", dtype: str) -> dict[str, object]:
         )
     try:
         import bitsandbytes  # noqa: F401
-    except ImportError:
-        raise MissingLibraryError(
-            "quantization 'nf4' needs bitsandbytes, which is not installed here;"
-            " pip install bitsandbytes"
-        ) from None
+    except ImportError as error:
+        raise missing_library(error, "quantization 'nf4'", "pip install bitsandbytes") from None
     from transformers import BitsAndBytesConfig
 
     config = BitsAndBytesConfig(  # type: ignore[no-untyped-call]
@@ -237,10 +233,9 @@ def _hub_errors(model: str) -> "Iterator[None]":
     try:
         import httpx
         import huggingface_hub.errors
-    except ImportError:
-        raise MissingLibraryError(
-            f"{model}: a Hub id needs huggingface_hub; pip install 'refine-af[train]'"
-        ) from None
+    except ImportError as error:
+        remedy = "pip install 'refine-af[train]'"
+        raise missing_library(error, f"{model}: a Hub id", remedy) from None
     try:
         yield
     except (OSError, ValueError, httpx.HTTPError, huggingface_hub.errors.HfHubHTTPError) as error:

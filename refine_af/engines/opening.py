@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
-from refine_af.contracts.errors import MissingLibraryError, ParameterError, nearest
+from refine_af.contracts.errors import ParameterError, missing_library, nearest
 from refine_af.engines.text import Determinism, TextEngine
 
 EngineKind = Literal["transformers", "vllm", "openai", "scripted"]
@@ -92,10 +92,8 @@ def open_text_engine(
     try:
         return _open(kind, *trained_weights(model, adapter), settings)
     except ImportError as error:
-        raise MissingLibraryError(
-            f"engine {kind!r} needs {error.name}, which is not installed here;"
-            f" pip install 'refine-af[{_EXTRAS[kind]}]' or use that stage's image"
-        ) from error
+        remedy = f"pip install 'refine-af[{_EXTRAS[kind]}]' or use that stage's image"
+        raise missing_library(error, f"engine {kind!r}", remedy) from error
 
 
 def trained_weights(model: str, trained: Path | None) -> tuple[str, Path | None]:

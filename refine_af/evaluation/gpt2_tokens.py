@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from refine_af.contracts.errors import DataError, MissingLibraryError, ParameterError
+from refine_af.contracts.errors import DataError, ParameterError, missing_library
 from refine_af.evaluation.metrics import SPACE_MARK, Tokenizer, cross_lingual
 from refine_af.evaluation.tasks import EvaluationTask
 
@@ -19,10 +19,9 @@ def gpt2_tokenizer(path: Path) -> Tokenizer:
     """
     try:
         from tokenizers import Tokenizer as Fast
-    except ImportError:
-        raise MissingLibraryError(
-            f"{path}: reading it needs tokenizers; pip install 'refine-af[train]'"
-        ) from None
+    except ImportError as error:
+        remedy = "pip install 'refine-af[train]'"
+        raise missing_library(error, f"{path}: reading it", remedy) from None
     if not path.is_file():
         raise DataError(f"{path}: no such file; give GPT-2's tokenizer.json")
     try:

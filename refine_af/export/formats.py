@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from refine_af.contracts.errors import MissingLibraryError
+from refine_af.contracts.errors import missing_library
 from refine_af.contracts.jsonl import write_rows
 from refine_af.contracts.records import Instance
 from refine_af.evaluation.prompts import render_prompt
@@ -109,10 +109,11 @@ def _write_parquet(rows: Sequence[Instance], form: Format, folder: Path) -> Path
         import pyarrow.parquet
         from datasets import Dataset, Features, Value, disable_progress_bars
     except ImportError as error:
-        raise MissingLibraryError(
-            f"--format {form} needs {error.name}; pip install 'refine-af[train]', or take alpaca,"
-            " sharegpt, messages or prompt-completion"
-        ) from None
+        remedy = (
+            "pip install 'refine-af[train]', or take alpaca, sharegpt, messages or"
+            " prompt-completion"
+        )
+        raise missing_library(error, f"--format {form}", remedy) from None
     disable_progress_bars()
     if form == "hf":
         kinds = {name: Value(_kind(name, numbers)) for name in table[0]}

@@ -18,7 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from refine_af.contracts.errors import DependencyError, MissingLibraryError, ParameterError
+from refine_af.contracts.errors import DependencyError, ParameterError, missing_library
 from refine_af.ppo.policy import Policy
 from refine_af.ppo.rollout import Action
 from refine_af.ppo.settings import PPOSettings
@@ -99,10 +99,8 @@ class VLLMRollout(_Reloading):
         try:
             from refine_af.engines.vllm_text import lora_rank_allowed, start_vllm
         except ImportError as error:
-            raise MissingLibraryError(
-                f"rollout 'vllm' needs {error.name}, which is not installed here; pip install"
-                " 'refine-af[vllm,train]', or set rollout to transformers"
-            ) from error
+            remedy = "pip install 'refine-af[vllm,train]', or set rollout to transformers"
+            raise missing_library(error, "rollout 'vllm'", remedy) from error
         self._llm = start_vllm(
             model,
             max_model_len=max_model_len,

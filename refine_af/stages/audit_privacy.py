@@ -3,7 +3,6 @@
 import json
 from typing import Any, Literal
 
-from refine_af.contracts.errors import MissingLibraryError
 from refine_af.contracts.jsonl import iter_objects, read_rows, write_rows
 from refine_af.contracts.params import Params, param
 from refine_af.contracts.records import Instance
@@ -58,15 +57,8 @@ def run(params: AuditPrivacyParams, task: Task) -> Metrics:
 def _losses(
     params: AuditPrivacyParams, task: Task, members: list[Instance], others: list[Instance]
 ) -> dict[str, tuple[list[float], list[float]]]:
-    try:
-        from refine_af.sft.losses import completion_losses
-    except ModuleNotFoundError as error:
-        if (error.name or "refine_af").startswith("refine_af"):
-            raise
-        raise MissingLibraryError(
-            f"audit_privacy needs {error.name}, which is not installed here; pip install"
-            " 'refine-af[train]', or run it in the image refine-af-audit_privacy"
-        ) from None
+    from refine_af.sft.losses import completion_losses
+
     models = {"target": task.inputs["adapter"], "base": None}
     if "reference" in task.inputs:
         models["reference"] = task.inputs["reference"]

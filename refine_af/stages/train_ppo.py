@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from refine_af.contracts.errors import MissingLibraryError, ParameterError
+from refine_af.contracts.errors import ParameterError, missing_library
 from refine_af.contracts.jsonl import read_rows
 from refine_af.contracts.params import param
 from refine_af.contracts.progress import StageProgress
@@ -290,11 +290,11 @@ def _tracker(params: TrainPpoParams, scratch: Path) -> Callable[[Mapping[str, fl
         return lambda _: None
     try:
         import wandb
-    except ImportError:
-        raise MissingLibraryError(
-            "wandb names a Weights & Biases project, and its library is not installed here;"
-            " pip install wandb, or leave wandb empty: curves and event files are always written"
-        ) from None
+    except ImportError as error:
+        remedy = (
+            "pip install wandb, or leave wandb empty: curves and event files are always written"
+        )
+        raise missing_library(error, f"wandb={params.wandb!r}", remedy) from None
     tracked = wandb.init(project=params.wandb, config=params.model_dump(), dir=str(scratch))
     return lambda row: tracked.log(dict(row), step=int(row["update"]))
 

@@ -3,7 +3,7 @@
 from dataclasses import fields
 from typing import Literal
 
-from refine_af.contracts.errors import DataError, MissingLibraryError
+from refine_af.contracts.errors import DataError
 from refine_af.contracts.jsonl import read_rows, write_rows
 from refine_af.contracts.params import Params, param
 from refine_af.contracts.randomness import replicate_seed
@@ -89,18 +89,10 @@ class TrainSFTParams(Params):
 def run(params: TrainSFTParams, task: Task) -> Metrics:
     """Choose the rows, train, and write weights, history and the list of rows."""
     from refine_af.engines.models import resolve_model
+    from refine_af.processes.start import started
+    from refine_af.sft.run import Material, fine_tune, help_tuning
 
     settings = params.settings()
-    try:
-        from refine_af.processes.start import started
-        from refine_af.sft.run import Material, fine_tune, help_tuning
-    except ModuleNotFoundError as error:
-        if (error.name or "refine_af").startswith("refine_af"):
-            raise
-        raise MissingLibraryError(
-            f"train_sft needs {error.name}, which is not installed here; pip install"
-            " 'refine-af[train]', or run it in the image refine-af-train_sft"
-        ) from None
     with_seeds = params.include_seed_tasks and "seeds" in task.inputs
     material = Material(
         instances=_instances(task, "instances"),

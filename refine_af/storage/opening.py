@@ -1,6 +1,6 @@
 """Which store a URI belongs to; its library loads when it is opened."""
 
-from refine_af.contracts.errors import MissingLibraryError
+from refine_af.contracts.errors import missing_library
 from refine_af.storage.location import locate
 from refine_af.storage.store import Store
 
@@ -29,12 +29,9 @@ def open_store(uri: str) -> Store:
         from refine_af.storage.gcs import open_gcs
 
         return open_gcs()
-    except ModuleNotFoundError as error:
-        extra = "s3" if scheme == "s3" else "gcs"
-        raise MissingLibraryError(
-            f"{uri}: {scheme}:// needs {error.name}, which is not installed;"
-            f" pip install 'refine-af[{extra}]'"
-        ) from error
+    except ImportError as error:
+        remedy = f"pip install 'refine-af[{'s3' if scheme == 's3' else 'gcs'}]'"
+        raise missing_library(error, f"{uri}: {scheme}://", remedy) from error
 
 
 def is_remote(uri: str) -> bool:

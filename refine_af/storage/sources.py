@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import refine_af
-from refine_af.contracts.errors import DataError, MissingLibraryError, ParameterError
+from refine_af.contracts.errors import DataError, ParameterError, missing_library
 from refine_af.storage.location import locate
 from refine_af.storage.opening import open_store
 
@@ -77,10 +77,9 @@ def fetch_rows_file(uri: str, folder: Path) -> Path:
 def _from_parquet(path: Path, target: Path) -> Path:
     try:
         import pyarrow.parquet
-    except ImportError:
-        raise MissingLibraryError(
-            f"{path}: reading Parquet needs pyarrow; pip install 'refine-af[train]'"
-        ) from None
+    except ImportError as error:
+        remedy = "pip install 'refine-af[train]'"
+        raise missing_library(error, f"{path}: reading Parquet", remedy) from None
     try:
         _refuse_bomb(path, pyarrow.parquet.read_metadata(path))
         rows = pyarrow.parquet.read_table(path).to_pylist()
@@ -102,10 +101,9 @@ def _refuse_bomb(path: Path, found: Any) -> None:  # noqa: ANN401  pyarrow is un
 def _from_hub(uri: str, target: Path) -> Path:
     try:
         import datasets
-    except ImportError:
-        raise MissingLibraryError(
-            f"{uri}: reading a Hub data set needs datasets; pip install 'refine-af[train]'"
-        ) from None
+    except ImportError as error:
+        remedy = "pip install 'refine-af[train]'"
+        raise missing_library(error, f"{uri}: reading a Hub data set", remedy) from None
     name, _, split = uri.removeprefix("hf://").partition(":")
     return _write(datasets.load_dataset(name, split=split or "train").to_list(), target)
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from refine_af.contracts.errors import DataError, DependencyError, MissingLibraryError
+from refine_af.contracts.errors import DataError, DependencyError, missing_library
 
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
 
@@ -55,9 +55,7 @@ def load_model(model_class: Any, model: str, loading: Loading) -> tuple[Any, Any
             model, dtype=dtype, use_safetensors=True, output_loading_info=True, **options
         )
     except ImportError as error:
-        raise MissingLibraryError(
-            f"scorer model {model}: {str(error).strip().splitlines()[0]}; install that library"
-        ) from error
+        raise missing_library(error, f"scorer model {model}", "install that library") from error
     except (OSError, ValueError) as error:
         raise DependencyError(_cannot_load(model, error)) from error
     _refuse_holes(model, model_class.__name__, report)

@@ -4,7 +4,7 @@ import importlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from refine_af.contracts.errors import MissingLibraryError, ParameterError, nearest
+from refine_af.contracts.errors import ParameterError, missing_library, nearest
 from refine_af.engines.scorers.checkpoint import Loading
 from refine_af.engines.text import TextEngine
 from refine_af.feedback.interface import Scorer
@@ -153,8 +153,6 @@ def _require_libraries(name: str) -> None:
     for library in ("torch", "transformers"):
         try:
             importlib.import_module(library)
-        except ImportError:
-            raise MissingLibraryError(
-                f"scorer {name} needs {library}, which is not installed here;"
-                " install refine-af[train], or run in a train image"
-            ) from None
+        except ImportError as error:
+            remedy = "pip install 'refine-af[train]', or run in a train image"
+            raise missing_library(error, f"scorer {name}", remedy) from None
