@@ -64,7 +64,7 @@ def new_directory(target: Path, *, durable: bool = True) -> Iterator[Path]:
 
     Without ``durable`` it outlives kills, but maybe not a power cut: enough for a copy.
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(target.parent)
     staged = beside(target)
     try:
         staged.mkdir()
@@ -110,7 +110,7 @@ def new_file(target: Path, *, durable: bool = True) -> Iterator[int]:
     try:
         sink = os.open(staged, _NEW_FLAGS, 0o666)
     except FileNotFoundError:
-        target.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(target.parent)
         sink = os.open(staged, _NEW_FLAGS, 0o666)
     try:
         try:
@@ -126,6 +126,17 @@ def new_file(target: Path, *, durable: bool = True) -> Iterator[int]:
         raise
     if durable:
         sync(target.parent)
+
+
+def make_folder(path: Path) -> None:
+    """Make a directory and those above it, each durably named in the one that holds it.
+
+    Always: a later durable publication meets the directories of one that was not.
+    """
+    missing = [folder for folder in (path, *path.parents) if not folder.exists()]
+    path.mkdir(parents=True, exist_ok=True)
+    for folder in missing:
+        sync(folder.parent)
 
 
 def _copy(reader: int, sink: int) -> str:

@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from refine_af.storage.atomic import beside, copy_directory, copy_file, write_bytes
+from refine_af.storage.atomic import beside, copy_directory, copy_file, make_folder, write_bytes
 from refine_af.storage.digest import digest_bytes
 from refine_af.storage.disk import disk_errors
 from refine_af.storage.location import OWN_PREFIX
@@ -114,7 +114,7 @@ class LocalStore:
         """Compare and write under a file lock, which the kernel drops when its holder dies."""
         path = Path(uri)
         with disk_errors("lock", uri):
-            path.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(path.parent)
             guard = os.open(path.with_name(f"{OWN_PREFIX}{path.name}.lock"), _GUARD_FLAGS, 0o666)
             try:
                 fcntl.flock(guard, fcntl.LOCK_EX)
