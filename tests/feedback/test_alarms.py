@@ -1,6 +1,8 @@
 """Alarms: each detector on hand-made runs, and the bars on simulated runs."""
 
+import re
 from dataclasses import fields
+from pathlib import Path
 
 import pytest
 from simulated_runs import HACKS, simulate
@@ -128,6 +130,13 @@ def test_every_bound_of_an_alarm_has_a_far_one() -> None:
     beyond, usual = AlarmSettings().beyond(), AlarmSettings()
     for name in BOUNDS:
         assert getattr(beyond, name) == 1.5 * getattr(usual, name)
+
+
+def test_the_page_about_ppo_lists_every_detector() -> None:
+    page = Path(__file__).parents[2] / "refine_af" / "ppo" / "README.md"
+    section = page.read_text("utf-8").split("## Alarms")[1]
+    listed = re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)
+    assert listed == list(DETECTORS)
 
 
 def test_missing_keys_are_named_and_non_finite_ones_refused() -> None:
