@@ -1,6 +1,7 @@
 """Every stage on an input of seconds, and the artifacts that they read."""
 
 import json
+import os
 import subprocess
 import sys
 from dataclasses import dataclass, field
@@ -172,13 +173,14 @@ class KillServer:
     """The warm process of :mod:`kill_server`."""
 
     def __init__(self, folder: Path) -> None:
-        """Start it; logs and counts go below ``folder``."""
+        """Start it; logs, counts and what killed stages leave of temporary files go there."""
         self.folder = folder
         self._process = subprocess.Popen(
             [sys.executable, str(Path(__file__).with_name("kill_server.py"))],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
+            env=os.environ | {"TMPDIR": str(folder)},
         )
         assert self._answer() == "ready\n"
 

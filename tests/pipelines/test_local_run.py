@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -21,7 +22,11 @@ RUN = [sys.executable, "-m", "refine_af", "run", "--preset", "smoke"]
 
 def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     command = [*RUN, "--output-dir", str(folder), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+    with tempfile.TemporaryDirectory() as temporary:
+        environment = os.environ | {"TMPDIR": temporary}
+        done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+        assert os.listdir(temporary) == [], "temporary files outlive the run"
+    return done
 
 
 def digests(folder: Path) -> dict[str, str]:

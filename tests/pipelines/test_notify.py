@@ -77,7 +77,7 @@ def test_kfps_exit_task_tells_of_a_failed_run(listener: Listener, tmp_path: Path
     done = subprocess.run(
         [sys.executable, "-c", KFP_RUN, str(tmp_path / "pipeline.yaml")],
         cwd=tmp_path,
-        env=dict(os.environ),
+        env=os.environ | {"TMPDIR": str(tmp_path)},  # KFP leaves its folders there
         capture_output=True,
         text=True,
         check=False,
