@@ -22,7 +22,8 @@ FOLDERS = ["base", "overlays/gke-gcs", "overlays/s3"]
 def rendered(folder: str) -> dict[str, Object]:
     """Return the objects of a kustomize folder by kind."""
     if not shutil.which("kubectl"):
-        pytest.skip("kubectl is not installed")
+        # no failure in CI: PyPI has none, and the 1.20 of Debian 12 cannot read the folders
+        pytest.skip("kubectl is not installed (1.32 renders them): kustomize folders are untested")
     done = subprocess.run(
         ["kubectl", "kustomize", str(MANIFESTS / folder)],
         capture_output=True,
