@@ -22,6 +22,7 @@ from refine_af.contracts.errors import (
     missing_library,
     nearest,
 )
+from refine_af.contracts.jsonl import write_object
 from refine_af.contracts.params import Params, Scalar
 from refine_af.contracts.progress import StageProgress
 from refine_af.contracts.stage import EVERY_STAGE_WRITES, Metrics, Stage, Task
@@ -187,7 +188,7 @@ def _execute(stage: Stage, settings: Params, task: Task) -> Metrics:
     missing = [item.name for item in stage.outputs if not task.outputs[item.name].exists()]
     if missing:
         raise RuntimeError(f"stage {stage.name} returned without writing {', '.join(missing)}")
-    _write_json(task.outputs["metrics"], metrics)
+    write_object(task.outputs["metrics"], metrics)
     telemetry = {
         "stage": stage.name,
         "started": started,
@@ -197,7 +198,7 @@ def _execute(stage: Stage, settings: Params, task: Task) -> Metrics:
         "python": platform.python_version(),
         **task.telemetry,
     }
-    _write_json(task.outputs["telemetry"], telemetry)
+    write_object(task.outputs["telemetry"], telemetry)
     return metrics
 
 
@@ -205,10 +206,6 @@ def _gpus() -> int:
     """Return how many GPUs the task had, asked of torch only where the stage loaded it."""
     torch = sys.modules.get("torch")
     return int(torch.cuda.device_count()) if torch else 0
-
-
-def _write_json(path: Path, value: Mapping[str, Any]) -> None:
-    path.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def _check_names(stage: Stage, inputs: Mapping[str, str], outputs: Mapping[str, str]) -> None:

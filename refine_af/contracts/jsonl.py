@@ -1,4 +1,4 @@
-r"""JSON Lines in and out: the place where text becomes typed rows.
+r"""JSON Lines, and single objects, in and out: the place where text becomes typed rows.
 
 Lines are split at ``\n`` only: ``str.splitlines`` also splits at U+2028 and its kin, which JSON
 does not escape, so one model answer with a line separator would break a whole artifact.
@@ -6,7 +6,7 @@ does not escape, so one model answer with a line separator would break a whole a
 
 import json
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -35,6 +35,12 @@ def write_rows(path: Path, rows: Iterable[BaseModel | JsonObject]) -> int:
             sink.write(dump_line(row))
             count += 1
     return count
+
+
+def write_object(path: Path, value: Mapping[str, Any]) -> None:
+    """Write one JSON object for people and programs: indented, keys in their order, UTF-8."""
+    text = json.dumps(value, indent=1, ensure_ascii=False) + "\n"
+    path.write_text(text, encoding="utf-8", newline="\n")
 
 
 def iter_objects(path: Path) -> Iterator[tuple[int, JsonObject]]:

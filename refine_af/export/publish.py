@@ -1,6 +1,5 @@
 """One folder with data, page, provenance and configuration, published as a whole."""
 
-import json
 import shlex
 import tempfile
 from collections.abc import Mapping
@@ -11,6 +10,7 @@ from typing import Any
 import yaml
 
 from refine_af.contracts.errors import ParameterError
+from refine_af.contracts.jsonl import write_object
 from refine_af.export.card import Written, data_card
 from refine_af.export.formats import Format, write_data
 from refine_af.export.licence import Terms
@@ -55,8 +55,7 @@ def publish(source: Source, terms: Terms, export: Export) -> Written:
             text = yaml.safe_dump(portable(source.config), sort_keys=False, allow_unicode=True)
             (folder / CONFIG_FILE).write_text(text, encoding="utf-8")
         if source.provenance:
-            text = json.dumps(source.provenance, indent=1, ensure_ascii=False) + "\n"
-            (folder / "provenance.json").write_text(text, encoding="utf-8")
+            write_object(folder / "provenance.json", source.provenance)
         page = data_card(source, terms, written, commands(source, export))
         (folder / "README.md").write_text(page, encoding="utf-8", newline="\n")
         open_store(export.output).publish_directory(export.output, folder)

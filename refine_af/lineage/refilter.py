@@ -9,7 +9,6 @@ The result is a folder like that of a run up to the scored instances: ``refine-a
 ``explain`` and ``refine-af run --from`` read it.
 """
 
-import json
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from refine_af.contracts.errors import DataError, ParameterError, nearest
-from refine_af.contracts.jsonl import iter_rows, read_rows, write_rows
+from refine_af.contracts.jsonl import iter_rows, read_rows, write_object, write_rows
 from refine_af.contracts.records import Instance, Instruction, ModelCall, Rejected, Seed
 from refine_af.contracts.stage import Metrics
 from refine_af.engines.text import Completion
@@ -37,6 +36,7 @@ from refine_af.stages.generate_instructions import (
     write_found,
 )
 from refine_af.storage.digest import digest_file
+from refine_af.storage.identity import canonical
 
 CHANGEABLE = {
     "generate_instructions": ("max_rouge_l", "known_uri", "parity", "alpaca_keywords"),
@@ -243,7 +243,5 @@ def _describe(
         "inputs": dict(inputs),
         "decided_again": True,
     }
-    text = json.dumps(provenance, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
-    (folder / "provenance").write_text(text + "\n", encoding="utf-8")
-    text = json.dumps(metrics, indent=1, ensure_ascii=False) + "\n"
-    (folder / "metrics").write_text(text, encoding="utf-8")
+    (folder / "provenance").write_bytes(canonical(provenance) + b"\n")
+    write_object(folder / "metrics", metrics)

@@ -1,9 +1,8 @@
 """Can the fine-tuned model's training rows be told from held-out ones? Membership inference."""
 
-import json
 from typing import Any, Literal
 
-from refine_af.contracts.jsonl import iter_objects, read_rows, write_rows
+from refine_af.contracts.jsonl import iter_objects, read_rows, write_object, write_rows
 from refine_af.contracts.params import Params, param
 from refine_af.contracts.records import Instance
 from refine_af.contracts.stage import Artifact, Metrics, Resources, Stage, Task
@@ -44,8 +43,7 @@ def run(params: AuditPrivacyParams, task: Task) -> Metrics:
         if one["warning"]:
             task.progress.say(f"{name}: {one['warning']}")
     result = {"members": len(members), "held_out": len(others), "attacks": found}
-    text = json.dumps(result, indent=1) + "\n"
-    task.outputs["audit"].write_text(text, encoding="utf-8")
+    write_object(task.outputs["audit"], result)
     write_rows(task.outputs["losses"], _rows(members, others, losses) if losses else [])
     return {"members": len(members), "held_out": len(others)} | {
         f"{name}_{number}": one[number]

@@ -1,10 +1,10 @@
 """Before any GPU is asked for: every input found, every digest taken, every place writable."""
 
-import json
 from pathlib import Path
 
 from refine_af import __version__
 from refine_af.contracts.errors import DataError
+from refine_af.contracts.jsonl import write_object
 from refine_af.contracts.params import Params, param
 from refine_af.contracts.stage import Artifact, Metrics, Resources, Stage, Task
 from refine_af.evaluation.gpt2_tokens import track_tokenizer
@@ -66,8 +66,7 @@ def run(params: CheckInputsParams, task: Task) -> Metrics:
         "seed": params.seed,
         **found,
     }
-    text = json.dumps(manifest, indent=1, ensure_ascii=False) + "\n"
-    task.outputs["manifest"].write_text(text, encoding="utf-8")
+    write_object(task.outputs["manifest"], manifest)
     return {"seeds": len(seeds), "tasks": len(tasks.tasks), "task_instances": tasks.count}
 
 

@@ -1,6 +1,5 @@
 """Near-duplicates out, shards merged, evaluation texts kept out of the training data."""
 
-from pathlib import Path
 from typing import Literal
 
 from refine_af.contracts.params import Params, param
@@ -56,8 +55,8 @@ def run(params: DedupFilterParams, task: Task) -> Metrics:
     return filter_rows(
         [task.inputs[name] for name in names],
         task.inputs.get("pool"),
-        Path(task.outputs["kept"]),
-        Path(task.outputs["rejected"]),
+        task.outputs["kept"],
+        task.outputs["rejected"],
         FilterSettings(
             max_rouge_l=params.max_rouge_l,
             text_field=params.text_field,

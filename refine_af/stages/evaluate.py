@@ -1,10 +1,9 @@
 """Unseen tasks, zero-shot: answers of one model, with and without an adapter, and their scores."""
 
-import json
 from typing import TYPE_CHECKING, Any
 
 from refine_af.contracts.errors import DataError, DependencyError, ParameterError
-from refine_af.contracts.jsonl import write_rows
+from refine_af.contracts.jsonl import write_object, write_rows
 from refine_af.contracts.params import param
 from refine_af.contracts.records import Prediction
 from refine_af.contracts.stage import Artifact, Metrics, Resources, Stage, Task
@@ -49,7 +48,6 @@ class EvaluateParams(EngineParams):
     stop: str = param(
         "\\n\\n", "Text that ends an answer, backslash escapes allowed; empty: end token only."
     )
-
     gpt2_tokenizer: str = param(
         "",
         "GPT-2's tokenizer.json, a path or a URI: tasks in other languages need it.",
@@ -169,8 +167,7 @@ def _refuse_failures(answers: list[Completion], task: Task) -> None:
 def _write_scores(rows: list[Prediction], task: Task, beside: dict[str, Any]) -> Metrics:
     summary = summarise(rows)
     found = official(summary) | ({"lm_eval": beside} if beside else {})
-    text = json.dumps(found, indent=1) + "\n"
-    task.outputs["scores"].write_text(text, encoding="utf-8")
+    write_object(task.outputs["scores"], found)
     return {
         "tasks": len(summary.per_task),
         "instances": len(rows),

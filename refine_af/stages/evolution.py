@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from refine_af.contracts.errors import DataError, ParameterError
 from refine_af.contracts.jsonl import iter_objects, read_rows, write_rows
@@ -160,10 +160,12 @@ def operators_of(params: EvolutionParams, task: Task) -> "Operators":
     return open_operators(params.operators_uri, task.scratch)
 
 
-def reviewer_engine(params: EvolutionParams, task: Task, evolver: JournaledEngine) -> Any:  # noqa: ANN401
+def reviewer_engine(
+    params: EvolutionParams, task: Task, rewriter: JournaledEngine
+) -> JournaledEngine:
     """Return the reviewer's engine: the rewriter's own unless another one is named."""
     if not params.reviewer and not params.reviewer_engine:
-        return evolver
+        return rewriter
     changes = {
         "model": params.reviewer or params.model,
         "engine": params.reviewer_engine or params.engine,
@@ -248,7 +250,7 @@ def frontier_settings(params: EvolutionParams, max_calls: int = 0) -> "FrontierS
 def make_evolver(
     params: EvolutionParams,
     operators: "Operators",
-    engines: tuple[Any, Any],
+    engines: tuple[TextEngine, TextEngine],
     bank: "Bank",
     ledger: "Ledger",
     max_calls: int = 0,

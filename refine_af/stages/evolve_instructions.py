@@ -1,10 +1,9 @@
 """Seeds become more and different instructions by textual operations, with every row's lineage."""
 
-import json
 from typing import TYPE_CHECKING, Literal
 
 from refine_af.contracts.errors import ParameterError
-from refine_af.contracts.jsonl import write_rows
+from refine_af.contracts.jsonl import write_object, write_rows
 from refine_af.contracts.params import param
 from refine_af.contracts.records import Evolved, ModelCall, OperatorStep, Rejected, content_id
 from refine_af.contracts.stage import Artifact, Metrics, Resources, Stage, Task
@@ -68,8 +67,7 @@ def run(params: EvolveInstructionsParams, task: Task) -> Metrics:
         task.inputs.get("bank"),
         [row.instruction for row in kept if row.step],
     )
-    text = json.dumps(ledger.dump(), indent=1) + "\n"
-    task.outputs["ledger"].write_text(text, encoding="utf-8")
+    write_object(task.outputs["ledger"], ledger.dump())
     return _metrics(kept, steps, ledger)
 
 

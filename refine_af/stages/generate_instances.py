@@ -71,19 +71,18 @@ def run(params: GenerateInstancesParams, task: Task, *, opener: Opener = open_en
         task.journal,
         task.progress,
     )
+    owners = [(row, sample) for row in rows for sample in range(params.samples)]
     requests = [
         Request(
             f"{row.id}/{sample}",
             form.prompt(row.instruction, asked[row.id]),
             _seed(params, row, sample),
         )
-        for row in rows
-        for sample in range(params.samples)
+        for row, sample in owners
     ]
     answers = complete_in_steps(engine, requests, _sampling(params), task)
     engine.close()
     refuse_silence(answers, task.journal, task.progress)
-    owners = [(row, sample) for row in rows for sample in range(params.samples)]
     calls = (
         model_call(request, (row.id,), _sampling(params), answer)
         for request, (row, _), answer in zip(requests, owners, answers, strict=True)
@@ -114,7 +113,7 @@ def _parse_and_write(
     params: GenerateInstancesParams,
     owners: "Sequence[tuple[Instruction, int]]",
     answers: "Sequence[Completion]",
-    layouts: "Mapping[str, Layout]",
+    asked: "Mapping[str, Layout]",
     task: Task,
 ) -> Metrics:
     from refine_af.self_instruct.parse_instances import filter_instances
@@ -122,7 +121,7 @@ def _parse_and_write(
     kept: list[Instance] = []
     rejected: list[Rejected] = []
     parsed = [
-        _drafts(params, answer, layouts[row.id])
+        _drafts(params, answer, asked[row.id])
         for (row, _), answer in zip(owners, answers, strict=True)
     ]
     leaks = _leaks(params, owners, parsed, task)
@@ -135,7 +134,7 @@ def _parse_and_write(
         judged = filter_instances(marked, seed, row.id, params.max_instances)
         for place, (draft, leak) in enumerate(zip(judged, leaks[number], strict=True)):
             if draft.reason is None:
-                kept.append(_instance(row, draft, layouts[row.id] == "output_first", sample))
+                kept.append(_instance(row, draft, asked[row.id] == "output_first", sample))
             else:
                 rejected.append(_rejected(row, draft, sample, place, leak))
     write_rows(task.outputs["instances"], kept)
@@ -147,7 +146,7 @@ def _parse_and_write(
         "instances": len(kept),
         "rejected": len(rejected),
         "parseable": len({(row.parents[0], row.sample) for row in kept}) / max(len(owners), 1),
-        "classification": sum(one == "output_first" for one in layouts.values()),
+        "classification": sum(one == "output_first" for one in asked.values()),
         "contaminated": sum(row.reason == "contaminated" for row in rejected),
     }
 

@@ -1,10 +1,9 @@
 """One answer per instruction, by any engine; some roots are held out of all training."""
 
-import json
 from typing import Literal
 
 from refine_af.contracts.errors import DataError, ParameterError
-from refine_af.contracts.jsonl import JsonObject, iter_objects, write_rows
+from refine_af.contracts.jsonl import JsonObject, iter_objects, write_object, write_rows
 from refine_af.contracts.params import param
 from refine_af.contracts.randomness import derive, uniform
 from refine_af.contracts.records import Instance, Rejected
@@ -83,8 +82,7 @@ def run(params: GenerateResponsesParams, task: Task) -> Metrics:
     for side, found_rows in kept.items():
         write_rows(task.outputs[side], found_rows)
     write_rows(task.outputs["rejected"], dropped)
-    text = json.dumps(ledger.dump(), indent=1) + "\n"
-    task.outputs["ledger"].write_text(text, encoding="utf-8")
+    write_object(task.outputs["ledger"], ledger.dump())
     metrics: Metrics = {"instructions": len(rows), "rejected": len(dropped)}
     return metrics | {side: len(found_rows) for side, found_rows in kept.items()}
 

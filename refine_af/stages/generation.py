@@ -19,8 +19,8 @@ from refine_af.storage.digest import digest_bytes
 STEP = 256
 """Requests per step. The steps' borders are fixed, so that a resumed run batches as a whole one."""
 
-
 FORMS = ("json_schema", "regex")
+"""Fields of a sampling that are kept with a call only where they are used."""
 
 STEPS = "completions-"
 """How the names of the journalled steps begin."""

@@ -1,13 +1,12 @@
 """What ``train_ppo`` looks at beside the reward, and the files it writes."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from statistics import fmean, pstdev
 from typing import TYPE_CHECKING
 
 from refine_af.contracts.errors import ParameterError
-from refine_af.contracts.jsonl import write_rows
+from refine_af.contracts.jsonl import write_object, write_rows
 from refine_af.contracts.stage import Metrics, Task
 from refine_af.feedback.interface import Triplet
 from refine_af.feedback.reward import Reward
@@ -106,8 +105,7 @@ def write(
     for alarm in alarms:
         task.progress.say(f"alarm: {alarm['message']}")
     found = {"stopped": stopped, "alarms": alarms, "unwatched": unwatched(updates)}
-    text = json.dumps(found, indent=1, ensure_ascii=False) + "\n"
-    task.outputs["alarms"].write_text(text, encoding="utf-8")
+    write_object(task.outputs["alarms"], found)
     first, last = updates[0], updates[-1]
     return {
         "updates": len(updates),

@@ -1,10 +1,10 @@
 """What people look at: the paired answer first, then where every row went."""
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
 from refine_af.contracts.errors import ParameterError
+from refine_af.contracts.jsonl import write_object
 from refine_af.contracts.params import Params, Scalar, param
 from refine_af.contracts.records import Instance, Instruction, Prediction, Rejected, Seed
 from refine_af.contracts.stage import Artifact, Metrics, Resources, Stage, Task
@@ -19,6 +19,7 @@ SHARDS = range(2, 9)
 ARMS = ("rl", "baseline", "best_of_n", "start", "baseline_b")
 MOST_SIZES = 4
 SIZES = range(1, 2 * MOST_SIZES + 1)
+"""Numbers of the inputs with smaller sizes: two arms of each."""
 PARTS: dict[str, str] = {
     "instances": "Scored instances of the arm",
     "rejected": "Instances that were dropped when they were written, of the arm",
@@ -80,8 +81,7 @@ def run(params: ReportParams, task: Task) -> Metrics:
         "instructions": len(inputs.instructions),
         "copies": _copies(inputs.rejected, len(inputs.instructions)),
     }
-    text = json.dumps(result, indent=1, ensure_ascii=False) + "\n"
-    task.outputs["result"].write_text(text, encoding="utf-8")
+    write_object(task.outputs["result"], result)
     return dict(report.metrics)
 
 

@@ -1,9 +1,9 @@
 """What people look at after an evolution run: the arms side by side, with what they cost."""
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
+from refine_af.contracts.jsonl import write_object
 from refine_af.contracts.params import Params, Scalar, param
 from refine_af.contracts.records import Evolved, Instance, OperatorStep, Prediction, Seed
 from refine_af.contracts.stage import Artifact, Metrics, Resources, Stage, Task
@@ -59,8 +59,7 @@ def run(params: ReportEvolutionParams, task: Task) -> Metrics:
     task.outputs["report"].write_text(report.html, encoding="utf-8", newline="\n")
     task.outputs["summary"].write_text(report.markdown, encoding="utf-8", newline="\n")
     result = {"answer": report.answer, "arms": _table(list(inputs.arms), report.metrics)}
-    text = json.dumps(result, indent=1, ensure_ascii=False) + "\n"
-    task.outputs["result"].write_text(text, encoding="utf-8")
+    write_object(task.outputs["result"], result)
     return dict(report.metrics)
 
 

@@ -40,7 +40,7 @@ def layouts(
             classification, as every answer but a yes is.
 
     Raises:
-        DependencyError: When no question at all was answered.
+        DataError, DependencyError: No question was answered, as :func:`refuse_silence`.
 
     Source: Self-Instruct (arXiv 2212.10560), sections 2.2 and 2.3.
     """

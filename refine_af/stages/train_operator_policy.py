@@ -1,12 +1,11 @@
 """Which operations make a set of instructions diverse? A policy learns it by PPO, on any CPU."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from refine_af.contracts.errors import DataError
-from refine_af.contracts.jsonl import read_rows, write_rows
+from refine_af.contracts.jsonl import read_rows, write_object, write_rows
 from refine_af.contracts.params import param
 from refine_af.contracts.randomness import derive, sample, shuffled
 from refine_af.contracts.records import OperatorStep
@@ -96,6 +95,7 @@ def run(params: TrainOperatorPolicyParams, task: Task) -> Metrics:
         )
 
     found = train(play, embedding.embed, settings, plan, on_update)
+    play.finish()
     _write(params, task, operators, found, play, table)
     return _metrics(found, table, play.steps)
 
@@ -163,8 +163,8 @@ class _Live:
             self.kept += [row.instruction for row in found.kept]
         return found.steps
 
-    def close(self) -> None:
-        """Free the models."""
+    def finish(self) -> None:
+        """Free the models; as :meth:`JournaledEngine.finish`."""
         for engine in {id(one): one for one in (self._writer, self._judge)}.values():
             engine.finish()
 
@@ -205,7 +205,7 @@ class _Replayed:
             self.kept += [row.text for row in found if row.status == "kept"]
         return found
 
-    def close(self) -> None:
+    def finish(self) -> None:
         """Nothing is open."""
 
 
@@ -269,14 +269,12 @@ def _write(
         "policy_seed": found.policy_seed,
         "update": found.update,
     }
-    play.close()
     save_policy(task.outputs["policy"], found.learner.network, facts)
     write_rows(task.outputs["trace"], play.steps)
     write_rows(task.outputs["curve"], found.curve)
     write_bank(task.outputs["bank_out"], task.inputs.get("bank"), play.kept)
-    for name, value in (("table", table), ("ledger", play.ledger.dump())):
-        text = json.dumps(value, indent=1, ensure_ascii=False) + "\n"
-        task.outputs[name].write_text(text, encoding="utf-8")
+    write_object(task.outputs["table"], table)
+    write_object(task.outputs["ledger"], play.ledger.dump())
 
 
 def _metrics(found: "Trained", table: dict[str, Any], steps: Sequence[OperatorStep]) -> Metrics:
