@@ -15,6 +15,7 @@ from typing import Any, Literal, get_args
 
 from refine_af.contracts.errors import ParameterError, nearest
 from refine_af.contracts.jsonl import read_rows, write_rows
+from refine_af.contracts.progress import StageProgress
 from refine_af.contracts.records import Instance, Instruction
 from refine_af.feedback.presets import find_preset
 from refine_af.runner import find_stage, run_stage
@@ -24,6 +25,9 @@ Algorithm = Literal["start", "ppo", "rloo", "grpo", "best_of_n"]
 START: Algorithm = "start"
 MEASURES = ("total", "gold", "parseable", "words", "kl", "alarms")
 STAGES = ("train_ppo", "generate_instances", "score_rewards")
+ASKING = ("train_ppo", "generate_instances")
+SHARED = ("model", "model_digest", *FORM)
+"""Parameters of :data:`ASKING` that are the same: given to one, they are the other's too."""
 
 # Student's t at 0.975 for 1 to 30 degrees of freedom; 1.96 beyond (NIST, table 1.3.6.7.2)
 _T = (
@@ -116,14 +120,27 @@ class Sweep:
                     f"{nearest(stage, list(STAGES))}"
                 )
             find_stage(stage).params.parse(dict(values), where=stage)
+        for name in SHARED:
+            found = {str(self.settings.get(one, {}).get(name, "")) for one in ASKING} - {""}
+            if len(found) > 1:
+                raise ParameterError(
+                    f"--set gives {' and '.join(ASKING)} a different {name}:"
+                    f" {', '.join(sorted(found))}; both work with the same, so set it once"
+                )
 
     def run(self, grid: Grid) -> list[dict[str, Any]]:
-        """Run every cell and return one row each; written to ``cells.jsonl`` and ``table.md``."""
-        rows = []
-        for cell in grid.cells():
+        """Run every cell and return one row each.
+
+        ``cells.jsonl`` and ``table.md`` hold the cells that are done, after each.
+        """
+        rows: list[dict[str, Any]] = []
+        cells, progress = list(grid.cells()), StageProgress("sweep")
+        for number, cell in enumerate(cells, start=1):
+            progress.say(f"cell {number} of {len(cells)}: {cell.name}")
             rows.append(self._measured(cell, grid.samples))
             write_rows(self.folder / "cells.jsonl", rows)
-        (self.folder / "table.md").write_text(table(rows), encoding="utf-8")
+            (self.folder / "table.md").write_text(table(rows), encoding="utf-8")
+            progress.step(number, len(cells), "cells")
         return rows
 
     def _measured(self, cell: Cell, samples: int) -> dict[str, Any]:
@@ -136,6 +153,8 @@ class Sweep:
             {"instructions": self.prompts, "adapter": place / "adapter" if trained else None},
             {"seed": cell.seed, "samples": samples if best else 1, "max_instances": 1},
         )["instances"]
+        if cell.algorithm != START and not read_rows(instances, Instance):
+            return asdict(cell) | self._numbers([]) | trained  # a policy that broke is a result
         if best:
             instances = self._task(
                 "score_rewards",
@@ -149,7 +168,7 @@ class Sweep:
         scored = self._task(
             "score_rewards", place, {"instances": instances, "reference": reference}, whole
         )["scored"]
-        return asdict(cell) | self._numbers(scored) | trained
+        return asdict(cell) | self._numbers(read_rows(scored, Instance)) | trained
 
     def _trained(self, cell: Cell, place: Path) -> dict[str, float]:
         given = self._reward(cell) | {"algorithm": cell.algorithm, "seed": cell.seed}
@@ -178,32 +197,30 @@ class Sweep:
             stage,
             inputs={name: str(path) for name, path in inputs.items() if path is not None},
             outputs={name: str(path) for name, path in files.items()},
-            params={**self.settings.get(stage, {}), **own, **self._form(stage)},
+            params={**self.settings.get(stage, {}), **own, **self._shared(stage)},
             work_dir=str(self.folder / "work"),
             label=place.relative_to(self.folder).as_posix(),
         )
         return files
 
-    def _form(self, stage: str) -> dict[str, Any]:
-        """Return how both stages that ask for instances do it, where one of them was told."""
-        asking = ("train_ppo", "generate_instances")
-        given = [self.settings.get(one, {}) for one in asking]
-        found = {name: one[name] for one in given for name in FORM if name in one}
-        return found if stage in asking else {}
+    def _shared(self, stage: str) -> dict[str, Any]:
+        """Return what both stages that ask for instances share, where one of them was told."""
+        given = [self.settings.get(one, {}) for one in ASKING]
+        found = {name: one[name] for one in given for name in SHARED if name in one}
+        return found if stage in ASKING else {}
 
-    def _numbers(self, scored: Path) -> dict[str, float]:
+    def _numbers(self, rows: Sequence[Instance]) -> dict[str, float]:
+        """Return what is measured of a cell's instances; a prompt without one counts as wrong."""
         from refine_af.builtin.gold import gold_score
 
-        rows = read_rows(scored, Instance)
-        asked = len(read_rows(self.prompts, Instruction))
-        found = {"parseable": len(rows) / asked}
+        prompts = read_rows(self.prompts, Instruction)
+        found = {"parseable": len(rows) / len(prompts)}
         if rows:
             found["total"] = fmean(row.total or 0.0 for row in rows)
             found["words"] = fmean(len(row.output.split()) for row in rows)
-        gold = [gold_score(row.instruction, row.input, row.output) for row in rows]
-        right = [score for score in gold if score is not None]
-        # what is not parseable is not right
-        return found | ({"gold": sum(right) / asked} if right else {})
+        checked = [row for row in prompts if gold_score(row.instruction, "", "") is not None]
+        gold = [gold_score(row.instruction, row.input, row.output) or 0.0 for row in rows]
+        return found | ({"gold": sum(gold) / len(checked)} if checked else {})
 
 
 def table(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -228,8 +245,12 @@ def mean_with_interval(values: Sequence[float]) -> str:
     if not values:
         return ""
     if len(values) == 1:
-        return f"{values[0]:.3f}"
+        return _number(values[0])
     freedom = len(values) - 1
     t = _T[freedom - 1] if freedom <= len(_T) else 1.96
     mean, half = fmean(values), t * stdev(values) / len(values) ** 0.5
-    return f"{mean:.3f} ({mean - half:.3f} to {mean + half:.3f})"
+    return f"{_number(mean)} ({_number(mean - half)} to {_number(mean + half)})"
+
+
+def _number(value: float) -> str:
+    return f"{round(value, 3) + 0.0:.3f}"  # + 0.0: rounding noise below zero is no "-0.000"

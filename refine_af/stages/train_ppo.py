@@ -10,7 +10,15 @@ from refine_af.contracts.params import param
 from refine_af.contracts.progress import StageProgress
 from refine_af.contracts.randomness import sample
 from refine_af.contracts.records import Instruction
-from refine_af.contracts.stage import Artifact, Journal, Metrics, Resources, Stage, Task
+from refine_af.contracts.stage import (
+    Artifact,
+    Journal,
+    Metrics,
+    Progress,
+    Resources,
+    Stage,
+    Task,
+)
 from refine_af.self_instruct.instance_form import (
     ASKED,
     SPLIT,
@@ -122,7 +130,14 @@ def run(params: TrainPpoParams, task: Task) -> Metrics:
 
     with started(params.processes, _help, params, place, task.scratch) as processes:
         result, reward = _train(
-            params, place, task.journal, task.outputs["adapter"], task.scratch, processes, hear
+            params,
+            place,
+            task.journal,
+            task.outputs["adapter"],
+            task.scratch,
+            processes,
+            hear,
+            task.progress,
         )
     held_out = params.held_out or (GOLD if params.model.startswith("builtin:") else "")
     updates = watched(result.metrics, episodes, reward, held_out)
@@ -174,7 +189,8 @@ def _help(processes: "Processes", params: TrainPpoParams, place: Path, scratch: 
     """Train as a helper of the process that holds the journal."""
     from refine_af.storage.memory import MemoryJournal
 
-    _train(params, place, MemoryJournal(), scratch / "helper", scratch, processes, None)
+    quiet = StageProgress("train_ppo")  # helpers report nothing
+    _train(params, place, MemoryJournal(), scratch / "helper", scratch, processes, None, quiet)
 
 
 def _train(
@@ -185,6 +201,7 @@ def _train(
     scratch: Path,
     processes: "Processes",
     on_update: "OnUpdate | None",
+    progress: Progress,
 ) -> "tuple[PPOResult, InstanceReward]":
     from refine_af.engines.models import load_model
     from refine_af.ppo.episodes import Prompt
@@ -196,13 +213,13 @@ def _train(
     check_held_out(params.held_out, scorer)
     form = _form(params)
     asked = processes.from_main(
-        _layouts(params, rows, model, tokenizer, journal) if processes.main else {}
+        _layouts(params, rows, model, tokenizer, journal, progress) if processes.main else {}
     )
     texts = {row.id: row.instruction for row in rows}
     reward = InstanceReward(scorer, texts, form, asked, processes)
     prompts = [Prompt(row.id, form.prompt(row.instruction, asked[row.id])) for row in rows]
     shared: dict[str, Any] = {
-        "progress": StageProgress("train_ppo"),
+        "progress": progress,
         "output": output,
         "on_update": on_update,
     }
@@ -243,6 +260,7 @@ def _layouts(
     model: Any,  # noqa: ANN401  a transformers model
     tokenizer: Any,  # noqa: ANN401  a transformers tokenizer
     journal: Journal,
+    progress: Progress,
 ) -> "dict[str, Layout]":
     """Return which part each instruction's instances begin with, as the start model says."""
     from refine_af.engines.transformers_text import TransformersText
@@ -251,7 +269,6 @@ def _layouts(
     def engine() -> TransformersText:
         return TransformersText.wrap(model, tokenizer, chat=params.chat)
 
-    progress = StageProgress("train_ppo")
     return layouts(rows, params.split, _form(params).style, engine, params.seed, journal, progress)
 
 

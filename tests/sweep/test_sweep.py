@@ -35,6 +35,7 @@ def test_intervals_by_hand() -> None:
     # mean 2, deviation 1, t(2) = 4.303: half width 4.303 / sqrt(3) = 2.484
     assert mean_with_interval([1.0, 2.0, 3.0]) == "2.000 (-0.484 to 4.484)"
     assert mean_with_interval([0.5]) == "0.500"
+    assert mean_with_interval([-1e-17, 1e-17]) == "0.000 (0.000 to 0.000)"
     rows = [
         {"seed": 1, "reward": "r", "dropped": "", "algorithm": "ppo", "total": 1.0, "gold": 0.5},
         {"seed": 2, "reward": "r", "dropped": "", "algorithm": "ppo", "total": 1.0},
@@ -51,6 +52,13 @@ def test_what_is_wrong_is_named_before_anything_runs(tmp_path: Path) -> None:
         Sweep(tmp_path, tmp_path, tmp_path, {"train_ppo": {"update": 3}})
     with pytest.raises(ParameterError, match="a sweep runs train_ppo"):
         Sweep(tmp_path, tmp_path, tmp_path, {"evaluate": {}})
+    with pytest.raises(ParameterError, match="a different model: a, b; both work with the same"):
+        Sweep(
+            tmp_path,
+            tmp_path,
+            tmp_path,
+            {"train_ppo": {"model": "a"}, "generate_instances": {"model": "b"}},
+        )
 
 
 def test_a_sweep_runs_its_cells_and_a_second_time_costs_nothing(
@@ -75,3 +83,23 @@ def test_a_sweep_runs_its_cells_and_a_second_time_costs_nothing(
     again = capsys.readouterr()
     assert again.out == shown.out
     assert again.err.count("finished before with the same inputs") >= 7
+    assert "sweep: cell 2 of 3: embedded/ppo/seed1" in shown.err
+    assert "sweep: 3/3 cells" in shown.err
+    assert (tmp_path / "out" / "table.md").read_text("utf-8") in shown.out
+
+
+def test_a_cell_whose_policy_writes_nothing_usable_is_a_result_and_no_error(tmp_path: Path) -> None:
+    texts = ["Write the plural of the noun.", "Is the figure odd or even?"]  # gold knows both
+    rows = [Instruction.make(text, (), at, 0, 0) for at, text in enumerate(texts)]
+    write_rows(tmp_path / "in.jsonl", rows)
+    broken = {one: dict(item.split("=") for item in SMALL[one].split()) for one in SMALL}
+    # rate 1 on every weight: after one update nothing that it writes can be read
+    broken["train_ppo"] |= {"lora_rank": "0", "learning_rate": "1", "warmup_updates": "0"}
+    place = tmp_path / "in.jsonl"
+    start, ppo = Sweep(place, place, tmp_path / "out", broken).run(
+        Grid((1,), ("embedded",), ("ppo",))
+    )
+    assert start["parseable"] > 0
+    assert ppo["parseable"] == 0
+    assert ppo["gold"] == 0
+    assert "total" not in ppo
