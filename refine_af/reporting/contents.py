@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from refine_af.evaluation.compare import Comparison, TaskResult
-from refine_af.reporting import charts
+from refine_af.reporting import charts, training_charts
 from refine_af.reporting.answer import Answer, find_answer
 from refine_af.reporting.charts import Chart
 from refine_af.reporting.diversity import Copies, Variety, copies, variety
@@ -66,7 +66,7 @@ def find_contents(inputs: ReportInputs) -> Contents:
     found = variety(inputs.instructions, inputs.seeds)
     tasks = _task_rows(answer)
     main = answer.main if isinstance(answer.main, Comparison) else None
-    loss = charts.sft(inputs.arms)
+    loss = training_charts.sft(inputs.arms)
     curve = find_curve(inputs)
     written = {name: arm.instances for name, arm in inputs.arms.items() if arm.instances}
     return Contents(
@@ -81,7 +81,7 @@ def find_contents(inputs: ReportInputs) -> Contents:
             *([charts.sizes(curve)] if curve else []),
         ),
         data_charts=tuple(_data_charts(inputs, found)),
-        training_charts=(*charts.ppo(inputs.ppo_updates), *([loss] if loss else [])),
+        training_charts=(*training_charts.ppo(inputs.ppo_updates), *([loss] if loss else [])),
         signs=find_signs(inputs.ppo_updates, inputs.ppo_episodes),
         moments=tuple(
             moments(

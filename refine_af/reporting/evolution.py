@@ -17,7 +17,7 @@ from refine_af.reporting.answer import percent
 from refine_af.reporting.charts import Chart
 from refine_af.reporting.contents import flat
 from refine_af.reporting.evolution_inputs import EvolutionInputs
-from refine_af.reporting.evolution_numbers import ArmNumbers, arm_numbers, total_calls
+from refine_af.reporting.evolution_numbers import ArmNumbers, Measured, arm_numbers, total_calls
 from refine_af.reporting.inputs import Report
 from refine_af.reporting.report import environment, page_parts
 
@@ -213,7 +213,7 @@ def _metrics(
     return found
 
 
-def shown_interval(value: Any, unit: str = "") -> str:  # noqa: ANN401  Measured or None
+def shown_interval(value: Measured | None, unit: str = "") -> str:
     """Return ``value (low to high)``; a dash for what was not measured."""
     if value is None:
         return "-"

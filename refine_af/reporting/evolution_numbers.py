@@ -70,14 +70,13 @@ def total_calls(ledgers: Sequence[Mapping[str, Any]]) -> int:
 def _numbers(name: str, arm: EvolutionArm, inputs: EvolutionInputs) -> ArmNumbers:
     roots = sorted({row.root for row in arm.trace} | {row.root for row in arm.kept})
     place = {root: number for number, root in enumerate(roots)}
-    tried, accepted, reviewed, agreed, kept, calls = (np.zeros(len(roots)) for _ in range(6))
+    tried, accepted, reviewed, kept, calls = (np.zeros(len(roots)) for _ in range(5))
     moved = [row for row in arm.trace if row.status != "stopped"]
     for row in moved:
         here = place[row.root]
         tried[here] += 1
         accepted[here] += row.status == "kept"
         reviewed[here] += row.changed is not None
-        agreed[here] += row.status == "kept"
         calls[here] += _calls(row)
     for kept_row in arm.kept:
         kept[place[kept_row.root]] += kept_row.step > 0
@@ -90,7 +89,7 @@ def _numbers(name: str, arm: EvolutionArm, inputs: EvolutionInputs) -> ArmNumber
         name=name,
         tried=len(moved),
         accepted=_ratio(accepted, tried, seed),
-        reviewed=_ratio(agreed, reviewed, seed),
+        reviewed=_ratio(accepted, reviewed, seed),
         kept=len(arm.kept),
         per_thousand=_ratio(1000 * kept, calls, seed),
         per_thousand_in_all=1000 * written / in_all if in_all else None,

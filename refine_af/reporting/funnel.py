@@ -84,7 +84,7 @@ class Funnel:
 
 def build_funnel(inputs: ReportInputs) -> Funnel:
     """Return the funnel of a run, counted from its rows and held against the rounds' counts."""
-    steps = [*_instruction_steps(inputs)]
+    steps = _instruction_steps(inputs)
     for name, arm in inputs.arms.items():
         steps += _arm_steps(name, arm)
     return Funnel(
@@ -122,7 +122,7 @@ def _instruction_steps(inputs: ReportInputs) -> list[Step]:
     repeated = _reasons(inputs.rejected, "dedup_filter")
     kept = len(inputs.instructions)
     steps = []
-    passed = kept + sum(repeated.values())
+    into = passed = kept + sum(repeated.values())
     parsed = passed + sum(generated.values())
     if inputs.rounds:
         requested = sum(one.requested for one in inputs.rounds)
@@ -134,7 +134,6 @@ def _instruction_steps(inputs: ReportInputs) -> list[Step]:
     steps.append(
         Step("Instructions through the filters", "instructions", parsed, generated, passed, "ins")
     )
-    into = kept + sum(repeated.values())
     steps.append(
         Step("Instructions after near-duplicates", "instructions", into, repeated, kept, "ins")
     )

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
+from refine_af.feedback import reward
 from refine_af.reporting import svg
 from refine_af.reporting.charts import Chart
 
@@ -20,7 +21,7 @@ MOST_TEMPLATES = 8
 LEAST_RISE = 0.05
 """A run is shown when its share of the actions rose by this much."""
 
-RAW = "part_raw_mean"
+RAW = f"part_{reward.RAW}_mean"
 """The rule's value before normalisation: a running normalisation hides a drift."""
 
 SHOWN = {
@@ -104,7 +105,7 @@ def moves(updates: Sequence[Mapping[str, float]]) -> list[Move]:
         for key in row
         if key.startswith("part_") and key.endswith("_mean")
     )
-    found = [_move(updates, key, key.replace("_mean", "_sd")) for key in parts]
+    found = [_move(updates, key, f"{key.removesuffix('_mean')}_sd") for key in parts]
     found.sort(key=lambda one: (-(one.deviations or 0.0), one.name))
     fixed = [("length", ""), ("held_out", "held_out_sd"), ("template_share", "")]
     return [_move(updates, key, spread) for key, spread in fixed if key in updates[0]] + found

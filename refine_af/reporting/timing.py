@@ -54,7 +54,7 @@ def read_telemetry(place: str) -> dict[str, dict[str, Any]]:
     found = [
         parse_object(store.read(name), name)
         for name in store.list_files(place)
-        if name.rsplit("/", 1)[-1] == "telemetry" and "work" not in _below(place, name)
+        if name.rsplit("/", 1)[-1] == "telemetry" and _first_folder(place, name) != "work"
     ]
     if not found:
         raise DataError(
@@ -70,8 +70,8 @@ def read_telemetry(place: str) -> dict[str, dict[str, Any]]:
     return rows
 
 
-def _below(place: str, name: str) -> list[str]:
-    return name.removeprefix(place).strip("/").split("/")[:1]
+def _first_folder(place: str, name: str) -> str:
+    return name.removeprefix(place).strip("/").split("/")[0]
 
 
 def render_timing(

@@ -56,6 +56,15 @@ def test_moves_by_hand() -> None:
     ]
 
 
+def test_a_part_may_have_mean_in_its_name() -> None:
+    rows = [
+        {"part_word_mean_length_mean": float(number), "part_word_mean_length_sd": 2.0}
+        for number in range(4)
+    ]
+    [part] = moves(rows)
+    assert (part.name, part.deviations) == ("word_mean_length", 1.0)
+
+
 def test_templates_are_runs_that_spread() -> None:
     starts = [episode(1, f"{word} one two three") for word in "abcdefgh"]
     ends = [episode(2, f"As you may know {word}") for word in "abcdef"] + [
