@@ -210,11 +210,6 @@ HOMES: dict[str, str] = _pairs(
     "bee:hive bird:nest dog:kennel horse:stable pig:sty rabbit:burrow spider:web bear:den"
     " lion:den cow:barn fish:pond ant:hill beaver:lodge hen:coop fox:den sheep:fold"
 )
-JOB_TOOLS: dict[str, str] = _pairs(
-    "baker:oven painter:brush farmer:plough tailor:needle barber:scissors gardener:spade"
-    " builder:crane writer:pen cook:pan dentist:drill pilot:plane sailor:ship judge:hammer"
-    " singer:microphone driver:car plumber:wrench"
-)
 JOB_PLACES: dict[str, str] = _pairs(
     "teacher:school doctor:hospital farmer:farm baker:bakery judge:court sailor:ship"
     " waiter:restaurant pilot:airport clerk:office cook:kitchen actor:theatre priest:church"

@@ -115,7 +115,6 @@ class LanguageModelChooser:
         """Ask ``engine``, at temperature 1; an answer that is no letter becomes a uniform draw."""
         self._operators, self._engine = operators, engine
         self._seed, self._ledger = seed, ledger
-        self.unreadable = 0
 
     def choose(self, turns: Sequence[Turn], vectors: Vectors, phase: str) -> list[Decision]:
         """Ask once per turn."""
@@ -139,7 +138,6 @@ class LanguageModelChooser:
     def _decision(self, turn: Turn, answer: Completion, letters: Sequence[str]) -> Decision:
         label = answer.text.strip()
         if answer.finish == "error" or label not in letters:
-            self.unreadable += 1
             place = derive(self._seed, "chooser-unreadable", turn.draw) % len(letters)
             return Decision(place, -log(len(letters)))
         action = letters.index(label)

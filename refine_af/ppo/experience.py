@@ -44,7 +44,6 @@ class Experience:
         prompts: Token ids of the prompts.
         actions: Token ids of the actions.
         readings: Old log-probabilities and values, reference, entropy.
-        raw_advantages: Before whitening, [B, A].
         advantages: That the policy loss uses, [B, A].
         returns: Targets of the value loss, [B, A].
     """
@@ -52,7 +51,6 @@ class Experience:
     prompts: Sequence[Sequence[int]]
     actions: Sequence[Sequence[int]]
     readings: Readings
-    raw_advantages: Tensor
     advantages: Tensor
     returns: Tensor
 
@@ -110,7 +108,6 @@ def experience(
         prompts=prompts,
         actions=[action.tokens for action in actions],
         readings=readings,
-        raw_advantages=raw,
         advantages=whiten(raw, mask) if settings.whiten else raw,
         returns=returns,
     )

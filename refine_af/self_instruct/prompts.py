@@ -5,7 +5,6 @@ escaped, since the reader is a model. The wording is our own; what is asked, and
 answer, is Self-Instruct's (sections 2.1 to 2.3, tables 5 to 8).
 """
 
-import hashlib
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -84,12 +83,6 @@ def render(name: str, **values: object) -> str:
         return _template(name).render(**values)
     except UndefinedError as error:
         raise ParameterError(f"template {name}: {error.message}; give that value") from None
-
-
-def template_digest(name: str) -> str:
-    """Return the SHA-256 of the template's bytes, for provenance."""
-    _template(name)
-    return hashlib.sha256((TEMPLATES / f"{name}.j2").read_bytes()).hexdigest()
 
 
 @cache

@@ -19,7 +19,6 @@ from refine_af.storage.sources import fetch_named, fetch_source
 if TYPE_CHECKING:
     from refine_af.evaluation.metrics import Tokenizer
 
-Question = tuple[EvaluationTask, TaskInstance]
 MOST_FAILURES = 0.01
 """Share of questions that an engine may leave unanswered: one prompt that is too long must not end
 an evaluation, an engine that is down must."""

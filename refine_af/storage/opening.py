@@ -32,12 +32,3 @@ def open_store(uri: str) -> Store:
     except ImportError as error:
         remedy = f"pip install 'refine-af[{'s3' if scheme == 's3' else 'gcs'}]'"
         raise missing_library(error, f"{uri}: {scheme}://", remedy) from error
-
-
-def is_remote(uri: str) -> bool:
-    """Return whether ``uri`` is something other than a local path.
-
-    Raises:
-        ParameterError: For a scheme outside the allow-list.
-    """
-    return locate(uri).scheme != "local"

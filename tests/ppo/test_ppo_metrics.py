@@ -18,7 +18,7 @@ def known() -> Experience:
     )
     zeros = torch.zeros(2, 2)
     returns = torch.tensor([[9.0, 1.0], [4.0, 4.0]])
-    return Experience([[1], [1]], [(3,), (4, 5)], readings, zeros, zeros, returns)
+    return Experience([[1], [1]], [(3,), (4, 5)], readings, zeros, returns)
 
 
 def test_a_row_by_hand() -> None:

@@ -3,16 +3,13 @@ import pytest
 from refine_af.contracts.errors import ParameterError
 from refine_af.self_instruct.parse_instances import parse_instances
 from refine_af.self_instruct.prompts import (
-    TEMPLATES,
     Layout,
     Style,
     answer_opening,
     classification_prompt,
     instance_prompt,
-    instance_template,
     instructions_prompt,
     render,
-    template_digest,
 )
 from refine_af.self_instruct.sampling import (
     classification_sampling,
@@ -76,12 +73,6 @@ def test_missing_value_or_template_is_an_error_that_names_it() -> None:
         render("nothing")
     with pytest.raises(ParameterError, match="is not one of"):
         render("../prompts")
-
-
-def test_templates_have_different_digests() -> None:
-    names = [path.stem for path in TEMPLATES.glob("*.j2")]
-    assert len({template_digest(name) for name in names}) == len(names) == 7
-    assert instance_template("input_first", "few_shot") in names
 
 
 def test_published_sampling() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from refine_af.contracts.errors import DataError, ParameterError
 from refine_af.storage.location import Location, check_name, join, locate
-from refine_af.storage.opening import is_remote, open_store
+from refine_af.storage.opening import open_store
 
 
 @pytest.mark.parametrize(
@@ -24,7 +24,6 @@ from refine_af.storage.opening import is_remote, open_store
 )
 def test_a_uri_is_taken_apart(uri: str, place: Location) -> None:
     assert locate(uri) == place
-    assert is_remote(uri) == (place.scheme != "local")
 
 
 @pytest.mark.parametrize(

@@ -154,11 +154,6 @@ class Skill:
     write: Callable[[Random, Slots, str], str] | None = None
 
     @property
-    def has_input(self) -> bool:
-        """Whether instances of this skill have an input field."""
-        return self.make_input is not no_input
-
-    @property
     def trained_templates(self) -> tuple[str, ...]:
         """Templates that the training corpus may use."""
         return () if self.held_out else self.templates[:-HELD_OUT_PARAPHRASES]

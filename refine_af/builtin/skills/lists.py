@@ -61,15 +61,6 @@ def _replace(found: list[str], slots: Slots) -> str | None:
     return ", ".join(slots["other"] if w == slots["word"] else w for w in found)
 
 
-SEPARATORS = {
-    "dashes": " - ",
-    "slashes": " / ",
-    "semicolons": "; ",
-    "plus signs": " + ",
-    "bars": " | ",
-}
-
-
 def _make_pick(rng: Random, slots: Slots) -> str:
     kind = words.WITH_ARTICLE[slots["cat"]]
     others = [w for w in _CATEGORY_WORDS if words.CATEGORY_OF[w] != kind]
