@@ -102,4 +102,5 @@ def test_a_cell_whose_policy_writes_nothing_usable_is_a_result_and_no_error(tmp_
     assert start["parseable"] > 0
     assert ppo["parseable"] == 0
     assert ppo["gold"] == 0
+    assert ppo["gold_gain"] == -start["gold"]
     assert "total" not in ppo
