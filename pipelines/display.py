@@ -11,7 +11,7 @@ from rich.live import Live
 from rich.table import Table
 
 from pipelines.flow import task_name
-from refine_af.contracts.progress import printable
+from refine_af.contracts.progress import printable, time_left
 
 STATES = {"start": "running", "end": "done", "fail": "failed"}
 PLAIN_SECONDS = 10.0
@@ -65,11 +65,9 @@ class RunView:
 def describe(event: dict[str, Any]) -> str:
     """Return what an event says, in a few words."""
     if event["event"] == "step":
-        left = event["eta"]
         numbers = "  ".join(f"{key} {value:.3g}" for key, value in event["numbers"].items())
-        eta = f", {left:.0f} s left" if left == left and left > 0 else ""  # NaN is not equal to NaN
         counts = f"{event['done']}/{event['total']} {event['unit']}"
-        return f"{counts}, {event['rate']:.3g}/s{eta}  {numbers}"
+        return f"{counts}, {event['rate']:.3g}/s{time_left(event['eta'])}  {numbers}"
     if event["event"] == "end":
         skipped = {"at", "stage", "label", "event"}
         closing = [(key, value) for key, value in event.items() if key not in skipped]

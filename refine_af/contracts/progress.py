@@ -31,16 +31,19 @@ class StageProgress:
         self._events = Path(path) if path else None
 
     def step(self, done: int, total: int, unit: str, **numbers: float) -> None:
-        """Report ``done`` of ``total`` units, with rate and remaining time worked out here."""
+        """Report ``done`` of ``total`` units, with rate and remaining time worked out here.
+
+        The event's ``eta`` is null before the first unit is done.
+        """
         seconds = max(time.monotonic() - self._started, 1e-9)
         rate = done / seconds
-        left = (total - done) / rate if rate > 0 else float("nan")
+        left = (total - done) / rate if rate > 0 else None
         self._emit("step", done=done, total=total, unit=unit, rate=rate, eta=left, numbers=numbers)
         now = time.monotonic()
         if self._events is None and (now - self._last_line > LINE_SECONDS or done >= total):
             self._last_line = now
             extra = "".join(f" {key} {value:.4g}" for key, value in numbers.items())
-            self._line(f"{done}/{total} {unit}, {rate:.3g}/s, {left:.0f} s left{extra}")
+            self._line(f"{done}/{total} {unit}, {rate:.3g}/s{time_left(left)}{extra}")
 
     def say(self, message: str) -> None:
         """Report one plain sentence."""
@@ -70,6 +73,11 @@ class StageProgress:
         name = f"{self._stage} ({self._label})" if self._label else self._stage
         sys.stderr.write(f"{name}: {printable(text)}\n")
         sys.stderr.flush()
+
+
+def time_left(seconds: float | None) -> str:
+    """Return the remaining time behind a comma; nothing where it is not known, or over."""
+    return f", {seconds:.0f} s left" if seconds else ""
 
 
 def printable(text: str) -> str:

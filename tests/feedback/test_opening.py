@@ -12,6 +12,7 @@ from refine_af.contracts.errors import (
     MissingLibraryError,
     ParameterError,
 )
+from refine_af.engines.opening import open_text_engine
 from refine_af.engines.scorers.judge import JudgeScorer
 from refine_af.engines.scorers.opening import ScorerModels, open_reward, open_scorer, open_scorers
 from refine_af.engines.text import Completion, Determinism, Request, Sampling
@@ -74,6 +75,13 @@ def test_a_verdict_outside_the_rubric_is_refused(answer: str) -> None:
 def test_a_failed_request_names_its_reason() -> None:
     with pytest.raises(DependencyError, match="row 1: no route to host"):
         JudgeScorer(WrittenAnswers("", "", finish="error")).score(ROWS)
+
+
+def test_a_row_that_no_judge_can_read_is_at_fault_itself() -> None:
+    pytest.importorskip("torch", reason="builtin:tiny needs refine-af[train]")
+    engine = open_text_engine("transformers", "builtin:tiny")
+    with pytest.raises(DataError, match=r"row 1: the prompt has .* the model's context holds 2048"):
+        JudgeScorer(engine).score([Triplet("Count every boat. " * 1000, "", "nine")])
 
 
 USER_MODULE = """
