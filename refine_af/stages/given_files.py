@@ -3,12 +3,12 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from refine_af.contracts.jsonl import iter_objects, parse_object, read_rows
+from refine_af.contracts.jsonl import RowType, iter_objects, parse_object, read_rows
 from refine_af.contracts.records import Rejected
 from refine_af.contracts.stage import Task
 
 
-def given_rows(task: Task, name: str, kind: type[Any]) -> list[Any]:
+def given_rows(task: Task, name: str, kind: type[RowType]) -> list[RowType]:
     """Return the records of an input."""
     return read_rows(task.inputs[name], kind) if name in task.inputs else []
 

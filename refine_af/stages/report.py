@@ -1,7 +1,7 @@
 """What people look at: the paired answer first, then where every row went."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from refine_af.contracts.errors import ParameterError
 from refine_af.contracts.jsonl import write_object
@@ -14,6 +14,9 @@ from refine_af.stages.given_files import (
     given_rejections,
     given_rows,
 )
+
+if TYPE_CHECKING:
+    from refine_af.reporting.inputs import ArmInputs, Round, SizePoint
 
 SHARDS = range(2, 9)
 ARMS = ("rl", "baseline", "best_of_n", "start", "baseline_b")
@@ -100,7 +103,7 @@ def _arm_table(arms: list[str], metrics: Metrics) -> dict[str, Metrics]:
     }
 
 
-def _arm(task: Task, arm: str) -> Any:  # noqa: ANN401  ArmInputs, imported with the report
+def _arm(task: Task, arm: str) -> "ArmInputs":
     from refine_af.reporting.inputs import ArmInputs
 
     return ArmInputs(
@@ -136,7 +139,7 @@ def _settings(task: Task, arm: str) -> dict[str, Scalar]:
     return found
 
 
-def _sizes(params: ReportParams, task: Task) -> list[Any]:
+def _sizes(params: ReportParams, task: Task) -> "list[SizePoint]":
     """Return the evaluations of models trained on nested subsets."""
     from refine_af.reporting.inputs import SizePoint
 
@@ -160,7 +163,7 @@ def _manifest(task: Task) -> dict[str, Any]:
     return manifest | ({"train_ppo": ppo["params"]} if ppo else {})
 
 
-def _rounds(task: Task) -> list[Any]:
+def _rounds(task: Task) -> "list[Round]":
     from refine_af.reporting.inputs import Round
 
     names = ("requested", "returned", "parsed", "kept")

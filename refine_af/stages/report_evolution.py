@@ -1,7 +1,7 @@
 """What people look at after an evolution run: the arms side by side, with what they cost."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING
 
 from refine_af.contracts.jsonl import write_object
 from refine_af.contracts.params import Params, Scalar, param
@@ -13,6 +13,9 @@ from refine_af.stages.given_files import (
     given_rejections,
     given_rows,
 )
+
+if TYPE_CHECKING:
+    from refine_af.reporting.evolution_inputs import EvolutionArm
 
 ARMS = ("learned", "uniform", "fixed_mix", "released_mix", "llm", "no_evolution")
 PARTS: dict[str, tuple[str, str]] = {
@@ -71,7 +74,7 @@ def _table(arms: list[str], metrics: Mapping[str, float]) -> dict[str, dict[str,
     }
 
 
-def _arm(task: Task, arm: str) -> Any:  # noqa: ANN401  EvolutionArm, imported with the report
+def _arm(task: Task, arm: str) -> "EvolutionArm":
     from refine_af.reporting.evolution_inputs import EvolutionArm
 
     return EvolutionArm(
