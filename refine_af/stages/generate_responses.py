@@ -44,8 +44,6 @@ class GenerateResponsesParams(EngineParams):
 
 def run(params: GenerateResponsesParams, task: Task) -> Metrics:
     """Ask once per instruction and sample, drop by WizardLM's rules on answers."""
-    from refine_af.evolve.ledger import Ledger
-
     _check_shares(params)
     rows = [
         _row(value, number, task) for number, value in iter_objects(task.inputs["instructions"])
@@ -69,8 +67,25 @@ def run(params: GenerateResponsesParams, task: Task) -> Metrics:
         for request, (row, _), answer in zip(requests, asked, answers, strict=True)
     )
     write_rows(task.outputs["calls"], calls)
+    _write_ledger(answers, task)
+    return {"instructions": len(rows)} | _read_and_write(params, asked, answers, task)
+
+
+def _write_ledger(answers: list[Completion], task: Task) -> None:
+    from refine_af.evolve.ledger import Ledger
+
     ledger = Ledger()
     ledger.add("responder", "respond", answers)
+    write_object(task.outputs["ledger"], ledger.dump())
+
+
+def _read_and_write(
+    params: GenerateResponsesParams,
+    asked: list[tuple[JsonObject, int]],
+    answers: list[Completion],
+    task: Task,
+) -> Metrics:
+    """Write the rows of each side and the dropped ones; return how many they are."""
     kept: dict[Side, list[Instance]] = {side: [] for side in SIDES}
     dropped: list[Rejected] = []
     for (row, sample), answer in zip(asked, answers, strict=True):
@@ -79,12 +94,11 @@ def run(params: GenerateResponsesParams, task: Task) -> Metrics:
             dropped.append(found)
         else:
             kept[_side(params, row)].append(found)
-    for side, found_rows in kept.items():
-        write_rows(task.outputs[side], found_rows)
+    for side, rows in kept.items():
+        write_rows(task.outputs[side], rows)
     write_rows(task.outputs["rejected"], dropped)
-    write_object(task.outputs["ledger"], ledger.dump())
-    metrics: Metrics = {"instructions": len(rows), "rejected": len(dropped)}
-    return metrics | {side: len(found_rows) for side, found_rows in kept.items()}
+    counts: Metrics = {"rejected": len(dropped)}
+    return counts | {side: len(rows) for side, rows in kept.items()}
 
 
 def _check_shares(params: GenerateResponsesParams) -> None:
