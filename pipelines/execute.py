@@ -23,8 +23,9 @@ from pipelines.resume import resume_environment
 from refine_af.contracts.errors import EXIT_BUG, ParameterError, RefineAfError
 from refine_af.contracts.progress import EVENTS_VARIABLE
 from refine_af.contracts.stage import EVERY_STAGE_WRITES
-from refine_af.lineage.digest_list import LIST, write_digest_list
+from refine_af.lineage.digest_list import LIST, PAGE, write_digest_list
 from refine_af.runner import code_version
+from refine_af.storage.atomic import write_bytes
 from refine_af.storage.journal import LEASE_SECONDS, Resume
 from refine_af.storage.lease import Lease
 from refine_af.storage.opening import open_store
@@ -32,7 +33,6 @@ from refine_af.storage.opening import open_store
 POLL_SECONDS = 0.2
 LEASE = "lease.json"
 REPORTS = ("report", "report_evolution")
-PAGE = "report.html"
 END_SECONDS = 20.0  # what a stage gets to let go of its lease, or its container to be ended
 
 
@@ -105,17 +105,20 @@ def _run(request: RunRequest, spec: dict[str, Any], console: Console) -> dict[st
         code = _follow(output, events, display, environment)
     if code != 0:
         raise _failure(display.view.failure, output)
-    _link_report(output)
+    _copy_report(output)
     return _result(output) | {"digest": write_digest_list(output)}
 
 
-def _link_report(output: Path) -> None:
-    """Give the report the ending by which a browser knows a page; KFP's artifacts have none."""
-    page = output / PAGE
-    page.unlink(missing_ok=True)
+def _copy_report(output: Path) -> None:
+    """Put the report where a browser knows a page by its ending; KFP's artifacts have none.
+
+    A link will not do: Chromium goes by the name that a link points to, and shows the source.
+    """
+    (output / PAGE).unlink(missing_ok=True)
     for name in REPORTS:
-        if (output / "artifacts" / name / "report").exists():
-            page.symlink_to(Path("artifacts") / name / "report")
+        page = output / "artifacts" / name / "report"
+        if page.exists():
+            write_bytes(output / PAGE, page.read_bytes())
 
 
 def prepare_folder(path: Path) -> Path:

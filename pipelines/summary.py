@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from pipelines.execute import PAGE
+from refine_af.lineage.digest_list import PAGE
 
 
 def closing_lines(result: dict[str, Any], folder: Path) -> str:

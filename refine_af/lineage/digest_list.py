@@ -18,11 +18,12 @@ from refine_af.storage.location import check_name
 
 LIST = "SHA256SUMS"
 CONFIGURATION = "run.json"
+PAGE = "report.html"
+"""The report again, with the ending that a browser wants."""
 NOT_COVERED = {
     "run.log": "what libraries printed",
     "events.jsonl": "progress, with times",
     "lease.json": "who runs in the folder",
-    "report.html": "a link to the report among the artifacts",
     "timing.html": "seconds and rates",
     "work/": "journals, which check themselves when they are read",
 }
@@ -31,8 +32,9 @@ _LINE = re.compile(r"([0-9a-f]{64})  (.+)")
 
 def covered_files(folder: Path) -> Iterator[tuple[str, Path]]:
     """Yield relative name and path of everything that the list is about, links among it."""
-    if (folder / CONFIGURATION).exists():
-        yield CONFIGURATION, folder / CONFIGURATION
+    for name in (CONFIGURATION, PAGE):
+        if (folder / name).exists():
+            yield name, folder / name
     for place, _, names in os.walk(folder / ARTIFACTS):
         for name in names:
             path = Path(place, name)

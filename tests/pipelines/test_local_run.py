@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from refine_af.storage.lease import Lease
 from refine_af.storage.local import LocalStore
 
 RUN = [sys.executable, "-m", "refine_af", "run", "--preset", "smoke"]
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
 
 def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -53,6 +55,20 @@ def test_every_task_leaves_its_artifacts(finished: Path) -> None:
     assert len(tasks) == 15
     html = (finished / "report.html").read_text(encoding="utf-8")
     assert html.startswith("<!doctype html>")
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")
+def test_a_browser_shows_the_report_as_a_page_and_not_its_source(finished: Path) -> None:
+    flags = ("--headless", "--no-sandbox", "--disable-gpu", "--dump-dom")
+    done = subprocess.run(
+        [str(CHROMIUM), *flags, (finished / "report.html").as_uri()],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    )
+    assert "<title>REFINE-AF report</title>" in done.stdout
+    assert (finished / "SHA256SUMS").read_text().count("  report.html\n") == 1
 
 
 def test_rows_add_up_from_stage_to_stage(finished: Path) -> None:
