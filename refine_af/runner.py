@@ -183,7 +183,10 @@ def _execute(stage: Stage, settings: Params, task: Task) -> Metrics:
         metrics = stage.run(settings, task)
     except ModuleNotFoundError as error:
         extra = "" if stage.image == "core" else "[train]"
-        remedy = f"pip install 'refine-af{extra}', or run it in the image refine-af-{stage.name}"
+        remedy = (
+            f"pip install 'refine-af{extra}' brings what the stage itself needs, and the image"
+            f" refine-af-{stage.name} has it"
+        )
         raise missing_library(error, stage.name, remedy) from error
     missing = [item.name for item in stage.outputs if not task.outputs[item.name].exists()]
     if missing:
