@@ -80,7 +80,7 @@ def test_a_stopped_bootstrap_continues_where_it_was(place: Path) -> None:
     def command(folder: str, work: str) -> list[str]:
         given = {"seeds": "seeds", "outputs-dir": folder, "work-dir": work}
         given |= {"model": "builtin:fixture", "engine": "transformers", "target": "500"}
-        given |= {"round-size": "8", "max-requests": "160", "max-tokens": "64"}
+        given |= {"round-size": "8", "max-requests": "64", "max-tokens": "64"}
         options = [f"--{name}={value}" for name, value in given.items()]
         return container(place, "generate_instructions", *options)
 
