@@ -17,7 +17,8 @@ from rouge_score.rouge_scorer import RougeScorer
 from refine_af.evaluation.metrics import AnswerScorer
 
 Row = tuple[str, list[str]]
-ROUNDS = 7
+Work = Callable[[Sequence[Row]], list[float]]
+ROUNDS = 25
 
 
 def made_rows(count: int) -> list[Row]:
@@ -59,25 +60,23 @@ def theirs(rows: Sequence[Row]) -> list[float]:
     ]
 
 
-def timed(
-    work: Callable[[Sequence[Row]], list[float]], rows: Sequence[Row]
-) -> tuple[float, list[float]]:
-    """Return (least seconds of CPU over the runs, the scores)."""
-    best = float("inf")
+def timed(works: Sequence[Work], rows: Sequence[Row]) -> list[tuple[float, list[float]]]:
+    """Return (least seconds of CPU over the rounds, the scores) of each; they take turns."""
+    best = [float("inf")] * len(works)
+    scores: list[list[float]] = [[]] * len(works)
     for _ in range(ROUNDS):
-        start = time.process_time()
-        scores = work(rows)
-        best = min(best, time.process_time() - start)
-    return best, scores
+        for place, work in enumerate(works):
+            start = time.process_time()
+            scores[place] = work(rows)
+            best[place] = min(best[place], time.process_time() - start)
+    return list(zip(best, scores, strict=True))
 
 
 def main() -> None:
     """Print the times and their ratios; stop when a score differs."""
     rows = read_rows(sys.argv[1]) if len(sys.argv) > 1 else made_rows(500)
-    scorer = AnswerScorer()
-    first, scores = timed(ours, rows)
-    later, again = timed(partial(ours_again, scorer), rows)
-    slow, expected = timed(theirs, rows)
+    works: list[Work] = [ours, partial(ours_again, AnswerScorer()), theirs]
+    (first, scores), (later, again), (slow, expected) = timed(works, rows)
     assert scores == again == expected, "scores differ"
     sys.stdout.write(
         f"{len(rows)} rows, least of {ROUNDS} runs, CPU time, same floats: rouge_score"
