@@ -119,6 +119,7 @@ for _reward in _REWARDS:
 def trained(kind: str, seed: int, model: Path, changes: dict[str, Any]) -> dict[str, Any]:
     """Train once; return the alarms with their updates, and what the run did."""
     instructions = teach(model)
+    _known.clear()  # a score's last digit depends on what was scored beside, so no run sees another
     started = time.process_time()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
