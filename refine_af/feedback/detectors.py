@@ -71,8 +71,9 @@ class AlarmSettings:
         part_move: Rise of one part and fall of another, in deviations of single rows.
         held_out_fall: Fall of the held-out score from its best, in deviations of single rows,
             while the reward has not fallen.
-        understandability_fall: Absolute fall; source: refine-af.md 9 row 19.
-        kl_budget: Nats; source: refine-af.md 9 row 19.
+        understandability_fall: Absolute fall, in [0, 1]; our choice: the paper's rule gives
+            understandability a negative weight, so it pays for losing it.
+        kl_budget: Nats; our choice, the distance at which ``train_ppo`` stops by default.
     """
 
     baseline: int = 5

@@ -10,8 +10,8 @@ from refine_af.contracts.errors import ParameterError
 class Guards:
     """The bounds; a broken one costs ``penalty`` deviations of the score.
 
-    Source: project choice, refine-af.md 9 row 19; the bounds there are in tokens, these are in
-    whitespace words so that they mean the same for every model.
+    The paper names none; these are ours, in whitespace words so that they mean the same for every
+    model.
 
     Attributes:
         min_words: Fewest words of an output.
