@@ -104,7 +104,7 @@ def new_file(target: Path, *, durable: bool = True) -> Iterator[int]:
 
     Without ``durable`` it outlives kills, but maybe not a power cut: enough for a copy.
     """
-    # A journal publishes many times a second: paths as text cost a tenth of a publication less.
+    # As text: a journal publishes many times a second, and path objects took a good part of it.
     place = os.fspath(target)
     staged = _beside(place)
     try:
