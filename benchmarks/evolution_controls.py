@@ -18,8 +18,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from pipelines.bounds import resolved
-from pipelines.config import RunConfig, load_config
+from refine_af.pipelines.bounds import resolved
+from refine_af.pipelines.config import RunConfig, load_config
 from refine_af.runner import find_stage, run_stage
 
 ARMS = ("uniform", "learned", "released_mix", "no_evolution")

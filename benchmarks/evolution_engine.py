@@ -14,8 +14,6 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 
-from pipelines.bounds import resolved
-from pipelines.config import load_config
 from refine_af.engines.text import Completion, Request, Sampling, TextEngine
 from refine_af.evolve.bank import Bank
 from refine_af.evolve.choosers import uniform_mix
@@ -23,6 +21,8 @@ from refine_af.evolve.embedding import LIGHT, open_embedding
 from refine_af.evolve.frontier import Root
 from refine_af.evolve.ledger import Ledger
 from refine_af.evolve.operators import load_operators
+from refine_af.pipelines.bounds import resolved
+from refine_af.pipelines.config import load_config
 from refine_af.runner import find_stage
 from refine_af.stages.engine_params import open_engine
 from refine_af.stages.evolution import EvolutionParams, make_evolver

@@ -75,9 +75,9 @@ def stage_seconds(folder: Path) -> dict[str, float]:
 
 def compile_seconds() -> float:
     """Return the seconds of compiling the default pipeline, imports left out."""
-    from pipelines.compiling import compile_request
-    from pipelines.config import load_config
-    from pipelines.flow import Images
+    from refine_af.pipelines.compiling import compile_request
+    from refine_af.pipelines.config import load_config
+    from refine_af.pipelines.flow import Images
 
     with tempfile.TemporaryDirectory() as folder:
         started = time.perf_counter()

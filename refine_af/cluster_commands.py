@@ -64,11 +64,11 @@ def _compiled(
     only: str,
     since: str,
     notify: bool,
-) -> Any:  # noqa: ANN401  pipelines.compiling.Compiled, which loads kfp
+) -> Any:  # noqa: ANN401  refine_af.pipelines.compiling.Compiled, which loads kfp
     need_kfp()
-    from pipelines.compiling import compile_request, read_digests
-    from pipelines.config import load_config
-    from pipelines.flow import Images
+    from refine_af.pipelines.compiling import compile_request, read_digests
+    from refine_af.pipelines.config import load_config
+    from refine_af.pipelines.flow import Images
 
     if bool(artifacts) != bool(only or since) or (only and since):
         raise ParameterError("give --artifacts together with one of --only and --from")
@@ -100,7 +100,7 @@ def compile_pipeline(target: str, output: str, **what: Any) -> None:  # noqa: AN
     made = _compiled(**what)
     name = f"{made.spec['pipelineInfo']['name']}-{what['preset']}"
     if target == "argo":
-        from pipelines.argo import write_argo
+        from refine_af.pipelines.argo import write_argo
 
         write_argo(made, Path(output), name)
         return
@@ -133,8 +133,8 @@ def submit(
 ) -> None:
     """Compile a pipeline, start a run of it on a KFP server and print the run's link."""
     made = _compiled(**what)
-    from pipelines.submit import Server
-    from pipelines.submit import submit as start
+    from refine_af.pipelines.submit import Server
+    from refine_af.pipelines.submit import submit as start
 
     name = run_name or f"{made.spec['pipelineInfo']['name']}-{what['preset']}"
     with tempfile.TemporaryDirectory() as folder:

@@ -99,11 +99,11 @@ def run(
     need_kfp()
     from rich.console import Console
 
-    from pipelines import execute
-    from pipelines.config import load_config
-    from pipelines.flow import Images
-    from pipelines.plan import dry_run_text
-    from pipelines.summary import closing_lines
+    from refine_af.pipelines import execute
+    from refine_af.pipelines.config import load_config
+    from refine_af.pipelines.flow import Images
+    from refine_af.pipelines.plan import dry_run_text
+    from refine_af.pipelines.summary import closing_lines
 
     if only and since:
         raise ParameterError("--only and --from exclude each other; give one")
@@ -125,8 +125,8 @@ def run(
 @click.command()
 def presets() -> None:
     """List the packaged presets and hardware profiles."""
-    from pipelines.config import load_config, preset_names
-    from pipelines.estimate import GPUS, summary_line
+    from refine_af.pipelines.config import load_config, preset_names
+    from refine_af.pipelines.estimate import GPUS, summary_line
     from refine_af.targets.placement import PROFILE_FOLDER, load_profile
 
     click.echo("presets")

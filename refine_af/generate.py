@@ -4,8 +4,6 @@ import argparse
 import logging
 import sys
 import tempfile
-from importlib.machinery import SourceFileLoader
-from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
 
 from refine_af import __version__
@@ -20,52 +18,50 @@ PROFILES = ("cpu", "l4", "a100", "h100")
 def component_files(stage: Stage, root: Path) -> dict[Path, str]:
     """Return the text of the files of one component by their path."""
     folder = root / "components" / stage.name
-    source = kfp_source.component_source(stage, __version__)
     page = folder / "README.md"
     custom = ""
     if page.exists():
         custom = page.read_text(encoding="utf-8").partition(pages.CUSTOM + "\n")[2]
     return {
         folder / "__init__.py": f'"""KFP component ``{stage.name}``."""\n',
-        folder / "component.py": source,
-        folder / "component.yaml": compiled(stage, source),
+        folder / "component.py": kfp_source.component_source(stage, __version__),
+        folder / "component.yaml": compiled(stage),
         page: pages.page(stage, custom, __version__),
         folder / "metadata.yaml": pages.metadata(stage, __version__),
     }
 
 
-def compiled(stage: Stage, source: str) -> str:
+def compiled(stage: Stage) -> str:
     """Return the component YAML that KFP compiles from the shim's source."""
     from kfp import compiler
 
+    from refine_af.targets.kfp_component import kfp_component
+
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "component.py"
-        path.write_text(source, encoding="utf-8")
-        loader = SourceFileLoader(f"generated_{stage.name}", str(path))
-        spec = spec_from_loader(loader.name, loader)
-        assert spec is not None  # noqa: S101  the loader is ours
-        module = module_from_spec(spec)
-        loader.exec_module(module)
         target = Path(folder) / "component.yaml"
-        compiler.Compiler().compile(getattr(module, stage.name), str(target))
+        compiler.Compiler().compile(kfp_component(stage), str(target))
         return target.read_text(encoding="utf-8")
 
 
 def manifest_files(root: Path) -> dict[Path, str]:
-    """Return the compiled default pipelines by their path under ``manifests``."""
-    from pipelines.argo import write_argo
-    from pipelines.compiling import compile_request
-    from pipelines.config import load_config
-    from pipelines.flow import Images
+    """Return the compiled default pipelines by their path."""
+    from refine_af.pipelines.argo import write_argo
+    from refine_af.pipelines.compiling import compile_request
+    from refine_af.pipelines.config import load_config
+    from refine_af.pipelines.flow import Images
 
     found: dict[Path, str] = {}
     with tempfile.TemporaryDirectory() as folder:
         for preset, profile in _defaults():
             made = compile_request(load_config(preset, ""), profile, Images("", __version__))
-            made.write_ir(Path(folder, "kfp", f"refine-af.{preset}.{profile}.yaml"))
-            write_argo(made, Path(folder, "argo", f"{preset}.{profile}"), f"refine-af-{preset}")
+            made.write_ir(Path(folder, "pipelines", f"refine-af.{preset}.{profile}.yaml"))
+            write_argo(
+                made,
+                Path(folder, "manifests", "argo", f"{preset}.{profile}"),
+                f"refine-af-{preset}",
+            )
         for path in sorted(Path(folder).glob("**/*.yaml")):
-            place = root / "manifests" / path.relative_to(folder)
+            place = root / path.relative_to(folder)
             found[place] = path.read_text(encoding="utf-8")
     return found
 
@@ -95,12 +91,14 @@ def stale(root: Path) -> list[Path]:
     ]
     present = {
         path
-        for folder in ("components", "manifests/kfp", "manifests/argo")
+        for folder in ("components", "pipelines", "manifests/argo")
         for path in (root / folder).rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     }
-    kept_by_hand = {root / "components" / "__init__.py", root / "components" / "README.md"}
-    kept_by_hand |= {root / "manifests" / kind / "README.md" for kind in ("kfp", "argo")}
+    kept_by_hand = {root / "components" / "__init__.py"}
+    kept_by_hand |= {
+        root / folder / "README.md" for folder in ("components", "pipelines", "manifests/argo")
+    }
     return sorted(wrong) + sorted(present - set(wanted) - kept_by_hand)
 
 
@@ -117,7 +115,7 @@ def main() -> int:
         return 1 if wrong else 0
     for stage in STAGES:
         write(component_files(stage, ROOT))
-    write(manifest_files(ROOT))  # after the components, which the pipelines import
+    write(manifest_files(ROOT))
     return 0
 
 

@@ -269,11 +269,15 @@ def stage_identity(
 def code_version() -> str:
     """Return the version with a digest of the package's sources (prompts included).
 
-    Weights are left out: whoever runs a pipeline hands on the model's digest as a parameter.
+    Weights are left out: whoever runs a pipeline hands on the model's digest as a parameter. So are
+    the pipelines: what they set reaches a stage as parameters.
     """
     root = Path(refine_af.__file__).parent
     total = hashlib.sha256()
     for path in sorted(root.rglob("*")):
-        if path.suffix in {".py", ".j2", ".yaml"} and "weights" not in path.parts:
-            total.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())
+        name = path.relative_to(root)
+        if path.suffix in {".py", ".j2", ".yaml"} and not {"weights", "pipelines"} & set(
+            name.parts
+        ):
+            total.update(name.as_posix().encode() + b"\0" + path.read_bytes())
     return f"{refine_af.__version__}+{total.hexdigest()[:12]}"

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.config import load_config
-from pipelines.estimate import estimates
+from refine_af.pipelines.config import load_config
+from refine_af.pipelines.estimate import estimates
 
 ROOT = Path(__file__).parent.parent
 PAGES = [

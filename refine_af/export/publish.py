@@ -82,7 +82,7 @@ def portable(config: Mapping[str, Any]) -> dict[str, Any]:
     Complete, because a file is laid over a preset and would otherwise take values from it. What
     the pipeline itself hands to all tasks stays out of the stages: there it would win over it.
     """
-    from pipelines.config import PIPELINE_PARAMETERS
+    from refine_af.pipelines.config import PIPELINE_PARAMETERS
 
     shared = config["parameters"].items()
     stages: dict[str, dict[str, Any]] = {}

@@ -13,9 +13,11 @@ MOST_ROWS = 5_000_000
 MOST_UNPACKED_BYTES = 4 * 1024**3
 """Of a Parquet file: no instruction data set comes near, and a small file can claim any size."""
 
+SEEDS = "seed_tasks.jsonl"
 PACKAGE = Path(refine_af.__file__).parent
+_INSTALLED = PACKAGE / "builtin" / SEEDS
 BUILTIN = {
-    "builtin:seeds": PACKAGE.parent / "seeds" / "seed_tasks.jsonl",
+    "builtin:seeds": _INSTALLED if _INSTALLED.exists() else PACKAGE.parent / "seeds" / SEEDS,
     "builtin:tasks": PACKAGE / "builtin" / "tasks",
 }
 """Data that travels with the package, by the name it is asked for."""

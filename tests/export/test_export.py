@@ -155,8 +155,8 @@ def test_card_holds_licence_digest_counts_and_a_command_that_carries_every_param
 
 
 def test_run_yaml_resolves_to_the_parameters_of_the_run(run: Path, tmp_path: Path) -> None:
-    from pipelines.bounds import resolved
-    from pipelines.config import RunConfig, load_config
+    from refine_af.pipelines.bounds import resolved
+    from refine_af.pipelines.config import RunConfig, load_config
     from refine_af.stages import STAGES
 
     assert exported(run, "alpaca", tmp_path / "out") == 0

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import atheris
 
-with atheris.instrument_imports(include=["refine_af", "pipelines"]):
+with atheris.instrument_imports(include=["refine_af"]):
     from targets import TARGETS
 
 if __name__ == "__main__":

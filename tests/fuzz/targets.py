@@ -10,13 +10,13 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from pipelines.config import load_config
 from refine_af.contracts.errors import RefineAfError
 from refine_af.contracts.jsonl import dump_line, iter_objects, parse_object
 from refine_af.contracts.records import Instance, Instruction, Rejected, Seed
 from refine_af.engines.text import Finish
 from refine_af.evaluation.task_sets import load_tasks
 from refine_af.lineage.digest_list import LIST, read_digest_list
+from refine_af.pipelines.config import load_config
 from refine_af.self_instruct.decide import Answer, Decider
 from refine_af.self_instruct.parse_instances import (
     filter_instances,

@@ -8,11 +8,11 @@ from pathlib import Path
 from argo_repository import Repository
 from argo_run import Cluster, Execution, Machine, load
 
-from pipelines.argo import write_argo
-from pipelines.compiling import compile_request
-from pipelines.config import load_config
-from pipelines.flow import Images
 from refine_af import __version__
+from refine_af.pipelines.argo import write_argo
+from refine_af.pipelines.compiling import compile_request
+from refine_af.pipelines.config import load_config
+from refine_af.pipelines.flow import Images
 
 REGISTRY = "registry.example/team"
 

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 import yaml
 
-from pipelines.argo import dag_template, write_argo
-from pipelines.compiling import Compiled, compile_request
-from pipelines.config import PIPELINE_PARAMETERS, load_config
-from pipelines.flow import Images
 from refine_af.contracts.errors import ParameterError
 from refine_af.generate import ROOT
+from refine_af.pipelines.argo import dag_template, write_argo
+from refine_af.pipelines.compiling import Compiled, compile_request
+from refine_af.pipelines.config import PIPELINE_PARAMETERS, load_config
+from refine_af.pipelines.flow import Images
 from refine_af.stages import STAGES
 from refine_af.targets.argo import stage_template
 from refine_af.targets.placement import load_profile

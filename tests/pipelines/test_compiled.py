@@ -11,13 +11,13 @@ from google.protobuf import json_format
 from kfp import compiler, components
 from kfp.compiler.compiler_utils import KubernetesManifestOptions
 
-from pipelines.build import build
-from pipelines.compiling import compile_request
-from pipelines.config import PIPELINE_PARAMETERS, load_config
-from pipelines.execute import pipeline_tasks
-from pipelines.flow import Images
 from refine_af.contracts.errors import ParameterError
 from refine_af.contracts.stage import Stage
+from refine_af.pipelines.build import build
+from refine_af.pipelines.compiling import compile_request
+from refine_af.pipelines.config import PIPELINE_PARAMETERS, load_config
+from refine_af.pipelines.execute import pipeline_tasks
+from refine_af.pipelines.flow import Images
 from refine_af.runner import find_stage
 from refine_af.self_instruct.instance_form import FORM
 from refine_af.stages import STAGES

@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from pipelines.argo import dag_template, stages_of
-from pipelines.compiling import Compiled, compile_request
-from pipelines.config import load_config
-from pipelines.flow import Images
 from refine_af.contracts.errors import ParameterError
 from refine_af.contracts.stage import EVERY_STAGE_WRITES
+from refine_af.pipelines.argo import dag_template, stages_of
+from refine_af.pipelines.compiling import Compiled, compile_request
+from refine_af.pipelines.config import load_config
+from refine_af.pipelines.flow import Images
 from refine_af.runner import find_stage
 from refine_af.storage.opening import open_store
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from pipelines.config import load_config, preset_names
-from pipelines.estimate import GIB, GPUS, estimates, summary_line
-from pipelines.plan import dry_run_text
+from refine_af.pipelines.config import load_config, preset_names
+from refine_af.pipelines.estimate import GIB, GPUS, estimates, summary_line
+from refine_af.pipelines.plan import dry_run_text
 
 
 def test_llama_2_7b_by_hand() -> None:

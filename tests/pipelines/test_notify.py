@@ -17,10 +17,10 @@ from argo_repository import S3Repository
 from argo_run import Cluster, load
 from servers import BUCKET
 
-from pipelines.argo import write_argo
-from pipelines.compiling import Compiled, compile_request
-from pipelines.config import load_config
-from pipelines.flow import Images
+from refine_af.pipelines.argo import write_argo
+from refine_af.pipelines.compiling import Compiled, compile_request
+from refine_af.pipelines.config import load_config
+from refine_af.pipelines.flow import Images
 from refine_af.stages import notify
 
 

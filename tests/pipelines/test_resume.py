@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from pipelines.config import load_config
-from pipelines.execute import located
-from pipelines.resume import resume_environment, started_tasks
 from refine_af.component import run_component
 from refine_af.contracts.errors import DataError, JournalMismatchError
+from refine_af.pipelines.config import load_config
+from refine_af.pipelines.execute import located
+from refine_af.pipelines.resume import resume_environment, started_tasks
 from refine_af.runner import find_stage
 
 SPEC = {"code": "0.1.0+abc", "config": {"arms": ["rl"], "stages": {"evaluate": {"instances": 8}}}}

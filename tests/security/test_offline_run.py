@@ -77,7 +77,7 @@ def test_nothing_even_tries_to_reach_the_network(offline: Path) -> None:
 def test_no_secret_of_the_environment_is_written_anywhere(offline: Path) -> None:
     written = [path for path in offline.rglob("*") if path.is_file()]
     assert len(written) > 100
-    assert "pipelines.local" in (offline / "sockets.commands").read_text()
+    assert "refine_af.pipelines.local" in (offline / "sockets.commands").read_text()
     assert [path for path in written if CANARY.encode() in path.read_bytes()] == []
 
 

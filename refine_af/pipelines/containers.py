@@ -15,10 +15,10 @@ from typing import Any
 
 from kfp import local
 
-from pipelines.config import RunConfig
-from pipelines.flow import Images
 from refine_af.contracts.errors import DependencyError, MissingLibraryError
 from refine_af.contracts.progress import EVENTS_VARIABLE
+from refine_af.pipelines.config import RunConfig
+from refine_af.pipelines.flow import Images
 from refine_af.runner import find_stage
 
 LABEL = "refine-af.run"

@@ -17,8 +17,8 @@ The arms share instructions, counts, seeds and settings; only the writer of the 
 
 from typing import Any
 
-from pipelines.config import RunConfig
-from pipelines.flow import Flow, Outputs
+from refine_af.pipelines.config import RunConfig
+from refine_af.pipelines.flow import Flow, Outputs
 from refine_af.runner import find_stage
 from refine_af.stages.train_sft import MATCHES
 

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from pipelines.build import DEFAULTS
-from pipelines.config import ASK_FOR_INSTANCES, RunConfig
 from refine_af.contracts.stage import Stage
+from refine_af.pipelines.build import DEFAULTS
+from refine_af.pipelines.config import ASK_FOR_INSTANCES, RunConfig
 from refine_af.runner import find_stage
 
 

@@ -11,13 +11,13 @@ from typing import Any
 
 import yaml
 
-from pipelines.compiling import Compiled
-from pipelines.config import PIPELINE_PARAMETERS
-from pipelines.flow import Images
-from pipelines.local import artifact_folder
 from refine_af.contracts.errors import ParameterError
 from refine_af.contracts.params import scalar_type
 from refine_af.contracts.stage import FINAL_STATUS, Stage
+from refine_af.pipelines.compiling import Compiled
+from refine_af.pipelines.config import PIPELINE_PARAMETERS
+from refine_af.pipelines.flow import Images
+from refine_af.pipelines.local import artifact_folder
 from refine_af.runner import find_stage
 from refine_af.storage.location import locate
 from refine_af.targets.argo import API, Object, metadata, stage_template, template_name, words

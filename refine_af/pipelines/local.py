@@ -1,8 +1,8 @@
 """Runs a compiled-alike pipeline on this machine with KFP's own local runner.
 
-``python -m pipelines.local SPEC.json`` is a process of its own, because the runner replaces
-logging handlers and ``print`` and writes every task's input to standard output; its parent shows
-progress instead and keeps that output as ``run.log``.
+``python -m refine_af.pipelines.local SPEC.json`` is a process of its own, because the runner
+replaces logging handlers and ``print`` and writes every task's input to standard output; its parent
+shows progress instead and keeps that output as ``run.log``.
 """
 
 import json
@@ -14,10 +14,10 @@ from typing import Any
 
 from kfp import local
 
-from pipelines import containers
-from pipelines.build import build
-from pipelines.config import RunConfig
-from pipelines.flow import Images, Selection
+from refine_af.pipelines import containers
+from refine_af.pipelines.build import build
+from refine_af.pipelines.config import RunConfig
+from refine_af.pipelines.flow import Images, Selection
 from refine_af.runner import end_as_ctrl_c_does
 from refine_af.targets.placement import load_profile
 

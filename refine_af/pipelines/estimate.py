@@ -18,8 +18,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from pipelines.bounds import model_calls, resolved
-from pipelines.config import Backbone, RunConfig
+from refine_af.pipelines.bounds import model_calls, resolved
+from refine_af.pipelines.config import Backbone, RunConfig
 from refine_af.runner import find_stage
 
 GIB = 1024.0**3

@@ -11,12 +11,12 @@ from typing import Any
 import yaml
 from kfp import compiler
 
-from pipelines.build import build
-from pipelines.config import PIPELINE_PARAMETERS, RunConfig
-from pipelines.earlier import select
-from pipelines.flow import Images
-from pipelines.slim import slim
 from refine_af.contracts.errors import ParameterError
+from refine_af.pipelines.build import build
+from refine_af.pipelines.config import PIPELINE_PARAMETERS, RunConfig
+from refine_af.pipelines.earlier import select
+from refine_af.pipelines.flow import Images
+from refine_af.pipelines.slim import slim
 from refine_af.stages import STAGES
 from refine_af.targets.placement import Profile, load_profile
 
@@ -93,7 +93,7 @@ def compile_request(
         config: Preset, file and ``--set`` together.
         profile: Name or file of the hardware profile.
         images: Registry, tag and digests.
-        artifacts: Where an earlier run's artifacts are; see :func:`pipelines.earlier.select`.
+        artifacts: Where an earlier run's artifacts are; see ``earlier.select``.
         only: The one task to run on them; or empty.
         since: The first task to run on them; or empty.
         notify: Whether an exit task tells an address how the run ended.

@@ -5,11 +5,11 @@ from typing import Any
 
 from kfp import dsl
 
-from pipelines.config import PIPELINE_PARAMETERS, RunConfig
-from pipelines.flow import Flow, Images, Selection
+from refine_af.pipelines.config import PIPELINE_PARAMETERS, RunConfig
+from refine_af.pipelines.flow import Flow, Images, Selection
 from refine_af.targets.placement import Profile
 
-MODULES = {"refine-af": "pipelines.refine_af", "teams-rl": "pipelines.teams_rl"}
+MODULES = {"refine-af": "refine_af.pipelines.refine_af", "teams-rl": "refine_af.pipelines.teams_rl"}
 
 DEFAULTS: dict[str, Any] = {
     "seeds_uri": "builtin:seeds",

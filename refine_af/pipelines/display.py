@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from pipelines.flow import task_name
 from refine_af.contracts.progress import printable, time_left
+from refine_af.pipelines.flow import task_name
 
 STATES = {"start": "running", "end": "done", "fail": "failed"}
 PLAIN_SECONDS = 10.0

@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-from pipelines.flow import Selection, check_task
-from pipelines.local import artifact_folder, task_names
 from refine_af.contracts.errors import ParameterError
 from refine_af.contracts.stage import EVERY_STAGE_WRITES
+from refine_af.pipelines.flow import Selection, check_task
+from refine_af.pipelines.local import artifact_folder, task_names
 from refine_af.runner import find_stage
 from refine_af.storage.opening import open_store
 

@@ -2,16 +2,16 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from importlib import import_module
 from typing import Any
 
 from kfp import dsl, kubernetes
 
-from pipelines.config import RunConfig
 from refine_af.contracts.errors import ParameterError, nearest
 from refine_af.contracts.params import scalar_type
 from refine_af.contracts.stage import EVERY_STAGE_WRITES, Stage
+from refine_af.pipelines.config import RunConfig
 from refine_af.runner import find_stage
+from refine_af.targets.kfp_component import kfp_component
 from refine_af.targets.kfp_source import KFP_TYPES, image_name
 from refine_af.targets.placement import (
     GPU_RESOURCE,
@@ -136,8 +136,7 @@ class Flow:
             for key, value in (inputs or {}).items()
             if value is not None
         }
-        component = getattr(import_module(f"components.{stage_name}.component"), stage_name)
-        task = component(
+        task = kfp_component(stage)(
             **given,
             **self._parameters(stage, params or {}),
             work_dir=self._values["work_dir"],
@@ -148,8 +147,7 @@ class Flow:
     def exit_task(self) -> Any:  # noqa: ANN401  a KFP task
         """Add the task that runs when all others have ended, however they did."""
         stage = find_stage("notify")
-        component = import_module("components.notify.component").notify
-        return self._settle(component(), stage, stage.name)
+        return self._settle(kfp_component(stage)(), stage, stage.name)
 
     def _settle(self, task: Any, stage: Stage, name: str) -> Any:  # noqa: ANN401  a KFP task
         """Give a task its name, image, place, secrets and retries."""

@@ -17,8 +17,8 @@ parent are known; an instruction alone has nothing else that ``score_rewards`` c
 
 from typing import Any
 
-from pipelines.config import RunConfig
-from pipelines.flow import Flow, Outputs
+from refine_af.pipelines.config import RunConfig
+from refine_af.pipelines.flow import Flow, Outputs
 from refine_af.runner import find_stage
 
 DESCRIPTION = (

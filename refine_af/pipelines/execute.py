@@ -15,15 +15,15 @@ from typing import Any
 import psutil
 from rich.console import Console
 
-from pipelines.config import RunConfig
-from pipelines.containers import check_images
-from pipelines.display import Display
-from pipelines.flow import Images, check_task
-from pipelines.resume import resume_environment
 from refine_af.contracts.errors import EXIT_BUG, ParameterError, RefineAfError
 from refine_af.contracts.progress import EVENTS_VARIABLE
 from refine_af.contracts.stage import EVERY_STAGE_WRITES
 from refine_af.lineage.digest_list import LIST, PAGE, write_digest_list
+from refine_af.pipelines.config import RunConfig
+from refine_af.pipelines.containers import check_images
+from refine_af.pipelines.display import Display
+from refine_af.pipelines.flow import Images, check_task
+from refine_af.pipelines.resume import resume_environment
 from refine_af.runner import code_version
 from refine_af.storage.atomic import write_bytes
 from refine_af.storage.journal import LEASE_SECONDS, Resume
@@ -71,7 +71,7 @@ def run(request: RunRequest, console: Console) -> dict[str, Any]:
     Raises:
         RunFailedError: With the message and exit code of the task that failed.
         LeaseHeldError: When another process runs in the folder.
-        JournalMismatchError: See :func:`pipelines.resume.resume_environment`.
+        JournalMismatchError: See :func:`refine_af.pipelines.resume.resume_environment`.
     """
     output = prepare_folder(request.output_dir)
     tasks = pipeline_tasks(request.config)
@@ -138,8 +138,8 @@ def prepare_folder(path: Path) -> Path:
 
 def pipeline_tasks(config: RunConfig) -> list[str]:
     """Return the names of all tasks of a configuration, in the order of the DAG."""
-    from pipelines.build import build
-    from pipelines.local import task_names
+    from refine_af.pipelines.build import build
+    from refine_af.pipelines.local import task_names
     from refine_af.targets.placement import load_profile
 
     return list(task_names(build(config, load_profile("local"))).values())
@@ -162,7 +162,7 @@ def earlier_artifacts(
     output: Path, tasks: list[str], chosen: list[str]
 ) -> dict[str, dict[str, str]]:
     """Return path or value of every output of the tasks that are not run again."""
-    from pipelines.local import artifact_folder
+    from refine_af.pipelines.local import artifact_folder
     from refine_af.runner import find_stage
 
     found: dict[str, dict[str, str]] = {}
@@ -225,7 +225,7 @@ def _follow_in(output: Path, events: Path, display: Display, own: dict[str, str]
     # OpenMP's threads spin while they wait: with another busy process on two cores a stage takes
     # 1.7 times as long (13.4 s against 8.0, generation); asleep they cost 17 % on a quiet one.
     environment = {"OMP_WAIT_POLICY": "passive"} | os.environ | {EVENTS_VARIABLE: str(events)} | own
-    command = [sys.executable, "-m", "pipelines.local", str(output / "run.json")]
+    command = [sys.executable, "-m", "refine_af.pipelines.local", str(output / "run.json")]
     with (output / "run.log").open("wb") as log:
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         process = subprocess.Popen(  # noqa: S603  our own module

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from pipelines.bounds import model_calls, resolved
-from pipelines.config import RunConfig
-from pipelines.estimate import GPUS, estimates, summary_line
-from pipelines.execute import pipeline_tasks
+from refine_af.pipelines.bounds import model_calls, resolved
+from refine_af.pipelines.config import RunConfig
+from refine_af.pipelines.estimate import GPUS, estimates, summary_line
+from refine_af.pipelines.execute import pipeline_tasks
 from refine_af.runner import find_stage
 
 
