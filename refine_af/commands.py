@@ -40,12 +40,12 @@ PRICE = click.option(
 )
 
 
-def need_kfp() -> None:
-    """Raise a MissingLibraryError where kfp is not installed."""
+def need_kfp(extra: str = "pipelines") -> None:
+    """Raise a MissingLibraryError where kfp is not installed; ``extra`` brings it."""
     try:
         import kfp  # noqa: F401
     except ImportError as error:
-        raise missing_library(error, "a pipeline", "pip install 'refine-af[pipelines]'") from None
+        raise missing_library(error, "a pipeline", f"pip install 'refine-af[{extra}]'") from None
 
 
 @click.command()
@@ -96,9 +96,10 @@ def run(
 
     Run again with the same output folder: finished tasks republish, a killed one continues.
     """
-    need_kfp()
+    need_kfp("local")
     from rich.console import Console
 
+    from refine_af.health import require_for_run
     from refine_af.pipelines import execute
     from refine_af.pipelines.config import load_config
     from refine_af.pipelines.flow import Images
@@ -114,6 +115,8 @@ def run(
     if dry_run:
         click.echo(dry_run_text(chosen, folder))
         return
+    if runner == "subprocess":
+        require_for_run(chosen.engines)
     images = Images(registry, tag or __version__) if runner == "docker" else None
     request = execute.RunRequest(chosen, folder, only, since, resume, images)
     result = execute.run(request, Console(stderr=True))
@@ -247,15 +250,18 @@ def _by_stage(assignments: tuple[str, ...]) -> dict[str, dict[str, str]]:
 @click.command()
 @click.option("--stage", default="", help="Check what this stage needs; default: all stages.")
 def doctor(stage: str) -> None:
-    """Say whether the stages can start in this environment (the images run it when built)."""
-    from refine_af.health import check
+    """Say which stages can start in this environment, and which extra is for what."""
+    from refine_af.health import EXTRAS, check, missing_modules
     from refine_af.runner import find_stage
     from refine_af.stages import STAGES
 
-    missing = False
-    for item in [find_stage(stage)] if stage else STAGES:
-        problems = check(item)
-        missing = missing or bool(problems)
-        click.echo(f"{item.name:22} {'; '.join(map(printable, problems)) or 'ready'}")
-    if missing:
+    problems = {item.name: check(item) for item in ([find_stage(stage)] if stage else STAGES)}
+    for name, lines in problems.items():
+        click.echo(f"{name:22} {'; '.join(map(printable, lines)) or 'ready'}")
+    if not stage:
+        click.echo("\nextra        here       for (pip install 'refine-af[EXTRA]')")
+        for extra in EXTRAS:
+            state = "missing" if missing_modules(extra.modules) else "installed"
+            click.echo(f"{extra.name:12} {state:10} {extra.purpose}")
+    if any(problems.values()):
         raise MissingLibraryError("some stages cannot start here; see the lines above")

@@ -144,6 +144,12 @@ class RunConfig(BaseModel):
                 data["parameters"][stage] = value
         return parse(data, "--set")
 
+    @property
+    def engines(self) -> set[str]:
+        """Return the text engines that the run's tasks use."""
+        named = [self.parameters, *self.stages.values()]
+        return {str(values["engine"]) for values in named if "engine" in values}
+
     def instance_form(self) -> dict[str, Value]:
         """Return what of :data:`FORM` a stage sets, for both stages that ask.
 
