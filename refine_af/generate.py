@@ -6,8 +6,11 @@ import sys
 import tempfile
 from pathlib import Path
 
+import yaml
+
 from refine_af import __version__
 from refine_af.contracts.stage import Stage
+from refine_af.contracts.yaml_text import yaml_text
 from refine_af.stages import STAGES
 from refine_af.targets import kfp_source, pages
 
@@ -40,7 +43,9 @@ def compiled(stage: Stage) -> str:
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder) / "component.yaml"
         compiler.Compiler().compile(kfp_component(stage), str(target))
-        return target.read_text(encoding="utf-8")
+        text = target.read_text(encoding="utf-8")
+        head = [line for line in text.splitlines(keepends=True) if line.startswith("#")]
+        return "".join(head) + yaml_text(yaml.safe_load(text), sort=True)
 
 
 def manifest_files(root: Path) -> dict[Path, str]:

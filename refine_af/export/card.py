@@ -5,9 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import yaml
-
 from refine_af import __version__
+from refine_af.contracts.yaml_text import yaml_text
 from refine_af.export.formats import Format
 from refine_af.export.licence import Terms
 from refine_af.export.source import Source
@@ -63,7 +62,7 @@ def _header(source: Source, terms: Terms, written: Written) -> str:
         "size_categories": [next((name for most, name in SIZES if count < most), "1M<n<10M")],
         "configs": [{"config_name": "default", "data_files": written.name}],
     }
-    return yaml.safe_dump(front, sort_keys=False, allow_unicode=True)
+    return yaml_text(front)
 
 
 def _opening(source: Source, written: Written) -> str:

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from refine_af.contracts.errors import ParameterError
 from refine_af.contracts.jsonl import write_object
+from refine_af.contracts.yaml_text import yaml_text
 from refine_af.export.card import Written, data_card
 from refine_af.export.formats import Format, write_data
 from refine_af.export.licence import Terms
@@ -52,7 +51,7 @@ def publish(source: Source, terms: Terms, export: Export) -> Written:
         path = write_data(source.instances, export.form, export.template, folder / "data")
         written = Written(f"data/{path.name}", digest_file(path), export.form, export.template)
         if source.config is not None:
-            text = yaml.safe_dump(portable(source.config), sort_keys=False, allow_unicode=True)
+            text = yaml_text(portable(source.config))
             (folder / CONFIG_FILE).write_text(text, encoding="utf-8")
         if source.provenance:
             write_object(folder / "provenance.json", source.provenance)

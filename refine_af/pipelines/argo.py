@@ -9,11 +9,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from refine_af.contracts.errors import ParameterError
 from refine_af.contracts.params import scalar_type
 from refine_af.contracts.stage import FINAL_STATUS, Stage
+from refine_af.contracts.yaml_text import yaml_text
 from refine_af.pipelines.compiling import Compiled
 from refine_af.pipelines.config import PIPELINE_PARAMETERS
 from refine_af.pipelines.flow import Images
@@ -40,9 +39,8 @@ def write_argo(made: Compiled, folder: Path, name: str) -> None:
 
 
 def _write(path: Path, documents: list[Object]) -> None:
-    with path.open("w", encoding="utf-8") as sink:
-        sink.write("# Written from the pipeline's KFP definition by refine-af compile --to argo.\n")
-        yaml.safe_dump_all(documents, sink, sort_keys=False, width=4000)
+    head = "# Written from the pipeline's KFP definition by refine-af compile --to argo.\n"
+    path.write_text(head + yaml_text(*documents), encoding="utf-8")
 
 
 def workflow(name: str) -> Object:

@@ -12,6 +12,7 @@ import yaml
 from kfp import compiler
 
 from refine_af.contracts.errors import ParameterError
+from refine_af.contracts.yaml_text import yaml_text
 from refine_af.pipelines.build import build
 from refine_af.pipelines.config import PIPELINE_PARAMETERS, RunConfig
 from refine_af.pipelines.earlier import select
@@ -72,9 +73,7 @@ class Compiled:
 
 def _write(target: Path, documents: list[Document]) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
-    with target.open("w", encoding="utf-8") as sink:
-        # innermost mappings on one line: a quarter of the block style's bytes are indentation
-        yaml.safe_dump_all(documents, sink, sort_keys=True, width=4000, default_flow_style=None)
+    target.write_text(yaml_text(*documents, compact=True, sort=True), encoding="utf-8")
 
 
 def compile_request(

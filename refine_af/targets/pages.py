@@ -2,6 +2,7 @@
 
 from refine_af.contracts.params import choices, scalar_type
 from refine_af.contracts.stage import EVERY_STAGE_WRITES, Artifact, Stage
+from refine_af.contracts.yaml_text import yaml_text
 
 CUSTOM = "<!-- below this line: written by hand, kept by make gen -->"
 
@@ -79,21 +80,15 @@ def _parameters(stage: Stage) -> list[str]:
 def metadata(stage: Stage, version: str) -> str:
     """Return ``components/<stage>/metadata.yaml``, the catalogue entry."""
     gpu = "gpu" if stage.resources.gpu else "cpu"
-    return "\n".join(
-        [
-            "# Written by make gen: do not edit.",
-            f"name: {stage.name}",
-            f"summary: {stage.summary!r}",
-            "stability: alpha",
-            f"version: {version}",
-            "licence: Apache-2.0",
-            "dependencies:",
-            "  kubeflow:",
-            "    - name: Pipelines",
-            "      version: '>=2.17.0'",
-            f"image: refine-af-{stage.name}",
-            f"base: {stage.image}",
-            f"tags: [instruction-data, refine-af, {gpu}]",
-            "",
-        ]
-    )
+    entry = {
+        "name": stage.name,
+        "summary": stage.summary,
+        "stability": "alpha",
+        "version": version,
+        "licence": "Apache-2.0",
+        "dependencies": {"kubeflow": [{"name": "Pipelines", "version": ">=2.17.0"}]},
+        "image": f"refine-af-{stage.name}",
+        "base": stage.image,
+        "tags": ["instruction-data", "refine-af", gpu],
+    }
+    return "# Written by make gen: do not edit.\n" + yaml_text(entry)
