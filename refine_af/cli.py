@@ -13,6 +13,7 @@ from refine_af.contracts.errors import EXIT_BUG, ParameterError, RefineAfError
 from refine_af.contracts.params import choices, scalar_type
 from refine_af.contracts.progress import printable
 from refine_af.contracts.stage import EVERY_STAGE_WRITES, Artifact, Stage
+from refine_af.contracts.termination import report_termination
 from refine_af.stages import STAGES
 
 RESUME = ("if_possible", "always", "never")
@@ -180,6 +181,7 @@ def main(arguments: list[str] | None = None) -> int:
         exit_code = 130
     except click.ClickException as error:
         error.show()
+        report_termination(error.format_message())
         exit_code = ParameterError.exit_code
     except RefineAfError as error:
         exit_code = _told(error)
@@ -187,7 +189,7 @@ def main(arguments: list[str] | None = None) -> int:
         from refine_af.storage.disk import disk_trouble
 
         trouble = disk_trouble(error)
-        exit_code = _told(trouble) if trouble else _bug()
+        exit_code = _told(trouble) if trouble else _bug(error)
     if arguments is None:
         sys.exit(exit_code)
     return exit_code
@@ -196,12 +198,14 @@ def main(arguments: list[str] | None = None) -> int:
 def _told(error: RefineAfError) -> int:
     lines = [printable(line) for line in str(error).split("\n")]
     click.echo("refine-af: " + "\n".join(lines), err=True)
+    report_termination(str(error))
     return error.exit_code
 
 
-def _bug() -> int:
+def _bug(error: Exception) -> int:
     import traceback
 
     traceback.print_exc()
+    report_termination(f"{type(error).__name__}: {error} (a bug; see the log)")
     click.echo("refine-af: this is a bug; please report it with the lines above", err=True)
     return EXIT_BUG

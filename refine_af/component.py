@@ -2,11 +2,15 @@
 
 import json
 import os
+import sys
 from collections.abc import Mapping
 from typing import Any
 
+from refine_af.contracts.errors import RefineAfError
 from refine_af.contracts.params import Scalar
+from refine_af.contracts.progress import printable
 from refine_af.contracts.stage import EVERY_STAGE_WRITES
+from refine_af.contracts.termination import report_termination
 from refine_af.runner import end_as_ctrl_c_does, find_stage, run_stage
 from refine_af.storage.journal import Resume
 
@@ -14,15 +18,31 @@ from refine_af.storage.journal import Resume
 def run_component(name: str, given: Mapping[str, Any]) -> None:
     """Run the stage ``name`` on a component's arguments and log its metrics for the UI.
 
+    What the user can mend ends the process with one line and the error's exit code, without a
+    traceback: KFP's page shows the end of the log. A bug keeps its traceback.
+
     Args:
         name: A stage of the registry.
         given: The arguments by name: KFP artifacts (``None`` where an optional one is absent),
             paths of output parameters, parameter values, ``work_dir`` and ``label``.
 
     Raises:
-        RefineAfError: As :func:`refine_af.runner.run_stage`.
+        SystemExit: With the exit code of a :class:`refine_af.contracts.errors.RefineAfError`.
     """
     end_as_ctrl_c_does()
+    try:
+        _run(name, given)
+    except RefineAfError as error:
+        sys.stdout.flush()
+        sys.stderr.write(f"refine-af: {printable(str(error))}\n")
+        report_termination(str(error))
+        sys.exit(error.exit_code)
+    except Exception as error:
+        report_termination(f"{type(error).__name__}: {error} (a bug; see the log)")
+        raise
+
+
+def _run(name: str, given: Mapping[str, Any]) -> None:
     stage = find_stage(name)
     metrics = run_stage(
         name,

@@ -105,14 +105,15 @@ def test_content_that_changed_under_the_same_name_is_read_again(tmp_path: Path) 
 def test_a_mistake_that_was_mended_does_not_stay_a_failure(tmp_path: Path) -> None:
     seeds = tmp_path / "seeds.jsonl"
     seeds.write_text('{"id": "one"}\n')
-    with pytest.raises(DataError):
+    with pytest.raises(SystemExit) as ended:
         ingest(tmp_path, seeds)
+    assert ended.value.code == DataError.exit_code
     seeds.write_text(seed("Say yes to this."))
     assert "Say yes" in ingest(tmp_path, seeds).read_text()
 
 
 def test_always_refuses_changed_content_with_its_name(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     seeds = tmp_path / "seeds.jsonl"
     seeds.write_text(seed("Say yes to this."))
@@ -121,8 +122,10 @@ def test_always_refuses_changed_content_with_its_name(
     monkeypatch.setenv("REFINE_AF_STARTED", '["seed_ingest"]')
     ingest(tmp_path, seeds)
     seeds.write_text(seed("Say no to this."))
-    with pytest.raises(JournalMismatchError, match=r"differs in inputs\.seeds_uri"):
+    with pytest.raises(SystemExit) as ended:
         ingest(tmp_path, seeds)
+    assert ended.value.code == JournalMismatchError.exit_code
+    assert "differs in inputs.seeds_uri" in capsys.readouterr().err
     monkeypatch.setenv("REFINE_AF_STARTED", "[]")
     assert "Say no" in ingest(tmp_path, seeds).read_text()
 
