@@ -13,9 +13,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 
+from refine_af.calls.answers import dump_answers, request_keys
+from refine_af.calls.journalled import STEP
 from refine_af.contracts.stage import Journal
-from refine_af.engines.text import Completion, Request
-from refine_af.stages.generation import STEP, dump_completions
+from refine_af.engines.text import Completion, Request, Sampling
 from refine_af.storage.journal import open_journal
 
 RATE = 10_000.0
@@ -42,7 +43,9 @@ def seconds(rows: int, journal: Journal | None) -> tuple[float, float]:
         requests = [Request(f"row-{n}", "", n) for n in range(start, start + STEP)]
         batch = answers(requests, time.perf_counter() + STEP / RATE)
         if journal is not None:
-            journal.publish(f"completions-{start:09d}", dump_completions(batch))
+            keys = request_keys(requests, Sampling())
+            answered = dict(zip(keys, batch, strict=True))
+            journal.publish(f"calls-{start:09d}", dump_answers(answered))
     return time.perf_counter() - started, time.process_time() - worked
 
 

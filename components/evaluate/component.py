@@ -25,6 +25,7 @@ def evaluate(
     max_lora_rank: int = 64,
     base_url: str = "",
     api_key_variable: str = "OPENAI_API_KEY",
+    max_failed: float = 0.01,
     tasks_uri: str = "builtin:tasks",
     tasks_digest: str = "",
     instances: int = 100,
@@ -61,6 +62,8 @@ def evaluate(
         max_lora_rank: Largest adapter rank (vllm).
         base_url: Address of an OpenAI-compatible endpoint (openai).
         api_key_variable: Environment variable that holds the endpoint's key.
+        max_failed: Largest share of requests that the engine may leave unanswered; above it the
+            stage ends and keeps what was answered.
         tasks_uri: Natural-Instructions task files, or a list of them: builtin:tasks, a path or a
             URI.
         tasks_digest: Expected digest of the tasks; empty accepts any.

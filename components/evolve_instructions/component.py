@@ -31,6 +31,7 @@ def evolve_instructions(
     max_lora_rank: int = 64,
     base_url: str = "",
     api_key_variable: str = "OPENAI_API_KEY",
+    max_failed: float = 0.01,
     operators_uri: str = "builtin:operators",
     style: str = "instruct",
     steps: int = 6,
@@ -91,6 +92,8 @@ def evolve_instructions(
         max_lora_rank: Largest adapter rank (vllm).
         base_url: Address of an OpenAI-compatible endpoint (openai).
         api_key_variable: Environment variable that holds the endpoint's key.
+        max_failed: Largest share of requests that the engine may leave unanswered; above it the
+            stage ends and keeps what was answered.
         operators_uri: Operators and their prompts: builtin:operators, a YAML file or a URI.
         style: plain: as builtin:tiny was trained; instruct: a request in words.
         steps: Most operators tried on one seed.

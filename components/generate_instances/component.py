@@ -27,6 +27,7 @@ def generate_instances(
     max_lora_rank: int = 64,
     base_url: str = "",
     api_key_variable: str = "OPENAI_API_KEY",
+    max_failed: float = 0.01,
     style: str = "auto",
     split: str = "classification",
     samples: int = 1,
@@ -68,6 +69,8 @@ def generate_instances(
         max_lora_rank: Largest adapter rank (vllm).
         base_url: Address of an OpenAI-compatible endpoint (openai).
         api_key_variable: Environment variable that holds the endpoint's key.
+        max_failed: Largest share of requests that the engine may leave unanswered; above it the
+            stage ends and keeps what was answered.
         style: few_shot: worked tasks of our own, for base models; plain: the instruction alone;
             auto: plain for a builtin: model, else few_shot.
         split: classification: ask first, then write outputs first for such tasks; none: inputs

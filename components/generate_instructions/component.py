@@ -27,6 +27,7 @@ def generate_instructions(
     max_lora_rank: int = 64,
     base_url: str = "",
     api_key_variable: str = "OPENAI_API_KEY",
+    max_failed: float = 0.01,
     target: int = 15000,
     shard: int = 0,
     round_size: int = 64,
@@ -71,6 +72,8 @@ def generate_instructions(
         max_lora_rank: Largest adapter rank (vllm).
         base_url: Address of an OpenAI-compatible endpoint (openai).
         api_key_variable: Environment variable that holds the endpoint's key.
+        max_failed: Largest share of requests that the engine may leave unanswered; above it the
+            stage ends and keeps what was answered.
         target: Instructions to reach.
         shard: Number of this shard; each has a random stream of its own.
         round_size: Prompts drawn from one frozen pool; the published loop has 5, more keep a GPU

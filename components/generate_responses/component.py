@@ -30,6 +30,7 @@ def generate_responses(
     max_lora_rank: int = 64,
     base_url: str = "",
     api_key_variable: str = "OPENAI_API_KEY",
+    max_failed: float = 0.01,
     style: str = "instruct",
     samples: int = 1,
     temperature: float = 0.7,
@@ -71,6 +72,8 @@ def generate_responses(
         max_lora_rank: Largest adapter rank (vllm).
         base_url: Address of an OpenAI-compatible endpoint (openai).
         api_key_variable: Environment variable that holds the endpoint's key.
+        max_failed: Largest share of requests that the engine may leave unanswered; above it the
+            stage ends and keeps what was answered.
         style: instruct: the answer alone is wanted; plain: as builtin:tiny was trained, which
             also writes the input where the instruction has none.
         samples: Answers per instruction.

@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -111,9 +111,23 @@ class OpenAIText:
         Raises:
             DependencyError: The endpoint is down, refuses the key, or does not know the model.
         """
-        return asyncio.run(self._generate(requests, sampling))
+        return self.generate_each(requests, sampling, lambda _: None)
 
-    async def _generate(self, requests: Sequence[Request], sampling: Sampling) -> list[Completion]:
+    def generate_each(
+        self,
+        requests: Sequence[Request],
+        sampling: Sampling,
+        on_answer: Callable[[Completion], None],
+    ) -> list[Completion]:
+        """Do as :meth:`generate`, and call ``on_answer`` with each completion as it arrives."""
+        return asyncio.run(self._generate(requests, sampling, on_answer))
+
+    async def _generate(
+        self,
+        requests: Sequence[Request],
+        sampling: Sampling,
+        on_answer: Callable[[Completion], None],
+    ) -> list[Completion]:
         found: dict[int, Completion] = {}
         places = iter(range(len(requests)))
         timeout = aiohttp.ClientTimeout(total=self._patience.timeout)
@@ -125,7 +139,7 @@ class OpenAIText:
             try:
                 async with asyncio.TaskGroup() as group:
                     for _ in range(min(self._concurrency, len(requests))):
-                        group.create_task(self._work(call, places, requests, found))
+                        group.create_task(self._work(call, places, requests, found, on_answer))
             except* DependencyError as errors:
                 raise errors.exceptions[0] from None
         return [found[place] for place in range(len(requests))]
@@ -136,9 +150,11 @@ class OpenAIText:
         places: Iterator[int],
         requests: Sequence[Request],
         found: dict[int, Completion],
+        on_answer: Callable[[Completion], None],
     ) -> None:
         for place in places:
             found[place] = await call.complete(requests[place])
+            on_answer(found[place])
 
     def _headers(self) -> dict[str, str]:
         headers = {"Content-Type": "application/json"}

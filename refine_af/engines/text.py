@@ -2,9 +2,9 @@
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from refine_af.contracts.errors import ParameterError
 
@@ -139,3 +139,16 @@ class TextEngine(Protocol):
 
     def close(self) -> None:
         """Free memory and processes."""
+
+
+@runtime_checkable
+class AnswersOneByOne(Protocol):
+    """An engine that answers requests independently and can hand each answer on as it comes."""
+
+    def generate_each(
+        self,
+        requests: Sequence[Request],
+        sampling: Sampling,
+        on_answer: Callable[[Completion], None],
+    ) -> list[Completion]:
+        """Do as ``generate``, and call ``on_answer`` with each completion, in order of arrival."""

@@ -13,8 +13,8 @@ from typing import Literal
 import numpy as np
 
 from refine_af.contracts.errors import DataError, ParameterError
-from refine_af.evaluation.bootstrap import TIE, Floats, Intervals, intervals
 from refine_af.evaluation.fairness import Arm, Refusal, by_instance, differences
+from refine_af.evaluation.intervals import TIE, Floats, Intervals, intervals
 from refine_af.evaluation.summary import category_key
 
 Metric = Literal["rouge_l", "exact_match"]

@@ -12,6 +12,7 @@ from math import exp
 import numpy as np
 
 from refine_af.contracts.randomness import derive
+from refine_af.contracts.readable import readable
 from refine_af.contracts.records import Evolved, OperatorStep, Seed, content_id
 from refine_af.engines.text import Completion, Request, Sampling, TextEngine
 from refine_af.evolve.bank import Bank, nearest
@@ -22,7 +23,6 @@ from refine_af.evolve.reviewer import Pair, Reviewer, Verdict
 from refine_af.evolve.reward import RewardWeights, novelty, reward
 from refine_af.evolve.rules import Broken, Limits, broken_rule
 from refine_af.evolve.state import State, Vectors
-from refine_af.self_instruct.readable import readable
 
 Embed = Callable[[Sequence[str]], Vectors]
 CALLS_PER_STEP = 3

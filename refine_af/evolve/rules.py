@@ -12,9 +12,9 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from refine_af.contracts.readable import is_readable
 from refine_af.dedup.rouge_l import rouge_l
 from refine_af.engines.text import Completion
-from refine_af.self_instruct.readable import is_readable
 
 REASONS = {
     "engine_error": "The engine failed on the request.",

@@ -6,12 +6,12 @@ The bootstrap decides each round with it; filtering again from kept answers runs
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from refine_af.contracts.readable import readable
 from refine_af.contracts.records import Instruction, Rejected, Seed
 from refine_af.dedup.index import Neighbour, RougeLIndex
 from refine_af.dedup.rouge_l import Tokens
 from refine_af.engines.text import Finish
 from refine_af.self_instruct.parse_instructions import ParseRules, Piece, parse_instructions
-from refine_af.self_instruct.readable import readable
 
 STAGE = "generate_instructions"
 KNOWN = "known-"

@@ -68,9 +68,9 @@ class InstanceForm:
         Never none: one ``unparseable`` stands for that. Rules over several pairs are
         :func:`refine_af.self_instruct.parse_instances.filter_instances`.
         """
+        from refine_af.contracts.readable import readable
         from refine_af.self_instruct.parse_instances import Draft, parse_instances, parse_plain
         from refine_af.self_instruct.prompts import answer_opening
-        from refine_af.self_instruct.readable import readable
 
         if self.style == "plain" and layout == "input_first":
             pair = parse_plain(answer)

@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from refine_af.contracts.randomness import sample
+from refine_af.contracts.readable import is_readable, readable
 from refine_af.engines.text import Finish
-from refine_af.self_instruct.readable import is_readable, readable
 
 if TYPE_CHECKING:
     from refine_af.self_instruct.prompts import Layout  # loads Jinja2, which this does not use

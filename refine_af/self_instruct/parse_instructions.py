@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
+from refine_af.contracts.readable import is_readable, readable
 from refine_af.engines.text import Finish
-from refine_af.self_instruct.readable import is_readable, readable
 
 BLACKLIST = (
     *("image", "images", "graph", "graphs", "picture", "pictures", "file", "files"),

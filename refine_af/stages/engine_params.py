@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
+from refine_af.calls.failures import MAX_FAILED
 from refine_af.contracts.params import Params, param
 from refine_af.engines.opening import EngineSettings, open_text_engine
 from refine_af.engines.text import TextEngine
@@ -35,6 +36,14 @@ class EngineParams(Params):
     base_url: str = param("", "Address of an OpenAI-compatible endpoint (openai).")
     api_key_variable: str = param(
         "OPENAI_API_KEY", "Environment variable that holds the endpoint's key.", method=False
+    )
+    max_failed: float = param(
+        MAX_FAILED,
+        "Largest share of requests that the engine may leave unanswered; above it the stage ends"
+        " and keeps what was answered.",
+        method=False,
+        ge=0.0,
+        le=1.0,
     )
 
 

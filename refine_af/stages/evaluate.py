@@ -2,26 +2,25 @@
 
 from typing import TYPE_CHECKING, Any
 
-from refine_af.contracts.errors import DataError, DependencyError, ParameterError
+from refine_af.calls.journalled import journalled
+from refine_af.contracts.errors import DataError, ParameterError
 from refine_af.contracts.jsonl import write_object, write_rows
 from refine_af.contracts.params import param
+from refine_af.contracts.readable import readable
 from refine_af.contracts.records import Prediction
 from refine_af.contracts.stage import Artifact, Metrics, Resources, Stage, Task
 from refine_af.engines.text import Completion, Request, Sampling
 from refine_af.evaluation.summary import official, summarise
 from refine_af.evaluation.task_sets import FIRST_INSTANCES, load_tasks
 from refine_af.evaluation.tasks import EvaluationTask, TaskInstance
-from refine_af.self_instruct.readable import readable
 from refine_af.stages.engine_params import EngineParams, open_engine
-from refine_af.stages.generation import REMEDY, complete_in_steps, forget_failures
 from refine_af.storage.sources import fetch_named, fetch_source
 
 if TYPE_CHECKING:
     from refine_af.evaluation.metrics import Tokenizer
 
-MOST_FAILURES = 0.01
-"""Share of questions that an engine may leave unanswered: one prompt that is too long must not end
-an evaluation, an engine that is down must."""
+MAX_REFUSED = 0.01
+"""Largest share of questions that may be refused (too long): they count as wrong answers."""
 
 
 class EvaluateParams(EngineParams):
@@ -69,7 +68,6 @@ def run(params: EvaluateParams, task: Task) -> Metrics:
         )
     tokenizer = track_tokenizer(found.tasks, fetch_named(params.gpt2_tokenizer, task.scratch))
     questions = [(item, instance) for item in found.tasks for instance in item.instances]
-    engine = open_engine(params, task.inputs.get("adapter"))
     sampling = Sampling(
         max_tokens=params.max_tokens,
         temperature=0.0,
@@ -79,13 +77,13 @@ def run(params: EvaluateParams, task: Task) -> Metrics:
         Request(f"{item.name}/{instance.id}", _prompt(params, item, instance), params.seed)
         for item, instance in questions
     ]
-    answers = complete_in_steps(engine, requests, sampling, task)
-    _refuse_failures(answers, task)
+    engine = journalled(params, task, open_engine, max_refused=MAX_REFUSED, unit="questions")
+    answers = engine.generate(requests, sampling)
+    engine.finish()
     rows = [
         _scored(*pair, answer, tokenizer) for pair, answer in zip(questions, answers, strict=True)
     ]
     write_rows(task.outputs["predictions"], rows)
-    engine.close()
     return _write_scores(rows, task, _beside(params, task))
 
 
@@ -138,29 +136,6 @@ def _scored(
     else:
         row = score_answer(item, instance, readable(answer.text).strip(), tokenizer)
     return row.model_copy(update={"input": readable(instance.input)})
-
-
-def _refuse_failures(answers: list[Completion], task: Task) -> None:
-    """Stop when the engine, not single questions, failed; a retry asks again.
-
-    Raises:
-        DataError: With the first failure, when more questions than that are themselves at fault.
-        DependencyError: With the first failure, when a retry may be answered.
-    """
-    failed = [answer for answer in answers if answer.finish == "error"]
-    if not failed:
-        return
-    first = f"the first is {failed[0].id}: {failed[0].error}"
-    if len(failed) > MOST_FAILURES * len(answers):
-        forget_failures(task.journal)
-        why = (
-            f"evaluate: {len(failed)} of {len(answers)} questions were not answered, more than 1 in"
-            f" 100; {first}"
-        )
-        if sum(answer.refused for answer in failed) > MOST_FAILURES * len(answers):
-            raise DataError(f"{why}. {REMEDY}")
-        raise DependencyError(f"{why}. See to the engine and run again: answered ones are kept")
-    task.progress.say(f"{len(failed)} questions not answered, counted as empty; {first}")
 
 
 def _write_scores(rows: list[Prediction], task: Task, beside: dict[str, Any]) -> Metrics:

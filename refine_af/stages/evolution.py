@@ -1,22 +1,17 @@
-"""What the stages of the second pipeline share: parameters, engines, and a journal of answers."""
+"""What the stages of the second pipeline share: parameters, and the evolver that they describe."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from refine_af.calls.journalled import JournalledEngine, journalled
 from refine_af.contracts.errors import DataError, ParameterError
 from refine_af.contracts.jsonl import iter_objects, read_rows, write_rows
 from refine_af.contracts.params import param
-from refine_af.contracts.records import ModelCall, Seed
+from refine_af.contracts.records import Seed
 from refine_af.contracts.stage import Artifact, Task
-from refine_af.engines.text import Completion, Determinism, Request, Sampling, TextEngine
+from refine_af.engines.text import Sampling
 from refine_af.stages.engine_params import EngineParams, open_engine
-from refine_af.stages.generation import (
-    dump_completions,
-    load_completions,
-    model_call,
-    refuse_silence,
-)
 
 if TYPE_CHECKING:
     from refine_af.evolve.bank import Bank
@@ -76,83 +71,6 @@ BANK_INPUT = Artifact(
 )
 
 
-class JournaledEngine:
-    """An engine whose every call is one journalled step; the model loads at the first new one.
-
-    A resumed stage makes the same calls in the same order, so the number of a call names it.
-    """
-
-    def __init__(self, params: EngineParams, task: Task, name: str) -> None:
-        """Keep the calls of ``name`` in the task's journal."""
-        self._params, self._task, self._name = params, task, name
-        self._engine: TextEngine | None = None
-        self._calls = 0
-        self._asked: list[tuple[Request, Sampling, Completion]] = []
-        self._silence: list[Completion] | None = []
-        self.determinism: Determinism = "same_batch"
-
-    def generate(self, requests: Sequence[Request], sampling: Sampling) -> list[Completion]:
-        """Return what the engine says, or said before the stage was killed."""
-        entry = f"{self._name}-{self._calls:06d}"
-        self._calls += 1
-        stored = self._task.journal.read(entry)
-        if stored is not None:
-            answers = load_completions(stored)
-        else:
-            answers = self._opened().generate(requests, sampling)
-            self._task.journal.publish(entry, dump_completions(answers))
-        if "calls" in self._task.outputs:
-            asked = zip(requests, answers, strict=True)
-            self._asked += [(request, sampling, answer) for request, answer in asked]
-        self._hear(answers)
-        return answers
-
-    def calls(self, shown: Mapping[str, tuple[str, ...]]) -> Iterator[ModelCall]:
-        """Yield every call in the order asked; none in a stage without the output ``calls``.
-
-        Args:
-            shown: Rows that a prompt shows, by what stands before the last ``/`` of a call's name;
-                a name that is not there shows none (answers sampled for the frontier reward).
-        """
-        for request, sampling, answer in self._asked:
-            key = request.id.rpartition("/")[0]
-            yield model_call(request, shown.get(key, ()), sampling, answer)
-
-    def describe(self) -> dict[str, str]:
-        """Return the engine's own description; the model loads for it."""
-        return self._opened().describe()
-
-    def _hear(self, answers: Sequence[Completion]) -> None:
-        """Keep the failures as long as there is nothing else."""
-        if any(answer.finish != "error" for answer in answers):
-            self._silence = None
-        if self._silence is not None:
-            self._silence += answers
-
-    def finish(self) -> None:
-        """Put the engine into the telemetry, where one was opened, and free the model.
-
-        Raises:
-            DataError, DependencyError: No request was answered; as :func:`refuse_silence`.
-        """
-        if self._engine is not None:
-            self._task.telemetry[self._name] = self._engine.describe()
-        self.close()
-        refuse_silence(self._silence or (), self._task.journal, steps=self._name)
-
-    def close(self) -> None:
-        """Free the model."""
-        if self._engine is not None:
-            self._engine.close()
-            self._engine = None
-
-    def _opened(self) -> TextEngine:
-        if self._engine is None:
-            self._engine = open_engine(self._params, None)
-            self.determinism = self._engine.determinism
-        return self._engine
-
-
 def operators_of(params: EvolutionParams, task: Task) -> "Operators":
     """Return the operators that ``operators_uri`` names, checked."""
     from refine_af.evolve.operators import open_operators
@@ -160,18 +78,28 @@ def operators_of(params: EvolutionParams, task: Task) -> "Operators":
     return open_operators(params.operators_uri, task.scratch)
 
 
-def reviewer_engine(
-    params: EvolutionParams, task: Task, rewriter: JournaledEngine
-) -> JournaledEngine:
-    """Return the reviewer's engine: the rewriter's own unless another one is named."""
+Engines = tuple[JournalledEngine, JournalledEngine]
+"""The rewriter's engine and the reviewer's, which may be the same."""
+
+
+def open_engines(params: EvolutionParams, task: Task) -> Engines:
+    """Return the engines: the rewriter's reviews too unless another one is named."""
+    rewriter = journalled(params, task, open_engine, name="rewriter", unit="")
     if not params.reviewer and not params.reviewer_engine:
-        return rewriter
+        return rewriter, rewriter
     changes = {
         "model": params.reviewer or params.model,
         "engine": params.reviewer_engine or params.engine,
         "model_digest": "",
     }
-    return JournaledEngine(params.model_copy(update=changes), task, "reviewer")
+    reviewer = params.model_copy(update=changes)
+    return rewriter, journalled(reviewer, task, open_engine, name="reviewer", unit="")
+
+
+def finish(engines: Engines) -> None:
+    """Free the models; as :meth:`JournalledEngine.finish`."""
+    for engine in dict.fromkeys(engines):
+        engine.finish()
 
 
 def roots_of(params: EvolutionParams, task: Task) -> "list[Root]":
@@ -250,12 +178,12 @@ def frontier_settings(params: EvolutionParams, max_calls: int = 0) -> "FrontierS
 def make_evolver(
     params: EvolutionParams,
     operators: "Operators",
-    engines: tuple[TextEngine, TextEngine],
+    engines: Engines,
     bank: "Bank",
     ledger: "Ledger",
     max_calls: int = 0,
 ) -> "Evolver":
-    """Return an evolver over the (rewriter's, reviewer's) engines."""
+    """Return an evolver that rewrites and reviews by ``engines``."""
     from refine_af.evolve.agreement import Agreement
     from refine_af.evolve.embedding import open_embedding
     from refine_af.evolve.frontier import Evolver

@@ -7,14 +7,15 @@ from refine_af.contracts.jsonl import write_object, write_rows
 from refine_af.contracts.params import param
 from refine_af.contracts.records import Evolved, ModelCall, OperatorStep, Rejected, content_id
 from refine_af.contracts.stage import Artifact, Metrics, Resources, Stage, Task
+from refine_af.engines.text import TextEngine
 from refine_af.stages.evolution import (
     BANK_INPUT,
     EvolutionParams,
-    JournaledEngine,
     bank_of,
+    finish,
     make_evolver,
+    open_engines,
     operators_of,
-    reviewer_engine,
     roots_of,
     write_bank,
 )
@@ -78,11 +79,10 @@ def _evolve(
     roots: "list[Root]",
     ledger: "Ledger",
 ) -> tuple[list[OperatorStep], list[Evolved], list[ModelCall]]:
-    writer = JournaledEngine(params, task, "rewriter")
-    judge = reviewer_engine(params, task, writer)
-    chooser = _chooser(params, task, operators, writer, ledger)
+    engines = open_engines(params, task)
+    chooser = _chooser(params, task, operators, engines[0], ledger)
     evolver = make_evolver(
-        params, operators, (writer, judge), bank_of(params, task), ledger, params.max_calls
+        params, operators, engines, bank_of(params, task), ledger, params.max_calls
     )
     steps: list[OperatorStep] = []
     kept: list[Evolved] = []
@@ -97,11 +97,14 @@ def _evolve(
         kept += found.kept
         if not found.steps:
             break
+    finish(engines)
     shown = {_turn(row): row.parents for row in steps}
-    calls: list[ModelCall] = []
-    for engine in {id(one): one for one in (writer, judge)}.values():
-        calls += engine.calls(shown)
-        engine.finish()
+
+    def parents(request: str) -> tuple[str, ...]:
+        # Answers that are sampled for the frontier reward show no row.
+        return shown.get(request.rpartition("/")[0], ())
+
+    calls = [row for engine in dict.fromkeys(engines) for row in engine.calls(parents)]
     return steps, kept, calls
 
 
@@ -114,7 +117,7 @@ def _chooser(
     params: EvolveInstructionsParams,
     task: Task,
     operators: "Operators",
-    engine: JournaledEngine,
+    engine: TextEngine,
     ledger: "Ledger",
 ) -> "Chooser":
     from refine_af.evolve.choosers import LanguageModelChooser, Mix, released_mix, uniform_mix

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from refine_af.calls.journalled import journalled
 from refine_af.contracts.jsonl import read_rows, write_rows
 from refine_af.contracts.params import param
 from refine_af.contracts.randomness import derive, replicate_seed
@@ -17,9 +18,8 @@ from refine_af.self_instruct.instance_form import (
     Split,
     style_for,
 )
+from refine_af.self_instruct.task_kinds import layouts
 from refine_af.stages.engine_params import EngineParams, Opener, open_engine
-from refine_af.stages.generation import complete_in_steps, model_call, refuse_silence
-from refine_af.stages.task_kinds import layouts
 from refine_af.storage.sources import fetch_source
 
 if TYPE_CHECKING:
@@ -61,16 +61,9 @@ def run(params: GenerateInstancesParams, task: Task, *, opener: Opener = open_en
     rows = read_rows(task.inputs["instructions"], Instruction)
     rows = rows[: params.limit] if params.limit else rows
     form = _form(params)
-    engine = opener(params, task.inputs.get("adapter"))
-    asked = layouts(
-        rows,
-        params.split,
-        form.style,
-        lambda: engine,
-        params.seed,
-        task.journal,
-        task.progress,
-    )
+    engine = journalled(params, task, opener)
+    asked = layouts(rows, params.split, form.style, engine, params.seed)
+    engine.end_phase()
     owners = [(row, sample) for row in rows for sample in range(params.samples)]
     requests = [
         Request(
@@ -80,14 +73,10 @@ def run(params: GenerateInstancesParams, task: Task, *, opener: Opener = open_en
         )
         for row, sample in owners
     ]
-    answers = complete_in_steps(engine, requests, _sampling(params), task)
-    engine.close()
-    refuse_silence(answers, task.journal, task.progress)
-    calls = (
-        model_call(request, (row.id,), _sampling(params), answer)
-        for request, (row, _), answer in zip(requests, owners, answers, strict=True)
-    )
-    write_rows(task.outputs["calls"], calls)
+    answers = engine.generate(requests, _sampling(params))
+    engine.finish()
+    shown = {request.id: (row.id,) for request, (row, _) in zip(requests, owners, strict=True)}
+    write_rows(task.outputs["calls"], engine.calls(shown.get))
     return _parse_and_write(params, owners, answers, asked, task)
 
 

@@ -1,33 +1,23 @@
 """The Self-Instruct bootstrap: a model writes new instructions from seeds and its own."""
 
-import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from refine_af.calls.journalled import journalled
 from refine_af.contracts.errors import DataError
 from refine_af.contracts.jsonl import iter_objects, read_rows, write_rows
 from refine_af.contracts.params import param
 from refine_af.contracts.records import Instruction, ModelCall, Rejected, Seed
 from refine_af.contracts.stage import Artifact, Metrics, Resources, Stage, Task
-from refine_af.engines.text import Completion, Sampling, TextEngine
+from refine_af.engines.text import Completion, Sampling
 from refine_af.stages.engine_params import EngineParams, Opener, open_engine
-from refine_af.stages.generation import (
-    dump_completions,
-    load_completions,
-    model_call,
-    record_engine,
-    refuse_silence,
-)
 from refine_af.storage.sources import fetch_rows_file
 
 if TYPE_CHECKING:
     from refine_af.self_instruct.bootstrap import BootstrapSettings, Round
-
-ROUNDS = "round-"
-"""How the names of the journalled rounds begin."""
 
 
 class GenerateInstructionsParams(EngineParams):
@@ -82,32 +72,18 @@ def run(params: GenerateInstructionsParams, task: Task, *, opener: Opener = open
     bootstrap = Bootstrap(
         seeds, bootstrap_settings(params), known_texts(params.known_uri, task.scratch)
     )
+    engine = journalled(params, task, opener, unit="")
     found = Found()
-    engine: TextEngine | None = None
-    started = time.monotonic()
+    shown: dict[str, tuple[str, ...]] = {}
     while bootstrap.end is None:
         requests = bootstrap.next_requests()
-        name = f"{ROUNDS}{len(found.rounds):06d}"
-        stored = task.journal.read(name)
-        if stored is None:
-            engine = engine or opener(params, None)
-            answers = engine.generate(requests, _sampling(params))
-            task.journal.publish(name, dump_completions(answers))
-            found.fresh_tokens += sum(one.tokens for one in answers)
-        else:
-            answers = load_completions(stored)
-        found.calls += [
-            model_call(request, shown, _sampling(params), answer)
-            for request, shown, answer in zip(requests, bootstrap.shown, answers, strict=True)
-        ]
+        shown |= zip((request.id for request in requests), bootstrap.shown, strict=True)
+        answers = engine.generate(requests, _sampling(params))
         found.take(answers, bootstrap.consume(answers))
         done = min(bootstrap.accepted, params.target)
         task.progress.step(done, params.target, "instructions", requests=bootstrap.requests)
-    if engine is not None:
-        seconds = time.monotonic() - started
-        record_engine(engine, task, found.completions, found.fresh_tokens, seconds)
-        engine.close()
-    refuse_silence(found.completions, task.journal, task.progress, ROUNDS)
+    engine.finish()
+    found.calls = list(engine.calls(shown.get))
     return write_found(found, bootstrap.requests, task.outputs)
 
 
@@ -118,13 +94,10 @@ class Found:
     kept: list[Instruction] = field(default_factory=list)
     rejected: list[Rejected] = field(default_factory=list)
     rounds: list[dict[str, int]] = field(default_factory=list)
-    completions: list[Completion] = field(default_factory=list)
     calls: list[ModelCall] = field(default_factory=list)
-    fresh_tokens: int = 0
 
     def take(self, answers: Sequence[Completion], outcome: "Round") -> None:
         """Add one round."""
-        self.completions += answers
         self.kept += outcome.kept
         self.rejected += outcome.rejected
         failed = sum(answer.finish == "error" for answer in answers)

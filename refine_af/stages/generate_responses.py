@@ -2,16 +2,16 @@
 
 from typing import Literal
 
+from refine_af.calls.journalled import journalled
 from refine_af.contracts.errors import DataError, ParameterError
 from refine_af.contracts.jsonl import JsonObject, iter_objects, write_object, write_rows
 from refine_af.contracts.params import param
 from refine_af.contracts.randomness import derive, uniform
+from refine_af.contracts.readable import readable
 from refine_af.contracts.records import Instance, Rejected
 from refine_af.contracts.stage import Artifact, Metrics, Resources, Stage, Task
 from refine_af.engines.text import Completion, Request, Sampling
-from refine_af.self_instruct.readable import readable
 from refine_af.stages.engine_params import EngineParams, open_engine
-from refine_af.stages.generation import complete_in_steps, model_call, refuse_silence
 
 Side = Literal["instances", "held_out", "reference_rows"]
 SIDES: tuple[Side, ...] = ("instances", "held_out", "reference_rows")
@@ -58,15 +58,11 @@ def run(params: GenerateResponsesParams, task: Task) -> Metrics:
         )
         for row, sample in asked
     ]
-    engine = open_engine(params, task.inputs.get("adapter"))
-    answers = complete_in_steps(engine, requests, _sampling(params), task)
-    engine.close()
-    refuse_silence(answers, task.journal, task.progress)
-    calls = (
-        model_call(request, (row["id"],), _sampling(params), answer)
-        for request, (row, _), answer in zip(requests, asked, answers, strict=True)
-    )
-    write_rows(task.outputs["calls"], calls)
+    engine = journalled(params, task, open_engine)
+    answers = engine.generate(requests, _sampling(params))
+    engine.finish()
+    shown = {request.id: (row["id"],) for request, (row, _) in zip(requests, asked, strict=True)}
+    write_rows(task.outputs["calls"], engine.calls(shown.get))
     _write_ledger(answers, task)
     return {"instructions": len(rows)} | _read_and_write(params, asked, answers, task)
 

@@ -7,7 +7,7 @@ from refine_af.contracts.jsonl import write_object
 from refine_af.contracts.params import Params, Scalar, param
 from refine_af.contracts.records import Evolved, Instance, OperatorStep, Prediction, Seed
 from refine_af.contracts.stage import Artifact, Metrics, Resources, Stage, Task
-from refine_af.stages.given_files import (
+from refine_af.reporting.given_files import (
     given_json,
     given_objects,
     given_rejections,

@@ -7,10 +7,10 @@ from refine_af.contracts.jsonl import read_rows, write_rows
 from refine_af.contracts.params import param
 from refine_af.contracts.records import Instance, Rejected
 from refine_af.contracts.stage import Artifact, Metrics, Resources, Stage, Task
+from refine_af.feedback.given_instances import read_given
 from refine_af.feedback.interface import Parts, Scored, Triplet
 from refine_af.feedback.reward import Reward
 from refine_af.feedback.selection import select
-from refine_af.stages.given_instances import read_given
 from refine_af.stages.reward_params import RewardParams, open_preset
 
 BATCH = 64

@@ -13,11 +13,11 @@ from refine_af.contracts.stage import Artifact, Metrics, Resources, Stage, Task
 from refine_af.stages.evolution import (
     BANK_INPUT,
     EvolutionParams,
-    JournaledEngine,
     bank_of,
+    finish,
     make_evolver,
+    open_engines,
     operators_of,
-    reviewer_engine,
     roots_of,
 )
 
@@ -114,8 +114,7 @@ class _Live:
 
         self._params, self._operators = params, operators
         self.ledger = Ledger()
-        self._writer = JournaledEngine(params, task, "rewriter")
-        self._judge = reviewer_engine(params, task, self._writer)
+        self._engines = open_engines(params, task)
         self._bank: Bank = bank_of(params, task)
         count = _held_out(params, len(roots))
         mixed = shuffled(roots, params.seed, "held-out-seeds")
@@ -164,15 +163,14 @@ class _Live:
         return found.steps
 
     def finish(self) -> None:
-        """Free the models; as :meth:`JournaledEngine.finish`."""
-        for engine in {id(one): one for one in (self._writer, self._judge)}.values():
-            engine.finish()
+        """Free the models; as :meth:`JournalledEngine.finish`."""
+        finish(self._engines)
 
     def _evolver(self, bank: "Bank", params: TrainOperatorPolicyParams | None = None) -> "Evolver":
         return make_evolver(
             params or self._params,
             self._operators,
-            (self._writer, self._judge),
+            self._engines,
             bank,
             self.ledger,
         )

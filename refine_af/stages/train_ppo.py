@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from refine_af.calls.journalled import JournalledEngine
 from refine_af.contracts.errors import ParameterError, missing_library
 from refine_af.contracts.jsonl import read_rows
 from refine_af.contracts.params import param
@@ -19,6 +20,8 @@ from refine_af.contracts.stage import (
     Stage,
     Task,
 )
+from refine_af.ppo.instance_reward import InstanceReward
+from refine_af.ppo.record import GOLD, check_held_out, watched, write
 from refine_af.self_instruct.instance_form import (
     ASKED,
     SPLIT,
@@ -27,8 +30,6 @@ from refine_af.self_instruct.instance_form import (
     Split,
     style_for,
 )
-from refine_af.stages.ppo_record import GOLD, check_held_out, watched, write
-from refine_af.stages.ppo_reward import InstanceReward
 from refine_af.stages.reward_params import RewardParams, open_preset
 
 if TYPE_CHECKING:
@@ -264,12 +265,15 @@ def _layouts(
 ) -> "dict[str, Layout]":
     """Return which part each instruction's instances begin with, as the start model says."""
     from refine_af.engines.transformers_text import TransformersText
-    from refine_af.stages.task_kinds import layouts
+    from refine_af.self_instruct.task_kinds import layouts
 
-    def engine() -> TransformersText:
-        return TransformersText.wrap(model, tokenizer, chat=params.chat)
-
-    return layouts(rows, params.split, _form(params).style, engine, params.seed, journal, progress)
+    task = Task({}, {}, journal, progress, Path())  # neither calls nor telemetry are kept
+    engine = JournalledEngine(
+        lambda: TransformersText.wrap(model, tokenizer, chat=params.chat), task, "kinds"
+    )
+    found = layouts(rows, params.split, _form(params).style, engine, params.seed)
+    engine.finish()
+    return found
 
 
 def _rollout(

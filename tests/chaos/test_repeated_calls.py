@@ -1,4 +1,4 @@
-"""A killed stage asks an endpoint again for one step of requests at most, and loses no row."""
+"""A killed stage asks an endpoint again for some seconds' requests at most, and loses no row."""
 
 import contextlib
 import json
@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from small_stages import KillServer, SmallStage
 
+from refine_af.calls.journalled import STEP
 from refine_af.contracts.jsonl import read_rows, write_rows
 from refine_af.contracts.records import Instance, Instruction
-from refine_af.stages.generation import STEP
 
 pytestmark = pytest.mark.chaos
 ROWS = 1000

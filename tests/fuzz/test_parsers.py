@@ -13,9 +13,9 @@ from targets import TARGETS, json_lines, stored
 
 from refine_af.contracts.errors import DataError
 from refine_af.contracts.jsonl import parse_object
+from refine_af.contracts.readable import is_readable, readable
 from refine_af.contracts.records import Instance, Rejected
 from refine_af.self_instruct.decide import Answer, Decider
-from refine_af.self_instruct.readable import is_readable, readable
 
 CORPUS = Path(__file__).parent / "corpus"
 DATA = os.environ.get("REFINE_AF_TEST_DATA")

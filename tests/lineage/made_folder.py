@@ -11,6 +11,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from refine_af.calls.record import model_call
 from refine_af.contracts.jsonl import read_rows, write_rows
 from refine_af.contracts.records import Instance, Instruction, Prediction, Rejected, Seed
 from refine_af.engines.text import Completion, Request, Sampling
@@ -23,7 +24,6 @@ from refine_af.stages.generate_instructions import (
     bootstrap_settings,
     write_found,
 )
-from refine_af.stages.generation import model_call
 
 ARMS = ("baseline", "rl")
 WORDS = [f"{first}{second}" for first in "bcdfghjklmnprstvwz" for second in ("a", "ela", "ino")]

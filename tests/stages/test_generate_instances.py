@@ -126,7 +126,7 @@ def test_hostile_completions_are_rows_or_rejections_never_lost(tmp_path: Path) -
         for name, text, _ in HOSTILE
     ]
     texts = [f"Do what case {name} asks for." for name, _, _ in HOSTILE]
-    counts = run(tmp_path, texts, answers, style="plain", max_tokens=100_000)
+    counts = run(tmp_path, texts, answers, style="plain", max_tokens=100_000, max_failed=0.2)
     assert counts["instances"] + counts["rejected"] == len(HOSTILE)
     expected = [reason for _, _, reason in HOSTILE if reason]
     assert [row.reason for row in rejected(tmp_path)] == expected

@@ -107,10 +107,7 @@ def test_rubbish_throughout_is_an_error_and_a_retry_asks_again(
     with pytest.raises(DependencyError) as caught:
         run(name, tmp_path, endpoint, **params)
     message = str(caught.value)
-    assert (
-        f"none of {requests} requests was answered; most often ({requests} of {requests})"
-        in message
-    )
+    assert "requests were not answered, more than max_failed 0.01 allows; most often (" in message
     assert "the answer is not JSON" in message
     assert caught.value.exit_code == 69
     assert caught.value.retry_can_help
@@ -149,7 +146,7 @@ def test_a_task_whose_questions_are_all_too_long_is_an_error_that_no_retry_mends
     }
     tasks = tmp_path / "task001_boats.json"
     tasks.write_text(json.dumps(task), encoding="utf-8")
-    with pytest.raises(DataError, match="1 of 1 questions were not answered") as caught:
+    with pytest.raises(DataError, match="none of 1 requests was accepted") as caught:
         run_stage(
             "evaluate",
             inputs={},
@@ -173,7 +170,7 @@ def test_a_question_for_the_kind_that_fails_is_said(
 ) -> None:
     # In plain style this word stands only in the question whether it is a classification.
     endpoint.rubbish_for = ("Count the words.\nQuestion",)
-    counts = run("generate_instances", tmp_path, endpoint, style="plain")
+    counts = run("generate_instances", tmp_path, endpoint, style="plain", max_failed=0.4)
     assert counts["instances"] == 3
     assert "1 of 3 requests failed; most often (1 of 1)" in capsys.readouterr().err
 
@@ -182,7 +179,8 @@ def test_rubbish_now_and_then_is_a_rejected_row_and_said(
     endpoint: Endpoint, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     endpoint.rubbish_for = ("Count the words",)
-    counts = run("generate_instances", tmp_path, endpoint, style="plain", split="none")
+    tolerant: dict[str, Any] = {"style": "plain", "split": "none", "max_failed": 0.4}
+    counts = run("generate_instances", tmp_path, endpoint, **tolerant)
     assert (counts["instances"], counts["rejected"]) == (2, 1)
     [row] = [Rejected(**value) for _, value in iter_objects(tmp_path / "out" / "rejected")]
     assert row.reason == "engine_error"

@@ -7,9 +7,9 @@ import pytest
 from refine_af.feedback.interface import Parts, Triplet
 from refine_af.feedback.presets import Preset
 from refine_af.feedback.reward import Reward, RewardSettings
+from refine_af.ppo.instance_reward import InstanceReward
 from refine_af.self_instruct.instance_form import InstanceForm
 from refine_af.self_instruct.prompts import Layout
-from refine_af.stages.ppo_reward import InstanceReward
 
 ASKED = "Reverse the order of the words."
 

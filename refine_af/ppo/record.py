@@ -10,7 +10,7 @@ from refine_af.contracts.jsonl import write_object, write_rows
 from refine_af.contracts.stage import Metrics, Task
 from refine_af.feedback.interface import Triplet
 from refine_af.feedback.reward import Reward
-from refine_af.stages.ppo_reward import InstanceReward
+from refine_af.ppo.instance_reward import InstanceReward
 
 if TYPE_CHECKING:
     from refine_af.ppo.result import EpisodeRow

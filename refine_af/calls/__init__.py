@@ -1,0 +1,1 @@
+"""Model calls that a killed stage does not repeat: one mechanism for every generating stage."""

@@ -1,0 +1,93 @@
+"""When unanswered requests end a stage: which share is borne, and which error it is."""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from refine_af.contracts.errors import DataError, DependencyError
+from refine_af.contracts.readable import readable
+from refine_af.engines.text import Completion
+
+MAX_FAILED = 0.01
+"""Default share of requests that an engine may leave unanswered: one bad answer must not end a
+stage of thousands, an endpoint without credit must."""
+
+REMEDY = (
+    "Asking again brings the same. Where a prompt is too long, set a smaller max_tokens, give"
+    " shorter texts or fewer examples, or take a model with a longer context"
+)
+"""What helps where requests were refused."""
+
+
+@dataclass(slots=True)
+class Failures:
+    """Counts the answers of one engine and ends the stage when too many are missing.
+
+    A *refused* request is itself at fault (a prompt that is too long), and asking again brings the
+    same. Any other failure is the engine's, and a retry may be answered.
+
+    Attributes:
+        max_failed: Largest share of requests that may fail without being refused.
+        max_refused: Largest share that may be refused; at 1 all of them still end the stage.
+    """
+
+    max_failed: float = MAX_FAILED
+    max_refused: float = 1.0
+    answered: int = 0
+    failed: int = 0
+    refused: int = 0
+    reasons: Counter[str] = field(default_factory=Counter)
+
+    def add(self, answers: Iterable[Completion]) -> None:
+        """Count answers."""
+        for answer in answers:
+            if answer.finish != "error":
+                self.answered += 1
+                continue
+            self.reasons[answer.error] += 1
+            if answer.refused:
+                self.refused += 1
+            else:
+                self.failed += 1
+
+    @property
+    def asked(self) -> int:
+        """Return the number of answers counted."""
+        return self.answered + self.failed + self.refused
+
+    def check(self, total: int) -> None:
+        """End the stage as soon as more than the allowed share of ``total`` requests failed.
+
+        Raises:
+            DependencyError: With the most frequent reason.
+        """
+        if self.failed > self.max_failed * total:
+            raise DependencyError(
+                f"{self.failed} of {self.asked} requests were not answered, more than max_failed"
+                f" {self.max_failed:g} allows; {self.most_often()}. See to the engine, its model or"
+                " its endpoint and run again: what was answered is kept, the rest is asked"
+            )
+
+    def check_end(self) -> None:
+        """End the stage when no request was answered, or more than ``max_refused`` were refused.
+
+        Raises:
+            DataError: Requests were refused; with the most frequent reason.
+            DependencyError: None was answered, whatever ``max_failed`` allows.
+        """
+        if not self.answered:
+            self.check(0)
+        if self.refused and not self.answered:
+            raise DataError(
+                f"none of {self.asked} requests was accepted; {self.most_often()}. {REMEDY}"
+            )
+        if self.refused > self.max_refused * self.asked:
+            raise DataError(
+                f"{self.refused} of {self.asked} requests were refused, more than"
+                f" {self.max_refused:.0%}; {self.most_often()}. {REMEDY}"
+            )
+
+    def most_often(self) -> str:
+        """Return the most frequent reason in words."""
+        [(reason, times)] = self.reasons.most_common(1)
+        return f"most often ({times} of {self.reasons.total()}): {readable(reason)}"

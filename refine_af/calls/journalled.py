@@ -1,0 +1,254 @@
+"""A text engine whose answers are journalled in steps: a killed stage asks only what is missing.
+
+The stage makes the same calls in the same order when it runs again, so a step's number names it.
+Within a step an answer is found by its request (id, prompt, seed, sampling): a request that changed
+is asked anew. An answer that failed is not kept; the next run asks for it again.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+from refine_af.calls.answers import dump_answers, load_answers, request_keys
+from refine_af.calls.failures import MAX_FAILED, Failures
+from refine_af.calls.record import model_call
+from refine_af.contracts.records import ModelCall
+from refine_af.contracts.stage import Journal, Task
+from refine_af.engines.text import (
+    AnswersOneByOne,
+    Completion,
+    Determinism,
+    Request,
+    Sampling,
+    TextEngine,
+)
+
+STEP = 256
+"""Requests per step. The borders are fixed, so that a resumed run has the batches of a whole one:
+with most engines an answer depends, by float rounding, on the batch that it is written in."""
+
+SAVE_SECONDS = 5.0
+"""Seconds between saves of a step under way, for engines that answer one by one."""
+
+
+class Params(Protocol):
+    """Parameters of a stage that asks an engine."""
+
+    @property
+    def max_failed(self) -> float:
+        """Largest share of requests that may fail; see :class:`Failures`."""
+
+
+ParamsT = TypeVar("ParamsT", bound=Params)
+
+
+def journalled(
+    params: ParamsT,
+    task: Task,
+    opener: Callable[[ParamsT, Path | None], TextEngine],
+    *,
+    name: str = "calls",
+    max_refused: float = 1.0,
+    unit: str = "completions",
+) -> "JournalledEngine":
+    """Return a journalled engine that ``opener`` opens with the task's adapter, if it has one."""
+    return JournalledEngine(
+        lambda: opener(params, task.inputs.get("adapter")),
+        task,
+        name,
+        max_failed=params.max_failed,
+        max_refused=max_refused,
+        unit=unit,
+    )
+
+
+class JournalledEngine:
+    """A :class:`TextEngine` with memory; the engine behind it opens at the first new request."""
+
+    def __init__(
+        self,
+        open_engine: Callable[[], TextEngine],
+        task: Task,
+        name: str = "calls",
+        *,
+        max_failed: float = MAX_FAILED,
+        max_refused: float = 1.0,
+        unit: str = "",
+    ) -> None:
+        """Keep the answers under ``name`` in the task's journal.
+
+        Args:
+            open_engine: Opens the engine; called once, and only if something is to be asked.
+            task: Of the stage.
+            name: Different for every engine of a stage.
+            max_failed: See :class:`Failures`.
+            max_refused: See :class:`Failures`.
+            unit: What an answer is called in progress reports; no reports when empty.
+        """
+        self.determinism: Determinism = "same_batch"
+        self._open, self._task, self._name, self._unit = open_engine, task, name, unit
+        self._failures = Failures(max_failed, max_refused)
+        self._engine: TextEngine | None = None
+        self._steps = 0
+        self._unsettled: dict[str, dict[str, Completion]] = {}
+        self._asked: list[tuple[Request, Sampling, Completion]] = []
+        self._counts = {"calls": 0, "prompt_tokens": 0, "new_tokens": 0}
+        self._fresh_tokens, self._fresh_seconds = 0, 0.0
+
+    def generate(self, requests: Sequence[Request], sampling: Sampling) -> list[Completion]:
+        """Return one completion per request, in order.
+
+        Raises:
+            DependencyError: More requests failed than ``max_failed`` allows; all other answers
+                are kept.
+        """
+        self._settle()
+        answers: list[Completion] = []
+        total = self._failures.asked + len(requests)
+        for start in range(0, len(requests), STEP):
+            batch = self._step(requests[start : start + STEP], sampling)
+            answers += batch
+            self._failures.add(batch)
+            self._failures.check(total)
+            if self._unit:
+                self._task.progress.step(len(answers), len(requests), self._unit)
+        self._count(requests, sampling, answers)
+        return answers
+
+    def _settle(self) -> None:
+        """Keep the failures of earlier calls: the stage went on, and later prompts rest on it."""
+        for name, answers in self._unsettled.items():
+            self._task.journal.publish(name, dump_answers(answers))
+        self._unsettled.clear()
+
+    def _step(self, requests: Sequence[Request], sampling: Sampling) -> list[Completion]:
+        name = f"{self._name}-{self._steps:06d}"
+        self._steps += 1
+        keys = request_keys(requests, sampling)
+        stored = load_answers(self._task.journal.read(name))
+        answers = {key: stored[key] for key in keys if key in stored}
+        missing = [
+            (key, request)
+            for key, request in zip(keys, requests, strict=True)
+            if key not in answers
+        ]
+        if missing:
+            self._ask(dict(missing), sampling, _Step(name, self._task.journal, answers))
+            if any(answer.finish == "error" for answer in answers.values()):
+                self._unsettled[name] = answers
+        return [answers[key] for key in keys]
+
+    def _ask(self, requests: Mapping[str, Request], sampling: Sampling, step: "_Step") -> None:
+        """Ask for the requests and keep their answers, also those before an error or a stop."""
+        engine = self._opened()
+        started = time.monotonic()
+        keys = {request.id: key for key, request in requests.items()}
+        try:
+            if isinstance(engine, AnswersOneByOne):
+                found = engine.generate_each(
+                    list(requests.values()), sampling, lambda one: step.add(keys[one.id], one)
+                )
+            else:
+                found = engine.generate(list(requests.values()), sampling)
+            step.answers.update(zip(requests, found, strict=True))
+        finally:
+            step.save()
+        self._fresh_seconds += time.monotonic() - started
+        self._fresh_tokens += sum(one.tokens for one in found)
+
+    def _count(
+        self, requests: Sequence[Request], sampling: Sampling, answers: Sequence[Completion]
+    ) -> None:
+        self._counts["calls"] += len(answers)
+        self._counts["prompt_tokens"] += sum(one.prompt_tokens for one in answers)
+        self._counts["new_tokens"] += sum(one.tokens for one in answers)
+        if "calls" in self._task.outputs:
+            asked = zip(requests, answers, strict=True)
+            self._asked += [(request, sampling, answer) for request, answer in asked]
+
+    def calls(self, parents: Callable[[str], tuple[str, ...] | None]) -> Iterator[ModelCall]:
+        """Yield a row per call in the order asked; none in a stage without the output ``calls``.
+
+        Args:
+            parents: From the id of a request to the rows that its prompt shows; None leaves the
+                call out.
+        """
+        for request, sampling, answer in self._asked:
+            shown = parents(request.id)
+            if shown is not None:
+                yield model_call(request, shown, sampling, answer)
+
+    def describe(self) -> dict[str, str]:
+        """Return the engine's own description; the model loads for it."""
+        return self._opened().describe()
+
+    def end_phase(self) -> None:
+        """Say what failed since the last phase; shares of failures are of what follows.
+
+        Raises:
+            DataError, DependencyError: See :meth:`Failures.check_end`.
+        """
+        failures = self._failures
+        failures.check_end()
+        if failures.reasons:
+            missing = failures.failed + failures.refused
+            self._task.progress.say(
+                f"{missing} of {failures.asked} requests failed; {failures.most_often()}"
+            )
+        self._failures = Failures(failures.max_failed, failures.max_refused)
+
+    def finish(self) -> None:
+        """Free the model, end the last phase, and put counts and rate into the telemetry.
+
+        Raises:
+            DataError, DependencyError: See :meth:`end_phase`.
+        """
+        telemetry = self._task.telemetry
+        if self._engine is not None:
+            telemetry.setdefault("engines", {})[self._name] = self._engine.describe()
+        self.close()
+        self.end_phase()
+        for name, count in self._counts.items():
+            telemetry[name] = telemetry.get(name, 0) + count
+        for name, amount in {
+            "fresh_tokens": self._fresh_tokens,
+            "generation_seconds": self._fresh_seconds,
+        }.items():
+            telemetry[name] = telemetry.get(name, 0) + amount
+        if telemetry["generation_seconds"] > 0:
+            rate = telemetry["fresh_tokens"] / telemetry["generation_seconds"]
+            telemetry["new_tokens_per_second"] = rate
+
+    def close(self) -> None:
+        """Free the model."""
+        if self._engine is not None:
+            self._engine.close()
+            self._engine = None
+
+    def _opened(self) -> TextEngine:
+        if self._engine is None:
+            self._engine = self._open()
+            self.determinism = self._engine.determinism
+        return self._engine
+
+
+class _Step:
+    """The answers of one step, saved now and then while they arrive."""
+
+    def __init__(self, name: str, journal: Journal, answers: dict[str, Completion]) -> None:
+        self.answers = answers
+        self._name, self._journal = name, journal
+        self._saved, self._saved_at = len(answers), time.monotonic()
+
+    def add(self, key: str, answer: Completion) -> None:
+        self.answers[key] = answer
+        if time.monotonic() - self._saved_at >= SAVE_SECONDS:
+            self.save()
+
+    def save(self) -> None:
+        """Publish what was answered, if there is more of it than before."""
+        answered = {key: one for key, one in self.answers.items() if one.finish != "error"}
+        if len(answered) > self._saved:
+            self._journal.publish(self._name, dump_answers(answered))
+        self._saved, self._saved_at = len(answered), time.monotonic()
