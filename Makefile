@@ -74,7 +74,7 @@ test-docker-short: $(VENV)/installed
 	REFINE_AF_SHORT=1 $(BIN)/pytest -m "docker and short" tests/images
 
 builtin-model: $(VENV)/installed
-	$(BIN)/python -m refine_af.builtin.build
+	PYTHONPATH=tools $(BIN)/python -m embedded_model.build
 
 clean:
 	rm -rf $(VENV) .venv-vllm .venv-audit runs

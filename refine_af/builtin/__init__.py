@@ -8,6 +8,9 @@ from __future__ import annotations
 from pathlib import Path
 
 SCHEME = "builtin:"
+PAD_ID, EOS_ID = 0, 1
+"""Control ids of the embedded tokenizer."""
+
 LICENCE = "Apache-2.0"
 """Of the embedded weights and of the text that they were trained on, see the README."""
 
@@ -31,6 +34,3 @@ def resolve(name: str) -> Path:
         allowed = ", ".join(SCHEME + k for k in PATHS)
         raise ValueError(f"unknown embedded model {name!r}; allowed: {allowed}")
     return PATHS[key]
-
-
-__all__ = ["LICENCE", "PATHS", "SCHEME", "resolve"]

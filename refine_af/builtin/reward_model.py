@@ -13,11 +13,16 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
+from tokenizers import Tokenizer
 from torch import Tensor, nn
 
-from refine_af.builtin import PATHS, render
-from refine_af.builtin import tokenizer as tok
-from refine_af.builtin.corruptions import Row
+from refine_af.builtin import PAD_ID, PATHS
+
+Row = tuple[str, str, str]
+"""Instruction, input and output."""
+
+CORRECT_QUESTION = "Is this output correct?"
+"""Asked of the embedded model about a row; it was trained on this wording."""
 
 INDICATORS = ("naturalness", "coherence", "understandability", "reward")
 HEAD_FILE = "head.safetensors"
@@ -42,7 +47,7 @@ class Trunk:
         from transformers import AutoModelForCausalLM
 
         self.device = device
-        self._tokenizer = tok.load(folder)
+        self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         model: Any = cast(Any, AutoModelForCausalLM).from_pretrained(folder, dtype=torch.float32)
         if adapter is not None:
             from peft import PeftModel
@@ -65,7 +70,7 @@ class Trunk:
         middle = len(ids)
         ids += self._ids(f"Output: {output}")[:_MOST_TOKENS]
         end = len(ids)
-        ids += self._ids(f"\nQuestion: {render.CORRECT_QUESTION}\nAnswer:")
+        ids += self._ids(f"\nQuestion: {CORRECT_QUESTION}\nAnswer:")
         return Encoded(ids, (start, middle), (middle, end))
 
     @torch.inference_mode()
@@ -82,7 +87,7 @@ class Trunk:
     def batch(self, found: Sequence[Encoded]) -> Tensor:
         """Return the features of rows of like length, [rows, width], with gradient if wanted."""
         longest = max(len(row.ids) for row in found)
-        ids = torch.full((len(found), longest), tok.PAD_ID)
+        ids = torch.full((len(found), longest), PAD_ID)
         seen = torch.zeros((len(found), longest), dtype=torch.long)
         for number, row in enumerate(found):
             ids[number, : len(row.ids)] = torch.tensor(row.ids)

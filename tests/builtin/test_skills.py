@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from refine_af.builtin import corpus, eval_tasks, render
+from embedded_model import corpus, eval_tasks, render
 from refine_af.builtin.examples import (
     decorate,
     draw_example,
@@ -15,6 +15,7 @@ from refine_af.builtin.examples import (
 )
 from refine_af.builtin.gold import gold_score, is_classification
 from refine_af.builtin.randomness import rng_for
+from refine_af.builtin.reward_model import CORRECT_QUESTION
 from refine_af.builtin.skills.core import CATEGORIES, HELD_OUT_PARAPHRASES, Skill, fill
 from refine_af.builtin.skills.registry import BY_NAME, HELD_OUT, SKILLS, TRAINED, recognise
 
@@ -138,7 +139,7 @@ def test_every_form_occurs_and_reads_as_the_pipeline_writes_it() -> None:
     assert any(text.startswith(f"{render.LIST_HEADER}\n1. ") for text in found)
     for part in (
         f"Question: {render.CLASSIFICATION_QUESTION}\nAnswer: Yes",
-        f"Question: {render.CORRECT_QUESTION}\nAnswer: No",
+        f"Question: {CORRECT_QUESTION}\nAnswer: No",
         f"Question: {render.BETTER_QUESTION}\nAnswer: A",
         f"Question: {render.VALID_QUESTION}\nAnswer: No",
         "\nClass label: ",

@@ -8,9 +8,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from refine_af.builtin import PATHS, corpus, eval_tasks, measure, pretrain, resolve, tokenizer
+from embedded_model import corpus, eval_tasks, measure, pretrain, tokenizer
+from embedded_model.train_reward import area, ranks, spearman
+from refine_af.builtin import EOS_ID, PAD_ID, PATHS, resolve
 from refine_af.builtin.reward_model import INDICATORS, TinyReward
-from refine_af.builtin.train_reward import area, ranks, spearman
 
 MODELS = ("fixture", "tiny")
 MOST_BYTES = 32_000_000
@@ -45,8 +46,8 @@ def test_any_text_comes_back_from_the_tokenizer(name: str, text: str) -> None:
 @pytest.mark.parametrize("name", MODELS)
 def test_configuration_names_the_end_and_the_padding(name: str) -> None:
     config = json.loads((PATHS[name] / "config.json").read_text())
-    assert config["eos_token_id"] == tokenizer.EOS_ID
-    assert config["pad_token_id"] == tokenizer.PAD_ID
+    assert config["eos_token_id"] == EOS_ID
+    assert config["pad_token_id"] == PAD_ID
     assert config["max_position_embeddings"] == pretrain.CONTEXT
     assert config["hidden_size"] // config["num_attention_heads"] == 64
     assert config["model_type"] == "llama"

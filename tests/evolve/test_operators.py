@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from refine_af.builtin.render import OPERATIONS, VALID_QUESTION, rewrite_prompt
+from embedded_model.render import OPERATIONS, VALID_QUESTION, rewrite_prompt
 from refine_af.contracts.errors import DataError, ParameterError
 from refine_af.evolve.operators import PACKAGED, load_operators, parse_mix, render
 

@@ -6,8 +6,8 @@ import pytest
 
 pytest.importorskip("torch", reason="the embedded evaluator needs refine-af[train]")
 
+from embedded_model.measure import held_out_examples
 from refine_af.builtin.gold import gold_score
-from refine_af.builtin.measure import held_out_examples
 from refine_af.builtin.skills.registry import TRAINED
 from refine_af.engines.scorers.opening import ScorerModels, open_reward, open_scorer
 from refine_af.feedback.interface import Triplet

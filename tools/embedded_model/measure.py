@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import torch
 
-from refine_af.builtin import render
+from embedded_model import render
 from refine_af.builtin.examples import Example, draw_example, draw_instruction
 from refine_af.builtin.gold import gold_score
 from refine_af.builtin.randomness import rng_for

@@ -1,4 +1,4 @@
-"""Rebuild everything embedded from the repository alone: ``python -m refine_af.builtin.build``."""
+"""Rebuild everything embedded from the repository alone: ``make builtin-model``."""
 
 from __future__ import annotations
 
@@ -8,19 +8,12 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from refine_af.builtin import (
-    PATHS,
-    card,
-    corpus,
-    eval_tasks,
-    measure,
-    pretrain,
-    tokenizer,
-    train_reward,
-)
+from embedded_model import card, corpus, eval_tasks, measure, pretrain, tokenizer, train_reward
+from refine_af import builtin
+from refine_af.builtin import PATHS
 from refine_af.builtin.skills.registry import HELD_OUT, TRAINED
 
-README = Path(__file__).parent / "README.md"
+README = Path(builtin.__file__).parent / "README.md"
 MEASUREMENTS = PATHS["tiny"].parent / "measurements.json"
 VOCABULARY_DOCUMENTS = 40_000
 # Steps, not minutes: the same data and schedule on any machine.

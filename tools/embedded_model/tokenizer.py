@@ -10,7 +10,6 @@ from typing import Any, cast
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 PAD, EOS = "<pad>", "<eos>"
-PAD_ID, EOS_ID = 0, 1
 VOCAB_SIZE = 4096
 FILE = "tokenizer.json"
 

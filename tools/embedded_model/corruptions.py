@@ -13,8 +13,8 @@ from random import Random
 
 from refine_af.builtin.examples import Example, draw_example, draw_skill, wrong_output
 from refine_af.builtin.randomness import rng_for
+from refine_af.builtin.reward_model import Row
 
-Row = tuple[str, str, str]
 Labels = tuple[float, float, float, float]
 UNKNOWN = -1.0
 

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
+from embedded_model.render import Document, document
+from refine_af.builtin import EOS_ID, PAD_ID
 from refine_af.builtin.randomness import rng_for
-from refine_af.builtin.render import Document, document
-from refine_af.builtin.tokenizer import EOS_ID, PAD_ID
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,9 @@ import torch
 from torch import Tensor, nn
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from refine_af.builtin import tokenizer as tok
-from refine_af.builtin.corpus import Blocks, blocks
+from embedded_model import tokenizer as tok
+from embedded_model.corpus import Blocks, blocks
+from refine_af.builtin import EOS_ID, PAD_ID
 
 LossOf = Callable[[nn.Module, dict[str, Tensor]], Tensor]
 CONTEXT = 2048
@@ -63,8 +64,8 @@ def build_model(size: Size, seed: int) -> nn.Module:
         max_position_embeddings=CONTEXT,
         tie_word_embeddings=True,
         bos_token_id=None,
-        eos_token_id=tok.EOS_ID,
-        pad_token_id=tok.PAD_ID,
+        eos_token_id=EOS_ID,
+        pad_token_id=PAD_ID,
         rms_norm_eps=1e-5,
         attn_implementation="eager",
     )
@@ -238,8 +239,8 @@ def export(model: nn.Module, folder: Path, vocabulary: Path) -> None:
     copy.load_state_dict(state)
     # Eager attention is a choice of this training, not a property of the model.
     copy.config._attn_implementation = "sdpa"
-    copy.generation_config.eos_token_id = tok.EOS_ID
-    copy.generation_config.pad_token_id = tok.PAD_ID
+    copy.generation_config.eos_token_id = EOS_ID
+    copy.generation_config.pad_token_id = PAD_ID
     copy.save_pretrained(folder)
     tok.save_pretrained(tok.load(vocabulary), folder, CONTEXT)
 

@@ -14,10 +14,11 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from refine_af.builtin import PATHS, SCHEME, measure
-from refine_af.builtin.corruptions import Labelled, Row, rows
+from embedded_model import measure
+from embedded_model.corruptions import Labelled, rows
+from refine_af.builtin import PATHS, SCHEME
 from refine_af.builtin.randomness import rng_for
-from refine_af.builtin.reward_model import HEAD_FILE, INDICATORS, Encoded, Head, Trunk
+from refine_af.builtin.reward_model import HEAD_FILE, INDICATORS, Encoded, Head, Row, Trunk
 
 _POOL = 8  # minibatches drawn together and sorted by length, so that little is padded
 

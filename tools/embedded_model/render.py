@@ -18,6 +18,7 @@ from refine_af.builtin.examples import (
     draw_skill,
     wrong_output,
 )
+from refine_af.builtin.reward_model import CORRECT_QUESTION
 from refine_af.builtin.skills.core import (
     CONSTRAINTS,
     INPUT_CLAUSES,
@@ -32,7 +33,6 @@ Document = tuple[tuple[str, float], ...]
 LIST_HEADER = "Below is a varied list of tasks that a helpful assistant can do."
 LIST_SIZE = 16
 CLASSIFICATION_QUESTION = "Is this a classification task, with a small fixed set of labels?"
-CORRECT_QUESTION = "Is this output correct?"
 BETTER_QUESTION = "Which answer is better?"
 VALID_QUESTION = "Is task B a valid task that differs from task A?"
 # What a pipeline writes as the prompt of a question is never a target: otherwise the model would
