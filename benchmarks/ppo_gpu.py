@@ -65,7 +65,7 @@ def measured(size: str, options: argparse.Namespace, batch: int) -> dict[str, An
     from refine_af.ppo.settings import PPOSettings
     from refine_af.ppo.trainer import train
     from refine_af.ppo.transformers_rollout import TransformersRollout
-    from refine_af.storage.memory import MemoryJournal
+    from refine_af.storage.journal import MemoryJournal
 
     cuda = torch.cuda.is_available()
     config = LlamaConfig(

@@ -87,7 +87,7 @@ from refine_af.ppo.policy import Policy
 from refine_af.ppo.settings import PPOSettings
 from refine_af.ppo.trainer import train
 from refine_af.ppo.transformers_rollout import TransformersRollout
-from refine_af.storage.memory import MemoryJournal
+from refine_af.storage.journal import MemoryJournal
 tok = AutoTokenizer.from_pretrained(folder)
 model = AutoModelForCausalLM.from_pretrained(folder).eval()
 settings = PPOSettings(updates=o["updates"], episodes_per_update=o["batch"], minibatch=o["minibatch"],

@@ -91,7 +91,7 @@ def bare(kind: str) -> tuple[Callable[[Path], None], Callable[[Path], None]]:
 
 def ours(kind: str) -> tuple[Callable[[Path], None], Callable[[Path], None]]:
     """Return the store's two methods."""
-    from refine_af.storage.opening import open_store
+    from refine_af.storage.schemes import open_store
 
     uri = f"{kind}://{BUCKET}/ours"
     store = open_store(uri)

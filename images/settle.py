@@ -21,10 +21,10 @@ from pathlib import Path
 BYTECODE = py_compile.PycInvalidationMode.UNCHECKED_HASH
 
 IMPORTED = (
-    *("aiohttp", "click", "fsspec", "google.cloud.storage", "httpx", "huggingface_hub", "jinja2"),
+    *("aiohttp", "boto3", "click", "google.cloud.storage", "httpx", "huggingface_hub", "jinja2"),
     *("kfp.dsl.executor_main", "matplotlib.backends.backend_svg", "matplotlib.figure", "numpy"),
     *("pydantic", "rapidfuzz.distance", "rapidfuzz.fuzz", "rapidfuzz.process", "rich.console"),
-    *("s3fs", "yaml"),
+    "yaml",
 )
 """What the stages of the core image import from others."""
 

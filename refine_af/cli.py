@@ -186,7 +186,7 @@ def main(arguments: list[str] | None = None) -> int:
     except RefineAfError as error:
         exit_code = _told(error)
     except Exception as error:
-        from refine_af.storage.disk import disk_trouble
+        from refine_af.storage.atomic import disk_trouble
 
         trouble = disk_trouble(error)
         exit_code = _told(trouble) if trouble else _bug(error)

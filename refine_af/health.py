@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from refine_af.contracts.errors import MissingLibraryError
 from refine_af.contracts.stage import Stage
 
-CORE = ("pydantic", "rapidfuzz", "jinja2", "matplotlib", "fsspec")
+CORE = ("pydantic", "rapidfuzz", "jinja2", "matplotlib")
 TORCH = ("torch", "transformers")
 TRAIN = (*TORCH, "peft", "trl", "datasets")
 KFP = ("kfp", "kfp.kubernetes", "psutil")
@@ -28,7 +28,7 @@ EXTRAS = (
     Extra("train", "PPO, fine-tuning and scoring models on your own images", TRAIN),
     Extra("vllm", "generation with vLLM, on NVIDIA GPUs", (*TORCH, "vllm")),
     Extra("openai", "generation and judging through an OpenAI-compatible endpoint", ("aiohttp",)),
-    Extra("s3", "s3:// and minio:// addresses", ("s3fs", "boto3")),
+    Extra("s3", "s3:// and minio:// addresses", ("boto3",)),
     Extra("gcs", "gs:// addresses", ("google.cloud.storage",)),
     Extra("lm-eval", "tasks of lm-evaluation-harness in evaluate", ("lm_eval",)),
 )

@@ -28,12 +28,11 @@ from refine_af.contracts.progress import StageProgress
 from refine_af.contracts.stage import EVERY_STAGE_WRITES, Metrics, Stage, Task
 from refine_af.engines.opening import PROMISED, EngineKind
 from refine_af.stages import STAGES
-from refine_af.storage.digest import digest_path
-from refine_af.storage.disk import disk_trouble
-from refine_af.storage.identity import Identity, canonical
-from refine_af.storage.journal import WorkJournal, open_journal
-from refine_af.storage.memory import MemoryJournal
-from refine_af.storage.opening import open_store
+from refine_af.storage.atomic import disk_trouble
+from refine_af.storage.entry import Identity, canonical
+from refine_af.storage.journal import MemoryJournal, WorkJournal, open_journal
+from refine_af.storage.manifest import digest_path
+from refine_af.storage.schemes import open_store
 from refine_af.storage.sources import fetch
 
 Resume = Literal["if_possible", "always", "never"]

@@ -2,8 +2,6 @@
 
 import os
 
-# Read when gcsfs or s3fs is imported by anything; no test may ask Google what a bucket is.
-os.environ.setdefault("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
 # Read when torch is imported, here and in what tests start: tests run side by side, and threads
 # that wait for a core which another test holds cost ten times what they save on tiny models.
 os.environ.setdefault("OMP_NUM_THREADS", "1")

@@ -6,7 +6,7 @@ from refine_af.calls.answers import sampling_fields
 from refine_af.contracts.readable import is_readable, readable
 from refine_af.contracts.records import ModelCall, content_id
 from refine_af.engines.text import Completion, Request, Sampling
-from refine_af.storage.digest import digest_bytes
+from refine_af.storage.manifest import digest_bytes
 
 
 def model_call(

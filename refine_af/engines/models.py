@@ -17,9 +17,9 @@ from refine_af.contracts.errors import (
     ParameterError,
     missing_library,
 )
-from refine_af.storage.digest import digest_bytes, digest_directory
 from refine_af.storage.location import locate
-from refine_af.storage.opening import open_store
+from refine_af.storage.manifest import digest_bytes, digest_directory
+from refine_af.storage.schemes import open_store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -13,7 +13,7 @@ from refine_af.engines.encoding import PromptEncoder
 from refine_af.engines.models import Dtype, load_model, resolve_model
 from refine_af.engines.stopping import completion_text, cut
 from refine_af.engines.text import Completion, Determinism, Request, Sampling, refuse_forms
-from refine_af.storage.digest import digest_directory
+from refine_af.storage.manifest import digest_directory
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase

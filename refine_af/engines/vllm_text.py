@@ -12,7 +12,7 @@ from refine_af.engines.encoding import PromptEncoder
 from refine_af.engines.models import resolve_model
 from refine_af.engines.stopping import completion_text, cut
 from refine_af.engines.text import Completion, Determinism, Finish, Request, Sampling
-from refine_af.storage.digest import digest_directory
+from refine_af.storage.manifest import digest_directory
 
 # Nothing phones home; and vLLM reads its environment when it is imported.
 os.environ["VLLM_NO_USAGE_STATS"] = "1"

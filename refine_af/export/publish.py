@@ -15,8 +15,8 @@ from refine_af.export.formats import Format, write_data
 from refine_af.export.licence import Terms
 from refine_af.export.source import Source
 from refine_af.stages import STAGES
-from refine_af.storage.digest import digest_file
-from refine_af.storage.opening import open_store
+from refine_af.storage.manifest import digest_file
+from refine_af.storage.schemes import open_store
 
 CONFIG_FILE = "run.yaml"
 

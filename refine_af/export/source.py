@@ -8,7 +8,7 @@ from typing import Any
 from refine_af.contracts.errors import DataError, ParameterError, nearest
 from refine_af.contracts.jsonl import parse_object, read_rows
 from refine_af.contracts.records import Instance, Seed
-from refine_af.storage.digest import digest_file
+from refine_af.storage.manifest import digest_file
 
 ROWS_TASK = "score_rewards-"
 WRITERS = ("evolve_instructions", "generate_instances", "generate_responses")

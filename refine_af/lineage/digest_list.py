@@ -13,8 +13,8 @@ from pathlib import Path
 from refine_af.contracts.errors import DataError
 from refine_af.lineage.run_folder import ARTIFACTS
 from refine_af.storage.atomic import write_bytes
-from refine_af.storage.digest import digest_bytes, digest_file
 from refine_af.storage.location import check_name
+from refine_af.storage.manifest import digest_bytes, digest_file
 
 LIST = "SHA256SUMS"
 CONFIGURATION = "run.json"

@@ -35,8 +35,8 @@ from refine_af.stages.generate_instructions import (
     known_texts,
     write_found,
 )
-from refine_af.storage.digest import digest_file
-from refine_af.storage.identity import canonical
+from refine_af.storage.entry import canonical
+from refine_af.storage.manifest import digest_file
 
 CHANGEABLE = {
     "generate_instructions": ("max_rouge_l", "known_uri", "parity", "alpaca_keywords"),

@@ -1,6 +1,5 @@
 """Where a run stands: its tasks, from their artifacts and events, and its journals."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -8,11 +7,10 @@ from refine_af.contracts.errors import DataError
 from refine_af.contracts.jsonl import parse_object
 from refine_af.lineage.digest_list import CONFIGURATION
 from refine_af.lineage.run_folder import ARTIFACTS, read_json
-from refine_af.storage.entry import unwrap
-from refine_af.storage.journal import identities
+from refine_af.storage.journal import Entries, identities
 from refine_af.storage.lease import LeaseRecord
 from refine_af.storage.location import join, locate
-from refine_af.storage.opening import open_store
+from refine_af.storage.schemes import open_store
 from refine_af.storage.store import MissingObjectError, Store
 
 WORK = "work"
@@ -104,6 +102,7 @@ def journals_of(work_dir: str) -> list[dict[str, Any]]:
 
 
 def _journal(store: Store, root: str) -> dict[str, Any]:
+    journal = Entries(store, root)
     lease = LeaseRecord.load(_read(store, join(root, "lease.json")) or b"")
     steps = len(store.list_files(join(root, "steps"))) + len(
         store.list_files(join(root, "folders"))
@@ -111,17 +110,11 @@ def _journal(store: Store, root: str) -> dict[str, Any]:
     state: dict[str, Any] = {"state": "interrupted", "steps": steps}
     if lease is not None and lease.live:
         state |= {"state": "running", "by": lease.describe()}
-    elif (failed := _entry(store, join(root, "failed.entry"))) is not None:
-        state |= {"state": "failed", "message": failed.get("message", "")}
-    elif _entry(store, join(root, "done.entry")) is not None:
+    elif (failure := journal.failure()) is not None:
+        state |= {"state": "failed", "message": failure.message}
+    elif journal.finished() is not None:
         state |= {"state": "finished"}
     return state
-
-
-def _entry(store: Store, uri: str) -> dict[str, Any] | None:
-    raw = _read(store, uri)
-    data = unwrap(raw) if raw is not None else None
-    return json.loads(data) if data is not None else None
 
 
 def _read(store: Store, uri: str) -> bytes | None:

@@ -20,7 +20,7 @@ from refine_af.contracts.records import Instance, Instruction, Seed
 from refine_af.lineage.ancestry import NO_OFFSPRING
 from refine_af.lineage.digest_list import LIST, NOT_COVERED, covered_files, read_digest_list
 from refine_af.lineage.run_folder import RunFolder, open_run
-from refine_af.storage.digest import digest_file, digest_path
+from refine_af.storage.manifest import digest_file, digest_path
 
 MadeRow = Seed | Instruction | Instance
 EXTERNAL = ("the seeds' source", "the model", "the evaluation tasks")

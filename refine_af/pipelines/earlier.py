@@ -8,7 +8,7 @@ from refine_af.contracts.stage import EVERY_STAGE_WRITES
 from refine_af.pipelines.flow import Selection, check_task
 from refine_af.pipelines.local import artifact_folder, task_names
 from refine_af.runner import find_stage
-from refine_af.storage.opening import open_store
+from refine_af.storage.schemes import open_store
 
 Reuse = dict[str, dict[str, str]]
 

@@ -26,9 +26,9 @@ from refine_af.pipelines.flow import Images, check_task
 from refine_af.pipelines.resume import resume_environment
 from refine_af.runner import code_version
 from refine_af.storage.atomic import write_bytes
-from refine_af.storage.journal import LEASE_SECONDS, Resume
-from refine_af.storage.lease import Lease
-from refine_af.storage.opening import open_store
+from refine_af.storage.journal import Resume
+from refine_af.storage.lease import LEASE_SECONDS, Lease
+from refine_af.storage.schemes import open_store
 
 POLL_SECONDS = 0.2
 LEASE = "lease.json"

@@ -7,7 +7,7 @@ from typing import Any
 from refine_af.contracts.errors import DataError, ParameterError
 from refine_af.contracts.jsonl import parse_object
 from refine_af.reporting.report import environment, page_parts
-from refine_af.storage.opening import open_store
+from refine_af.storage.schemes import open_store
 
 
 @dataclass(frozen=True, slots=True)

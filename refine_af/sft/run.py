@@ -21,7 +21,7 @@ from refine_af.sft.selection import Arm, Reason, UsedRow, choose, seed_rows
 from refine_af.sft.settings import SFTSettings
 from refine_af.sft.templates import Template, training_text
 from refine_af.sft.trainer import peak_memory, train
-from refine_af.storage.memory import MemoryJournal
+from refine_af.storage.journal import MemoryJournal
 
 
 @dataclass(frozen=True, slots=True)

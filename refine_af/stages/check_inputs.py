@@ -11,7 +11,7 @@ from refine_af.evaluation.gpt2_tokens import track_tokenizer
 from refine_af.evaluation.task_sets import load_tasks
 from refine_af.feedback.presets import find_preset
 from refine_af.stages.seed_ingest import read_seeds
-from refine_af.storage.digest import digest_path
+from refine_af.storage.manifest import digest_path
 from refine_af.storage.sources import fetch_named, fetch_rows_file, fetch_source
 
 

@@ -138,7 +138,7 @@ def _learned(params: EvolveInstructionsParams, task: Task, operators: "Operators
     from refine_af.evolve.choosers import Trained
     from refine_af.evolve.embedding import open_embedding
     from refine_af.evolve.trained import load_policy
-    from refine_af.storage.digest import digest_path
+    from refine_af.storage.manifest import digest_path
 
     if "operator_policy" not in task.inputs:
         raise ParameterError(

@@ -9,7 +9,7 @@ from refine_af.contracts.jsonl import JsonObject, as_row, iter_objects, write_ro
 from refine_af.contracts.params import Params, param
 from refine_af.contracts.records import NonEmptyText, Pair, Row, Seed
 from refine_af.contracts.stage import Artifact, Metrics, Resources, Stage, Task
-from refine_af.storage.digest import digest_path
+from refine_af.storage.manifest import digest_path
 from refine_af.storage.sources import fetch_rows_file
 
 

@@ -188,7 +188,7 @@ def _form(params: TrainPpoParams) -> InstanceForm:
 
 def _help(processes: "Processes", params: TrainPpoParams, place: Path, scratch: Path) -> None:
     """Train as a helper of the process that holds the journal."""
-    from refine_af.storage.memory import MemoryJournal
+    from refine_af.storage.journal import MemoryJournal
 
     quiet = StageProgress("train_ppo")  # helpers report nothing
     _train(params, place, MemoryJournal(), scratch / "helper", scratch, processes, None, quiet)

@@ -1,17 +1,41 @@
-"""Files and directories that take their place whole: write beside, fsync, rename, fsync."""
+"""Local files and directories that appear whole or not at all, and what the disk's errors mean.
 
+A file is written beside its target, forced to the disk and renamed; so is a directory, which is
+exchanged with the one that is there.
+"""
+
+import ctypes
+import errno
 import hashlib
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from refine_af.storage.digest import CHUNK_BYTES, digest_listing
-from refine_af.storage.exchange import put_in_place
+from refine_af.contracts.errors import StorageError
 from refine_af.storage.location import OWN_PREFIX
-from refine_af.storage.store import require_digest
-from refine_af.storage.tree import files_below
+from refine_af.storage.manifest import CHUNK_BYTES, digest_listing, files_below
+from refine_af.storage.store import MissingObjectError, require_digest
+
+_AT_FDCWD = -100
+_RENAME_EXCHANGE = 2
+_NOT_SUPPORTED = (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP)
+
+_ADVICE = {
+    errno.ENOSPC: "the disk is full; free some space or choose another directory",
+    errno.EDQUOT: "the quota is used up; free some space or choose another directory",
+    errno.EFBIG: "the file is larger than the limit of this process or disk; raise the limit",
+    errno.EACCES: "permission is missing; give this user access or choose another directory",
+    errno.EPERM: "permission is missing; give this user access or choose another directory",
+    errno.EROFS: "the disk is mounted read-only; choose a directory that can be written",
+    errno.ENOLCK: "the disk has no file locks; choose a directory on another disk",
+    errno.ENOTDIR: "a part of the path is a file; choose another path",
+    errno.EISDIR: "a directory is there; choose another path",
+}
+_DISK_ONLY = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+"""Errors that only a disk has; the others are a disk's where they name a file."""
 
 
 def beside(path: Path) -> Path:
@@ -95,7 +119,7 @@ def _copy_files(source: Path, folder: Path) -> str:
     return digest_listing(digests)
 
 
-_NEW_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+_NEW_FLAGS = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 
 
 @contextmanager
@@ -105,8 +129,8 @@ def new_file(target: Path, *, durable: bool = True) -> Iterator[int]:
     Without ``durable`` it outlives kills, but maybe not a power cut: enough for a copy.
     """
     # As text: a journal publishes many times a second, and path objects took a good part of it.
-    place = os.fspath(target)
-    staged = _beside(place)
+    final = os.fspath(target)
+    staged = _beside(final)
     try:
         sink = os.open(staged, _NEW_FLAGS, 0o666)
     except FileNotFoundError:
@@ -119,7 +143,7 @@ def new_file(target: Path, *, durable: bool = True) -> Iterator[int]:
                 os.fsync(sink)
         finally:
             os.close(sink)
-        os.rename(staged, place)
+        os.rename(staged, final)
     except BaseException:
         with suppress(FileNotFoundError):
             os.unlink(staged)
@@ -160,3 +184,71 @@ def sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def put_in_place(staged: Path, target: Path) -> None:
+    """Move the file or directory ``staged`` to ``target``, and what was there to ``staged``.
+
+    Linux exchanges the two names in one step. Where the disk cannot (NFS), the old directory is
+    moved away first: for that moment, or after a kill in it, a reader finds nothing, never parts.
+    """
+    try:
+        staged.rename(target)
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise
+        if not _exchange(staged, target):
+            _replace_in_two_steps(staged, target)
+
+
+def _replace_in_two_steps(staged: Path, target: Path) -> None:
+    aside = staged.with_name(f"{staged.stem}-old.tmp")
+    target.rename(aside)
+    staged.rename(target)
+    aside.rename(staged)
+
+
+def _exchange(first: Path, second: Path) -> bool:
+    """Exchange two names (``renameat2``); return False where it is not offered."""
+    try:
+        rename = ctypes.CDLL(None, use_errno=True).renameat2
+    except (AttributeError, OSError):
+        return False
+    names = os.fsencode(first), os.fsencode(second)
+    if rename(_AT_FDCWD, names[0], _AT_FDCWD, names[1], _RENAME_EXCHANGE) == 0:
+        return True
+    code = ctypes.get_errno()
+    if code in _NOT_SUPPORTED:
+        return False
+    raise OSError(code, os.strerror(code), str(first))
+
+
+def disk_trouble(error: Exception) -> StorageError | None:
+    """Return the error for the user when the disk caused ``error``, else None.
+
+    For files that are written outside the storage layer: temporary ones, and those of libraries,
+    which may report a full disk in an exception of their own.
+    """
+    number = error.errno if isinstance(error, OSError) else None
+    name = getattr(error, "filename", None)
+    if number not in _DISK_ONLY and os.strerror(errno.ENOSPC) in str(error):
+        number = errno.ENOSPC
+    if number is None or number not in (_ADVICE if name else _DISK_ONLY):
+        return None
+    path = str(name or f"a file of this command, or in {tempfile.gettempdir()} (see TMPDIR)")
+    return StorageError(f"{path}: cannot write: {os.strerror(number)}; {_ADVICE[number]}")
+
+
+@contextmanager
+def disk_errors(operation: str, uri: str) -> Iterator[None]:
+    """Turn an OSError inside the block into one of ours, with URI, operation and advice."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        missing = error.filename or uri
+        raise MissingObjectError(
+            f"{uri}: cannot {operation}: {missing} does not exist; check the path"
+        ) from error
+    except OSError as error:
+        advice = _ADVICE.get(error.errno or 0, "check the disk")
+        raise StorageError(f"{uri}: cannot {operation}: {error.strerror}; {advice}") from error

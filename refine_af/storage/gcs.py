@@ -6,6 +6,7 @@ decide server and credentials.
 
 import base64
 import hashlib
+import http.client
 import io
 import os
 import time
@@ -17,17 +18,27 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import google_crc32c
-from google.api_core.exceptions import GoogleAPICallError, NotFound, PreconditionFailed
+import requests  # type: ignore[import-untyped]
+import urllib3.exceptions
+from google.api_core.exceptions import (
+    Forbidden,
+    GoogleAPICallError,
+    GoogleAPIError,
+    NotFound,
+    PreconditionFailed,
+    Unauthorized,
+)
 from google.api_core.retry import Retry
 from google.auth.credentials import AnonymousCredentials
+from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError, TransportError
 from google.cloud import storage
+from google.cloud.storage.exceptions import DataCorruption, InvalidResponse
 
-from refine_af.storage.bucket import ANY
-from refine_af.storage.digest import digest_file
-from refine_af.storage.gcs_errors import is_transient, request_errors, translated
-from refine_af.storage.objects import ObjectStore
-from refine_af.storage.retry import FIRST_SECONDS, LONGEST_SECONDS, pauses
-from refine_af.storage.store import DamagedError, Versioned
+from refine_af.contracts.errors import RefineAfError, StorageError
+from refine_af.storage import retry
+from refine_af.storage.manifest import digest_file
+from refine_af.storage.objects import ANY, ObjectStore
+from refine_af.storage.store import DamagedError, MissingObjectError, Versioned
 
 PART_BYTES = 100 * 1024 * 1024
 """A resumable upload is held in memory, sent and repeated in parts of this size, the library's own.
@@ -40,10 +51,18 @@ BATCH_BYTES = 1024 * 1024
 RESUMABLE_BYTES = 8 * 1024 * 1024
 """The library sends files up to this size in one request."""
 
-PATIENCE_SECONDS = 60.0
-"""How long one request is repeated."""
-
 REQUEST_SECONDS = 60.0
+
+_CUT = (
+    ConnectionError,
+    requests.RequestException,
+    urllib3.exceptions.HTTPError,
+    http.client.HTTPException,
+    TransportError,
+    DataCorruption,  # the checksum that the server computed of an upload is another
+)
+_request_errors = (GoogleAPIError, GoogleAuthError, InvalidResponse, *_CUT)
+"""All that a request may raise for a reason outside this program."""
 
 
 def open_gcs() -> ObjectStore:
@@ -64,15 +83,6 @@ class GcsClient:
 
     def __init__(self) -> None:
         self.retries = 0
-        self._retry = Retry(
-            predicate=is_transient,
-            initial=FIRST_SECONDS,
-            maximum=LONGEST_SECONDS,
-            multiplier=2.0,
-            timeout=PATIENCE_SECONDS,
-            on_error=self._count,
-        )
-        self._options: dict[str, Any] = {"retry": self._retry, "timeout": REQUEST_SECONDS}
         self._lazy: Any = None
 
     def get(self, bucket: str, key: str) -> Versioned:
@@ -110,7 +120,7 @@ class GcsClient:
 
     def _send(self, bucket: str, key: str, source: Path) -> None:
         """Upload; one whose parts the server has lost, or takes no more, starts over."""
-        waits = pauses()
+        waits = retry.pauses()
         while True:
             try:
                 blob = self._blob(bucket, key, chunk_size=PART_BYTES)
@@ -126,19 +136,19 @@ class GcsClient:
     def keys(self, bucket: str, prefix: str, limit: int | None = None) -> Iterator[str]:
         """Yield keys, one page of up to 1,000 a request."""
         with self._errors("list", bucket, prefix):
-            found = self._client.list_blobs(
+            blobs = self._client.list_blobs(
                 bucket, prefix=prefix, max_results=limit, fields=_KEY_FIELDS, **self._options
             )
-            for blob in found:
+            for blob in blobs:
                 yield blob.name
 
     def folders(self, bucket: str, prefix: str) -> list[str]:
         """Return the parts before the next ``/``."""
         with self._errors("list", bucket, prefix):
-            found = self._client.list_blobs(bucket, prefix=prefix, delimiter="/", **self._options)
-            for _ in found:  # prefixes are known once the pages have been read
+            blobs = self._client.list_blobs(bucket, prefix=prefix, delimiter="/", **self._options)
+            for _ in blobs:  # prefixes are known once the pages have been read
                 pass
-            return [name[len(prefix) : -1] for name in found.prefixes]
+            return [name[len(prefix) : -1] for name in blobs.prefixes]
 
     def delete(self, bucket: str, key: str) -> None:
         """Remove an object."""
@@ -150,6 +160,19 @@ class GcsClient:
 
     def abort_uploads(self, bucket: str, prefix: str) -> None:
         """Do nothing: Cloud Storage forgets unfinished uploads after a week, free of charge."""
+
+    @property
+    def _options(self) -> dict[str, Any]:
+        """Return what every request is made with: the retry policy in the library's form."""
+        policy = Retry(
+            predicate=is_transient,
+            initial=retry.FIRST_SECONDS,
+            maximum=retry.LONGEST_SECONDS,
+            multiplier=2.0,
+            timeout=retry.retry_seconds(),
+            on_error=self._count,
+        )
+        return {"retry": policy, "timeout": REQUEST_SECONDS}
 
     @property
     def _client(self) -> Any:  # noqa: ANN401  the library has no types
@@ -182,7 +205,7 @@ class GcsClient:
         generation, size, crc32c = int(blob.generation), int(blob.size), blob.crc32c
         sink.seek(0)
         sink.truncate()
-        down = _Reception(sink)
+        down = _Download(sink)
         # A fresh blob: a loaded one is read from the link that the server named, and loses its
         # properties to each answer's headers.
         self._download(self._blob(bucket, key), generation, size, down)
@@ -191,13 +214,13 @@ class GcsClient:
             raise DamagedError(f"gs://{bucket}/{key}: crc32c is {arrived}, stored was {crc32c}")
         return generation, sha256
 
-    def _download(self, blob: Any, generation: int, size: int, down: "_Reception") -> None:  # noqa: ANN401
+    def _download(self, blob: Any, generation: int, size: int, down: "_Download") -> None:  # noqa: ANN401
         """Stream ``blob``, continuing where a connection was cut.
 
         The library's own repetition leaves a continued download unverified (3.17), so it is done
         here, with one crc32c over all pieces.
         """
-        waits, before = pauses(), 0
+        waits, before = retry.pauses(), 0
         while (start := down.size) < size:
             try:
                 blob.download_to_file(
@@ -211,9 +234,9 @@ class GcsClient:
                 )
                 if down.size == start:
                     raise ConnectionResetError(f"{start} of {size} bytes arrived")
-            except request_errors as error:
+            except _request_errors as error:
                 if down.size > before:
-                    waits, before = pauses(), down.size
+                    waits, before = retry.pauses(), down.size
                 wait = next(waits, None) if is_transient(error) else None
                 if wait is None:
                     raise
@@ -224,9 +247,9 @@ class GcsClient:
     def _errors(self, operation: str, bucket: str, key: str) -> Iterator[None]:
         try:
             yield
-        except request_errors as error:
+        except _request_errors as error:
             missing_bucket = isinstance(error, NotFound) and self._lacks_bucket(bucket)
-            raise translated(error, operation, bucket, key, missing_bucket) from error
+            raise _translated(error, operation, bucket, key, missing_bucket) from error
 
     def _require_bucket(self, bucket: str) -> None:
         """Raise NotFound when the bucket itself is missing."""
@@ -239,7 +262,7 @@ class GcsClient:
             self._require_bucket(bucket)
         except NotFound:
             return True
-        except request_errors:
+        except _request_errors:
             return False
         return False
 
@@ -254,8 +277,8 @@ def _session_lost(error: Any, source: Path) -> bool:  # noqa: ANN401
 _KEY_FIELDS = "items(name),nextPageToken"
 
 
-class _Reception:
-    """The writing end of a download: counts what arrives, writes and digests it in batches.
+class _Download:
+    """The writing end of a download: counts, writes and digests the bytes in batches.
 
     The library hands over 8 KiB at a time; a call each for disk and two digests cost as much as
     the digests themselves.
@@ -291,3 +314,34 @@ class _Reception:
         self._write(batch)
         self._sha256.update(batch)
         self._crc32c.update(batch)
+
+
+def is_transient(error: Exception) -> bool:
+    """Return whether the same request may succeed a moment later."""
+    if isinstance(error, InvalidResponse):
+        return error.response.status_code in retry.STATUS_CODES
+    if isinstance(error, GoogleAPICallError):
+        return error.code in retry.STATUS_CODES
+    return isinstance(error, _CUT) and not retry.is_permanent(error)
+
+
+def _translated(
+    error: Exception, operation: str, bucket: str, key: str, missing_bucket: bool
+) -> RefineAfError:
+    """Return the error for the user: URI, operation, what happened, what to do."""
+    start = f"gs://{bucket}/{key}: cannot {operation}"
+    if missing_bucket:
+        return StorageError(f"{start}: the bucket does not exist; create it or correct it")
+    if isinstance(error, NotFound):
+        return MissingObjectError(f"{start}: nothing is stored there; check bucket and key")
+    if isinstance(error, Forbidden | Unauthorized):
+        return StorageError(
+            f"{start}: permission is missing; give this identity the role"
+            " roles/storage.objectUser on the bucket"
+        )
+    if isinstance(error, DefaultCredentialsError):
+        return StorageError(
+            f"{start}: no credentials; give the pod's service account workload identity, or run"
+            " gcloud auth application-default login"
+        )
+    return StorageError(f"{start}: {type(error).__name__}: {error}; check the network, try again")

@@ -1,29 +1,27 @@
-"""``https://``, to read only: no other scheme even by redirect, no decompression."""
+"""``https://``, to read only: no other scheme even by redirect, no decompression, bounded."""
 
 import hashlib
 import http.client
 import io
-import ssl
-import time
 import urllib.error
 import urllib.request
+from functools import partial
 from pathlib import Path
-from typing import IO, BinaryIO, NoReturn
+from typing import IO, BinaryIO
 
-from refine_af.contracts.errors import ParameterError, RefineAfError, StorageError
-from refine_af.storage.atomic import new_file
-from refine_af.storage.digest import CHUNK_BYTES
-from refine_af.storage.disk import disk_errors
+from refine_af.contracts.errors import RefineAfError, StorageError
+from refine_af.storage.atomic import disk_errors, new_file
 from refine_af.storage.location import locate
-from refine_af.storage.retry import STATUS_CODES, pauses
-from refine_af.storage.store import MissingObjectError, Versioned, require_digest
+from refine_af.storage.manifest import CHUNK_BYTES
+from refine_af.storage.retry import STATUS_CODES, is_permanent, repeated
+from refine_af.storage.store import MissingObjectError, require_digest
 
 TIMEOUT_SECONDS = 60.0
 
 _ERRORS = (urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError)
 
 
-class HttpsStore:
+class HttpsSource:
     """Single files of web servers; ``SSL_CERT_FILE`` and the environment's proxies are used."""
 
     def __init__(self) -> None:
@@ -47,62 +45,16 @@ class HttpsStore:
             require_digest(uri, digest, expected)
         return digest
 
-    def exists(self, uri: str) -> bool:
-        """Return whether the server gives the file."""
-        try:
-            self._open(uri).close()
-        except MissingObjectError:
-            return False
-        return True
-
-    def read_version(self, uri: str) -> Versioned | None:
-        """Refuse: a lease needs a store that can be written."""
-        _refuse(uri)
-
-    def publish(self, uri: str, source: Path) -> str:
-        """Refuse: https is read-only."""
-        _refuse(uri)
-
-    def publish_bytes(self, uri: str, data: bytes, *, durable: bool = True) -> None:
-        """Refuse: https is read-only."""
-        _refuse(uri)
-
-    def publish_directory(self, uri: str, source: Path) -> str:
-        """Refuse: https is read-only."""
-        _refuse(uri)
-
-    def list_files(self, uri: str) -> list[str]:
-        """Refuse: a web server has no listing."""
-        _refuse(uri)
-
-    def list_directories(self, uri: str) -> list[str]:
-        """Refuse: a web server has no listing."""
-        _refuse(uri)
-
-    def delete(self, uri: str) -> None:
-        """Refuse: https is read-only."""
-        _refuse(uri)
-
-    def sweep(self, uri: str) -> None:
-        """Refuse: https is read-only."""
-        _refuse(uri)
-
-    def swap(self, uri: str, data: bytes, expected: str | None) -> str | None:
-        """Refuse: https is read-only."""
-        _refuse(uri)
-
     def _receive(self, uri: str, sink: BinaryIO) -> str:
         """Write the content to ``sink`` and return its sha256; starts over when it is cut."""
-        waits = pauses()
-        while True:
-            sink.seek(0)
-            sink.truncate()
-            try:
-                return self._receive_once(uri, sink)
-            except _ERRORS as error:
-                self._pause(next(waits, None), uri, error)
+        try:
+            return repeated(partial(self._receive_once, uri, sink), _is_transient, self._count)
+        except _ERRORS as error:
+            raise _translated(uri, error) from error
 
     def _receive_once(self, uri: str, sink: BinaryIO) -> str:
+        sink.seek(0)
+        sink.truncate()
         sha256, size = hashlib.sha256(), 0
         with self._request(uri) as answer:
             while chunk := answer.read(CHUNK_BYTES):
@@ -114,14 +66,6 @@ class HttpsStore:
             raise ConnectionResetError(f"{size} of {length} bytes arrived")
         return sha256.hexdigest()
 
-    def _open(self, uri: str) -> http.client.HTTPResponse:
-        waits = pauses()
-        while True:
-            try:
-                return self._request(uri)
-            except _ERRORS as error:
-                self._pause(next(waits, None), uri, error)
-
     def _request(self, uri: str) -> http.client.HTTPResponse:
         locate(uri)
         # S310: the scheme was checked, and the opener follows no redirect to another one.
@@ -129,14 +73,10 @@ class HttpsStore:
         answer: http.client.HTTPResponse = self._opener.open(request, timeout=TIMEOUT_SECONDS)
         return answer
 
-    def _pause(self, wait: float | None, uri: str, error: Exception) -> None:
-        """Sleep before the next try, or raise what the error means."""
+    def _count(self, error: Exception) -> None:
+        self.retries += 1
         if isinstance(error, urllib.error.HTTPError):
             error.close()
-        if wait is None or not _is_transient(error):
-            raise _translated(uri, error) from error
-        self.retries += 1
-        time.sleep(wait)
 
 
 class _OnlyHttps(urllib.request.HTTPRedirectHandler):
@@ -162,24 +102,18 @@ class _OnlyHttps(urllib.request.HTTPRedirectHandler):
 def _is_transient(error: Exception) -> bool:
     if isinstance(error, urllib.error.HTTPError):
         return error.code in STATUS_CODES
-    reason = getattr(error, "reason", None)
-    return not isinstance(reason, ssl.SSLCertVerificationError)
+    return isinstance(error, _ERRORS) and not is_permanent(error)
 
 
 def _translated(uri: str, error: Exception) -> RefineAfError:
-    if isinstance(error, urllib.error.HTTPError):
-        if error.code in (404, 410):
-            return MissingObjectError(f"{uri}: the server has no such file; check the address")
-        if error.code in (401, 403):
-            return StorageError(
-                f"{uri}: the server refuses access ({error.code}); only public"
-                " files can be read over https://; download it and give the path"
-            )
-        return StorageError(f"{uri}: the server answered {error.code}; try again later")
-    return StorageError(f"{uri}: {error}; check the address and the network")
-
-
-def _refuse(uri: str) -> NoReturn:
-    raise ParameterError(
-        f"{uri!r} can only be read, as a single file; write to a local path, s3:// or gs://"
-    )
+    if not isinstance(error, urllib.error.HTTPError):
+        return StorageError(f"{uri}: {error}; check the address and the network")
+    error.close()
+    if error.code in (404, 410):
+        return MissingObjectError(f"{uri}: the server has no such file; check the address")
+    if error.code in (401, 403):
+        return StorageError(
+            f"{uri}: the server refuses access ({error.code}); only public files can be read over"
+            " https://; download it and give the path"
+        )
+    return StorageError(f"{uri}: the server answered {error.code}; try again later")

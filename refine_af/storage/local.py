@@ -6,13 +6,17 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from refine_af.storage.atomic import beside, copy_directory, copy_file, make_folder, write_bytes
-from refine_af.storage.digest import digest_bytes
-from refine_af.storage.disk import disk_errors
+from refine_af.storage.atomic import (
+    beside,
+    copy_directory,
+    copy_file,
+    disk_errors,
+    make_folder,
+    write_bytes,
+)
 from refine_af.storage.location import OWN_PREFIX
-from refine_af.storage.manifest import Manifest
+from refine_af.storage.manifest import MANIFEST_NAME, Manifest, digest_bytes
 from refine_af.storage.store import MissingObjectError, Versioned, require_digest
-from refine_af.storage.tree import MANIFEST_NAME
 
 
 class LocalStore:

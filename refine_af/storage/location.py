@@ -1,7 +1,7 @@
-"""Names of things in storage: which schemes are allowed, and which names may not be used."""
+"""Which URIs and object names are allowed, and what their parts are."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from refine_af.contracts.errors import DataError, ParameterError, nearest
@@ -11,6 +11,9 @@ Scheme = Literal["local", "s3", "gs", "https"]
 ALLOWED = "a local path, s3://BUCKET/KEY, gs://BUCKET/KEY or, to read only, https://HOST/PATH"
 OWN_PREFIX = ".refine-af-"
 """Files that a store keeps for itself (unfinished writes, guards); never listed."""
+
+_SCHEMES: dict[str, Scheme] = {"https": "https", "s3": "s3", "minio": "s3", "gs": "gs"}
+"""KFP writes ``minio://`` for a bucket of its own object store, which speaks S3."""
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}")
@@ -25,14 +28,16 @@ class Location:
     """A parsed URI.
 
     Attributes:
-        scheme: ``local`` for a path without a scheme.
+        scheme: ``local`` for a path without a scheme; ``s3`` for ``minio://`` too.
         bucket: Bucket, or host for https; empty for a local path.
         key: Object name without leading slash, or the local path as it was given.
+        root: What stands before the slash and the key, as it was given: ``minio://bucket``.
     """
 
     scheme: Scheme
     bucket: str
     key: str
+    root: str = field(default="", compare=False)
 
 
 def locate(uri: str) -> Location:
@@ -42,17 +47,18 @@ def locate(uri: str) -> Location:
         ParameterError: For a scheme outside the allow-list, a bad bucket, or an empty path.
         DataError: For an object name that holds ``..``, ``.``, ``//`` or a control character.
     """
-    found = _SCHEME.match(uri)
-    if found is None:
+    match = _SCHEME.match(uri)
+    if match is None:
         return _local(uri)
-    scheme = found.group(1).lower()
-    bucket, _, key = uri[found.end() :].partition("/")
+    name = match.group(1).lower()
+    bucket, _, key = uri[match.end() :].partition("/")
+    scheme, root = _SCHEMES.get(name), match.group() + bucket
     if scheme == "https":
         _refuse_secrets(uri, bucket, key)
-        return Location("https", bucket, key)
-    if scheme not in ("s3", "gs"):
-        hint = nearest(scheme, ["https", "s3", "gs"])
-        raise ParameterError(f"{uri!r} has the scheme {scheme!r};{hint} allowed: {ALLOWED}")
+        return Location(scheme, bucket, key, root)
+    if scheme is None:
+        hint = nearest(name, list(_SCHEMES))
+        raise ParameterError(f"{uri!r} has the scheme {name!r};{hint} allowed: {ALLOWED}")
     if not _BUCKET.fullmatch(bucket):
         raise ParameterError(
             f"{uri!r} names the bucket {bucket!r}; a bucket has letters, digits, '.', '_' or '-'"
@@ -60,7 +66,7 @@ def locate(uri: str) -> Location:
     key = key.rstrip("/")
     if key:
         check_name(key, uri)
-    return Location("s3" if scheme == "s3" else "gs", bucket, key)
+    return Location(scheme, bucket, key, root)
 
 
 def _refuse_secrets(uri: str, host: str, key: str) -> None:
@@ -82,23 +88,23 @@ def _local(uri: str) -> Location:
     return Location("local", "", uri)
 
 
-def check_name(name: str, place: str) -> str:
+def check_name(name: str, uri: str) -> str:
     """Return ``name``, a relative name with ``/`` between its parts, when it is safe.
 
     Raises:
         DataError: When the name could leave its directory (``..``, absolute, backslash), has an
-            empty part, or holds a control character; ``place`` opens the message.
+            empty part, or holds a control character; ``uri`` opens the message.
     """
     parts = name.split("/")
     if any(part in ("", ".", "..") for part in parts) or "\\" in name or _CONTROL.search(name):
         raise DataError(
-            f"{place}: the name {name!r} is refused; a name is relative and has no '..', '.',"
+            f"{uri}: the name {name!r} is refused; a name is relative and has no '..', '.',"
             " empty part, backslash or control character; rename the object"
         )
     try:
         name.encode()
     except UnicodeEncodeError:
-        raise DataError(f"{place}: the name {name!r} is not UTF-8; rename the file") from None
+        raise DataError(f"{uri}: the name {name!r} is not UTF-8; rename the file") from None
     return name
 
 

@@ -1,20 +1,16 @@
-"""Directories, manifests and leases on top of any object store."""
+"""Directories, manifests and conditional writes on top of any object store's requests."""
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TypeVar
+from typing import BinaryIO, Literal, Protocol, TypeVar
 
 from refine_af.contracts.errors import DataError, ParameterError
-from refine_af.storage.atomic import new_directory, new_file
-from refine_af.storage.bucket import BucketClient
-from refine_af.storage.digest import digest_listing
-from refine_af.storage.disk import disk_errors
+from refine_af.storage.atomic import disk_errors, new_directory, new_file
 from refine_af.storage.location import Location, check_name, locate
-from refine_af.storage.manifest import INCOMPLETE, Manifest
+from refine_af.storage.manifest import INCOMPLETE, MANIFEST_NAME, Manifest, digest_listing
 from refine_af.storage.store import MissingObjectError, Versioned, require_digest
-from refine_af.storage.tree import MANIFEST_NAME
 
 Result = TypeVar("Result")
 
@@ -22,6 +18,49 @@ TRANSFERS = 4
 """Files of one directory in flight at once; a large file is itself sent in parallel parts."""
 
 SETTLE_SECONDS = 2.0
+
+ANY: Literal["any"] = "any"
+"""Write whatever is there; the other conditions are a version, or None for nothing there."""
+
+
+class BucketClient(Protocol):
+    """One object store's requests, each repeated when the store fails for a moment.
+
+    Methods raise ``MissingObjectError``, or ``StorageError`` with what to do.
+    """
+
+    scheme: str
+    retries: int
+
+    def get(self, bucket: str, key: str) -> Versioned:
+        """Return content and version, verified."""
+
+    def get_to(self, bucket: str, key: str, sink: BinaryIO) -> str:
+        """Write the content to ``sink``, which can be read too, and return its sha256.
+
+        Verified; memory is constant.
+        """
+
+    def put(self, bucket: str, key: str, data: bytes, condition: str | None = ANY) -> str | None:
+        """Write an object; return its version, or None when the condition does not hold."""
+
+    def put_from(self, bucket: str, key: str, source: Path, sha256: str | None = None) -> str:
+        """Write an object from a file of any size and return its sha256; memory constant.
+
+        A caller that knows the sha256 gives it, which saves a pass over the file.
+        """
+
+    def keys(self, bucket: str, prefix: str, limit: int | None = None) -> Iterator[str]:
+        """Yield the keys with that prefix in code point order."""
+
+    def folders(self, bucket: str, prefix: str) -> list[str]:
+        """Return the parts between ``prefix`` and the next ``/``, each once."""
+
+    def delete(self, bucket: str, key: str) -> None:
+        """Remove an object; nothing there is no error."""
+
+    def abort_uploads(self, bucket: str, prefix: str) -> None:
+        """Drop unfinished uploads under the prefix."""
 
 
 class ObjectStore:
@@ -51,60 +90,60 @@ class ObjectStore:
 
     def read(self, uri: str) -> bytes:
         """Return the content of one object."""
-        place = _object(uri)
-        return self._client.get(place.bucket, place.key).data
+        location = _object(uri)
+        return self._client.get(location.bucket, location.key).data
 
     def download(self, uri: str, target: Path, expected: str | None = None) -> str:
         """Copy the object, or else the directory, to ``target``."""
-        place = locate(uri)
+        location = locate(uri)
         with disk_errors("write", str(target)):
-            if place.key:
+            if location.key:
                 try:
-                    return self._download_file(place, target, uri, expected)
+                    return self._download_file(location, target, uri, expected)
                 except MissingObjectError:
                     pass
-            return self._download_directory(place, target, uri, expected)
+            return self._download_directory(location, target, uri, expected)
 
     def publish(self, uri: str, source: Path) -> str:
         """Send one file; object stores show it only when all of it has arrived."""
-        place = _object(uri)
+        location = _object(uri)
         with disk_errors("read", str(source)):
-            return self._client.put_from(place.bucket, place.key, source)
+            return self._client.put_from(location.bucket, location.key, source)
 
     def publish_bytes(self, uri: str, data: bytes, *, durable: bool = True) -> None:
         """Send one small object."""
-        place = _object(uri)
-        self._client.put(place.bucket, place.key, data)
+        location = _object(uri)
+        self._client.put(location.bucket, location.key, data)
 
     def publish_directory(self, uri: str, source: Path) -> str:
         """Send the files, then the manifest; until then a reader finds no whole directory."""
-        place = _object(uri)
-        prefix = f"{place.key}/"
+        location = _object(uri)
+        prefix = f"{location.key}/"
         with disk_errors("read", str(source)):
             manifest = Manifest.of(source)
-            self._client.put(place.bucket, prefix + MANIFEST_NAME, INCOMPLETE)
-            self._client.delete(place.bucket, place.key)
+            self._client.put(location.bucket, prefix + MANIFEST_NAME, INCOMPLETE)
+            self._client.delete(location.bucket, location.key)
 
             def send(name: str) -> None:
                 record = manifest.files[name]
-                self._client.put_from(place.bucket, prefix + name, source / name, record.sha256)
+                self._client.put_from(location.bucket, prefix + name, source / name, record.sha256)
 
             _in_parallel(send, sorted(manifest.files))
-        self._client.put(place.bucket, prefix + MANIFEST_NAME, manifest.dump())
+        self._client.put(location.bucket, prefix + MANIFEST_NAME, manifest.dump())
         kept = {prefix + name for name in manifest.files} | {prefix + MANIFEST_NAME}
-        for key in list(self._client.keys(place.bucket, prefix)):
+        for key in list(self._client.keys(location.bucket, prefix)):
             if key not in kept:
-                self._client.delete(place.bucket, key)
+                self._client.delete(location.bucket, key)
         return manifest.digest
 
     def list_files(self, uri: str) -> list[str]:
         """Return the URIs of all files below; directories that are not whole have none."""
-        place = locate(uri)
-        prefix = _prefix(place)
-        keys = [key for key in self._client.keys(place.bucket, prefix) if not key.endswith("/")]
+        location = locate(uri)
+        prefix = _prefix(location)
+        keys = [key for key in self._client.keys(location.bucket, prefix) if not key.endswith("/")]
         roots = [key.removesuffix(MANIFEST_NAME) for key in keys if _is_manifest(key)]
-        listed = self._listed(place.bucket, roots)
-        start = f"{place.scheme}://{place.bucket}/"
+        listed = self._listed(location.bucket, roots)
+        start = f"{location.root}/"
         return [
             start + key
             for key in keys
@@ -114,37 +153,40 @@ class ObjectStore:
 
     def list_directories(self, uri: str) -> list[str]:
         """Return the names of the directories directly below, whole or not."""
-        place = locate(uri)
-        return sorted(self._client.folders(place.bucket, _prefix(place)))
+        location = locate(uri)
+        return sorted(self._client.folders(location.bucket, _prefix(location)))
 
     def exists(self, uri: str) -> bool:
         """Return whether an object or a whole directory is there."""
-        place = locate(uri)
-        if place.key and place.key in self._client.keys(place.bucket, place.key, limit=1):
+        location = locate(uri)
+        if location.key and location.key in self._client.keys(
+            location.bucket, location.key, limit=1
+        ):
             return True
-        if any(self._client.keys(place.bucket, _prefix(place) + MANIFEST_NAME, limit=1)):
-            return bool(self._listed(place.bucket, [_prefix(place)], empty_counts=True))
-        return any(self._client.keys(place.bucket, _prefix(place), limit=1))
+        if any(self._client.keys(location.bucket, _prefix(location) + MANIFEST_NAME, limit=1)):
+            return bool(self._listed(location.bucket, [_prefix(location)], empty_counts=True))
+        return any(self._client.keys(location.bucket, _prefix(location), limit=1))
 
     def delete(self, uri: str) -> None:
         """Remove the object and everything below it, the manifest first."""
-        place = _object(uri)
-        self._client.delete(place.bucket, place.key)
+        location = _object(uri)
+        self._client.delete(location.bucket, location.key)
         keys = sorted(
-            self._client.keys(place.bucket, _prefix(place)), key=lambda key: not _is_manifest(key)
+            self._client.keys(location.bucket, _prefix(location)),
+            key=lambda key: not _is_manifest(key),
         )
-        _in_parallel(lambda key: self._client.delete(place.bucket, key), keys)
+        _in_parallel(lambda key: self._client.delete(location.bucket, key), keys)
 
     def sweep(self, uri: str) -> None:
         """Drop unfinished uploads below."""
-        place = _object(uri)
-        self._client.abort_uploads(place.bucket, _prefix(place))
+        location = _object(uri)
+        self._client.abort_uploads(location.bucket, _prefix(location))
 
     def read_version(self, uri: str) -> Versioned | None:
         """Return content and version of an object."""
-        place = _object(uri)
+        location = _object(uri)
         try:
-            return self._client.get(place.bucket, place.key)
+            return self._client.get(location.bucket, location.key)
         except MissingObjectError:
             return None
 
@@ -155,38 +197,40 @@ class ObjectStore:
         nothing is there, which must fail; where it does not, the writer waits and reads back
         whose write stayed. That is as good as such a server allows, not a guarantee.
         """
-        place = _object(uri)
-        version = self._client.put(place.bucket, place.key, data, expected)
+        location = _object(uri)
+        version = self._client.put(location.bucket, location.key, data, expected)
         if version is None or expected is not None:
             return version
-        again = self._client.put(place.bucket, place.key, data, None)
+        again = self._client.put(location.bucket, location.key, data, None)
         if again is None:
             return version
         time.sleep(self._settle_seconds)
         current = self.read_version(uri)
         return current.version if current is not None and current.data == data else None
 
-    def _download_file(self, place: Location, target: Path, uri: str, expected: str | None) -> str:
+    def _download_file(
+        self, location: Location, target: Path, uri: str, expected: str | None
+    ) -> str:
         with (
             new_file(target, durable=False) as descriptor,
-            open(descriptor, "wb", closefd=False) as sink,
+            open(descriptor, "w+b", closefd=False) as sink,
         ):
-            digest = self._client.get_to(place.bucket, place.key, sink)
+            digest = self._client.get_to(location.bucket, location.key, sink)
             require_digest(uri, digest, expected)
         return digest
 
     def _download_directory(
-        self, place: Location, target: Path, uri: str, expected: str | None
+        self, location: Location, target: Path, uri: str, expected: str | None
     ) -> str:
-        prefix = _prefix(place)
-        names, manifest = self._names(place, prefix, uri)
+        prefix = _prefix(location)
+        names, manifest = self._names(location, prefix, uri)
         with new_directory(target, durable=False) as staged:
 
             def receive(name: str) -> tuple[str, str]:
                 copy = staged / name
                 copy.parent.mkdir(parents=True, exist_ok=True)
-                with copy.open("xb") as sink:
-                    digest = self._client.get_to(place.bucket, prefix + name, sink)
+                with copy.open("x+b") as sink:
+                    digest = self._client.get_to(location.bucket, prefix + name, sink)
                 if manifest is not None:
                     require_digest(f"{uri}/{name}", digest, manifest.files[name].sha256)
                 return name, digest
@@ -195,11 +239,13 @@ class ObjectStore:
             require_digest(uri, digest, expected)
         return digest
 
-    def _names(self, place: Location, prefix: str, uri: str) -> tuple[list[str], Manifest | None]:
+    def _names(
+        self, location: Location, prefix: str, uri: str
+    ) -> tuple[list[str], Manifest | None]:
         try:
-            raw = self._client.get(place.bucket, prefix + MANIFEST_NAME).data
+            raw = self._client.get(location.bucket, prefix + MANIFEST_NAME).data
         except MissingObjectError:
-            keys = [k for k in self._client.keys(place.bucket, prefix) if not k.endswith("/")]
+            keys = [k for k in self._client.keys(location.bucket, prefix) if not k.endswith("/")]
             if not keys:
                 raise MissingObjectError(
                     f"{uri}: nothing is stored there; check bucket and key"
@@ -228,14 +274,14 @@ def _in_parallel(call: Callable[[str], Result], items: Iterable[str]) -> list[Re
 
 
 def _object(uri: str) -> Location:
-    place = locate(uri)
-    if not place.key:
+    location = locate(uri)
+    if not location.key:
         raise ParameterError(f"{uri!r} names a bucket; add the key of an object in it")
-    return place
+    return location
 
 
-def _prefix(place: Location) -> str:
-    return f"{place.key}/" if place.key else ""
+def _prefix(location: Location) -> str:
+    return f"{location.key}/" if location.key else ""
 
 
 def _is_manifest(key: str) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 import refine_af
 from refine_af.contracts.errors import DataError, ParameterError, missing_library
 from refine_af.storage.location import locate
-from refine_af.storage.opening import open_store
+from refine_af.storage.schemes import open_source
 
 MOST_ROWS = 5_000_000
 MOST_UNPACKED_BYTES = 4 * 1024**3
@@ -51,7 +51,7 @@ def fetch(uri: str, folder: Path) -> Path:
             raise DataError(f"{uri}: no such file or directory; check the path")
         return path
     target = folder / (location.key.rsplit("/", 1)[-1].partition("?")[0] or "content")
-    open_store(uri).download(uri, target)
+    open_source(uri).download(uri, target)
     return target
 
 

@@ -1,4 +1,4 @@
-"""What every store can do."""
+"""What can be read and written under URIs, and how a store says that it cannot."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +8,7 @@ from refine_af.contracts.errors import DataError
 
 
 class MissingObjectError(DataError):
-    """Nothing is stored under the URI. A retry repeats it."""
+    """Nothing is stored under the URI."""
 
 
 class DamagedError(DataError):
@@ -23,17 +23,16 @@ class Versioned:
     version: str
 
 
-class Store(Protocol):
-    """Files and directories under URIs of one scheme.
+class Source(Protocol):
+    """Files, and in a store directories, that can be read.
 
-    Whatever is published is visible whole or not at all, also when the writer is killed. Methods
-    raise ``MissingObjectError`` for what is not there, ``StorageError`` when the store cannot be
-    used (with what to do), and ``DataError`` for content or names that must not be taken.
+    Methods raise ``MissingObjectError`` for what is not there, ``StorageError`` when the source
+    cannot be used (with what to do), and ``DataError`` for content or names that are refused.
     """
 
     @property
     def retries(self) -> int:
-        """Return how many requests were repeated so far because the store failed for a moment."""
+        """Return how many requests were repeated so far because the other side failed."""
 
     def read(self, uri: str) -> bytes:
         """Return the content of one file."""
@@ -50,17 +49,21 @@ class Store(Protocol):
             DataError: For content with another checksum or digest.
         """
 
+
+class Store(Source, Protocol):
+    """Files and directories under URIs of one scheme.
+
+    Whatever is published is visible whole or not at all, also when the writer is killed.
+    """
+
+    def exists(self, uri: str) -> bool:
+        """Return whether a file, or a directory with a file in it, is at ``uri``."""
+
     def publish(self, uri: str, source: Path) -> str:
         """Copy the local file ``source`` to ``uri`` and return its sha256."""
 
     def publish_bytes(self, uri: str, data: bytes, *, durable: bool = True) -> None:
-        """Write ``data`` to ``uri``.
-
-        Args:
-            uri: Where.
-            data: What.
-            durable: Whether it must outlive a power cut at once; a kill it outlives anyway.
-        """
+        """Write ``data`` to ``uri``; without ``durable`` it outlives a kill, not a power cut."""
 
     def publish_directory(self, uri: str, source: Path) -> str:
         """Copy the local directory to ``uri`` in place of what was there; return its digest.
@@ -76,9 +79,6 @@ class Store(Protocol):
 
     def list_directories(self, uri: str) -> list[str]:
         """Return the names of the directories directly below ``uri``, sorted."""
-
-    def exists(self, uri: str) -> bool:
-        """Return whether a file, or a directory with a file in it, is at ``uri``."""
 
     def delete(self, uri: str) -> None:
         """Remove the file, or the directory and all below it; nothing there is no error."""
@@ -97,10 +97,10 @@ class Store(Protocol):
         """
 
 
-def require_digest(uri: str, found: str, expected: str | None) -> None:
-    """Raise a DamagedError when ``expected`` is given and is not what was found."""
-    if expected is not None and found != expected:
+def require_digest(uri: str, digest: str, expected: str | None) -> None:
+    """Raise a DamagedError when ``expected`` is given and ``digest`` differs from it."""
+    if expected is not None and digest != expected:
         raise DamagedError(
-            f"{uri}: the content has the digest {found}, expected {expected}; it was altered or"
+            f"{uri}: the content has the digest {digest}, expected {expected}; it was altered or"
             " cut short; restore it or make it anew"
         )

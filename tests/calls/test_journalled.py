@@ -13,7 +13,7 @@ from refine_af.contracts.errors import DataError, DependencyError
 from refine_af.contracts.progress import StageProgress
 from refine_af.contracts.stage import Task
 from refine_af.engines.text import Completion, Determinism, Request, Sampling
-from refine_af.storage.memory import MemoryJournal
+from refine_af.storage.journal import MemoryJournal
 
 SAMPLING = Sampling(max_tokens=8)
 

@@ -18,7 +18,7 @@ from moto.server import ThreadedMotoServer
 from small_stages import KillServer, SmallStage, small_stages
 
 from refine_af.stages import STAGES
-from refine_af.storage.digest import digest_path
+from refine_af.storage.manifest import digest_path
 
 pytestmark = pytest.mark.chaos
 

@@ -74,7 +74,7 @@ def test_a_stored_model_is_downloaded_once(tmp_path: Path, monkeypatch: pytest.M
 
         boto3.client("s3").create_bucket(Bucket="models")
         folder = save(tmp_path / "model", random_llama())
-        from refine_af.storage.opening import open_store
+        from refine_af.storage.schemes import open_store
 
         uri = "s3://models/llama/v1"
         open_store(uri).publish_directory(uri, Path(folder))

@@ -25,8 +25,7 @@ from refine_af.self_instruct.parse_instances import (
 )
 from refine_af.self_instruct.prompts import Layout
 from refine_af.stages.seed_ingest import read_seeds
-from refine_af.storage.entry import unwrap, wrap
-from refine_af.storage.identity import Identity
+from refine_af.storage.entry import Done, Failure, Identity, Pointer, unwrap, wrap
 from refine_af.storage.lease import LeaseRecord
 from refine_af.storage.manifest import Manifest
 
@@ -115,8 +114,10 @@ def task_files(data: bytes) -> None:
 
 def stored_state(data: bytes) -> None:
     """What storage reads back: damaged bytes count as absent or are refused, never trusted."""
-    assert unwrap(wrap(data)) == data
-    unwrap(data)
+    assert unwrap(wrap(data, "steps/a.entry"), "steps/a.entry") == data
+    unwrap(data, "steps/a.entry")
+    for kind in (Done, Failure, Pointer):
+        kind.load(data)
     Identity.load(data)
     LeaseRecord.load(data)
     with contextlib.suppress(RefineAfError):

@@ -12,7 +12,7 @@ from refine_af.pipelines.compiling import Compiled, compile_request
 from refine_af.pipelines.config import load_config
 from refine_af.pipelines.flow import Images
 from refine_af.runner import find_stage
-from refine_af.storage.opening import open_store
+from refine_af.storage.schemes import open_store
 
 TASKS = (
     "check_inputs", "seed_ingest", "generate_instructions", "dedup_filter", "train_ppo",

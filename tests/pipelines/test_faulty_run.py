@@ -12,7 +12,7 @@ from argo_run import Cluster, Execution, load
 from argo_smoke import REGISTRY, compile_smoke, digests_of, run_by_kfp
 from servers import BUCKET, Faults
 
-from refine_af.storage.tree import MANIFEST_NAME
+from refine_af.storage.manifest import MANIFEST_NAME
 
 pytestmark = pytest.mark.chaos
 

@@ -24,7 +24,7 @@ from refine_af.contracts.errors import (
 from refine_af.ppo.episodes import Episode, Feedback, Prompt, Reward
 from refine_af.ppo.result import EpisodeRow
 from refine_af.ppo.rollout import encode_prompts
-from refine_af.storage.memory import MemoryJournal
+from refine_af.storage.journal import MemoryJournal
 
 
 class Dying(CentredShare):

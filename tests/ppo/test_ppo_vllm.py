@@ -27,7 +27,7 @@ from refine_af.ppo.settings import PPOSettings
 from refine_af.ppo.trainer import train
 from refine_af.ppo.transformers_rollout import TransformersRollout
 from refine_af.ppo.vllm_rollout import VLLMRollout, VLLMServerRollout
-from refine_af.storage.memory import MemoryJournal
+from refine_af.storage.journal import MemoryJournal
 
 pytestmark = pytest.mark.vllm
 

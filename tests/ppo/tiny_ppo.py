@@ -146,7 +146,7 @@ def digests(folder: Path) -> dict[str, str]:
 
 def main() -> None:
     """Run as a process that may be killed: work directory, output directory, settings in JSON."""
-    from refine_af.storage.identity import Identity
+    from refine_af.storage.entry import Identity
     from refine_af.storage.journal import open_journal
 
     torch.set_num_threads(1)

@@ -16,9 +16,8 @@ from refine_af.ppo.trainer import train
 from refine_af.ppo.transformers_rollout import TransformersRollout
 from refine_af.processes.group import Processes
 from refine_af.processes.start import started
-from refine_af.storage.identity import Identity
-from refine_af.storage.journal import open_journal
-from refine_af.storage.memory import MemoryJournal
+from refine_af.storage.entry import Identity
+from refine_af.storage.journal import MemoryJournal, open_journal
 
 
 def work(processes: Processes, folder: Path, changes: dict[str, Any], dies: bool) -> None:

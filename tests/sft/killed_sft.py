@@ -18,7 +18,7 @@ from tiny_sft import material
 
 from refine_af.sft.run import fine_tune
 from refine_af.sft.settings import SFTSettings
-from refine_af.storage.identity import Identity
+from refine_af.storage.entry import Identity
 from refine_af.storage.journal import open_journal
 
 

@@ -16,7 +16,7 @@ from tiny_sft import material, save_random_model
 from refine_af.contracts.progress import StageProgress
 from refine_af.sft.run import Outcome, fine_tune
 from refine_af.sft.settings import SFTSettings
-from refine_af.storage.memory import MemoryJournal
+from refine_af.storage.journal import MemoryJournal
 
 HERE = Path(__file__).parent
 SETTINGS: dict[str, Any] = {

@@ -21,7 +21,7 @@ from refine_af.sft.run import Material, Outcome, fine_tune
 from refine_af.sft.settings import SFTSettings
 from refine_af.sft.templates import training_text
 from refine_af.sft.trainer import train
-from refine_af.storage.memory import MemoryJournal
+from refine_af.storage.journal import MemoryJournal
 
 Run = Callable[..., tuple[Outcome, Path]]
 SETTINGS: dict[str, Any] = {

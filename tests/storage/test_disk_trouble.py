@@ -10,7 +10,7 @@ import pytest
 
 from refine_af.contracts.jsonl import write_rows
 from refine_af.contracts.records import Instruction
-from refine_af.storage.disk import disk_trouble
+from refine_af.storage.atomic import disk_trouble
 
 
 def test_temporary_files_that_do_not_fit(tmp_path: Path) -> None:

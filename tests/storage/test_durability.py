@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from refine_af.storage import exchange, work_journal
+from refine_af.storage import atomic
+from refine_af.storage import journal as journals
 from refine_af.storage.journal import open_journal
 from refine_af.storage.local import LocalStore
 from refine_af.storage.location import OWN_PREFIX
@@ -37,7 +38,7 @@ class Disk:
         self.early: list[Path] = []
         self.forces = 0
         self.renames = 0
-        fsync, rename, mkdir, swap = os.fsync, os.rename, os.mkdir, exchange._exchange
+        fsync, rename, mkdir, swap = os.fsync, os.rename, os.mkdir, atomic._exchange
 
         def on_fsync(descriptor: int) -> None:
             fsync(descriptor)
@@ -63,7 +64,7 @@ class Disk:
         monkeypatch.setattr(os, "fsync", on_fsync)
         monkeypatch.setattr(os, "rename", on_rename)
         monkeypatch.setattr(os, "mkdir", on_mkdir)
-        monkeypatch.setattr(exchange, "_exchange", on_exchange)
+        monkeypatch.setattr(atomic, "_exchange", on_exchange)
 
     def named(self, path: Path) -> None:
         """Note that a directory got a name."""
@@ -127,7 +128,7 @@ def test_what_is_published_outlives_a_power_cut(
 def test_without_exchange_too(
     disk: Disk, tmp_path: Path, tree: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(exchange, "_exchange", lambda first, second: False)
+    monkeypatch.setattr(atomic, "_exchange", lambda first, second: False)
     replace_directory(tmp_path, tree)
     assert disk.renames
     assert disk.lost == []
@@ -148,7 +149,7 @@ def test_of_steps_that_follow_each_other_fast_the_first_is_forced(
 def test_a_finished_run_outlives_a_power_cut(
     disk: Disk, tmp_path: Path, tree: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(work_journal, "DURABLE_SECONDS", 0.0)
+    monkeypatch.setattr(journals, "DURABLE_SECONDS", 0.0)
     with open_journal(str(tmp_path / "work"), IDENTITY) as journal:
         journal.publish("round/1", b"first")
         journal.publish_directory("checkpoint", tree)

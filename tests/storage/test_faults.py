@@ -7,28 +7,29 @@ import uuid
 from pathlib import Path
 
 import pytest
+from boto3.s3.transfer import TransferConfig
 from servers import BUCKET, Fault, Faults
 
 from refine_af.contracts.errors import DataError, StorageError
-from refine_af.storage import gcs, retry, s3, s3_transfer
-from refine_af.storage.digest import digest_directory, digest_file
+from refine_af.storage import gcs, retry, s3
 from refine_af.storage.journal import open_journal
 from refine_af.storage.lease import Lease
-from refine_af.storage.opening import open_store
+from refine_af.storage.manifest import digest_directory, digest_file
+from refine_af.storage.schemes import open_store
 from refine_af.storage.store import DamagedError, Store
 
 WORKER = Path(__file__).with_name("worker.py")
 KINDS: tuple[Fault, ...] = ("500", "lost", "429", "cut", "503")
 S3_PART = 5 * 1024 * 1024  # the smallest part that S3 takes
 GS_PART = 1024 * 1024
+IN_SMALL_PARTS = TransferConfig(multipart_threshold=S3_PART, multipart_chunksize=S3_PART)
 
 
 @pytest.fixture(params=["s3", "gs"])
 def faults(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Faults:
     monkeypatch.setattr(retry, "FIRST_SECONDS", 0.005)
-    monkeypatch.setattr(gcs, "FIRST_SECONDS", 0.005)
-    monkeypatch.setattr(s3, "ONE_REQUEST_BYTES", S3_PART)
-    monkeypatch.setattr(s3_transfer, "PART_BYTES", S3_PART)
+    monkeypatch.setenv(retry.VARIABLE, "20")
+    monkeypatch.setattr(s3, "TRANSFER", IN_SMALL_PARTS)
     monkeypatch.setattr(gcs, "PART_BYTES", GS_PART)
     found: Faults = request.getfixturevalue(f"{request.param}_faults")
     return found
@@ -108,7 +109,7 @@ def test_a_tenth_of_all_requests_failing_changes_nothing(
 def test_a_server_that_never_answers_ends_in_a_message(
     faults: Faults, faulty_root: str, fault: Fault, says: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gcs, "PATIENCE_SECONDS", 1.0)
+    monkeypatch.setenv(retry.VARIABLE, "1")
     store = open_store(faulty_root)
     store.publish_bytes(f"{faulty_root}/a", b"")
     faults.always = fault
@@ -121,18 +122,35 @@ def test_a_server_that_never_answers_ends_in_a_message(
     assert repeated == 0 if fault == "403" else 3 <= repeated <= 30
 
 
-def test_a_download_continues_where_it_was_cut(
-    faults: Faults, faulty_root: str, tmp_path: Path
+def test_a_download_from_gs_continues_where_it_was_cut(
+    gs_faults: Faults, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    store = open_store(faulty_root)
+    monkeypatch.setattr(retry, "FIRST_SECONDS", 0.005)
+    root = f"gs://{BUCKET}/{uuid.uuid4().hex}"
+    store = open_store(root)
     (tmp_path / "f").write_bytes(os.urandom(3_000_000))
-    digest = store.publish(f"{faulty_root}/f", tmp_path / "f")
-    faults.log.clear()
+    digest = store.publish(f"{root}/f", tmp_path / "f")
+    gs_faults.log.clear()
     # Every answer is cut in half: 1.5 MB, then 0.75 MB, and so on; from the start it never ends.
-    faults.always = "cut"
-    faults.only = "GET f ['alt'" if faulty_root.startswith("gs") else "GET f "
-    assert store.download(f"{faulty_root}/f", tmp_path / "copy", digest) == digest
-    assert 10 < len(faults.log) < 60
+    gs_faults.always = "cut"
+    gs_faults.only = "GET f ['alt'"
+    assert store.download(f"{root}/f", tmp_path / "copy", digest) == digest
+    assert 10 < len(gs_faults.log) < 60
+
+
+def test_a_download_from_s3_asks_again_for_the_parts_that_were_cut(
+    s3_faults: Faults, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(retry, "FIRST_SECONDS", 0.005)
+    monkeypatch.setattr(s3, "TRANSFER", IN_SMALL_PARTS)
+    root = f"s3://{BUCKET}/{uuid.uuid4().hex}"
+    store = open_store(root)
+    (tmp_path / "f").write_bytes(os.urandom(40_000_000))
+    digest = store.publish(f"{root}/f", tmp_path / "f")
+    s3_faults.share, s3_faults.only = 0.3, "GET f "
+    assert store.download(f"{root}/f", tmp_path / "copy", digest) == digest
+    assert digest_file(tmp_path / "copy") == digest
+    assert s3_faults.log
 
 
 def test_an_object_replaced_while_it_is_read_is_read_anew(
@@ -177,8 +195,8 @@ def test_an_upload_that_fails_leaves_nothing_behind(
     s3_faults: Faults, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(retry, "FIRST_SECONDS", 0.001)
-    monkeypatch.setattr(s3, "ONE_REQUEST_BYTES", S3_PART)
-    monkeypatch.setattr(s3_transfer, "PART_BYTES", S3_PART)
+    monkeypatch.setattr(s3, "TRANSFER", IN_SMALL_PARTS)
+    monkeypatch.setenv(retry.VARIABLE, "1")
     root = f"s3://{BUCKET}/{uuid.uuid4().hex}"
     store = open_store(root)
     (tmp_path / "large").write_bytes(os.urandom(11_000_000))
@@ -189,20 +207,16 @@ def test_an_upload_that_fails_leaves_nothing_behind(
     s3_faults.always = None
     assert not store.exists(f"{root}/large")
     bucket, _, prefix = root.removeprefix("s3://").partition("/")
-    listed = s3.S3Client()._call(
-        lambda client: client.list_multipart_uploads(Bucket=bucket, Prefix=prefix), "list", "", ""
-    )
+    listed = s3.S3Client()._client.list_multipart_uploads(Bucket=bucket, Prefix=prefix)
     assert "Uploads" not in listed
 
 
 def test_content_that_changed_at_rest_is_refused(s3_root: str, tmp_path: Path) -> None:
     client = s3.S3Client()
     store = open_store(s3_root)
-    wrong = {s3_transfer.SHA256_FIELD: "0" * 64}
+    wrong = {s3.SHA256_FIELD: "0" * 64}
     key = s3_root.removeprefix(f"s3://{BUCKET}/") + "/f"
-    client._call(
-        lambda c: c.put_object(Bucket=BUCKET, Key=key, Body=b"x", Metadata=wrong), "write", "", ""
-    )
+    client._client.put_object(Bucket=BUCKET, Key=key, Body=b"x", Metadata=wrong)
     for attempt in (
         lambda: store.read(f"{s3_root}/f"),
         lambda: store.download(f"{s3_root}/f", tmp_path / "f"),

@@ -14,10 +14,9 @@ import pytest
 
 from refine_af.contracts.errors import LeaseHeldError
 from refine_af.storage.gcs import GcsClient
-from refine_af.storage.lease import Lease, LeaseRecord
+from refine_af.storage.lease import Lease, LeaseRecord, ProcessIdentity, is_gone, this_process
 from refine_af.storage.objects import ObjectStore
-from refine_af.storage.opening import open_store
-from refine_af.storage.process import ProcessIdentity, is_gone, this_process
+from refine_af.storage.schemes import open_store
 from refine_af.storage.store import Store
 
 WORKER = Path(__file__).with_name("worker.py")

@@ -14,10 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from refine_af.contracts.errors import DataError, StorageError
-from refine_af.storage import exchange
-from refine_af.storage.digest import digest_directory, digest_file
+from refine_af.storage import atomic
 from refine_af.storage.journal import open_journal
 from refine_af.storage.local import LocalStore
+from refine_af.storage.manifest import digest_directory, digest_file
 
 WORKER = Path(__file__).with_name("worker.py")
 STORE = LocalStore()
@@ -106,7 +106,7 @@ def test_a_killed_writer_leaves_the_old_or_the_new_whole(tmp_path: Path) -> None
 def test_without_exchange_a_directory_is_still_replaced_whole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(exchange, "_exchange", lambda first, second: False)
+    monkeypatch.setattr(atomic, "_exchange", lambda first, second: False)
     for text in ("old", "new"):
         (tmp_path / "source").mkdir(exist_ok=True)
         (tmp_path / "source" / text).write_text(text)

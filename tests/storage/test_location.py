@@ -7,7 +7,7 @@ import pytest
 
 from refine_af.contracts.errors import DataError, ParameterError
 from refine_af.storage.location import Location, check_name, join, locate
-from refine_af.storage.opening import open_store
+from refine_af.storage.schemes import open_store
 
 
 @pytest.mark.parametrize(
@@ -15,6 +15,7 @@ from refine_af.storage.opening import open_store
     [
         ("s3://bucket/a/b?c#d", Location("s3", "bucket", "a/b?c#d")),
         ("S3://bucket/a/", Location("s3", "bucket", "a")),
+        ("minio://mlpipeline/v2/a", Location("s3", "mlpipeline", "v2/a")),
         ("gs://my_bucket.org", Location("gs", "my_bucket.org", "")),
         ("https://host:8443/p?q", Location("https", "host:8443", "p?q")),
         ("../relative", Location("local", "", "../relative")),
@@ -71,9 +72,9 @@ def test_names_are_joined_with_one_slash() -> None:
 
 def test_importing_storage_loads_no_client_library() -> None:
     script = (
-        "import sys, refine_af.storage.journal, refine_af.storage.opening as opening;"
-        "opening.open_store('.');"
-        "heavy = {'s3fs', 'fsspec', 'botocore', 'aiohttp', 'google', 'gcsfs', 'requests'};"
+        "import sys, refine_af.storage.journal, refine_af.storage.schemes as schemes;"
+        "schemes.open_store('.');"
+        "heavy = {'boto3', 'botocore', 'aiohttp', 'google', 'gcsfs', 'requests'};"
         "print(sorted(heavy & {name.partition('.')[0] for name in sys.modules}))"
     )
     shown = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
@@ -83,7 +84,7 @@ def test_importing_storage_loads_no_client_library() -> None:
 @pytest.mark.parametrize(
     ("uri", "library", "extra"),
     [
-        ("s3://bucket/x", "s3fs", "s3"),
+        ("s3://bucket/x", "boto3", "s3"),
         ("s3://bucket/x", "botocore", "s3"),
         ("gs://bucket/x", "google.cloud.storage", "gcs"),
     ],
@@ -91,7 +92,7 @@ def test_importing_storage_loads_no_client_library() -> None:
 def test_a_missing_library_is_named_with_its_extra(uri: str, library: str, extra: str) -> None:
     script = (
         f"import sys; sys.modules[{library!r}] = None\n"
-        "from refine_af.storage.opening import open_store\n"
+        "from refine_af.storage.schemes import open_store\n"
         f"try: open_store({uri!r})\n"
         "except Exception as error: print(type(error).__name__, error.exit_code, error)"
     )

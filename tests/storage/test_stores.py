@@ -7,13 +7,11 @@ import pytest
 from servers import BUCKET
 
 from refine_af.contracts.errors import DataError, ParameterError, StorageError
-from refine_af.storage.digest import digest_directory
 from refine_af.storage.location import locate
-from refine_af.storage.manifest import INCOMPLETE
+from refine_af.storage.manifest import INCOMPLETE, MANIFEST_NAME, digest_directory
 from refine_af.storage.objects import ObjectStore
-from refine_af.storage.opening import open_store
+from refine_af.storage.schemes import open_store
 from refine_af.storage.store import MissingObjectError
-from refine_af.storage.tree import MANIFEST_NAME
 
 
 def make_directory(path: Path, **files: str) -> Path:

@@ -10,7 +10,7 @@ from pathlib import Path
 from refine_af.contracts.errors import LeaseHeldError, StorageError
 from refine_af.storage.journal import open_journal
 from refine_af.storage.lease import Lease
-from refine_af.storage.opening import open_store
+from refine_af.storage.schemes import open_store
 
 
 def publish_forever(uri: str, folder: str) -> None:

@@ -1,15 +1,15 @@
-"""Which store a URI belongs to; its library loads when it is opened."""
+"""Which store or source a URI belongs to; its library loads when it is opened."""
 
-from refine_af.contracts.errors import missing_library
+from refine_af.contracts.errors import ParameterError, missing_library
 from refine_af.storage.location import locate
-from refine_af.storage.store import Store
+from refine_af.storage.store import Source, Store
 
 
 def open_store(uri: str) -> Store:
     """Return the store for the scheme of ``uri``; libraries load here, not at import.
 
     Raises:
-        ParameterError: For a scheme outside the allow-list.
+        ParameterError: For a scheme outside the allow-list, and for https, which is read-only.
         MissingLibraryError: When the library of that scheme is not installed.
     """
     scheme = locate(uri).scheme
@@ -18,9 +18,9 @@ def open_store(uri: str) -> Store:
 
         return LocalStore()
     if scheme == "https":
-        from refine_af.storage.https import HttpsStore
-
-        return HttpsStore()
+        raise ParameterError(
+            f"{uri!r} can only be read, as a single file; write to a local path, s3:// or gs://"
+        )
     try:
         if scheme == "s3":
             from refine_af.storage.s3 import open_s3
@@ -32,3 +32,16 @@ def open_store(uri: str) -> Store:
     except ImportError as error:
         remedy = f"pip install 'refine-af[{'s3' if scheme == 's3' else 'gcs'}]'"
         raise missing_library(error, f"{uri}: {scheme}://", remedy) from error
+
+
+def open_source(uri: str) -> Source:
+    """Return what ``uri`` can be read from: a store, or a web server for https.
+
+    Raises:
+        ParameterError, MissingLibraryError: As :func:`open_store`.
+    """
+    if locate(uri).scheme != "https":
+        return open_store(uri)
+    from refine_af.storage.https import HttpsSource
+
+    return HttpsSource()
