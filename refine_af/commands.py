@@ -144,22 +144,24 @@ def presets() -> None:
 
 
 @click.command()
-@click.argument("place", metavar="RUN")
+@click.argument("uri", metavar="RUN")
 @click.option("--output", default="timing.html", show_default=True, metavar="FILE")
 @PRICE
-def timing(place: str, output: str, price_per_gpu_hour: float | None) -> None:
+def timing(uri: str, output: str, price_per_gpu_hour: float | None) -> None:
     """Say where the time of a run went: seconds, GPU-seconds, tokens and, with a price, money.
 
-    RUN is the output folder of `refine-af run`, or path or URI of a KFP run's pipeline root.
+    RUN is the path or URI of a run on this machine, of Argo or of KFP.
     """
-    click.echo(write_timing(place, Path(output), price_per_gpu_hour))
+    click.echo(write_timing(uri, Path(output), price_per_gpu_hour))
 
 
-def write_timing(place: str, target: Path, price_per_gpu_hour: float | None) -> str:
+def write_timing(uri: str, target: Path, price_per_gpu_hour: float | None) -> str:
     """Write the page of a run's telemetry and return the same as Markdown."""
-    from refine_af.reporting.timing import read_telemetry, render_timing
+    from refine_af.lineage.run import Run
+    from refine_af.lineage.telemetry import telemetry_of
+    from refine_af.reporting.timing import render_timing
 
-    page = render_timing(read_telemetry(place), price_per_gpu_hour=price_per_gpu_hour)
+    page = render_timing(telemetry_of(Run(uri)), price_per_gpu_hour=price_per_gpu_hour)
     target.write_text(page.html, encoding="utf-8", newline="\n")
     return page.markdown
 

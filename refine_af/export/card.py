@@ -41,6 +41,7 @@ def data_card(source: Source, terms: Terms, written: Written, commands: Sequence
         _table(("what", "value"), _sources(source)),
         "## Counts",
         _counts(source),
+        *[f"Note: {markdown_cell(note)}." for note in source.notes],
         "## An example",
         markdown_block(_example(source)),
         "## Make it again",

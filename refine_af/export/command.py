@@ -10,10 +10,11 @@ from refine_af.export.formats import FORMATS, Format
 from refine_af.export.licence import find_terms
 from refine_af.export.publish import Export, publish
 from refine_af.export.source import Source, source_of_files, source_of_run
+from refine_af.lineage.run import open_run
 
 
 @click.command()
-@click.option("--run", "run", default="", metavar="DIR", help="Output folder of `refine-af run`.")
+@click.option("--run", "run", default="", metavar="RUN", help="Folder or URI of a run.")
 @click.option("--arm", default="rl", show_default=True, help="Arm of that run.")
 @click.option("--instances", default="", metavar="FILE", help="Instead of --run: instances.")
 @click.option("--seeds", default="", metavar="FILE", help="With --instances: their seed tasks.")
@@ -57,6 +58,8 @@ def export(
     written = publish(source, terms, Export(cast(Format, form), template, output, given))
     click.echo(f"{output}: {len(source.instances):,} rows, {written.name}")
     click.echo(f"licence: {', '.join(terms.published)}{' (stated)' if terms.stated else ''}")
+    for note in source.notes:
+        click.echo(f"note: {note}")
     if repository:
         from refine_af.export.hub import push
 
@@ -69,7 +72,7 @@ def _source(run: str, arm: str, instances: str, seeds: str, model: str) -> Sourc
     if run:
         if seeds or model:
             raise ParameterError("--seeds and --model belong to --instances; a run knows its own")
-        return source_of_run(Path(run), arm)
+        return source_of_run(open_run(run), arm)
     for name, path in (("--instances", instances), ("--seeds", seeds)):
         if path and not Path(path).is_file():
             raise ParameterError(f"{name} {path}: no such file")

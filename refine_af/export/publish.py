@@ -83,10 +83,10 @@ def portable(config: Mapping[str, Any]) -> dict[str, Any]:
     """
     from refine_af.pipelines.config import PIPELINE_PARAMETERS
 
-    shared = config["parameters"].items()
+    shared = config.get("parameters", {}).items()
     stages: dict[str, dict[str, Any]] = {}
     for stage in STAGES:
-        own = config["stages"].get(stage.name, {})
+        own = config.get("stages", {}).get(stage.name, {})
         values = {
             name: field.default
             for name, field in stage.params.model_fields.items()

@@ -1,16 +1,18 @@
 """What is exported: one arm's rows, and everything the card says about how they came about."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from refine_af.contracts.errors import DataError, ParameterError, nearest
-from refine_af.contracts.jsonl import parse_object, read_rows
+from refine_af.contracts.jsonl import read_rows
 from refine_af.contracts.records import Instance, Seed
+from refine_af.lineage.configuration import configuration
+from refine_af.lineage.run import Run, RunTask, folder_name
 from refine_af.storage.manifest import digest_file
 
-ROWS_TASK = "score_rewards-"
+ROWS_STAGE = "score_rewards"
 WRITERS = ("evolve_instructions", "generate_instances", "generate_responses")
 """Stages whose model wrote words of the rows."""
 
@@ -30,6 +32,7 @@ class Source:
         counts: Metrics of these tasks.
         files: SHA-256 of each file read, by name.
         config: The run's configuration; None when it is not known.
+        notes: What the run's layout lacks, a sentence each.
     """
 
     instances: tuple[Instance, ...]
@@ -41,45 +44,49 @@ class Source:
     counts: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     files: Mapping[str, str] = field(default_factory=dict)
     config: Mapping[str, Any] | None = None
+    notes: tuple[str, ...] = ()
 
 
-def source_of_run(folder: Path, arm: str) -> Source:
-    """Return what a folder of ``refine-af run`` holds of an arm.
+def source_of_run(run: Run, arm: str) -> Source:
+    """Return what a run holds of an arm.
 
     Raises:
-        DataError: When the folder is not one of a run that got as far as scored instances.
+        DataError: When the run did not get as far as scored instances, or has no seeds.
         ParameterError: For an arm that the run does not have.
     """
-    artifacts = folder / "artifacts"
-    arms = sorted(
-        path.name.removeprefix(ROWS_TASK)
-        for path in artifacts.glob(f"{ROWS_TASK}*")
-        if (path / "scored").is_file()
-    )
+    arms = sorted(task.label for task, _ in run.files("scored", ROWS_STAGE))
     if not arms:
         raise DataError(
-            f"{folder}: no scored instances in it; name the output folder of a `refine-af run`, or"
-            " give --instances and --seeds"
+            f"{run.uri}: no scored instances in it (task {ROWS_STAGE}); name a run that got so"
+            " far, or give --instances and --seeds"
         )
     if arm not in arms:
         raise ParameterError(
             f"--arm {arm!r}: the run has no such arm;{nearest(arm, arms)} arms: {', '.join(arms)}"
         )
-    rows = artifacts / f"{ROWS_TASK}{arm}" / "scored"
-    seeds = artifacts / "seed_ingest" / "seeds"
-    manifest = _read(artifacts / "check_inputs" / "manifest")
-    tasks = _tasks(artifacts, arm)
+    rows = _file(run, folder_name(ROWS_STAGE, arm), "scored")
+    seeds = _file(run, "seed_ingest", "seeds")
+    tasks = _tasks(run, arm)
     return Source(
         instances=tuple(_instances(rows)),
         seeds=tuple(read_rows(seeds, Seed)),
         arm=arm,
-        model=_writer(tasks, arm),
-        manifest=manifest,
-        provenance={name: _read(path / "provenance") for name, path in tasks.items()},
-        counts={name: _read(path / "metrics") for name, path in tasks.items()},
+        model=_writer(tasks),
+        manifest=run.manifest,
+        provenance={task.name: task.provenance for task in tasks},
+        counts={task.name: task.json("metrics") for task in tasks},
         files={"instances": digest_file(rows), "seeds": digest_file(seeds)},
-        config=_read(folder / "run.json").get("config"),
+        config=configuration(run) or None,
+        notes=tuple(run.lacking()),
     )
+
+
+def _file(run: Run, name: str, artifact: str) -> Path:
+    task = run.task(name)
+    path = task.path(artifact) if task else None
+    if path is None:
+        raise DataError(f"{run.uri}: {name} has left no {artifact}, which the export needs")
+    return path
 
 
 def source_of_files(instances: Path, seeds: Path | None, model: str) -> Source:
@@ -103,29 +110,22 @@ def _instances(path: Path) -> list[Instance]:
     return rows
 
 
-def _tasks(artifacts: Path, arm: str) -> dict[str, Path]:
-    """Return the tasks that decided the arm's rows, by name, in the order of the DAG."""
+def _tasks(run: Run, arm: str) -> list[RunTask]:
+    """Return the tasks that decided the arm's rows, in the order of the DAG."""
     trained = {"rl": "train_ppo", "learned": "train_operator_policy"}.get(arm)
-    names = [
-        "seed_ingest",
-        *sorted(path.name for path in artifacts.glob("generate_instructions*")),
-        *([trained] if trained else []),
-        f"evolve_instructions-{arm}",
-        "dedup_filter",
-        f"dedup_filter-{arm}",
-        f"generate_instances-{arm}",
-        f"generate_responses-{arm}",
-        ROWS_TASK + arm,
+    whole = {"seed_ingest", "dedup_filter", trained}
+    own = {"evolve_instructions", "dedup_filter", *WRITERS, ROWS_STAGE}
+    return [
+        task
+        for task in run.tasks
+        if task.stage.name == "generate_instructions"
+        or task.name in whole
+        or (task.stage.name in own and task.label == arm)
     ]
-    return {name: artifacts / name for name in names if (artifacts / name).is_dir()}
 
 
-def _writer(tasks: Mapping[str, Path], arm: str) -> str:
+def _writer(tasks: Sequence[RunTask]) -> str:
     """Return the model that wrote the rows; empty when unknown, or when there were several."""
-    paths = [tasks[f"{stage}-{arm}"] for stage in WRITERS if f"{stage}-{arm}" in tasks]
-    found = {str(_read(path / "provenance").get("params", {}).get("model", "")) for path in paths}
-    return found.pop() if len(found) == 1 else ""
-
-
-def _read(path: Path) -> dict[str, Any]:
-    return parse_object(path.read_bytes(), str(path)) if path.is_file() else {}
+    writers = [task for task in tasks if task.stage.name in WRITERS]
+    models = {str(task.params.get("model", "")) for task in writers}
+    return models.pop() if len(models) == 1 else ""

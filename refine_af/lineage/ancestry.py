@@ -5,13 +5,13 @@ from collections.abc import Iterable
 from typing import Any
 
 from refine_af.contracts.errors import ParameterError, nearest
-from refine_af.lineage.run_folder import RunFolder
+from refine_af.lineage.run import Run
 
 NO_OFFSPRING = ("calls", "trace", "kept", "scored", "used", "predictions")
 """Artifacts that repeat rows of an earlier one, or whose rows are not made from other rows."""
 
 
-def ancestors(run: RunFolder, row_ids: Iterable[str]) -> set[str]:
+def ancestors(run: Run, row_ids: Iterable[str]) -> set[str]:
     """Return the ids of all rows that these were made from, themselves not counted.
 
     Files are looked at in the order of the DAG and only as far as needed.
@@ -29,7 +29,7 @@ def ancestors(run: RunFolder, row_ids: Iterable[str]) -> set[str]:
     return seen
 
 
-def seeds_among(run: RunFolder, row_ids: Iterable[str]) -> list[dict[str, Any]]:
+def seeds_among(run: Run, row_ids: Iterable[str]) -> list[dict[str, Any]]:
     """Return id, file's own id, name and licence of the seeds among ``row_ids``, in file order."""
     wanted = set(row_ids)
     found = []
@@ -40,7 +40,7 @@ def seeds_among(run: RunFolder, row_ids: Iterable[str]) -> list[dict[str, Any]]:
     return found
 
 
-def find_seed(run: RunFolder, name: str) -> dict[str, Any]:
+def find_seed(run: Run, name: str) -> dict[str, Any]:
     """Return the seed with that id, or with that id in the file that it came from.
 
     Raises:
@@ -59,7 +59,7 @@ def find_seed(run: RunFolder, name: str) -> dict[str, Any]:
     )
 
 
-def descendants(run: RunFolder, row_id: str) -> dict[str, dict[str, int]]:
+def descendants(run: Run, row_id: str) -> dict[str, dict[str, int]]:
     """Return the generation of every descendant, by artifact and id, in file order; 1 for children.
 
     One pass over the files in the order of the DAG: a row is written after its parents. The

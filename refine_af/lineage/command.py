@@ -7,14 +7,15 @@ import click
 
 from refine_af.contracts.errors import DataError, ParameterError
 from refine_af.contracts.progress import printable
-from refine_af.lineage.run_folder import ARTIFACTS
+from refine_af.lineage.run import ARTIFACTS
 
 RUN = click.option(
     "--run",
     "folder",
     default="",
-    metavar="DIR",
-    help="Folder of a run; default: this folder, else the newest one in runs/.",
+    metavar="RUN",
+    help="Folder or URI of a run, also of Argo or KFP; default: this folder, else the newest one"
+    " in runs/.",
 )
 JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
@@ -27,7 +28,7 @@ def explain(row_id: str, folder: str, as_json: bool) -> None:
     """Print the passport of one row, kept or dropped: from seeds to evaluation."""
     from refine_af.lineage.passport import passport
     from refine_af.lineage.passport_text import passport_lines
-    from refine_af.lineage.run_folder import open_run
+    from refine_af.lineage.run import open_run
 
     found = passport(open_run(chosen_run(folder)), row_id)
     click.echo(_json(found) if as_json else "\n".join(passport_lines(found)))
@@ -41,7 +42,7 @@ def trace(seed: str, folder: str, as_json: bool) -> None:
     """List every row that goes back to a seed task."""
     from dataclasses import asdict
 
-    from refine_af.lineage.run_folder import open_run
+    from refine_af.lineage.run import open_run
     from refine_af.lineage.trace import trace as traced
 
     found = traced(open_run(chosen_run(folder)), seed)
@@ -61,7 +62,7 @@ def trace(seed: str, folder: str, as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("folder", metavar="DIR")
+@click.argument("folder", metavar="RUN")
 @click.option("--expect", default="", metavar="SHA256", help="Digest that the run printed.")
 @JSON
 def verify(folder: str, expect: str, as_json: bool) -> None:
@@ -73,17 +74,18 @@ def verify(folder: str, expect: str, as_json: bool) -> None:
 
     from refine_af.lineage.verify import verify_run
 
-    found = verify_run(Path(folder), expect)
+    found = verify_run(folder, expect)
     if as_json:
         click.echo(_json(asdict(found)))
     else:
         click.echo("\n".join(printable(line) for line in found.lines()))
     if found.problems:
-        raise DataError(f"{folder}: {len(found.problems)} problems; see the lines above")
+        count = len(found.problems)
+        raise DataError(f"{folder}: {count} problem{'s' * (count != 1)}; see the lines above")
 
 
 @click.command()
-@click.argument("folder", metavar="DIR")
+@click.argument("folder", metavar="RUN")
 @JSON
 def status(folder: str, as_json: bool) -> None:
     """Show where a run stands, or what the journals of a work folder (path or URI) hold."""
@@ -96,7 +98,7 @@ def status(folder: str, as_json: bool) -> None:
 @click.command()
 @RUN
 @click.option("--output", required=True, metavar="DIR", help="New folder.")
-@click.option("--max-rouge-l", type=float, default=None, help="Bound of all likeness tests.")
+@click.option("--max-rouge-l", type=float, default=None, help="Bound of ROUGE-L in all filters.")
 @click.option("--min-total", type=float, default=None, help="Least total reward of an instance.")
 @click.option(
     "--set",
@@ -115,7 +117,7 @@ def refilter(
     """Filter a run's answers again with other thresholds, without a model; ids stay the same."""
     from refine_af.lineage.refilter import Refilter
     from refine_af.lineage.refilter import refilter as filtered
-    from refine_af.lineage.run_folder import open_run
+    from refine_af.lineage.run import open_run
 
     changes: dict[str, dict[str, str | float]] = {}
     if max_rouge_l is not None:
@@ -133,22 +135,22 @@ def refilter(
         click.echo(f"{task}: {numbers}")
 
 
-def chosen_run(folder: str) -> Path:
-    """Return the run that a command is about.
+def chosen_run(folder: str) -> str:
+    """Return path or URI of the run that a command is about.
 
     Raises:
         ParameterError: When none is named and none is found.
     """
     if folder:
-        return Path(folder)
+        return folder
     if Path(ARTIFACTS).is_dir():
-        return Path()
+        return "."
     runs = [path for path in Path("runs").glob("*") if (path / ARTIFACTS).is_dir()]
     if not runs:
         raise ParameterError("no run here and none in runs/; name one with --run DIR")
     newest = max(runs, key=lambda path: (path / ARTIFACTS).stat().st_mtime)
     click.echo(f"run: {newest}", err=True)
-    return newest
+    return str(newest)
 
 
 def _json(value: object) -> str:

@@ -11,13 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from refine_af.contracts.errors import DataError
-from refine_af.lineage.run_folder import ARTIFACTS
+from refine_af.lineage.run import ARTIFACTS, CONFIGURATION
 from refine_af.storage.atomic import write_bytes
 from refine_af.storage.location import check_name
 from refine_af.storage.manifest import digest_bytes, digest_file
 
 LIST = "SHA256SUMS"
-CONFIGURATION = "run.json"
 PAGE = "report.html"
 """The report again, with the ending that a browser wants."""
 NOT_COVERED = {
@@ -35,9 +34,9 @@ def covered_files(folder: Path) -> Iterator[tuple[str, Path]]:
     for name in (CONFIGURATION, PAGE):
         if (folder / name).exists():
             yield name, folder / name
-    for place, _, names in os.walk(folder / ARTIFACTS):
+    for directory, _, names in os.walk(folder / ARTIFACTS):
         for name in names:
-            path = Path(place, name)
+            path = Path(directory, name)
             yield path.relative_to(folder).as_posix(), path
 
 

@@ -5,14 +5,14 @@ from typing import Any
 
 from refine_af.contracts.jsonl import JsonObject, parse_object
 from refine_af.lineage.row_file import texts_in
-from refine_af.lineage.run_folder import RunFolder, TaskFolder
+from refine_af.lineage.run import Run, RunTask
 
 SHOWN = 3
 """Evaluation rows in a passport."""
 
 
 def nearest_before(
-    run: RunFolder, task: TaskFolder, artifact: str, row: JsonObject
+    run: Run, task: RunTask, artifact: str, row: JsonObject
 ) -> dict[str, Any] | None:
     """Return the seed or earlier row of an artifact that is nearest to a row by ROUGE-L.
 
@@ -38,7 +38,7 @@ def _nearest(text: str, content: bytes) -> dict[str, Any] | None:
     return None
 
 
-def nearest_evaluation(run: RunFolder, row: JsonObject) -> list[dict[str, Any]]:
+def nearest_evaluation(run: Run, row: JsonObject) -> list[dict[str, Any]]:
     """Return the evaluation instances whose input is nearest to a row's text by ROUGE-L.
 
     The row's text is its instruction and input. Compared with every instance once, whatever the

@@ -12,7 +12,7 @@ from refine_af.contracts.jsonl import JsonObject
 from refine_af.lineage.ancestry import NO_OFFSPRING, ancestors, seeds_among
 from refine_af.lineage.likeness import nearest_before, nearest_evaluation
 from refine_af.lineage.row_file import spelled
-from refine_af.lineage.run_folder import RunFolder, TaskFolder
+from refine_af.lineage.run import Run, RunTask
 from refine_af.lineage.use import episodes_of, trainings_of
 
 JsonList = list[dict[str, Any]]
@@ -24,7 +24,7 @@ _FILTERS = {"dedup_filter": "kept", "score_rewards": "scored"}
 """Stages that judge rows of an earlier one, and their artifact of kept rows."""
 
 
-def passport(run: RunFolder, row_id: str) -> dict[str, Any]:
+def passport(run: Run, row_id: str) -> dict[str, Any]:
     """Return what is known of a row, kept or dropped.
 
     Keys: ``id``, ``run``, ``history`` (the row and the rows that it goes back to in one line of
@@ -40,7 +40,7 @@ def passport(run: RunFolder, row_id: str) -> dict[str, Any]:
     first = history[-1]["row"]
     return {
         "id": row_id,
-        "run": str(run.path),
+        "run": run.uri,
         "history": history,
         "seeds": seeds_among(run, ancestors(run, first.get("parents") or [row_id])),
         "parents": [_brief(run, parent) for parent in first.get("parents", [])],
@@ -52,7 +52,7 @@ def passport(run: RunFolder, row_id: str) -> dict[str, Any]:
     }
 
 
-def find_row(run: RunFolder, row_id: str) -> tuple[TaskFolder, str, JsonObject]:
+def find_row(run: Run, row_id: str) -> tuple[RunTask, str, JsonObject]:
     """Return task, artifact and row where the row stands first in the order of the DAG.
 
     Raises:
@@ -63,12 +63,12 @@ def find_row(run: RunFolder, row_id: str) -> tuple[TaskFolder, str, JsonObject]:
         if row is not None:
             return task, name, row
     raise ParameterError(
-        f"{row_id!r} is no row of {run.path}; give an id from one of its artifacts, such as"
-        " artifacts/dedup_filter/kept"
+        f"{row_id!r} is no row of {run.uri}; give an id from one of its artifacts, such as kept"
+        " of dedup_filter"
     )
 
 
-def _line(run: RunFolder, row_id: str) -> list[str]:
+def _line(run: Run, row_id: str) -> list[str]:
     """Return the row and those that it is a later form of: rejection, instance, instruction."""
     line = [row_id]
     while True:
@@ -80,7 +80,7 @@ def _line(run: RunFolder, row_id: str) -> list[str]:
         line.append(parents[0])
 
 
-def _chapter(run: RunFolder, row_id: str) -> dict[str, Any]:
+def _chapter(run: Run, row_id: str) -> dict[str, Any]:
     task, name, row = find_row(run, row_id)
     writers = [
         one
@@ -96,7 +96,7 @@ def _chapter(run: RunFolder, row_id: str) -> dict[str, Any]:
     }
 
 
-def _writing(task: TaskFolder, row: JsonObject) -> dict[str, Any] | None:
+def _writing(task: RunTask, row: JsonObject) -> dict[str, Any] | None:
     """Return how the model was asked and what it said; None for rows that no model wrote."""
     if "engine" not in task.params or row.get("policy") == "seed":
         return None
@@ -116,7 +116,7 @@ def _writing(task: TaskFolder, row: JsonObject) -> dict[str, Any] | None:
     }
 
 
-def _operation(task: TaskFolder, row: JsonObject) -> JsonObject | None:
+def _operation(task: RunTask, row: JsonObject) -> JsonObject | None:
     """Return the textual operation that made a row, where operations are kept (``trace``)."""
     trace, parents = task.rows("trace"), row.get("parents", [])
     if trace is None or len(parents) != 1:
@@ -138,7 +138,7 @@ def _request(row: JsonObject, operation: JsonObject | None) -> str:
     return ""
 
 
-def _verdicts(run: RunFolder, writers: list[TaskFolder], row: JsonObject) -> JsonList:
+def _verdicts(run: Run, writers: list[RunTask], row: JsonObject) -> JsonList:
     """Return each filter's decision about a row, in the order of the DAG."""
     if "reason" in row:
         return [_dropped(run, task.name, row) for task in writers]
@@ -152,7 +152,7 @@ def _verdicts(run: RunFolder, writers: list[TaskFolder], row: JsonObject) -> Jso
     return found
 
 
-def _dropped(run: RunFolder, task: str, row: JsonObject) -> dict[str, Any]:
+def _dropped(run: Run, task: str, row: JsonObject) -> dict[str, Any]:
     near = row.get("neighbour")
     return {
         "task": task,
@@ -165,7 +165,7 @@ def _dropped(run: RunFolder, task: str, row: JsonObject) -> dict[str, Any]:
     }
 
 
-def _kept(run: RunFolder, task: TaskFolder, row: JsonObject, wrote: bool) -> dict[str, Any] | None:
+def _kept(run: Run, task: RunTask, row: JsonObject, wrote: bool) -> dict[str, Any] | None:
     artifact = _FILTERS.get(task.stage.name) or ("instructions" if wrote else "")
     rows = task.rows(artifact) if artifact else None
     if not wrote and (rows is None or rows.row(row["id"]) is None):
@@ -177,7 +177,7 @@ def _kept(run: RunFolder, task: TaskFolder, row: JsonObject, wrote: bool) -> dic
     return verdict
 
 
-def _rewards(run: RunFolder, instance: str | None) -> JsonList:
+def _rewards(run: Run, instance: str | None) -> JsonList:
     found: JsonList = []
     for task, rows in run.files("scored") if instance else ():
         row = rows.row(instance or "")
@@ -189,7 +189,7 @@ def _rewards(run: RunFolder, instance: str | None) -> JsonList:
     return found
 
 
-def _made_from(run: RunFolder, row_id: str) -> JsonList:
+def _made_from(run: Run, row_id: str) -> JsonList:
     """Return rows made from this row alone, and how many prompts showed it among others."""
     found: JsonList = []
     for task, name, rows in run.every_file():
@@ -202,7 +202,7 @@ def _made_from(run: RunFolder, row_id: str) -> JsonList:
     return found
 
 
-def _brief(run: RunFolder, row_id: str) -> dict[str, Any]:
+def _brief(run: Run, row_id: str) -> dict[str, Any]:
     """Return id and text of a row; the id alone where it is none of the run's (known texts)."""
     try:
         _, _, row = find_row(run, row_id)

@@ -10,7 +10,7 @@ The result is a folder like that of a run up to the scored instances: ``refine-a
 """
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -21,9 +21,9 @@ from refine_af.contracts.jsonl import iter_rows, read_rows, write_object, write_
 from refine_af.contracts.records import Instance, Instruction, ModelCall, Rejected, Seed
 from refine_af.contracts.stage import Metrics
 from refine_af.engines.text import Completion
-from refine_af.lineage.digest_list import CONFIGURATION, write_digest_list
+from refine_af.lineage.digest_list import write_digest_list
 from refine_af.lineage.row_file import RowFile
-from refine_af.lineage.run_folder import ARTIFACTS, RunFolder, TaskFolder
+from refine_af.lineage.run import ARTIFACTS, CONFIGURATION, Run, RunTask
 from refine_af.runner import run_stage
 from refine_af.self_instruct.bootstrap import Round
 from refine_af.self_instruct.decide import Answer, Decider
@@ -58,7 +58,7 @@ class Refilter:
         min_total: Least total reward of an instance; None keeps what the run kept.
     """
 
-    run: RunFolder
+    run: Run
     output: Path
     changes: Changes
     min_total: float | None = None
@@ -76,9 +76,9 @@ def refilter(asked: Refilter) -> dict[str, Metrics]:
     artifacts = asked.output / ARTIFACTS
     artifacts.mkdir(parents=True, exist_ok=True)
     for task in asked.run.of("check_inputs", "seed_ingest"):
-        shutil.copytree(task.path, artifacts / task.name, symlinks=True)
-    if (asked.run.path / CONFIGURATION).is_file():
-        shutil.copy(asked.run.path / CONFIGURATION, asked.output / CONFIGURATION)
+        _copy(task, [name for name, _ in task.artifacts()], artifacts / task.name)
+    if asked.run.spec:
+        write_object(asked.output / CONFIGURATION, asked.run.spec)
     shards = asked.run.of("generate_instructions")
     counts = {task.name: _decide_again(asked, task, artifacts / task.name) for task in shards}
     filters = asked.run.of("dedup_filter")
@@ -112,12 +112,12 @@ def _check(asked: Refilter) -> None:
         raise ParameterError(f"--output {asked.output}: it is not empty; name a new folder")
     if not any(asked.run.files("calls", "generate_instructions")):
         raise DataError(
-            f"{asked.run.path}: generate_instructions has left no artifact `calls`, so there is"
+            f"{asked.run.uri}: generate_instructions has left no artifact `calls`, so there is"
             " nothing to decide again; runs of an older version did not keep it"
         )
 
 
-def _decide_again(asked: Refilter, task: TaskFolder, folder: Path) -> Metrics:
+def _decide_again(asked: Refilter, task: RunTask, folder: Path) -> Metrics:
     """Parse and filter the answers of one shard."""
     given = task.params | dict(asked.changes.get(task.stage.name, {}))
     params = GenerateInstructionsParams.parse(given, where=task.stage.name)
@@ -132,7 +132,7 @@ def _decide_again(asked: Refilter, task: TaskFolder, folder: Path) -> Metrics:
         max_rouge_l=settings.max_rouge_l,
         tokens=settings.tokens,
     )
-    found = Found(calls=list(iter_rows(task.path / "calls", ModelCall)))
+    found = Found(calls=list(iter_rows(_rows(task, "calls").path, ModelCall)))
     numbered = iter(enumerate(found.calls))
     while batch := list(islice(numbered, settings.round_size)):
         rows = decider.decide(_answer(number, call) for number, call in batch)
@@ -146,6 +146,22 @@ def _decide_again(asked: Refilter, task: TaskFolder, folder: Path) -> Metrics:
     return metrics
 
 
+def _copy(task: RunTask, names: Iterable[str], folder: Path) -> None:
+    """Copy those of the task's files that are there."""
+    folder.mkdir()
+    for name in names:
+        path = task.path(name)
+        if path is not None:
+            shutil.copy(path, folder / name)
+
+
+def _rows(task: RunTask, name: str) -> RowFile:
+    rows = task.rows(name)
+    if rows is None:
+        raise DataError(f"{task.uri}: {task.name} has left no artifact {name}")
+    return rows
+
+
 def _answer(number: int, call: ModelCall) -> Answer:
     return Answer(number, call.parents, call.answer, call.finish, call.error)
 
@@ -155,7 +171,7 @@ def _completion(call: ModelCall) -> Completion:
 
 
 def _filter_again(
-    asked: Refilter, task: TaskFolder, shards: list[TaskFolder], artifacts: Path
+    asked: Refilter, task: RunTask, shards: list[RunTask], artifacts: Path
 ) -> Metrics:
     """Run the filter's stage on the shards that were decided again, with the run's parameters."""
     files = [artifacts / shard.name / "instructions" for shard in shards]
@@ -169,14 +185,11 @@ def _filter_again(
 
 
 def _instances_of(
-    task: TaskFolder, instructions: set[str], digests: Mapping[str, str], folder: Path
+    task: RunTask, instructions: set[str], digests: Mapping[str, str], folder: Path
 ) -> None:
     """Copy the instances of instructions that stay, and everything that was dropped before."""
-    folder.mkdir()
-    for name in ("rejected", "calls", "telemetry"):
-        if (task.path / name).is_file():
-            shutil.copy(task.path / name, folder / name)
-    lines = RowFile(task.path / "instances").lines()
+    _copy(task, ("rejected", "calls", "telemetry"), folder)
+    lines = _rows(task, "instances").lines()
     kept = [line for parents, line in lines if parents[0] in instructions]
     (folder / "instances").write_bytes(b"".join(kept))
     inputs = {name: task.input_digests[name] for name in ("adapter",) if name in task.input_digests}
@@ -185,7 +198,7 @@ def _instances_of(
 
 def _choose_again(
     asked: Refilter,
-    task: TaskFolder,
+    task: RunTask,
     instructions: set[str],
     digests: Mapping[str, str],
     artifacts: Path,
@@ -194,9 +207,9 @@ def _choose_again(
     folder = artifacts / task.name
     folder.mkdir()
     chosen: list[bytes] = []
-    refused = task.path / "rejected"
-    dropped = list(iter_rows(refused, Rejected)) if refused.is_file() else []
-    for parents, line in RowFile(task.path / "scored").lines():
+    refused = task.path("rejected")
+    dropped = list(iter_rows(refused, Rejected)) if refused else []
+    for parents, line in _rows(task, "scored").lines():
         if parents[0] in instructions and asked.min_total is None:
             chosen.append(line)
             continue
@@ -232,7 +245,7 @@ def _rejected(row: Instance, reason: str, detail: str) -> Rejected:
 
 def _describe(
     folder: Path,
-    task: TaskFolder,
+    task: RunTask,
     params: Mapping[str, Any],
     inputs: Mapping[str, str],
     metrics: Metrics,

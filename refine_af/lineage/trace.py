@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from refine_af.lineage.ancestry import descendants, find_seed
-from refine_af.lineage.run_folder import RunFolder
+from refine_af.lineage.run import Run
 
 TRAINED = "train_sft"
 
@@ -29,7 +29,7 @@ class Trace:
         return {artifact: len(rows) for artifact, rows in self.found.items()}
 
 
-def trace(run: RunFolder, name: str) -> Trace:
+def trace(run: Run, name: str) -> Trace:
     """Return the descendants of the seed called ``name`` (its own id, or that of its file)."""
     seed = find_seed(run, name)
     found = descendants(run, seed["id"])

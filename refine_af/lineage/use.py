@@ -4,13 +4,13 @@ from typing import Any
 
 from refine_af.contracts.jsonl import JsonObject
 from refine_af.lineage.row_file import spelled
-from refine_af.lineage.run_folder import RunFolder, TaskFolder
+from refine_af.lineage.run import Run, RunTask
 
 _EPISODE = ("update", "place", "advantage", "total", "kl", "finish", "parseable", "tokens", "seed")
 _TRAINING = ("model", "method", "template", "epochs", "max_steps", "learning_rate", "lora_rank")
 
 
-def episodes_of(run: RunFolder, instruction: str) -> list[dict[str, Any]]:
+def episodes_of(run: Run, instruction: str) -> list[dict[str, Any]]:
     """Return the PPO episodes that acted on an instruction, in the order of training."""
     found: list[dict[str, Any]] = []
     for task, rows in run.files("episodes", "train_ppo"):
@@ -20,7 +20,7 @@ def episodes_of(run: RunFolder, instruction: str) -> list[dict[str, Any]]:
     return found
 
 
-def trainings_of(run: RunFolder, instance: str) -> list[dict[str, Any]]:
+def trainings_of(run: Run, instance: str) -> list[dict[str, Any]]:
     """Return every fine-tuning that was offered an instance, and whether it trained on it."""
     found: list[dict[str, Any]] = []
     for task, rows in run.files("used", "train_sft"):
@@ -30,7 +30,7 @@ def trainings_of(run: RunFolder, instance: str) -> list[dict[str, Any]]:
     return found
 
 
-def _training(run: RunFolder, task: TaskFolder, row: JsonObject) -> dict[str, Any]:
+def _training(run: Run, task: RunTask, row: JsonObject) -> dict[str, Any]:
     return {
         "task": task.name,
         "trained_on": not row["cut"],
@@ -41,7 +41,7 @@ def _training(run: RunFolder, task: TaskFolder, row: JsonObject) -> dict[str, An
     }
 
 
-def _adapter(run: RunFolder, training: TaskFolder) -> str:
+def _adapter(run: Run, training: RunTask) -> str:
     """Return the digest of the weights, as the evaluation of the same arm read them."""
     arm = training.name.partition("-")[2]
     for task in run.of("evaluate"):

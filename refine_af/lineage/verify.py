@@ -19,7 +19,7 @@ from refine_af.contracts.jsonl import iter_rows
 from refine_af.contracts.records import Instance, Instruction, Seed
 from refine_af.lineage.ancestry import NO_OFFSPRING
 from refine_af.lineage.digest_list import LIST, NOT_COVERED, covered_files, read_digest_list
-from refine_af.lineage.run_folder import RunFolder, open_run
+from refine_af.lineage.run import ARTIFACTS, Run, open_run
 from refine_af.storage.manifest import digest_file, digest_path
 
 MadeRow = Seed | Instruction | Instance
@@ -50,7 +50,10 @@ class Verification:
         """Return the result for people."""
         return [
             *(f"problem: {problem}" for problem in self.problems),
-            f"{self.files} files compared with {LIST} (sha256 {self.digest or 'none'})",
+            *(
+                [f"{self.files} files compared with {LIST} (sha256 {self.digest})"]
+                * bool(self.digest)
+            ),
             f"{self.links} inputs of tasks found among the run's outputs by their digest",
             f"{self.rows} rows fit their ids, and their parents are there"
             if not self.problems
@@ -58,19 +61,31 @@ class Verification:
             *(f"not covered: {text}" for text in self.not_covered),
         ]
 
+    def _compared(self) -> list[str]:
+        if not self.digest:
+            return []
+        return [f"{self.files} files compared with {LIST} (sha256 {self.digest})"]
 
-def verify_run(folder: Path, expect: str = "") -> Verification:
+
+def verify_run(uri: str | Path, expect: str = "") -> Verification:
     """Check a finished run; ``expect`` is the sha256 of its list, as the run printed it.
 
     Raises:
-        DataError: When the folder holds no run.
+        DataError: When there is no run.
     """
-    run = open_run(folder)
-    problems, files, digest = _bytes(folder, expect)
+    run = open_run(uri)
     broken, links = _chain(run)
     wrong, rows = _rows(run)
-    outside = [f"{name} ({text})" for name, text in NOT_COVERED.items() if (folder / name).exists()]
+    problems: list[str] = []
+    files, digest = 0, ""
+    outside = []
+    if run.folder is not None and (run.spec or (run.folder / ARTIFACTS).is_dir() or expect):
+        problems, files, digest = _bytes(run.folder, expect)
+        outside = [f"{k} ({text})" for k, text in NOT_COVERED.items() if (run.folder / k).exists()]
+    else:
+        outside.append(f"bytes of files that no task read: runs of a cluster have no {LIST}")
     outside.append(f"{', '.join(EXTERNAL)}: outside the run, which holds only their digests")
+    outside += run.lacking()
     return Verification((*problems, *broken, *wrong), files, links, rows, digest, tuple(outside))
 
 
@@ -95,7 +110,7 @@ def _bytes(folder: Path, expect: str) -> tuple[list[str], int, str]:
     return problems, len(listed.files), listed.digest
 
 
-def _chain(run: RunFolder) -> tuple[list[str], int]:
+def _chain(run: Run) -> tuple[list[str], int]:
     """Return inputs that no output of the run matches, and the number of those that one does."""
     outputs: set[str] = set()
     problems = []
@@ -122,7 +137,7 @@ def _chain(run: RunFolder) -> tuple[list[str], int]:
     return problems, links
 
 
-def _rows(run: RunFolder) -> tuple[list[str], int]:
+def _rows(run: Run) -> tuple[list[str], int]:
     """Return rows that do not fit their id or lack a parent, and the number looked at."""
     problems: list[str] = []
     known: set[str] = set()
@@ -131,11 +146,11 @@ def _rows(run: RunFolder) -> tuple[list[str], int]:
         if name not in NO_OFFSPRING:
             known |= rows.parents.keys()
     known |= _shown_before(run)
-    for place, path, kind in _made_by_stages(run):
+    for name, path, kind in _made_by_stages(run):
         try:
             for row in iter_rows(path, kind):
                 count += 1
-                problems += [f"{place}: row {row.id}: {text}" for text in _misfits(row, known)]
+                problems += [f"{name}: row {row.id}: {text}" for text in _misfits(row, known)]
         except DataError as error:
             problems.append(str(error))
     return problems, count
@@ -151,7 +166,7 @@ def _misfits(row: MadeRow, known: set[str]) -> Iterator[str]:
             return
 
 
-def _shown_before(run: RunFolder) -> set[str]:
+def _shown_before(run: Run) -> set[str]:
     """Return rows that prompts showed and that may be gone: only where answers were decided again.
 
     What the prompts showed is in the artifact ``calls``, which the chain covers.
@@ -163,8 +178,8 @@ def _shown_before(run: RunFolder) -> set[str]:
     return found
 
 
-def _made_by_stages(run: RunFolder) -> Iterator[tuple[str, Path, type[MadeRow]]]:
-    """Yield place, file and kind of every artifact whose rows carry an id of their content."""
+def _made_by_stages(run: Run) -> Iterator[tuple[str, Path, type[MadeRow]]]:
+    """Yield name, file and kind of every artifact whose rows carry an id of their content."""
     kinds: tuple[tuple[str, str, type[MadeRow]], ...] = (
         ("seed_ingest", "seeds", Seed),
         ("generate_instructions", "instructions", Instruction),

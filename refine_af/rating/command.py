@@ -1,36 +1,47 @@
 """``refine-af rating-sheet``, ``read-ratings`` and ``judge``."""
 
 import json
-import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
-from refine_af.contracts.errors import ParameterError
-from refine_af.contracts.jsonl import read_rows
-from refine_af.contracts.records import Prediction
-from refine_af.evaluation.task_sets import load_tasks
-from refine_af.rating.sheet import Item, make_sheet
+from refine_af.contracts.errors import DataError, ParameterError
+from refine_af.rating.answers import (
+    Answers,
+    answers_of_files,
+    answers_of_run,
+    existing,
+    questions_of,
+)
+from refine_af.rating.sheet import make_sheet
 from refine_af.stages.engine_params import EngineParams, open_engine
-from refine_af.storage.sources import fetch_source
 
 Decorator = Callable[[Any], Any]
 
 
 def _with_answers(command: Any) -> Any:  # noqa: ANN401  click's decorators are untyped here
     options: Sequence[Decorator] = (
-        click.option("--tasks", required=True, metavar="URI", help="The evaluated tasks."),
+        click.option(
+            "--run", "run", default="", metavar="RUN", help="Folder or URI of a run: its answers."
+        ),
+        click.option(
+            "--arm", "chosen", multiple=True, help="With --run: an arm; repeat; default: all."
+        ),
+        click.option(
+            "--tasks", default="", metavar="URI", help="The evaluated tasks; a run knows its own."
+        ),
         click.option(
             "--predictions",
             "named",
             multiple=True,
-            required=True,
             metavar="ARM=FILE",
-            help="Predictions of `evaluate`, by arm; repeat for each arm.",
+            help="Instead of --run: predictions of `evaluate`, by arm; repeat for each arm.",
         ),
-        click.option("--first", default=100, show_default=True, help="Instances of each task."),
+        click.option(
+            "--first", default=0, help="Instances of each task; 0: as many as were answered."
+        ),
         click.option("--questions", default=0, help="So many, at random; 0: all."),
         click.option("--seed", default=1, show_default=True, help="Of choice and order."),
     )
@@ -39,11 +50,28 @@ def _with_answers(command: Any) -> Any:  # noqa: ANN401  click's decorators are 
     return command
 
 
+def _answers(run: str, chosen: tuple[str, ...], tasks: str, named: tuple[str, ...]) -> Answers:
+    if bool(run) == bool(named):
+        raise ParameterError("give either --run RUN or --predictions ARM=FILE with --tasks URI")
+    if run:
+        return answers_of_run(run, chosen, tasks)
+    if chosen or not tasks:
+        raise ParameterError("--predictions needs --tasks URI, and --arm belongs to --run")
+    return answers_of_files(named, tasks)
+
+
 @click.command("rating-sheet")
 @_with_answers
 @click.option("--output", required=True, metavar="DIR", help="Folder for the sheet and its key.")
 def rating_sheet(
-    tasks: str, named: tuple[str, ...], first: int, questions: int, seed: int, output: str
+    run: str,
+    chosen: tuple[str, ...],
+    tasks: str,
+    named: tuple[str, ...],
+    first: int,
+    questions: int,
+    seed: int,
+    output: str,
 ) -> None:
     """Write a shuffled, anonymous sheet of answers for people to rate from A to D.
 
@@ -51,7 +79,8 @@ def rating_sheet(
     """
     from refine_af.rating.pages import key_json, sheet_csv, sheet_html
 
-    items = _items(tasks, named, first, questions, seed)
+    answers = _answers(run, chosen, tasks, named)
+    items = make_sheet(questions_of(answers, first), answers.arms, seed=seed, count=questions)
     folder = Path(output)
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in (
@@ -71,12 +100,17 @@ def read_ratings(key_file: str, sheets: tuple[str, ...]) -> None:
     """Read filled-in sheets, one per rater: levels per arm, pairs of arms, agreement."""
     from refine_af.rating import ratings
 
-    paths = [_existing(name) for name in sheets]
-    key = ratings.read_key(_existing(key_file))
+    paths = [existing(name) for name in sheets]
+    key = ratings.read_key(existing(key_file))
     raters = {
         name: ratings.read_ratings(path, key)
         for name, path in zip(ratings.rater_names(paths), paths, strict=True)
     }
+    if not any(raters.values()):
+        raise DataError(
+            f"{', '.join(sheets)}: no answer has a rating; write A, B, C or D into the column"
+            " `rating`"
+        )
     click.echo(json.dumps(ratings.result(raters, key), indent=1, ensure_ascii=False))
 
 
@@ -93,6 +127,8 @@ def read_ratings(key_file: str, sheets: tuple[str, ...]) -> None:
 @click.option("--base-url", default="", help="Address of an OpenAI-compatible endpoint.")
 @click.option("--chat", is_flag=True, help="Put prompts into the model's chat template.")
 def judge(
+    run: str,
+    chosen: tuple[str, ...],
     tasks: str,
     named: tuple[str, ...],
     first: int,
@@ -103,32 +139,19 @@ def judge(
     base_url: str,
     chat: bool,
 ) -> None:
-    """Let a judge model compare the first two arms, each pair in both orders. No human rating."""
+    """Let a judge model compare two arms, each pair in both orders. No human rating."""
     from refine_af.rating.judge import judge as judged
 
-    if len(named) != 2:
-        raise ParameterError(f"judge compares two arms; {len(named)} --predictions were given")
-    items = _items(tasks, named, first, questions, seed)
+    answers = _answers(run, chosen, tasks, named)
+    arms = [arm for arm in answers.arms if chosen or named or arm != "start"]
+    if len(arms) != 2:
+        raise ParameterError(
+            f"judge compares two arms; there are {len(arms)}: {', '.join(arms)}; name two with"
+            " --arm (or --predictions)"
+        )
+    compared = {arm: answers.arms[arm] for arm in arms}
+    items = make_sheet(questions_of(answers, first), compared, seed=seed, count=questions)
     values = {"engine": engine, "model": model, "base_url": base_url, "chat": chat}
     opened = open_engine(EngineParams.parse(values, where="judge"), None)
-    arms = [one.partition("=")[0] for one in named]
     click.echo(json.dumps(judged(items, arms[0], arms[1], opened), indent=1, ensure_ascii=False))
     opened.close()
-
-
-def _items(uri: str, named: tuple[str, ...], first: int, questions: int, seed: int) -> list[Item]:
-    arms: dict[str, list[Prediction]] = {}
-    for one in named:
-        arm, equals, path = one.partition("=")
-        if not equals or not arm or arm in arms:
-            raise ParameterError(f"--predictions {one!r}: write it as ARM=FILE, each arm once")
-        arms[arm] = read_rows(_existing(path), Prediction)
-    with tempfile.TemporaryDirectory() as scratch:
-        found = load_tasks([fetch_source(uri, Path(scratch))], first=first).tasks
-    return make_sheet(found, arms, seed=seed, count=questions)
-
-
-def _existing(name: str) -> Path:
-    if not Path(name).is_file():
-        raise ParameterError(f"{name}: no such file")
-    return Path(name)

@@ -4,10 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from refine_af.contracts.errors import DataError, ParameterError
-from refine_af.contracts.jsonl import parse_object
+from refine_af.contracts.errors import ParameterError
 from refine_af.reporting.report import environment, page_parts
-from refine_af.storage.schemes import open_store
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,40 +36,6 @@ class Timing:
 
     html: str
     markdown: str
-
-
-def read_telemetry(place: str) -> dict[str, dict[str, Any]]:
-    """Return every ``telemetry`` artifact below a folder or URI, by task, in order of start.
-
-    Args:
-        place: Output folder of ``refine-af run``, or the pipeline root of a KFP run. Journals
-            (``work``) are left out.
-
-    Raises:
-        DataError: When there is none.
-    """
-    store = open_store(place)
-    found = [
-        parse_object(store.read(name), name)
-        for name in store.list_files(place)
-        if name.rsplit("/", 1)[-1] == "telemetry" and _first_folder(place, name) != "work"
-    ]
-    if not found:
-        raise DataError(
-            f"{place}: no telemetry below it; name the output folder of a `refine-af run` or the"
-            " pipeline root of a KFP run"
-        )
-    rows: dict[str, dict[str, Any]] = {}
-    for values in sorted(found, key=lambda values: values["started"]):
-        label = values.get("label")
-        name = f"{values['stage']} ({label})" if label else values["stage"]
-        tries = sum(known == name or known.startswith(f"{name}, again") for known in rows)
-        rows[f"{name}, again {tries}" if tries else name] = values
-    return rows
-
-
-def _first_folder(place: str, name: str) -> str:
-    return name.removeprefix(place).strip("/").split("/")[0]
 
 
 def render_timing(

@@ -18,6 +18,7 @@ from refine_af.contracts.records import Instance, Pair, Seed
 from refine_af.export.formats import FORMATS
 from refine_af.export.licence import UNKNOWN, find_terms, licence_of_model
 from refine_af.export.source import source_of_run
+from refine_af.lineage.run import open_run
 
 ROWS = [
     ("Sort the numbers.", "3 1 2", "1 2 3"),
@@ -77,16 +78,17 @@ def test_an_arm_of_the_second_pipeline_names_its_own_tasks_and_models(run: Path)
     (artifacts / "generate_instances-learned").rename(artifacts / "generate_responses-learned")
     for name in ("dedup_filter-learned", "dedup_filter-uniform", "evolve_instructions-learned"):
         (artifacts / name).mkdir()
+        (artifacts / name / "provenance").write_text("{}", encoding="utf-8")
     rewriter = artifacts / "evolve_instructions-learned" / "provenance"
     rewriter.write_text(json.dumps({"params": {"model": "builtin:tiny"}}), encoding="utf-8")
-    found = source_of_run(run, "learned")
+    found = source_of_run(open_run(run), "learned")
     assert list(found.provenance) == [
         "seed_ingest", "evolve_instructions-learned", "dedup_filter-learned",
         "generate_responses-learned", "score_rewards-learned",
     ]  # fmt: skip
     assert found.model == "builtin:tiny"
     rewriter.write_text(json.dumps({"params": {"model": "org/other"}}), encoding="utf-8")
-    assert source_of_run(run, "learned").model == ""
+    assert source_of_run(open_run(run), "learned").model == ""
 
 
 def exported(run: Path, form: str, output: Path, *more: str) -> int:

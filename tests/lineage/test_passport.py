@@ -15,7 +15,7 @@ from refine_af.dedup.rouge_l import rouge_l
 from refine_af.lineage.digest_list import write_digest_list
 from refine_af.lineage.passport import passport
 from refine_af.lineage.passport_text import passport_lines
-from refine_af.lineage.run_folder import open_run
+from refine_af.lineage.run import open_run
 from refine_af.lineage.trace import trace
 from refine_af.lineage.verify import verify_run
 from refine_af.runner import find_stage, run_stage

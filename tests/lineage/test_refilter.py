@@ -12,7 +12,7 @@ from reading import rows
 from refine_af.cli import main
 from refine_af.dedup.rouge_l import rouge_l
 from refine_af.lineage.refilter import Refilter, refilter
-from refine_af.lineage.run_folder import open_run
+from refine_af.lineage.run import open_run
 from refine_af.lineage.verify import verify_run
 
 

@@ -7,6 +7,7 @@ import pytest
 from made_folder import shared_folder
 
 from refine_af.cli import main
+from refine_af.lineage.run import Run
 from refine_af.lineage.status import journals_of, status_lines, status_of, tasks_of
 from refine_af.storage.journal import open_journal
 
@@ -57,7 +58,7 @@ def test_tasks_of_a_killed_run(tmp_path: Path, capsys: pytest.CaptureFixture[str
     ]
     lines = "".join(json.dumps(event) + "\n" for event in events) + '{"stage": "generate_inst'
     (tmp_path / "events.jsonl").write_text(lines)
-    first, second, third = tasks_of(tmp_path)
+    first, second, third = tasks_of(Run(str(tmp_path)))
     assert first == {"task": "check_inputs", "state": "finished"}
     assert second == {"task": names[1], "state": "running or killed", **step}
     assert third == {"task": "evaluate (rl)", "state": "waiting"}

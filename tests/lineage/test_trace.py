@@ -7,7 +7,7 @@ from made_folder import shared_folder
 from reading import ancestors, every_parent, rows
 
 from refine_af.cli import main
-from refine_af.lineage.run_folder import open_run
+from refine_af.lineage.run import open_run
 from refine_af.lineage.trace import trace
 
 

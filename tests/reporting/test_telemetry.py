@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from refine_af import cli
-from refine_af.reporting.timing import read_telemetry
+from refine_af.lineage.run import Run
+from refine_af.lineage.telemetry import telemetry_of
 
 
 def leave(folder: Path, **values: object) -> None:
@@ -19,7 +20,7 @@ def test_tasks_come_in_order_with_labels_and_the_journals_stay_out(tmp_path: Pat
     leave(tmp_path / "artifacts" / "a", stage="seed_ingest", label="", started=1.0, seconds=1.0)
     leave(tmp_path / "artifacts" / "c", stage="evaluate", label="rl", started=3.0, seconds=5.0)
     leave(tmp_path / "work" / "x", stage="evaluate", label="rl", started=0.0, seconds=9.0)
-    assert list(read_telemetry(str(tmp_path))) == [
+    assert list(telemetry_of(Run(str(tmp_path)))) == [
         "seed_ingest",
         "evaluate (rl)",
         "evaluate (rl), again 1",

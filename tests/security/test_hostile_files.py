@@ -12,7 +12,7 @@ from refine_af.contracts.errors import DataError, ParameterError
 from refine_af.contracts.jsonl import iter_objects
 from refine_af.evaluation import task_files
 from refine_af.evaluation.task_sets import load_tasks
-from refine_af.lineage.run_folder import open_run
+from refine_af.lineage.run import open_run
 from refine_af.pipelines.config import load_config
 from refine_af.runner import run_stage
 from refine_af.storage import sources
