@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 -include .docker-engine.mk
 
-.PHONY: quickstart install gen check test test-vllm chaos chaos-short images images-locks lock \
+.PHONY: quickstart install gen check docs test test-vllm chaos chaos-short images images-locks lock \
 	test-docker test-docker-short audit builtin-model clean
 
 quickstart: $(VENV)/installed
@@ -17,6 +17,7 @@ $(VENV)/installed: requirements/dev.txt requirements/dev.hashes.txt pyproject.to
 
 gen: $(VENV)/installed
 	$(BIN)/python -m refine_af.generate
+	$(BIN)/python tools/architecture_picture.py
 
 check: $(VENV)/installed
 	$(BIN)/ruff check .
@@ -24,6 +25,11 @@ check: $(VENV)/installed
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m refine_af.generate --check
+	$(BIN)/python tools/architecture_picture.py --check
+
+# The documentation site, in build/site; `mkdocs serve` shows it while you write.
+docs: $(VENV)/installed
+	$(BIN)/mkdocs build --strict
 
 # Side by side, each file whole in one process; WORKERS=0: one after the other.
 WORKERS ?= 2

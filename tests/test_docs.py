@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,34 +14,58 @@ from refine_af.pipelines.estimate import estimates
 
 ROOT = Path(__file__).parent.parent
 PAGES = [
-    *(ROOT / "docs").glob("*.md"),
+    *(ROOT / "docs").glob("**/*.md"),
     *(ROOT / "manifests").glob("**/README.md"),
     ROOT / "components" / "README.md",
+    ROOT / "pipelines" / "README.md",
 ]
 MODELS = ("mistral-7b", "llama2-7b", "llama2-13b")
 GPUS = ("l4", "a100", "h100")
 
 
-def commands(kind: str) -> list[str]:
+def commands(page: Path, kind: str) -> list[str]:
+    """Return the commands of a page's blocks.
+
+    ``console`` blocks are run; ``sh`` blocks need a cluster, a GPU, the network, an earlier run or
+    minutes, so only their options are checked.
+    """
     return [
         line.removeprefix("$ ")
-        for page in PAGES
         for block in re.findall(rf"```{kind}\n(.*?)```", page.read_text("utf-8"), re.DOTALL)
         for line in block.replace("\\\n", " ").splitlines()
         if line.startswith("$ ") or kind == "sh"
     ]
 
 
-@pytest.mark.parametrize("command", [c for c in commands("console") if c.startswith("refine-af ")])
-def test_commands_run(command: str, tmp_path: Path) -> None:
-    words = [sys.executable, "-m", "refine_af", *shlex.split(command)[1:]]
-    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+def refine_af_commands(kind: str) -> list[str]:
+    return [c for page in PAGES for c in commands(page, kind) if c.startswith("refine-af ")]
 
 
-@pytest.mark.parametrize("command", [c for c in commands("sh") if c.startswith("refine-af ")])
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if commands(page, "console")], ids=lambda page: page.stem
+)
+def test_the_commands_of_a_page_run_in_order(page: Path, tmp_path: Path) -> None:
+    """In one folder, as a reader types them; whole runs take the preset ``smoke`` to save time."""
+    shutil.copy(ROOT / "seeds" / "seed_tasks.jsonl", tmp_path / "my_seeds.jsonl")
+    for command in commands(page, "console"):
+        if not command.startswith("refine-af "):
+            continue
+        words = shlex.split(command)[1:]
+        if words[0] == "run" and "--dry-run" not in words:
+            words = ["smoke" if word == "quickstart" else word for word in words]
+        done = subprocess.run(
+            [sys.executable, "-m", "refine_af", *words],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, f"{command}: {done.stderr}"
+
+
+@pytest.mark.parametrize("command", refine_af_commands("sh"))
 def test_commands_for_a_cluster_have_options_that_exist(command: str) -> None:
-    words = shlex.split(command)
+    words = shlex.split(command, comments=True)
     shown = subprocess.run(
         [sys.executable, "-m", "refine_af", words[1], "--help"],
         capture_output=True,
@@ -51,11 +76,19 @@ def test_commands_for_a_cluster_have_options_that_exist(command: str) -> None:
         assert not word.startswith("--") or f"{word} " in shown, word
 
 
-def test_python_of_the_component_page_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("page", [p for p in PAGES if "```python" in p.read_text("utf-8")])
+def test_python_blocks_run(page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
-    page = (ROOT / "components" / "README.md").read_text("utf-8")
-    for text in re.findall(r"```python\n(.*?)```", page, re.DOTALL):
-        exec(compile(text, "README.md", "exec"), {})  # noqa: S102  our own page
+    for text in re.findall(r"```python\n(.*?)```", page.read_text("utf-8"), re.DOTALL):
+        exec(compile(text, page.name, "exec"), {})  # noqa: S102  our own page
+
+
+def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
+    build = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path)]
+    done = subprocess.run(build, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    for page in ("tutorial", "how-to/kfp", "reference/stages/train_ppo", "reference/cli"):
+        assert (tmp_path / page / "index.html").is_file(), page
 
 
 def test_links_lead_somewhere() -> None:
