@@ -18,9 +18,13 @@ from transformers import PreTrainedModel
 
 from refine_af.contracts.errors import ParameterError
 from refine_af.contracts.randomness import derive
-from refine_af.ppo.losses import entropies, log_probabilities
+from refine_af.ppo.activations import LayerShape, is_recomputed
+from refine_af.ppo.output_layer import finished, inputs_kept, require_same, token_readings
 from refine_af.ppo.padding import Batch
+from refine_af.ppo.recompute import Recomputation
 from refine_af.ppo.settings import PPOSettings
+
+_HALF = (torch.bfloat16, torch.float16)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +50,8 @@ class Policy(nn.Module):
         value_head: H -> 1 in float32, all zeros at first: every value starts at 0.
         reference: The frozen copy of full fine-tuning; None with LoRA.
         sharded: Whether processes share the weights, see :mod:`refine_af.ppo.sharding`.
+        recomputation: The switch of gradient checkpointing; the trainer sets it.
+        start_dtype: Precision that the model came in, and that a whole model is saved in.
     """
 
     def __init__(
@@ -69,16 +75,23 @@ class Policy(nn.Module):
             )
         self._temperature = settings.temperature
         self._detach_value = settings.detach_value
-        self._precision = settings.precision
+        self.start_dtype = model.dtype
+        self._half = settings.precision == "bfloat16" or model.dtype in _HALF
+        self.output_checked = False
         self.sharded = False
         self.reference: PreTrainedModel | None = None
         self.model: PreTrainedModel
         if settings.lora_rank:
             self.model = _with_adapter(model, settings, base_name)
         else:
+            train_weights(model, settings.trained_weights)
+            # AdamW's steps of 1e-5 round away in bfloat16, whose numbers lie 2^-8 apart.
+            for weight in model.parameters():
+                if weight.requires_grad:
+                    weight.data = widened(weight.data)
             self.reference = copy.deepcopy(model).requires_grad_(False)
             self.model = model
-            train_weights(model, settings.trained_weights)
+        self.recomputation = Recomputation(self.model)
         # skip_init: the random start of a Linear would draw from torch's global generator.
         self.value_head: nn.Linear = nn.utils.skip_init(  # type: ignore[no-untyped-call]
             nn.Linear, self.config.hidden_size, 1, device=self.device
@@ -97,62 +110,95 @@ class Policy(nn.Module):
         """Return where the model's first weights lie; batches must be there too."""
         return next(self.model.parameters()).device
 
+    def prepare(self, tokens: int) -> None:
+        """Switch gradient checkpointing on where a forward pass of ``tokens`` needs it."""
+        config = self.config
+        hidden = config.hidden_size
+        inner = getattr(config, "intermediate_size", None) or 4 * hidden
+        shape = LayerShape(config.num_hidden_layers, hidden, inner)
+        self.recomputation.on = is_recomputed(shape, tokens, half=self._half)
+
     def trainable(self) -> dict[str, nn.Parameter]:
         """Return the parameters that training changes, by name, value head included."""
         return {name: one for name, one in self.named_parameters() if one.requires_grad}
 
     def forward(self, batch: Batch, *, entropy: bool = False) -> Evaluation:
-        """Return log-probabilities, values and, where asked, entropies of the taken tokens.
-
-        Logits are made for the action's columns only; the largest tensor is [B, A, V].
-        """
-        with self.autocast():
-            logits, hidden = self._run(self.model, batch)
-        values = self.value_head(hidden.detach() if self._detach_value else hidden).squeeze(-1)
-        spread = entropies(logits) if entropy else None  # first: the next line uses the logits up
-        return Evaluation(log_probabilities(logits, batch.taken), values, spread)
+        """Return log-probabilities, values and, where asked, entropies of the taken tokens."""
+        logprobs, spread, hidden = self._read(self.model, batch, entropy=entropy)
+        states = widened(hidden)
+        values = self.value_head(states.detach() if self._detach_value else states).squeeze(-1)
+        return Evaluation(logprobs, values, spread)
 
     @torch.no_grad()
     def reference_logprobs(self, batch: Batch) -> Tensor:
         """Return the taken tokens' log-probabilities under the start model, [B, A] float32."""
-        with self.autocast():
-            if self.reference is not None:
-                logits, _ = self._run(self.reference, batch)
-            else:
-                with self.model.disable_adapter():  # type: ignore[operator]
-                    logits, _ = self._run(self.model, batch)
-        return log_probabilities(logits, batch.taken)
+        if self.reference is not None:
+            return self._read(self.reference, batch)[0]
+        with self.model.disable_adapter():  # type: ignore[operator]
+            return self._read(self.model, batch)[0]
 
     def autocast(self) -> AbstractContextManager[Any]:
-        """Return the context of the settings' precision, for whoever runs the model itself."""
-        if self._precision == "float32":
+        """Return the context of forward passes, for whoever runs the model itself.
+
+        Products run in bfloat16 where the settings say so or the model came in a half precision;
+        trained weights are float32 in any case.
+        """
+        if not self._half:
             return nullcontext()
         return torch.autocast(self.device.type, dtype=torch.bfloat16)
 
-    def _run(self, model: PreTrainedModel, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Return tempered logits [B, A, V] and last hidden states [B, A, H] float32.
+    def _read(
+        self, model: PreTrainedModel, batch: Batch, *, entropy: bool = False
+    ) -> tuple[Tensor, Tensor | None, Tensor]:
+        """Return log-probabilities, entropies and last hidden states [B, A, H] of taken tokens.
+
+        The model makes the logits of one column only; those of the others come in chunks.
+        """
+        layer = model.get_output_embeddings()
+        with self.autocast():
+            with inputs_kept(layer) as kept:
+                own = self._logits(model, batch)
+            hidden = kept[0]
+
+            def logits(states: Tensor) -> Tensor:
+                return widened(finished(layer(states), self.config))
+
+            if not self.output_checked:
+                with torch.no_grad():
+                    require_same(widened(own), logits(hidden[:, :1]), type(model).__name__)
+                self.output_checked = True
+            logprobs, spread = token_readings(
+                lambda states: self._tempered(logits(states)),
+                hidden,
+                batch.taken,
+                own.shape[-1],
+                entropy=entropy,
+            )
+        return logprobs, spread, hidden
+
+    def _tempered(self, logits: Tensor) -> Tensor:
+        return logits if self._temperature == 1 else logits / self._temperature
+
+    def _logits(self, model: PreTrainedModel, batch: Batch) -> Tensor:
+        """Run the model for the columns of the action.
 
         The logits that a token was drawn from stand one column before it; no others are made.
         """
         width, count = batch.tokens.shape[1], batch.action.shape[1]
         columns = torch.arange(width - count - 1, width - 1, device=batch.tokens.device)
-        found = model(
+        found: Tensor = model(
             input_ids=batch.tokens,
             attention_mask=batch.real.long(),
             position_ids=batch.positions,
             logits_to_keep=columns,
-            output_hidden_states=True,
             use_cache=False,
-        )
-        logits = widened(found.logits)
-        if self._temperature != 1:
-            logits = logits / self._temperature
-        return logits, widened(found.hidden_states[-1][:, columns])
+        ).logits
+        return found
 
 
 def widened(values: Tensor) -> Tensor:
     """Return half-precision values as float32 and others as they are: sums need the digits."""
-    return values.float() if values.dtype in (torch.bfloat16, torch.float16) else values
+    return values.float() if values.dtype in _HALF else values
 
 
 def train_weights(model: PreTrainedModel, pattern: str) -> None:

@@ -58,4 +58,6 @@ def gathered(policy: Policy) -> Iterator[None]:
     finally:
         for one in parts:
             one.reshard()
-            one.set_reshard_after_forward(True, recurse=False)
+            # The root keeps its own (embedding, norm, output layer) until the backward pass: the
+            # policy asks the output layer for logits after the forward pass.
+            one.set_reshard_after_forward(one is not policy.model, recurse=False)

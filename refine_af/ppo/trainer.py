@@ -88,6 +88,7 @@ def train(
     longest = getattr(policy.config, "max_position_embeddings", None)
     rows = encode_prompts(tokenizer, prompts, longest, settings)
     encoded = {prompt.id: row for prompt, row in zip(prompts, rows, strict=True)}
+    policy.prepare(settings.microbatch * (max(map(len, rows)) + settings.max_new_tokens))
     run = _Run(
         policy, tokenizer, prompts, encoded, reward, settings, journal, progress, rollout, processes
     )
