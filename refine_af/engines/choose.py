@@ -55,13 +55,15 @@ def score_continuations(
     """Return log p(text | prompt), nats, float32, shape (prompts, texts).
 
     The prompts are read once and every text is appended to the same cache; a model whose layers
-    cannot be rewound (attention windows, recurrent states) reads the prompts once per text.
+    cannot be rewound (attention windows that are reached, recurrent states) reads the prompts
+    once per text.
     """
-    state = prefill(model, prompts)
+    room = max(map(len, texts))
+    state = prefill(model, prompts, room)
     columns = []
     for place, text in enumerate(texts):
         if place > 0 and not state.growing:
-            state = prefill(model, prompts)
+            state = prefill(model, prompts, room)
         columns.append(_score(model, state, text))
     return torch.stack(columns, dim=1)
 

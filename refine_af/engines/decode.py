@@ -18,7 +18,7 @@ from transformers.cache_utils import Cache, DynamicCache
 
 from refine_af.contracts.errors import DataError
 from refine_af.engines.draw import draw, noise
-from refine_af.engines.kv_cache import can_grow, joined, select_rows, truncate
+from refine_af.engines.kv_cache import can_grow, joined, repeated, select_rows, truncate
 from refine_af.engines.stopping import completion_text, end_tokens, stop_triggers
 from refine_af.engines.text import Sampling
 
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 PREFILL_TOKENS = {"cpu": 1024}
 PREFILL_TOKENS_ELSEWHERE = 16384
 """Prompt tokens read at a time: what fits the caches of a core, and the memory of a GPU."""
+
+SHARED_AT_LEAST = 64
+"""Tokens of a common beginning that are worth a forward pass of their own."""
 
 COMPACT_AT = 0.75
 """Finished rows leave the batch when at most this share of its rows is still alive."""
@@ -142,23 +145,35 @@ class Prefilled:
         self.mask, self.positions = self.mask[rows], self.positions[rows]
 
 
-def prefill(model: "PreTrainedModel", prompts: Sequence[Sequence[int]]) -> Prefilled:
-    """Read the prompts; several forward passes when they hold many tokens."""
-    width = max(len(prompt) for prompt in prompts)
-    padded = [[0] * (width - len(prompt)) + list(prompt) for prompt in prompts]
-    tokens = torch.tensor(padded, device=model.device)
-    lengths = torch.tensor([len(prompt) for prompt in prompts], device=model.device)
-    columns = torch.arange(width, device=model.device)
-    mask = columns >= width - lengths[:, None]
-    positions = (columns - (width - lengths[:, None])).clamp(min=0)
+def prefill(model: "PreTrainedModel", prompts: Sequence[Sequence[int]], room: int) -> Prefilled:
+    """Read the prompts; several forward passes when they hold many tokens.
 
-    growing = can_grow(model.config)
+    A beginning that all prompts share, as few-shot examples are, is read once.
+
+    Args:
+        model: In evaluation mode, without gradients.
+        prompts: At least one, none empty.
+        room: Most tokens that may be appended to each.
+    """
+    growing = can_grow(model.config, max(map(len, prompts)) + room)
+    shared = shared_tokens(prompts) if growing else 0
+    first = _first_part(model, prompts[0][:shared]) if shared else None
+    rests = [prompt[shared:] for prompt in prompts]
+    width = max(map(len, rests))
+    padded = [[0] * (width - len(rest)) + list(rest) for rest in rests]
+    tokens = torch.tensor(padded, device=model.device)
+    padding = width - torch.tensor([len(rest) for rest in rests], device=model.device)[:, None]
+    columns = torch.arange(width, device=model.device)
+    mask = torch.nn.functional.pad(columns >= padding, (shared, 0), value=True)
+    positions = shared + (columns - padding).clamp(min=0)
+
     budget = PREFILL_TOKENS.get(model.device.type, PREFILL_TOKENS_ELSEWHERE)
     rows = max(1, budget // width) if growing else len(prompts)
     caches, logits = [], []
     for start in range(0, len(prompts), rows):
         part = slice(start, start + rows)
-        cache = DynamicCache(config=model.config)
+        count = len(prompts[part])
+        cache = repeated(first, count) if first is not None else _empty_cache(model, growing)
         output = model(
             input_ids=tokens[part],
             attention_mask=mask[part].long(),
@@ -176,6 +191,32 @@ def prefill(model: "PreTrainedModel", prompts: Sequence[Sequence[int]]) -> Prefi
         logits=torch.cat(logits),
         growing=growing,
     )
+
+
+def shared_tokens(prompts: Sequence[Sequence[int]]) -> int:
+    """Return how many first tokens all prompts share, but for the last of each; 0 if too few."""
+    if len(prompts) == 1:
+        return 0
+    least, most = min(prompts), max(prompts)  # what these two share, all others share
+    most_shared = min(map(len, prompts)) - 1
+    count = next(
+        (at for at in range(most_shared) if least[at] != most[at]),
+        most_shared,
+    )
+    return count if count >= SHARED_AT_LEAST else 0
+
+
+def _first_part(model: "PreTrainedModel", tokens: Sequence[int]) -> Cache:
+    """Return keys and values of one row of tokens."""
+    cache = DynamicCache()
+    ids = torch.tensor([list(tokens)], device=model.device)
+    model(input_ids=ids, past_key_values=cache, use_cache=True, logits_to_keep=1)
+    return cache
+
+
+def _empty_cache(model: "PreTrainedModel", growing: bool) -> Cache:
+    """Return a cache of plain layers, where no window is reached, or of the model's own kinds."""
+    return DynamicCache() if growing else DynamicCache(config=model.config)
 
 
 @dataclass(slots=True)
@@ -212,7 +253,7 @@ class _Batch:
         return [Decoded(row.tokens, row.finish or "length", row.logprob) for row in everything]
 
     def _write(self) -> None:
-        state = prefill(self.model, self.prompts)
+        state = prefill(self.model, self.prompts, self.sampling.max_tokens)
         logits = state.logits
         for step in range(self.sampling.max_tokens):
             tokens = self._choose(logits, step)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
-from transformers.cache_utils import Cache, DynamicCache, DynamicLayer
+from transformers.cache_utils import Cache, DynamicCache, DynamicLayer, DynamicSlidingWindowLayer
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig
@@ -88,9 +88,25 @@ def _padded(tensor: Tensor, columns: int) -> Tensor:
     return wider
 
 
-def can_grow(config: "PreTrainedConfig") -> bool:
-    """Return whether every layer attends to all columns (no window, no recurrent state)."""
-    return all(type(layer) is DynamicLayer for layer in DynamicCache(config=config).layers)
+def can_grow(config: "PreTrainedConfig", longest: int) -> bool:
+    """Return whether every layer attends to all of ``longest`` columns.
+
+    That is so for plain layers, and for windows that are not reached; not for recurrent states.
+    """
+    return all(
+        type(layer) is DynamicLayer
+        or (type(layer) is DynamicSlidingWindowLayer and longest <= layer.sliding_window)
+        for layer in DynamicCache(config=config).layers
+    )
+
+
+def repeated(cache: Cache, rows: int) -> Cache:
+    """Return a cache of plain layers in which one row stands ``rows`` times."""
+    many = DynamicCache()
+    for index, layer in enumerate(cache.layers):
+        keys, values = _states(layer)
+        many.update(keys.expand(rows, -1, -1, -1), values.expand(rows, -1, -1, -1), index)
+    return many
 
 
 def joined(parts: Sequence[Cache]) -> Cache:

@@ -8,7 +8,7 @@ from transformers import GPT2Config, GPT2LMHeadModel, MistralConfig, MistralForC
 from refine_af.contracts.errors import DataError, ParameterError
 from refine_af.engines import kv_cache
 from refine_af.engines.choose import choose, score_continuations
-from refine_af.engines.decode import Decoded, decode
+from refine_af.engines.decode import SHARED_AT_LEAST, Decoded, decode, prefill, shared_tokens
 from refine_af.engines.draw import draw
 from refine_af.engines.stopping import completion_text, cut
 from refine_af.engines.text import Sampling
@@ -24,7 +24,7 @@ def slow_greedy(model: torch.nn.Module, prompt: list[int], steps: int) -> list[i
     ids = list(prompt)
     for _ in range(steps):
         with torch.no_grad():
-            ids.append(int(model(torch.tensor([ids])).logits[0, -1].argmax()))
+            ids.append(int(model(input_ids=torch.tensor([ids])).logits[0, -1].argmax()))
         if ids[-1] == END:
             break
     return ids[len(prompt) :]
@@ -210,7 +210,8 @@ def test_a_model_with_attention_windows_decodes_like_generate() -> None:
     )
     model: MistralForCausalLM = MistralForCausalLM(config)  # type: ignore[no-untyped-call]
     model.train(False)
-    assert not kv_cache.can_grow(model.config)
+    assert not kv_cache.can_grow(model.config, 7)
+    assert kv_cache.can_grow(model.config, 6)
     model.generation_config.eos_token_id = list(range(0, 257, 16))
     found = decode(model, TOKENIZER, PROMPTS, SEEDS, Sampling(max_tokens=40, temperature=0.0))
     assert len({len(one.tokens) for one in found}) > 1
@@ -273,3 +274,88 @@ def test_nothing_to_do() -> None:
     assert decode(model, TOKENIZER, [], [], Sampling()) == []
     found = decode(model, TOKENIZER, PROMPTS[:1], [1], Sampling(max_tokens=0))
     assert found == [Decoded([], "length", 0.0)]
+
+
+SHOTS = TOKENIZER("Write an example of each task. Task: add. Input: 1 and 2. Output: 3. Now you: ")[
+    "input_ids"
+]
+FEW_SHOT = [SHOTS + prompt for prompt in PROMPTS]
+
+
+def windowed(window: int) -> MistralForCausalLM:
+    torch.manual_seed(3)
+    config = MistralConfig(
+        vocab_size=257,
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        intermediate_size=64,
+        sliding_window=window,
+        initializer_range=0.2,
+        eos_token_id=END,
+        pad_token_id=0,
+    )
+    return MistralForCausalLM(config).eval()  # type: ignore[no-untyped-call, no-any-return]
+
+
+def absolute() -> GPT2LMHeadModel:
+    torch.manual_seed(4)
+    config = GPT2Config(vocab_size=257, n_positions=256, n_embd=32, n_layer=2, n_head=4)
+    config.initializer_range = 0.5
+    return GPT2LMHeadModel(config).eval()  # type: ignore[no-untyped-call, no-any-return]
+
+
+@pytest.mark.parametrize("make", [random_llama, absolute, lambda: windowed(200)])
+@pytest.mark.parametrize("budget", [1024, 60])
+def test_a_shared_beginning_is_read_once_and_changes_nothing(
+    make: Any,  # noqa: ANN401
+    budget: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model = make()
+    monkeypatch.setitem(decode.__globals__["PREFILL_TOKENS"], "cpu", budget)
+    assert shared_tokens(FEW_SHOT) == len(SHOTS) > SHARED_AT_LEAST
+    read: list[int] = []
+    model.register_forward_pre_hook(
+        lambda _, args, given: read.append(given["input_ids"].numel()), with_kwargs=True
+    )
+    state = prefill(model, FEW_SHOT, 20)
+    assert sum(read) == len(SHOTS) + len(PROMPTS) * max(map(len, PROMPTS))
+    assert state.growing
+    for row, prompt in enumerate(FEW_SHOT):
+        with torch.no_grad():
+            expected = model(input_ids=torch.tensor([prompt])).logits[0, -1]
+        torch.testing.assert_close(state.logits[row], expected, atol=1e-4, rtol=1e-4)
+    found = decode(model, TOKENIZER, FEW_SHOT, SEEDS, Sampling(max_tokens=20, temperature=0.0))
+    for prompt, one in zip(FEW_SHOT, found, strict=True):
+        assert one.tokens == slow_greedy(model, prompt, 20)
+
+
+def test_choices_after_a_shared_beginning() -> None:
+    model = random_llama()
+    texts = [TOKENIZER(choice)["input_ids"] for choice in ("Yes", "No", "Yesterday")]
+    scores = score_continuations(model, FEW_SHOT, texts)
+    for row, prompt in zip(scores.tolist(), FEW_SHOT, strict=True):
+        for score, text in zip(row, texts, strict=True):
+            assert score == pytest.approx(slow_logprob(model, prompt, text), abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("prompts", "expected"),
+    [
+        ([list(range(100))], 0),  # nobody to share with
+        ([list(range(100)), list(range(100))], 99),  # the last token is always read anew
+        ([list(range(100)), [*range(70), 500]], 70),
+        ([list(range(100)), [*range(63), 500]], 0),
+        ([[1, 2], [1, 3]], 0),
+        ([[*range(80), 5], [*range(90)], [*range(80), 1, 2]], 80),
+    ],
+)
+def test_how_much_is_shared(prompts: list[list[int]], expected: int) -> None:
+    assert shared_tokens(prompts) == expected
+
+
+def test_a_window_that_is_reached_reads_every_prompt_as_it_is() -> None:
+    model = windowed(40)
+    assert not prefill(model, FEW_SHOT, 20).growing
