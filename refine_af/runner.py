@@ -17,6 +17,7 @@ import refine_af
 from refine_af.contracts.errors import (
     EXIT_BUG,
     DataError,
+    MemoryShortageError,
     ParameterError,
     RefineAfError,
     missing_library,
@@ -26,6 +27,7 @@ from refine_af.contracts.jsonl import write_object
 from refine_af.contracts.params import Params, Scalar
 from refine_af.contracts.progress import StageProgress
 from refine_af.contracts.stage import EVERY_STAGE_WRITES, Metrics, Stage, Task
+from refine_af.engines.memory import out_of_memory, shortage
 from refine_af.engines.opening import PROMISED, EngineKind
 from refine_af.stages import STAGES
 from refine_af.storage.atomic import disk_trouble
@@ -168,6 +170,8 @@ def _execute_once(
         return dict(json.loads(task.outputs["metrics"].read_text(encoding="utf-8")))
     try:
         metrics = _execute(stage, settings, task)
+    except MemoryShortageError:
+        raise  # no mark: a larger machine may do it
     except RefineAfError as error:
         journal.fail(str(error), error.exit_code)
         raise
@@ -180,6 +184,10 @@ def _execute(stage: Stage, settings: Params, task: Task) -> Metrics:
     clock = time.monotonic()
     try:
         metrics = stage.run(settings, task)
+    except (RuntimeError, MemoryError) as error:
+        if not out_of_memory(error):
+            raise
+        raise shortage(error, stage.name, settings.model_dump()) from error
     except ModuleNotFoundError as error:
         extra = "" if stage.image == "core" else "[train]"
         remedy = (

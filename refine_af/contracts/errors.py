@@ -27,6 +27,10 @@ class DataError(RefineAfError):
     exit_code = 65
 
 
+class MemoryShortageError(DataError):
+    """One row does not fit the memory. A retry repeats it on this machine, not on a larger one."""
+
+
 class DependencyError(RefineAfError):
     """A library, model, service or disk that the stage needs is not usable now."""
 

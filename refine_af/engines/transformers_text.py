@@ -10,6 +10,7 @@ from refine_af.engines.adapters import apply_adapter, require_base
 from refine_af.engines.choose import choose
 from refine_af.engines.decode import Decoded, decode
 from refine_af.engines.encoding import PromptEncoder
+from refine_af.engines.memory import RowsAtOnce
 from refine_af.engines.models import Dtype, load_model, resolve_model
 from refine_af.engines.stopping import completion_text, cut
 from refine_af.engines.text import Completion, Determinism, Request, Sampling, refuse_forms
@@ -96,14 +97,20 @@ class TransformersText:
         self._encoder = PromptEncoder(tokenizer, context=context, chat=chat)
         self._model, self._tokenizer = model, tokenizer
         self._batch_size, self._chat, self._facts = batch_size, chat, facts
+        self._rows = RowsAtOnce(
+            batch_size, task="generation", lower="the most new tokens, or the length of the prompts"
+        )
 
     def generate(self, requests: Sequence[Request], sampling: Sampling) -> list[Completion]:
         """Return one completion per request, in order.
 
         A prompt that leaves no room for ``max_tokens`` in the model's context gets an error.
 
+        Batches that do not fit the memory are cut in two.
+
         Raises:
             ParameterError: For a JSON schema or a pattern: no grammar runs here.
+            MemoryShortageError: When one request does not fit.
         """
         refuse_forms("transformers", sampling)
         prompts = [self._encoder.encode(request.prompt) for request in requests]
@@ -118,8 +125,8 @@ class TransformersText:
                 fitting.append(place)
         write = choose if sampling.choices else decode
         fitting.sort(key=lambda place: (len(prompts[place]), place))
-        for start in range(0, len(fitting), self._batch_size):
-            places = fitting[start : start + self._batch_size]
+
+        def answer(places: Sequence[int]) -> None:
             decoded = write(
                 self._model,
                 self._tokenizer,
@@ -129,6 +136,8 @@ class TransformersText:
             )
             for place, one in zip(places, decoded, strict=True):
                 found[place] = self._completion(requests[place], prompts[place], one, sampling)
+
+        self._rows.run(fitting, answer)
         return [found[place] for place in range(len(requests))]
 
     def _completion(

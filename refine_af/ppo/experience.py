@@ -6,15 +6,21 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from refine_af.engines.memory import RowsAtOnce
 from refine_af.ppo.advantages import estimate_advantages, whiten
 from refine_af.ppo.kl import k1
+from refine_af.ppo.losses import importance_weights
 from refine_af.ppo.padding import Batch, pad, right_aligned
+from refine_af.ppo.passes import microbatch_rows, once, repeated
 from refine_af.ppo.policy import Policy
 from refine_af.ppo.rewards import token_rewards
 from refine_af.ppo.rollout import Action
 from refine_af.ppo.schedule import microbatches, minibatches
 from refine_af.ppo.settings import PPOSettings
 from refine_af.processes.group import ALONE, Processes
+
+IMPORTANCE_CAP = 2.0
+"""Largest importance weight of an action that another engine drew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +33,8 @@ class Readings:
         reference: Of the start model.
         values: Of the acting policy.
         entropy: Of the acting policy.
+        acted: Log-probabilities as the engine that acted computed them; None where the trained
+            model acted itself.
     """
 
     mask: Tensor
@@ -34,6 +42,7 @@ class Readings:
     reference: Tensor
     values: Tensor
     entropy: Tensor
+    acted: Tensor | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +55,7 @@ class Experience:
         readings: Old log-probabilities and values, reference, entropy.
         advantages: That the policy loss uses, [B, A].
         returns: Targets of the value loss, [B, A].
+        weights: Factors of the policy loss, [B, A], see :func:`importance_weights`; None for 1.
     """
 
     prompts: Sequence[Sequence[int]]
@@ -53,6 +63,7 @@ class Experience:
     readings: Readings
     advantages: Tensor
     returns: Tensor
+    weights: Tensor | None = None
 
     def batch(self, rows: Sequence[int], device: torch.device) -> Batch:
         """Return the episodes of ``rows``, padded to the longest of them."""
@@ -67,28 +78,54 @@ def read(
     update: int,
     settings: PPOSettings,
     processes: Processes = ALONE,
+    passes: RowsAtOnce | None = None,
 ) -> Readings:
     """Return log-probabilities, values and entropies of the episodes, and the start model's.
 
     Runs the very forward passes of the first epoch, so that the first ratio of each update is 1
     to the last bit and not only up to the rounding of another batch shape. Each process runs its
     own passes; all get the readings of all episodes.
+
+    Raises:
+        MemoryShortageError: When one row does not fit.
     """
+    passes = passes or microbatch_rows(settings)
     tokens = [action.tokens for action in actions]
     lengths = [len(prompt) + len(taken) for prompt, taken in zip(prompts, tokens, strict=True)]
     rows: dict[int, list[Tensor]] = {}
     for step in minibatches(len(prompts), update, 1, settings):
-        for group in microbatches(processes.share(step), lengths, settings.microbatch):
-            batch = pad([prompts[r] for r in group], [tokens[r] for r in group], policy.device)
-            seen = policy(batch, entropy=True)
-            reference = policy.reference_logprobs(batch)
-            columns = [seen.logprobs, reference, seen.values, seen.entropy]
-            for place, row in enumerate(group):
-                rows[row] = [column[place, -len(tokens[row]) :].cpu() for column in columns]
+        share = processes.share(step)
+
+        def work(share: list[int] = share) -> None:
+            for group in microbatches(share, lengths, passes.count):
+                rows.update(_rows_read(policy, prompts, tokens, group))
+
+        if policy.sharded:
+            once(passes, work)
+        else:
+            repeated(passes, work, lambda: None, processes)
     rows = processes.gathered(rows)
     ordered = [rows[row] for row in range(len(prompts))]
     mask = right_aligned([torch.ones(len(taken), dtype=torch.bool) for taken in tokens])
-    return Readings(mask, *(right_aligned(column) for column in zip(*ordered, strict=True)))
+    columns = [right_aligned(column) for column in zip(*ordered, strict=True)]
+    said = [torch.tensor(row.logprobs) for row in actions if row.logprobs is not None]
+    return Readings(mask, *columns, right_aligned(said) if len(said) == len(actions) else None)
+
+
+def _rows_read(
+    policy: Policy,
+    prompts: Sequence[Sequence[int]],
+    tokens: Sequence[Sequence[int]],
+    group: Sequence[int],
+) -> dict[int, list[Tensor]]:
+    """Return log-probability, reference, value and entropy of each row's tokens, by row."""
+    batch = pad([prompts[row] for row in group], [tokens[row] for row in group], policy.device)
+    seen = policy(batch, entropy=True)
+    columns = [seen.logprobs, policy.reference_logprobs(batch), seen.values, seen.entropy]
+    return {
+        row: [column[index, -len(tokens[row]) :].cpu() for column in columns]
+        for index, row in enumerate(group)
+    }
 
 
 def experience(
@@ -110,4 +147,7 @@ def experience(
         readings=readings,
         advantages=whiten(raw, mask) if settings.whiten else raw,
         returns=returns,
+        weights=None
+        if readings.acted is None
+        else importance_weights(readings.logprobs, readings.acted, IMPORTANCE_CAP),
     )

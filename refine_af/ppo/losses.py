@@ -27,6 +27,26 @@ def policy_loss(new: Tensor, old: Tensor, advantages: Tensor, clip: float) -> Te
     return -torch.minimum(ratio * advantages, clipped * advantages)
 
 
+def importance_weights(trained: Tensor, acted: Tensor, cap: float) -> Tensor:
+    """Return ``min(exp(trained - acted), cap)`` per token: how much an action counts.
+
+    An engine with kernels or a precision of its own samples from a distribution that is not quite
+    the trained policy's. The weight corrects the policy loss for that; the cap bounds the variance
+    that rare tokens would bring, at the price of a small bias.
+
+    Args:
+        trained: Log-probabilities of the taken tokens under the policy, as the trainer reads them.
+        acted: The same under the same policy, as the engine that acted computed them.
+        cap: Largest weight; 0 leaves all weights at 1.
+
+    Source: Ionides 2008 (truncated importance sampling, doi 10.1198/106186008X320456); Espeholt et
+    al. 2018 (arXiv 1802.01561), section 4.1, for an actor that lags behind its learner.
+    """
+    if cap == 0:
+        return torch.ones_like(trained)
+    return (trained - acted).exp().clamp(max=cap)
+
+
 def value_loss(new: Tensor, old: Tensor, returns: Tensor, clip: float) -> Tensor:
     """Return ``0.5 max((V - R)^2, (V_clipped - R)^2)``, V clipped to ``clip`` around the old one.
 

@@ -30,9 +30,26 @@ def describe(
     for estimate, name in pairs:
         total = torch.where(mask, estimate(readings.logprobs, readings.reference), 0.0).sum()
         row[name] = total.item() / count
-    return row | {
-        "entropy": masked_mean(readings.entropy, mask).item(),
-        "explained_variance": explained_variance(experience),
+    return (
+        row
+        | {
+            "entropy": masked_mean(readings.entropy, mask).item(),
+            "explained_variance": explained_variance(experience),
+        }
+        | rollout_mismatch(experience)
+    )
+
+
+def rollout_mismatch(experience: Experience) -> dict[str, float]:
+    """Return how far the engine that acted is from the trained model."""
+    readings = experience.readings
+    if readings.acted is None or experience.weights is None:
+        return {}
+    away = torch.where(readings.mask, (readings.logprobs - readings.acted).abs(), 0.0)
+    return {
+        "rollout_difference": masked_mean(away, readings.mask).item(),
+        "rollout_difference_max": away.max().item(),
+        "rollout_weight": masked_mean(experience.weights, readings.mask).item(),
     }
 
 

@@ -19,14 +19,21 @@ class Action:
         tokens: Token ids, at least one; when ``finish`` is ``stop`` the last ones are the end
             token or those of a stop text, because ending is an action too.
         finish: ``stop`` or ``length``.
+        logprobs: Of each token under the policy as the engine computed it, nats; None where the
+            engine is the trained model itself.
     """
 
     tokens: tuple[int, ...]
     finish: Finish
+    logprobs: tuple[float, ...] | None = None
 
 
 class RolloutEngine(Protocol):
-    """Acts. Its log-probabilities are not used: the trained model recomputes them."""
+    """Acts.
+
+    The trained model reads its actions again for PPO's ratio; an engine with weights of its own
+    says its log-probabilities too, which correct the loss for what its kernels round differently.
+    """
 
     def act(
         self, policy: Policy, prompts: Sequence[Sequence[int]], seeds: Sequence[int]

@@ -15,6 +15,7 @@ import torch
 
 from refine_af.contracts.errors import DataError
 from refine_af.contracts.stage import Journal, Progress
+from refine_af.engines.memory import RowsAtOnce
 from refine_af.engines.stopping import completion_text, cut
 from refine_af.ppo import checkpoint
 from refine_af.ppo.checkpoint import State
@@ -22,6 +23,7 @@ from refine_af.ppo.episodes import Episode, Prompt, Reward, Stateful, check_prom
 from refine_af.ppo.experience import experience, read
 from refine_af.ppo.kl import next_coefficient
 from refine_af.ppo.metrics import describe
+from refine_af.ppo.passes import microbatch_rows
 from refine_af.ppo.policy import Policy
 from refine_af.ppo.result import (
     SAMPLES,
@@ -38,7 +40,7 @@ from refine_af.ppo.schedule import prompts_of
 from refine_af.ppo.settings import PPOSettings
 from refine_af.ppo.sharding import gathered, shard
 from refine_af.ppo.trained_model import save_trained
-from refine_af.ppo.update import improve, make_optimizer
+from refine_af.ppo.update import improve, make_optimizer, rehearse
 from refine_af.processes.group import ALONE, Processes
 
 
@@ -90,9 +92,21 @@ def train(
     encoded = {prompt.id: row for prompt, row in zip(prompts, rows, strict=True)}
     policy.prepare(settings.microbatch * (max(map(len, rows)) + settings.max_new_tokens))
     run = _Run(
-        policy, tokenizer, prompts, encoded, reward, settings, journal, progress, rollout, processes
+        policy,
+        tokenizer,
+        prompts,
+        encoded,
+        reward,
+        settings,
+        journal,
+        progress,
+        rollout,
+        processes,
+        microbatch_rows(settings),
     )
     state = run.start()
+    if policy.device.type == "cuda":
+        rehearse(policy, rows, settings, run.passes)
     for done in range(1, state.update + 1):
         run.tell(on_update, state, done)
     while state.update < settings.updates and not state.stopped:
@@ -117,6 +131,7 @@ class _Run:
     progress: Progress
     rollout: RolloutEngine
     processes: Processes
+    passes: RowsAtOnce
     telemetry: dict[str, float] = field(default_factory=dict)
 
     def start(self) -> State:
@@ -159,7 +174,9 @@ class _Run:
         with self._timed("score_seconds"):
             feedback = score(self.reward, episodes, update)
         with self._timed("read_seconds"):
-            readings = read(self.policy, states, actions, update, settings, self.processes)
+            readings = read(
+                self.policy, states, actions, update, settings, self.processes, self.passes
+            )
         scores = against_siblings(
             episode_scores(feedback, actions, settings.truncation_penalty),
             settings.episodes_per_prompt,
@@ -169,7 +186,10 @@ class _Run:
         row = {"update": float(update), "kl_coefficient": state.kl_coefficient}
         row |= describe(episodes, feedback, known)
         with self._timed("improve_seconds"):
-            row |= improve(self.policy, self.optimizer, known, update, settings, self.processes)
+            row |= improve(
+                self.policy, self.optimizer, known, update, settings, self.processes, self.passes
+            )
+        row["microbatch"] = float(self.passes.count)
         self._count("tokens", sum(len(action.tokens) for action in actions))
         state.update = update
         state.metrics.append(row)

@@ -6,7 +6,9 @@ from typing import Any
 import torch
 
 from refine_af.engines.decode import decode
+from refine_af.engines.memory import RowsAtOnce
 from refine_af.engines.text import Sampling
+from refine_af.ppo.passes import LOWER
 from refine_af.ppo.policy import Policy
 from refine_af.ppo.rollout import Action
 from refine_af.ppo.settings import PPOSettings
@@ -16,9 +18,9 @@ class TransformersRollout:
     """Acts with the trained model itself."""
 
     def __init__(self, tokenizer: Any, settings: PPOSettings, *, batch: int = 64) -> None:  # noqa: ANN401
-        """Decode ``batch`` episodes at a time."""
+        """Decode ``batch`` episodes at a time, fewer where memory runs out."""
         self._tokenizer = tokenizer
-        self._batch = batch
+        self._passes = RowsAtOnce(batch, task="train_ppo: rollout", lower=LOWER)
         self._sampling = Sampling(
             max_tokens=settings.max_new_tokens,
             temperature=settings.temperature,
@@ -32,8 +34,8 @@ class TransformersRollout:
         """Return one action per prompt; prompts of like length share a batch."""
         order = sorted(range(len(prompts)), key=lambda row: (len(prompts[row]), row))
         found: dict[int, Action] = {}
-        for start in range(0, len(order), self._batch):
-            rows = order[start : start + self._batch]
+
+        def write(rows: Sequence[int]) -> None:
             with policy.autocast():
                 decoded = decode(
                     policy.model,
@@ -44,4 +46,6 @@ class TransformersRollout:
                 )
             for row, one in zip(rows, decoded, strict=True):
                 found[row] = Action(tuple(one.tokens), one.finish)
+
+        self._passes.run(order, write)
         return [found[row] for row in range(len(prompts))]

@@ -2,14 +2,18 @@
 
 import math
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from refine_af.contracts.errors import DataError
-from refine_af.ppo.experience import Experience
+from refine_af.engines.memory import RowsAtOnce
+from refine_af.ppo.experience import Experience, experience, read
 from refine_af.ppo.losses import policy_loss, value_loss
+from refine_af.ppo.passes import microbatch_rows, once, repeated
 from refine_af.ppo.policy import Policy
+from refine_af.ppo.rollout import Action
 from refine_af.ppo.schedule import microbatches, minibatches
 from refine_af.ppo.settings import PPOSettings
 from refine_af.processes.group import ALONE, Processes, whole
@@ -42,6 +46,7 @@ def improve(
     update: int,
     settings: PPOSettings,
     processes: Processes = ALONE,
+    passes: RowsAtOnce | None = None,
 ) -> dict[str, float]:
     """Train on the experience and return means over all its tokens, epochs and steps.
 
@@ -61,7 +66,7 @@ def improve(
     steps = []
     for epoch in range(1, settings.epochs + 1):
         for rows in minibatches(len(experience.prompts), update, epoch, settings):
-            totals = accumulate_gradient(policy, experience, rows, settings, processes)
+            totals = accumulate_gradient(policy, experience, rows, settings, processes, passes)
             totals["gradient_norm"] = _step(policy, optimizer, update, settings)
             steps.append(totals)
     return _summary(steps)
@@ -73,25 +78,71 @@ def accumulate_gradient(
     rows: Sequence[int],
     settings: PPOSettings,
     processes: Processes = ALONE,
+    passes: RowsAtOnce | None = None,
 ) -> dict[str, float]:
-    """Add the gradient of the mean loss over the tokens of ``rows``; return sums over them.
+    """Set the gradient of the mean loss over the tokens of ``rows``; return sums over them.
 
     Each process takes its share of the rows; gradients and sums are those of all of them.
+
+    Raises:
+        MemoryShortageError: When one row does not fit.
     """
+    passes = passes or microbatch_rows(settings)
+    count = sum(len(experience.actions[row]) for row in rows)
+    share = processes.share(rows)
+
+    def work() -> dict[str, float]:
+        return _passes(policy, experience, share, settings, passes.count, count)
+
+    def undo() -> None:
+        for parameter in policy.trainable().values():
+            parameter.grad = None
+
+    totals = once(passes, work) if policy.sharded else repeated(passes, work, undo, processes)
+    processes.add_gradients(policy.trainable().values())
+    return processes.total(totals, largest=("ratio_first",)) | {"tokens": float(count)}
+
+
+def _passes(
+    policy: Policy,
+    experience: Experience,
+    rows: Sequence[int],
+    settings: PPOSettings,
+    most: int,
+    count: int,
+) -> dict[str, float]:
+    """Add the gradient of the summed loss over ``rows`` by ``count``, ``most`` rows at a time."""
     lengths = [
         len(prompt) + len(action)
         for prompt, action in zip(experience.prompts, experience.actions, strict=True)
     ]
-    count = sum(len(experience.actions[row]) for row in rows)
     totals: dict[str, float] = {}
-    for group in microbatches(processes.share(rows), lengths, settings.microbatch):
+    for group in microbatches(rows, lengths, most):
         loss, sums = losses(policy, experience, group, settings)
         (loss / count).backward()  # type: ignore[no-untyped-call]
         for name, value in sums.items():
             joined = max if name == "ratio_first" else float.__add__
             totals[name] = joined(totals.get(name, 0.0), value)
-    processes.add_gradients(policy.trainable().values())
-    return processes.total(totals, largest=("ratio_first",)) | {"tokens": float(count)}
+    return totals
+
+
+def rehearse(
+    policy: Policy, prompts: Sequence[Sequence[int]], settings: PPOSettings, passes: RowsAtOnce
+) -> None:
+    """Read and train on the longest prompts with actions of full length, and take nothing from it.
+
+    What does not fit shows here, within a minute, and not in the update that happens to draw long
+    prompts; ``passes`` is smaller afterwards where it has to be. Sharded weights take part: every
+    process rehearses the same rows.
+    """
+    longest = sorted(prompts, key=len, reverse=True)[: settings.microbatch]
+    actions = [Action((0,) * settings.max_new_tokens, "length") for _ in longest]
+    alone = replace(settings, minibatch=len(longest))
+    readings = read(policy, longest, actions, 0, alone, passes=passes)
+    known = experience(longest, actions, readings, torch.zeros(len(longest)), 0.0, alone)
+    accumulate_gradient(policy, known, range(len(longest)), alone, passes=passes)
+    for parameter in policy.trainable().values():
+        parameter.grad = None
 
 
 def losses(
@@ -112,6 +163,8 @@ def losses(
     logprobs = torch.where(mask, new.logprobs, old)
     values = torch.where(mask, new.values, old_values)
     on_policy = policy_loss(logprobs, old, cut(experience.advantages), settings.clip)
+    if experience.weights is not None:
+        on_policy = on_policy * cut(experience.weights)
     on_value = value_loss(values, old_values, cut(experience.returns), settings.value_clip)
     loss = on_policy + settings.value_coefficient * on_value
     if wants_entropy:

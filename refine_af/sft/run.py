@@ -3,16 +3,17 @@
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from datasets import disable_progress_bars
+from datasets import Dataset, disable_progress_bars
 from transformers.utils.logging import disable_progress_bar
 
 from refine_af.contracts.errors import DataError
 from refine_af.contracts.records import Instance, Seed
 from refine_af.contracts.stage import Journal, Progress
+from refine_af.engines.memory import RowsAtOnce
 from refine_af.processes.group import ALONE, Processes
 from refine_af.sft.base_model import choose_device, load_tokenizer, load_trainable, save_trained
 from refine_af.sft.encoding import Example, encode, write_examples
@@ -20,7 +21,7 @@ from refine_af.sft.model_card import CardFacts, model_card
 from refine_af.sft.selection import Arm, Reason, UsedRow, choose, seed_rows
 from refine_af.sft.settings import SFTSettings
 from refine_af.sft.templates import Template, training_text
-from refine_af.sft.trainer import peak_memory, train
+from refine_af.sft.trainer import TrainingResult, peak_memory, train
 from refine_af.storage.journal import MemoryJournal
 
 
@@ -136,10 +137,9 @@ def fine_tune(
     tokenizer = load_tokenizer(location)
     chosen = _choose(material, settings, tokenizer)
     rows = write_examples(scratch / "rows.arrow", chosen.examples)
-    model = load_trainable(location, settings, device)
     prepared = time.monotonic() - started
-    trained = train(
-        model,
+    model, trained = _tuned(
+        location,
         tokenizer,
         rows,
         settings,
@@ -159,6 +159,52 @@ def fine_tune(
         metrics=_metrics(chosen.used, trained.history),
         telemetry=trained.telemetry | {"preparation_seconds": prepared} | peak_memory(device),
     )
+
+
+def _tuned(
+    location: str,
+    tokenizer: Any,  # noqa: ANN401
+    rows: Dataset,
+    settings: SFTSettings,
+    *,
+    scratch: Path,
+    processes: Processes,
+    **options: Any,  # noqa: ANN401  of train
+) -> tuple[Any, TrainingResult]:
+    """Load and train the model; when memory runs out, again with smaller pieces of a batch.
+
+    The second try goes on from the last checkpoint; a step is the mean over the same rows. With
+    several processes the others would wait for ever, so there is no second try.
+
+    Raises:
+        MemoryShortageError: When a piece of one row does not fit.
+    """
+    pieces = settings.pieces_for(processes.count)
+    at_once = RowsAtOnce(
+        settings.batch_size // pieces if processes.count == 1 else 1,
+        task="train_sft",
+        lower="max_length, or raise gradient_accumulation",
+    )
+    while True:
+        folder = scratch / f"rows-{at_once.count}"
+        folder.mkdir()
+
+        def work(folder: Path = folder, chosen: SFTSettings = settings) -> Any:  # noqa: ANN401
+            model = load_trainable(location, chosen, options["device"])
+            found = train(
+                model, tokenizer, rows, chosen, scratch=folder, processes=processes, **options
+            )
+            return model, found
+
+        fitted, found = at_once.attempt(work)
+        if fitted:
+            model, trained = found
+            trained.telemetry["memory_halvings"] = float(at_once.halvings)
+            return model, trained
+        size = settings.batch_size
+        fewest = -(-size // at_once.count)
+        pieces = next(count for count in range(fewest, size + 1) if size % count == 0)
+        settings = replace(settings, gradient_accumulation=pieces)
 
 
 def _choose(material: Material, settings: SFTSettings, tokenizer: Any) -> _Chosen:  # noqa: ANN401
