@@ -197,7 +197,8 @@ def shared_tokens(prompts: Sequence[Sequence[int]]) -> int:
     """Return how many first tokens all prompts share, but for the last of each; 0 if too few."""
     if len(prompts) == 1:
         return 0
-    least, most = min(prompts), max(prompts)  # what these two share, all others share
+    rows = [tuple(prompt) for prompt in prompts]
+    least, most = min(rows), max(rows)  # what these two share, all others share
     most_shared = min(map(len, prompts)) - 1
     count = next(
         (at for at in range(most_shared) if least[at] != most[at]),

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from refine_af.contracts.errors import DependencyError, ParameterError
+from refine_af.contracts.errors import DependencyError, MemoryShortageError, ParameterError
 from refine_af.engines.adapters import adapter_rank, require_base
 from refine_af.engines.encoding import PromptEncoder
+from refine_af.engines.memory import out_of_memory
 from refine_af.engines.models import resolve_model
 from refine_af.engines.stopping import completion_text, cut
 from refine_af.engines.text import Completion, Determinism, Finish, Request, Sampling
@@ -68,7 +69,8 @@ class VLLMText:
         Args:
             model: As :func:`refine_af.engines.models.resolve_model`.
             adapter: A PEFT LoRA folder.
-            dtype: ``auto`` is float32 on a CPU and what the model's file holds on a GPU.
+            dtype: ``auto`` is float32 on a CPU and bfloat16 on a GPU, whatever the file holds, as
+                for every other engine and for training.
             chat: Put each prompt into the model's chat template as the user's turn.
             max_num_seqs: On a CPU: requests that run at once. On a GPU vLLM decides.
             max_model_len: Longest prompt and completion together; None for the model's context.
@@ -88,7 +90,7 @@ class VLLMText:
         settings: dict[str, Any] = {
             "model": str(folder),
             "load_format": "safetensors",
-            "dtype": dtype,
+            "dtype": _dtype(dtype),
             "seed": 0,
             "max_model_len": max_model_len,
             "gpu_memory_utilization": gpu_memory_utilization,
@@ -104,7 +106,7 @@ class VLLMText:
         self.determinism: Determinism = "none"
         if current_platform.is_cpu():
             self.determinism = "same_batch"
-            settings |= _cpu_settings(folder, dtype, max_num_seqs, max_model_len)
+            settings |= _cpu_settings(folder, max_num_seqs, max_model_len)
         self._llm = _start(settings)
         config = self._llm.llm_engine.model_config
         self._tokenizer = self._llm.get_tokenizer()
@@ -197,6 +199,7 @@ class VLLMText:
 def start_vllm(
     folder: Path,
     *,
+    dtype: str,
     max_model_len: int,
     max_lora_rank: int,
     gpu_memory_utilization: float,
@@ -206,6 +209,7 @@ def start_vllm(
 
     Args:
         folder: The model's.
+        dtype: As for :class:`VLLMText`.
         max_model_len: Longest prompt and completion together.
         max_lora_rank: One of :data:`LORA_RANKS`.
         gpu_memory_utilization: Share of the GPU's memory.
@@ -218,7 +222,9 @@ def start_vllm(
     settings: dict[str, Any] = {
         "model": str(folder),
         "load_format": "safetensors",
+        "dtype": _dtype(dtype),
         "seed": 0,
+        "logprobs_mode": "processed_logprobs",  # of the tempered policy, which is what is trained
         "max_model_len": max_model_len,
         "gpu_memory_utilization": gpu_memory_utilization,
         "enable_lora": True,
@@ -226,7 +232,7 @@ def start_vllm(
         "max_loras": 1,
     }
     if current_platform.is_cpu():
-        settings |= _cpu_settings(folder, "auto", max_num_seqs, max_model_len)
+        settings |= _cpu_settings(folder, max_num_seqs, max_model_len)
     return _start(settings)
 
 
@@ -255,9 +261,7 @@ def _lora_settings(adapter: Path | None, folder: Path, most: int) -> dict[str, A
     return {"enable_lora": True, "max_lora_rank": allowed[0], "max_loras": 1}
 
 
-def _cpu_settings(
-    folder: Path, dtype: str, max_num_seqs: int, max_model_len: int | None
-) -> dict[str, Any]:
+def _cpu_settings(folder: Path, max_num_seqs: int, max_model_len: int | None) -> dict[str, Any]:
     """Return what a CPU needs besides.
 
     A prompt that is read in pieces rewinds its seeded generator, which CPU generators cannot:
@@ -272,12 +276,17 @@ def _cpu_settings(
 
         length = AutoConfig.from_pretrained(folder).max_position_embeddings
     return {
-        "dtype": "float32" if dtype == "auto" else dtype,
         "enforce_eager": True,
         "max_model_len": length,
         "max_num_seqs": max_num_seqs,
         "max_num_batched_tokens": max_num_seqs * length,
     }
+
+
+def _dtype(dtype: str) -> str:
+    if dtype != "auto":
+        return dtype
+    return "float32" if current_platform.is_cpu() else "bfloat16"
 
 
 def _start(settings: dict[str, Any]) -> "vllm.LLM":
@@ -286,6 +295,11 @@ def _start(settings: dict[str, Any]) -> "vllm.LLM":
     except (ValueError, VLLMClientError) as error:
         raise ParameterError(f"vLLM refuses the settings or the model: {_first(error)}") from error
     except (RuntimeError, OSError, MemoryError, VLLMError) as error:
+        if out_of_memory(error):
+            raise MemoryShortageError(
+                f"vLLM does not fit the GPU's memory ({_first(error)}); lower max_model_len, or use"
+                " more GPUs (tensor_parallel_size) or a larger one"
+            ) from error
         raise DependencyError(f"vLLM cannot start: {_first(error)}") from error
 
 
@@ -305,6 +319,9 @@ def vllm_sampling(seed: int, sampling: Sampling) -> "vllm.SamplingParams":
         max_tokens=most_tokens(sampling),
         temperature=sampling.temperature,
         top_p=sampling.top_p,
+        top_k=-1,
+        min_p=0.0,
+        repetition_penalty=1.0,
         presence_penalty=sampling.presence_penalty,
         stop=(list(sampling.stop) or None) if sampling.free else None,
         seed=seed,

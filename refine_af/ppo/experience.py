@@ -107,9 +107,10 @@ def read(
     rows = processes.gathered(rows)
     ordered = [rows[row] for row in range(len(prompts))]
     mask = right_aligned([torch.ones(len(taken), dtype=torch.bool) for taken in tokens])
-    columns = [right_aligned(column) for column in zip(*ordered, strict=True)]
+    logprobs, reference, values, entropy = map(right_aligned, zip(*ordered, strict=True))
     said = [torch.tensor(row.logprobs) for row in actions if row.logprobs is not None]
-    return Readings(mask, *columns, right_aligned(said) if len(said) == len(actions) else None)
+    acted = right_aligned(said) if len(said) == len(actions) else None
+    return Readings(mask, logprobs, reference, values, entropy, acted)
 
 
 def _rows_read(

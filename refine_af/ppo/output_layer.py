@@ -52,7 +52,9 @@ def token_readings(
         if torch.is_grad_enabled()
         else read(states, tokens)
         for states, tokens in zip(
-            hidden.flatten(0, 1).split(size), taken.flatten().split(size), strict=True
+            torch.split(hidden.flatten(0, 1), size),
+            torch.split(taken.flatten(), size),
+            strict=True,
         )
     ]
     logprobs, spreads = zip(*parts, strict=True)

@@ -154,7 +154,7 @@ class Policy(nn.Module):
 
         The model makes the logits of one column only; those of the others come in chunks.
         """
-        layer = model.get_output_embeddings()
+        layer = model.get_output_embeddings()  # type: ignore[no-untyped-call]
         with self.autocast():
             with inputs_kept(layer) as kept:
                 own = self._logits(model, batch)

@@ -60,4 +60,4 @@ def gathered(policy: Policy) -> Iterator[None]:
             one.reshard()
             # The root keeps its own (embedding, norm, output layer) until the backward pass: the
             # policy asks the output layer for logits after the forward pass.
-            one.set_reshard_after_forward(one is not policy.model, recurse=False)
+            one.set_reshard_after_forward(id(one) != id(policy.model), recurse=False)

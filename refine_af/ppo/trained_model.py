@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import torch
 from peft import PeftModel
 from torch import Tensor
 
@@ -19,16 +20,30 @@ def save_trained(
     main: bool = True,
 ) -> None:
     """Write the policy to ``target``; every process of a sharded one must call it, one writes."""
+    adapted = isinstance(policy.model, PeftModel)
     weights = None
-    if policy.sharded:
-        adapted = isinstance(policy.model, PeftModel)
+    if policy.sharded or (not adapted and policy.model.dtype != policy.start_dtype):
         weights = {
-            name: whole(value.detach()).cpu()
+            name: _saved(whole(value.detach()), policy, adapted=adapted)
             for name, value in policy.model.named_parameters()
             if value.requires_grad or not adapted
         }
     if main:
         save_model(policy.model, tokenizer, target, weights)
+        if not adapted:
+            _say_dtype(target / "config.json", policy.start_dtype)
+
+
+def _say_dtype(path: Path, dtype: torch.dtype) -> None:
+    """Write the precision of the file's weights into it; transformers takes the model's own."""
+    config = json.loads(path.read_text(encoding="utf-8"))
+    config["dtype"] = str(dtype).removeprefix("torch.")
+    path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def _saved(value: Tensor, policy: Policy, *, adapted: bool) -> Tensor:
+    """Return a weight for the file: of a whole model in the precision that the model came in."""
+    return value.cpu() if adapted else value.to("cpu", policy.start_dtype)
 
 
 def save_model(

@@ -1,8 +1,9 @@
 """Rollouts from vLLM, which samples many times faster: in this process, or behind a server.
 
 Before each rollout the adapter is saved and loaded anew under a number of its own, so what acts is
-the policy as it is now and no prefix cache of an older one is used. vLLM's own log-probabilities
-are not used: its kernels round differently, and the trained model reads its actions again.
+the policy as it is now and no prefix cache of an older one is used. vLLM's kernels round
+differently: the trained model reads the actions again, and vLLM's own log-probabilities weigh the
+loss (:func:`refine_af.ppo.losses.importance_weights`).
 """
 
 import copy
@@ -25,6 +26,11 @@ from refine_af.ppo.settings import PPOSettings
 from refine_af.ppo.trained_model import save_trained
 
 TIMEOUT_SECONDS = 1800.0
+
+PLAIN = {"top_p": 1.0, "top_k": -1, "min_p": 0.0, "repetition_penalty": 1.0}
+PLAIN |= {"presence_penalty": 0.0, "frequency_penalty": 0.0}
+"""Sent with every request: what is left out, vLLM takes from the model's generation_config, which
+for LLaMA-2 truncates to a nucleus of 0.9. Then actions would come from another distribution."""
 
 
 class _Reloading(ABC):
@@ -58,12 +64,19 @@ class _Reloading(ABC):
     ) -> list[Action]:
         """Load the adapter and act."""
 
-    def _action(self, tokens: Sequence[int], finish: str | None) -> Action:
+    def _action(
+        self, tokens: Sequence[int], finish: str | None, logprobs: Sequence[float] | None
+    ) -> Action:
         if finish not in ("stop", "length") or not tokens:
             raise DependencyError(
                 f"vLLM ended an action with {finish!r} after {len(tokens)} tokens"
             )
-        return Action(tuple(tokens), "stop" if finish == "stop" else "length")
+        if logprobs is not None and len(logprobs) != len(tokens):
+            raise DependencyError(
+                f"vLLM gave {len(logprobs)} log-probabilities for {len(tokens)} tokens"
+            )
+        said = None if logprobs is None else tuple(logprobs)
+        return Action(tuple(tokens), "stop" if finish == "stop" else "length", said)
 
 
 class VLLMRollout(_Reloading):
@@ -77,6 +90,7 @@ class VLLMRollout(_Reloading):
         folder: Path,
         *,
         max_model_len: int,
+        dtype: str = "auto",
         gpu_memory_utilization: float = 0.4,
     ) -> None:
         """Start vLLM.
@@ -87,6 +101,7 @@ class VLLMRollout(_Reloading):
             settings: Of the run; their temperature and length are the sampling's.
             folder: Where adapters are saved in passing; a memory file system is best.
             max_model_len: Longest prompt and action, tokens.
+            dtype: Of the policy's products; ``auto`` is bfloat16 on a GPU, float32 on a CPU.
             gpu_memory_utilization: Share of the GPU's memory that vLLM takes; the trainer needs
                 the rest.
 
@@ -103,6 +118,7 @@ class VLLMRollout(_Reloading):
             raise missing_library(error, "rollout 'vllm'", remedy) from error
         self._llm = start_vllm(
             model,
+            dtype=dtype,
             max_model_len=max_model_len,
             max_lora_rank=lora_rank_allowed(settings.lora_rank),
             gpu_memory_utilization=gpu_memory_utilization,
@@ -126,16 +142,20 @@ class VLLMRollout(_Reloading):
             "stop_token_ids": [self._tokenizer.eos_token_id],
             "stop": list(self._settings.stop) or None,
             "detokenize": bool(self._settings.stop),
-        }
+            "logprobs": 0,  # of the token drawn alone
+        } | PLAIN
         outputs = self._llm.generate(
             [{"prompt_token_ids": list(prompt)} for prompt in prompts],
             [SamplingParams(seed=seed, **options) for seed in seeds],
             lora_request=LoRARequest(f"policy-{number}", number, str(adapter)),
             use_tqdm=False,
         )
-        return [
-            self._action(out.outputs[0].token_ids, out.outputs[0].finish_reason) for out in outputs
-        ]
+        return [self._from_output(output.outputs[0]) for output in outputs]
+
+    def _from_output(self, output: Any) -> Action:  # noqa: ANN401  vLLM's CompletionOutput
+        pairs = zip(output.token_ids, output.logprobs, strict=True)
+        logprobs = [found[token].logprob for token, found in pairs]
+        return self._action(output.token_ids, output.finish_reason, logprobs)
 
 
 class VLLMServerRollout(_Reloading):
@@ -196,14 +216,19 @@ class VLLMServerRollout(_Reloading):
                 "stop_token_ids": [self._tokenizer.eos_token_id],
                 "stop": list(self._settings.stop) or None,
                 "return_token_ids": True,
-            },
+                "logprobs": 0,
+            }
+            | PLAIN,
         )
         choice = answer["choices"][0]
         if choice.get("token_ids") is None:
             raise DependencyError(
                 f"{self._url} returned no token_ids; PPO needs them: use vLLM 0.11 or later"
             )
-        return self._action(choice["token_ids"], choice["finish_reason"])
+        # Of the untempered policy, unless the server runs with --logprobs-mode: no use elsewhere.
+        plain = self._settings.temperature == 1 and choice.get("logprobs") is not None
+        logprobs = choice["logprobs"]["token_logprobs"] if plain else None
+        return self._action(choice["token_ids"], choice["finish_reason"], logprobs)
 
     def _ask(self, path: str, body: dict[str, Any] | None) -> dict[str, Any]:
         data = None if body is None else json.dumps(body).encode()

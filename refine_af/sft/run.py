@@ -189,15 +189,17 @@ def _tuned(
         folder = scratch / f"rows-{at_once.count}"
         folder.mkdir()
 
-        def work(folder: Path = folder, chosen: SFTSettings = settings) -> Any:  # noqa: ANN401
+        def work(
+            folder: Path = folder, chosen: SFTSettings = settings
+        ) -> tuple[Any, TrainingResult]:
             model = load_trainable(location, chosen, options["device"])
             found = train(
                 model, tokenizer, rows, chosen, scratch=folder, processes=processes, **options
             )
             return model, found
 
-        fitted, found = at_once.attempt(work)
-        if fitted:
+        _, found = at_once.attempt(work)
+        if found is not None:
             model, trained = found
             trained.telemetry["memory_halvings"] = float(at_once.halvings)
             return model, trained

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from refine_af.contracts.errors import MemoryShortageError
+from refine_af.engines.decode import decode
 from refine_af.engines.memory import RowsAtOnce, out_of_memory, shortage
 from refine_af.engines.text import Request, Sampling
 from refine_af.engines.transformers_text import TransformersText
@@ -73,16 +74,14 @@ def test_generation_goes_on_with_smaller_batches(monkeypatch: pytest.MonkeyPatch
     requests = [Request(str(row), f"{row} and", row) for row in range(8)]
     sampling = Sampling(max_tokens=4)
     expected = [one.text for one in engine.generate(requests, sampling)]
-    import refine_af.engines.transformers_text as module
+    sizes: list[int] = []
 
-    original, sizes = module.decode, list[int]()
-
-    def decode(model, tokenizer, prompts, seeds, sampling):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    def smaller(model, tokenizer, prompts, seeds, sampling):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
         sizes.append(len(prompts))
         if len(prompts) > 2:
             raise full()
-        return original(model, tokenizer, prompts, seeds, sampling)
+        return decode(model, tokenizer, prompts, seeds, sampling)
 
-    monkeypatch.setattr(module, "decode", decode)
+    monkeypatch.setattr("refine_af.engines.transformers_text.decode", smaller)
     assert [one.text for one in engine.generate(requests, sampling)] == expected
     assert sizes == [8, 4, 2, 2, 2, 2]

@@ -82,7 +82,7 @@ def soft_capped() -> Gemma2ForCausalLM:
         final_logit_softcapping=2.0,
         initializer_range=0.5,
     )
-    return Gemma2ForCausalLM(config)
+    return Gemma2ForCausalLM(config)  # type: ignore[no-untyped-call]
 
 
 def scaled() -> CohereForCausalLM:
@@ -96,7 +96,7 @@ def scaled() -> CohereForCausalLM:
         logit_scale=0.25,
         pad_token_id=None,
     )
-    return CohereForCausalLM(config)
+    return CohereForCausalLM(config)  # type: ignore[no-untyped-call]
 
 
 @pytest.mark.parametrize("make", [soft_capped, scaled])
@@ -112,7 +112,7 @@ def test_what_a_model_does_after_its_output_layer_is_done_here_too(make: object)
 def test_a_model_that_does_something_unknown_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("refine_af.ppo.policy.finished", lambda logits, config: logits)
     with pytest.raises(ParameterError, match="after the output layer"):
-        Policy(soft_capped().eval(), tiny_settings())(pad([[3, 4]], [[5, 6, 1]]))
+        Policy(soft_capped(), tiny_settings())(pad([[3, 4]], [[5, 6, 1]]))
 
 
 def kept(name: str, layers: int, sizes: dict[str, int]) -> Peak:

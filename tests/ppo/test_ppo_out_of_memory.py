@@ -38,6 +38,11 @@ def gradients(policy: Policy) -> list[torch.Tensor]:
     return [one.grad.clone() for one in policy.trainable().values() if one.grad is not None]
 
 
+def forget_gradients(policy: Policy) -> None:
+    for weight in policy.trainable().values():
+        weight.grad = None
+
+
 def test_the_step_is_repeated_with_the_same_gradient(monkeypatch: pytest.MonkeyPatch) -> None:
     options = tiny_settings(minibatch=5, microbatch=5)
     policy = Policy(tiny_model(), options)
@@ -45,8 +50,7 @@ def test_the_step_is_repeated_with_the_same_gradient(monkeypatch: pytest.MonkeyP
     known = experience(PROMPTS, ACTIONS, readings, SCORES, 0.1, options)
     accumulate_gradient(policy, known, range(5), options)
     expected = gradients(policy)
-    for one in policy.trainable().values():
-        one.grad = None
+    forget_gradients(policy)
     passes = microbatch_rows(options)
     # The second pass of two rows runs out after the first has added its gradient.
     calls = shrink(monkeypatch, 2)
@@ -64,8 +68,7 @@ def test_what_a_failed_try_added_is_taken_back(monkeypatch: pytest.MonkeyPatch) 
     known = experience(PROMPTS, ACTIONS, readings, SCORES, 0.1, options)
     accumulate_gradient(policy, known, range(5), options)
     expected = gradients(policy)
-    for one in policy.trainable().values():
-        one.grad = None
+    forget_gradients(policy)
     original, calls = update.losses, [0]
 
     def losses(*given: Any) -> Any:  # noqa: ANN401
