@@ -1,7 +1,7 @@
 """The commands that bring a pipeline to a cluster: ``compile`` and ``submit``."""
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,12 @@ from refine_af.commands import CONFIG, PRESET, SET, need_kfp
 from refine_af.contracts.errors import ParameterError
 
 CACHING_IS_OFF = (
-    "refine-af: caching is off in this file: KFP's cache key holds the image's name, not its"
+    "images are named by tag, so caching is off: KFP's cache key holds the image's name, not its"
     " content. Give --images digests.json to pin images and switch it on."
+)
+NO_REGISTRY = (
+    "images are named without a registry, so a cluster will ask the public one for them; give"
+    " --registry{argo}"
 )
 
 _WHAT = (
@@ -97,19 +101,44 @@ def _compiled(
 @click.option("-o", "--output", required=True, metavar="PATH", help="File, or folder for argo.")
 def compile_pipeline(target: str, output: str, **what: Any) -> None:  # noqa: ANN401
     """Compile a pipeline for KFP or for Argo."""
+    _check_output(Path(output), target)
     made = _compiled(**what)
     name = f"{made.spec['pipelineInfo']['name']}-{what['preset']}"
     if target == "argo":
         from refine_af.pipelines.argo import write_argo
 
         write_argo(made, Path(output), name)
-        return
-    if target == "kfp":
+    elif target == "kfp":
         made.write_ir(Path(output))
     else:
         made.write_manifest(Path(output), name)
-    if not made.images.digests:
-        click.echo(CACHING_IS_OFF, err=True)
+    for line in _notes(made, target):
+        click.echo(f"refine-af: {line}", err=True)
+
+
+def _check_output(path: Path, target: str) -> None:
+    """Refuse a folder where a file is written, and a file where a folder is."""
+    if target == "argo" and path.is_file():
+        raise ParameterError(f"-o {path}: it is a file; --to argo writes into a folder")
+    if target != "argo" and path.is_dir():
+        raise ParameterError(f"-o {path}: it is a folder; --to {target} writes a file")
+
+
+def _notes(made: Any, target: str) -> Iterator[str]:  # noqa: ANN401  compiling.Compiled
+    """Yield what a person should know of the compiled files."""
+    from refine_af.targets.placement import largest_pod
+    from refine_af.targets.profile import argo_only_fields
+
+    if not made.images.registry:
+        yield NO_REGISTRY.format(
+            argo=", or submit with -p registry=..." if target == "argo" else ""
+        )
+    if target != "argo":
+        if not made.images.digests:
+            yield CACHING_IS_OFF
+        if ignored := argo_only_fields(made.profile):
+            yield f"KFP cannot say these fields of the profile: {', '.join(ignored)}"
+    yield largest_pod(made.stages(), made.profile)
 
 
 @click.command("submit")

@@ -130,7 +130,7 @@ def presets() -> None:
     """List the packaged presets and hardware profiles."""
     from refine_af.pipelines.config import load_config, preset_names
     from refine_af.pipelines.estimate import GPUS, summary_line
-    from refine_af.targets.placement import PROFILE_FOLDER, load_profile
+    from refine_af.targets.profile import load_profile, profile_names
 
     click.echo("presets")
     for name in preset_names():
@@ -139,8 +139,8 @@ def presets() -> None:
         for line in filter(None, (summary_line(config, profile) for profile in GPUS)):
             click.echo(f"  {'':16}   {line}")
     click.echo("profiles")
-    for path in sorted(PROFILE_FOLDER.glob("*.yaml")):
-        click.echo(f"  {path.stem:16} {load_profile(path.stem).summary}")
+    for name in profile_names():
+        click.echo(f"  {name:16} {load_profile(name).summary}")
 
 
 @click.command()

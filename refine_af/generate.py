@@ -13,6 +13,7 @@ from refine_af.contracts.stage import Stage
 from refine_af.contracts.yaml_text import yaml_text
 from refine_af.stages import STAGES
 from refine_af.targets import kfp_source, pages
+from refine_af.targets.profile import json_schema
 
 ROOT = Path(__file__).parent.parent
 PROFILES = ("cpu", "l4", "a100", "h100")
@@ -83,7 +84,12 @@ def all_files(root: Path) -> dict[Path, str]:
     found: dict[Path, str] = {}
     for stage in STAGES:
         found |= component_files(stage, root)
-    return found | manifest_files(root)
+    return found | manifest_files(root) | schema_files(root)
+
+
+def schema_files(root: Path) -> dict[Path, str]:
+    """Return the JSON Schemas that editors read, by their path."""
+    return {root / "docs" / "profile.schema.json": json_schema()}
 
 
 def stale(root: Path) -> list[Path]:
@@ -120,7 +126,7 @@ def main() -> int:
         return 1 if wrong else 0
     for stage in STAGES:
         write(component_files(stage, ROOT))
-    write(manifest_files(ROOT))
+    write(manifest_files(ROOT) | schema_files(ROOT))
     return 0
 
 

@@ -19,7 +19,9 @@ from refine_af.pipelines.flow import Images
 from refine_af.pipelines.local import artifact_folder
 from refine_af.runner import find_stage
 from refine_af.storage.location import locate
-from refine_af.targets.argo import API, Object, metadata, stage_template, template_name, words
+from refine_af.targets.argo import API, metadata, stage_template, words
+from refine_af.targets.argo_pod import Object
+from refine_af.targets.profile import Profile
 
 NOTIFY = find_stage("notify")
 WEEK_SECONDS = 7 * 24 * 3600
@@ -30,11 +32,8 @@ REGISTRY = "Registry of the images, without a slash at its end: the one value a 
 def write_argo(made: Compiled, folder: Path, name: str) -> None:
     """Write ``templates.yaml`` (to apply once) and ``workflow.yaml`` (to submit per run)."""
     folder.mkdir(parents=True, exist_ok=True)
-    profile = made.profile
-    name = f"{name}-{profile.name}" if profile.gpus else name
-    stages = stages_of(flat(made.spec)) + ([NOTIFY] if has_exit_task(made.spec) else [])
-    templates = [stage_template(stage, profile, made.images.tag) for stage in stages]
-    _write(folder / "templates.yaml", [*templates, dag_template(made, name)])
+    name = f"{name}-{made.profile.name}" if made.profile.gpus else name
+    _write(folder / "templates.yaml", [*templates_of(made).values(), dag_template(made, name)])
     _write(folder / "workflow.yaml", [workflow(name)])
 
 
@@ -51,6 +50,16 @@ def workflow(name: str) -> Object:
         "metadata": {"generateName": f"{name}-"},
         "spec": {"workflowTemplateRef": {"name": name}},
     }
+
+
+def templates_of(made: Compiled) -> dict[str, Object]:
+    """Return the ``WorkflowTemplate`` of each stage that a compiled pipeline uses, by its name."""
+    stages = stages_of(flat(made.spec)) + ([NOTIFY] if has_exit_task(made.spec) else [])
+    return {stage.name: stage_template(stage, made.profile, made.images.tag) for stage in stages}
+
+
+def _reference(stage: Stage, templates: dict[str, Object]) -> Object:
+    return {"name": templates[stage.name]["metadata"]["name"], "template": stage.command}
 
 
 def stages_of(spec: Object) -> list[Stage]:
@@ -70,18 +79,19 @@ def dag_template(made: Compiled, name: str) -> Object:
     Raises:
         ParameterError: For a construct that cannot be translated; names it and the task.
     """
-    hooks = {"hooks": {"exit": _exit_hook(made)}} if has_exit_task(made.spec) else {}
+    templates = templates_of(made)
+    hooks = {"hooks": {"exit": _exit_hook(made, templates)}} if has_exit_task(made.spec) else {}
     made = replace(made, spec=flat(made.spec))
     spec = made.spec
     tasks = _tasks(spec)
-    dag = [_task(made, key, task) for key, task in tasks.items()]
+    dag = [_task(made, key, task, templates) for key, task in tasks.items()]
     return {
         "apiVersion": API,
         "kind": "WorkflowTemplate",
         "metadata": metadata(name, "pipeline", spec["pipelineInfo"].get("description", "")),
         "spec": {
             "entrypoint": "pipeline",
-            "serviceAccountName": "refine-af",
+            **_pods(made.profile),
             "arguments": {"parameters": _arguments(spec, made.images)},
             "templates": [{"name": "pipeline", "dag": {"tasks": dag}}],
             **hooks,
@@ -90,10 +100,30 @@ def dag_template(made: Compiled, name: str) -> Object:
                 "secondsAfterFailure": 2 * WEEK_SECONDS,
             },
             "podGC": {"strategy": "OnPodSuccess", "deleteDelayDuration": "60s"},
-            # The artifacts are what the run was for: they outlive the Workflow object.
-            "artifactGC": {"strategy": "Never"},
+            # Never: the artifacts are what the run was for, they outlive the Workflow object.
+            "artifactGC": {"strategy": made.profile.artifact_gc},
         },
     }
+
+
+def _pods(profile: Profile) -> Object:
+    """Return what holds for all pods of a run.
+
+    A stage's container gets no token of the cluster; Argo's executor, which reports outputs, mounts
+    that of the service account from the secret ``<service account>.service-account-token``.
+    """
+    found: Object = {
+        "serviceAccountName": profile.service_account,
+        "automountServiceAccountToken": False,
+        "executor": {"serviceAccountName": profile.service_account},
+    }
+    if profile.image_pull_secrets:
+        found["imagePullSecrets"] = [{"name": name} for name in profile.image_pull_secrets]
+    if profile.parallelism:
+        found["parallelism"] = profile.parallelism
+    if profile.run_deadline_seconds:
+        found["activeDeadlineSeconds"] = profile.run_deadline_seconds
+    return found
 
 
 def has_exit_task(spec: Object) -> bool:
@@ -124,7 +154,7 @@ def flat(spec: Object) -> Object:
 _OWN = '"componentInputParameter": "'
 
 
-def _exit_hook(made: Compiled) -> Object:
+def _exit_hook(made: Compiled, templates: dict[str, Object]) -> Object:
     given = {
         "image": _image(NOTIFY, made.images),
         "task": NOTIFY.name,
@@ -132,7 +162,7 @@ def _exit_hook(made: Compiled) -> Object:
         FINAL_STATUS: "{{workflow.status}}",
     }
     return {
-        "templateRef": {"name": template_name(NOTIFY, made.profile), "template": NOTIFY.command},
+        "templateRef": _reference(NOTIFY, templates),
         "arguments": {"parameters": [{"name": k, "value": v} for k, v in given.items()]},
     }
 
@@ -208,7 +238,7 @@ def _arguments(spec: Object, images: Images) -> list[Object]:
     return rows
 
 
-def _task(made: Compiled, key: str, task: Object) -> Object:
+def _task(made: Compiled, key: str, task: Object, templates: dict[str, Object]) -> Object:
     spec = made.spec
     stage = _stage(spec, task)
     every = spec["root"]["dag"]["tasks"]
@@ -230,7 +260,7 @@ def _task(made: Compiled, key: str, task: Object) -> Object:
         arguments["artifacts"] = artifacts
     row: Object = {
         "name": task_name(task),
-        "templateRef": {"name": template_name(stage, made.profile), "template": stage.command},
+        "templateRef": _reference(stage, templates),
         "arguments": arguments,
     }
     tasks = _tasks(spec)

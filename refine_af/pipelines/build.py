@@ -7,7 +7,7 @@ from kfp import dsl
 
 from refine_af.pipelines.config import PIPELINE_PARAMETERS, RunConfig
 from refine_af.pipelines.flow import Flow, Images, Selection
-from refine_af.targets.placement import Profile
+from refine_af.targets.profile import Profile
 
 MODULES = {"refine-af": "refine_af.pipelines.refine_af", "teams-rl": "refine_af.pipelines.teams_rl"}
 
@@ -42,7 +42,11 @@ def build(
     default = DEFAULTS | config.parameters
 
     @dsl.pipeline(
-        name=config.pipeline, description=module.DESCRIPTION.format(arms=", ".join(config.arms))
+        name=config.pipeline,
+        description=module.DESCRIPTION.format(arms=", ".join(config.arms)),
+        pipeline_config=dsl.PipelineConfig(
+            active_deadline_seconds=profile.run_deadline_seconds or None
+        ),
     )
     def pipeline(
         seeds_uri: str = default["seeds_uri"],

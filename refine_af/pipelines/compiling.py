@@ -12,6 +12,7 @@ import yaml
 from kfp import compiler
 
 from refine_af.contracts.errors import ParameterError
+from refine_af.contracts.stage import Stage
 from refine_af.contracts.yaml_text import yaml_text
 from refine_af.pipelines.build import build
 from refine_af.pipelines.config import PIPELINE_PARAMETERS, RunConfig
@@ -19,7 +20,7 @@ from refine_af.pipelines.earlier import select
 from refine_af.pipelines.flow import Images
 from refine_af.pipelines.slim import slim
 from refine_af.stages import STAGES
-from refine_af.targets.placement import Profile, load_profile
+from refine_af.targets.profile import Profile, StageFields, load_profile
 
 Document = dict[str, Any]
 
@@ -41,6 +42,12 @@ class Compiled:
     platform: Document
     profile: Profile
     images: Images
+
+    def stages(self) -> list[Stage]:
+        """Return the stages that the pipeline uses, in the order of the registry."""
+        executors = self.spec["deploymentSpec"]["executors"].values()
+        used = {word for item in executors for word in item.get("container", {}).get("args", ())}
+        return [stage for stage in STAGES if stage.name in used]
 
     def write_ir(self, target: Path) -> None:
         """Write the IR YAML."""
@@ -97,11 +104,23 @@ def compile_request(
         since: The first task to run on them; or empty.
         notify: Whether an exit task tells an address how the run ended.
     """
-    hardware = load_profile(profile)
+    hardware = _hardware(profile, config)
     selection = None
     if artifacts:
         selection = select(artifacts, build(config, hardware, images), only, since)
     return _compiled(build(config, hardware, images, selection, notify=notify), hardware, images)
+
+
+def _hardware(name: str, config: RunConfig) -> Profile:
+    """Return a profile with the keys that the configuration's endpoints need."""
+    profile = load_profile(name)
+    profile.check_stages([stage.name for stage in STAGES])
+    stages = dict(profile.stages)
+    for stage, values in config.stages.items():
+        if key := values.get("api_key_variable"):
+            own = stages.get(stage, StageFields())
+            stages[stage] = own.model_copy(update={"secret_keys": (*own.secret_keys, str(key))})
+    return profile.model_copy(update={"stages": stages})
 
 
 def _compiled(pipeline: Any, profile: Profile, images: Images) -> Compiled:  # noqa: ANN401  kfp's

@@ -140,7 +140,7 @@ def pipeline_tasks(config: RunConfig) -> list[str]:
     """Return the names of all tasks of a configuration, in the order of the DAG."""
     from refine_af.pipelines.build import build
     from refine_af.pipelines.local import task_names
-    from refine_af.targets.placement import load_profile
+    from refine_af.targets.profile import load_profile
 
     return list(task_names(build(config, load_profile("local"))).values())
 

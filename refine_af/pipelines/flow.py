@@ -4,26 +4,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from kfp import dsl, kubernetes
+from kfp import dsl
 
 from refine_af.contracts.errors import ParameterError, nearest
 from refine_af.contracts.params import scalar_type
 from refine_af.contracts.stage import EVERY_STAGE_WRITES, Stage
 from refine_af.pipelines.config import RunConfig
+from refine_af.pipelines.placing import place_task
 from refine_af.runner import find_stage
 from refine_af.targets.kfp_component import kfp_component
 from refine_af.targets.kfp_source import KFP_TYPES, image_name
-from refine_af.targets.placement import (
-    GPU_RESOURCE,
-    MODEL_CACHE,
-    MODEL_CACHE_VARIABLES,
-    SECRET,
-    SHARED_MEMORY,
-    Placement,
-    Profile,
-    place,
-    secret_keys,
-)
+from refine_af.targets.placement import place
+from refine_af.targets.profile import Profile
 
 RETRIED_FOR = "30d"
 """Counted from the start of a task's first attempt; when it is over, KFP's engine tries no more and
@@ -154,8 +146,7 @@ class Flow:
         task.set_display_name(name)
         task.set_container_image(self._images.reference(stage))
         task.set_caching_options(stage.cache and stage.name in self._images.digests)
-        _place(task, place(stage.resources, self._profile))
-        _give_secrets(task, stage)
+        place_task(task, place(stage, self._profile), self._profile)
         if self._profile.retries:
             task.set_retry(self._profile.retries, "30s", 2, backoff_max_duration=RETRIED_FOR)
         return task
@@ -185,33 +176,6 @@ class Flow:
             kind = getattr(dsl, KFP_TYPES[item.kind].removeprefix("dsl."))
             outputs[item.name] = Earlier(found[item.name], kind)
         return outputs
-
-
-def _place(task: Any, placement: Placement) -> None:  # noqa: ANN401  kfp is untyped
-    # Kubernetes takes limits as requests where none are given.
-    task.set_cpu_limit(placement.cpu).set_memory_limit(placement.memory)
-    if placement.model_cache:
-        kubernetes.mount_pvc(task, placement.model_cache, MODEL_CACHE)
-        for name, value in MODEL_CACHE_VARIABLES.items():
-            task.set_env_variable(name, value)
-    if placement.node_affinity:
-        kubernetes.add_node_affinity_json(task, placement.node_affinity)
-    for key, value in placement.node_selector.items():
-        kubernetes.add_node_selector(task, key, value)
-    for item in placement.tolerations:
-        kubernetes.add_toleration(
-            task, key=item.key, operator=item.operator, value=item.value, effect=item.effect
-        )
-    if placement.gpus:
-        task.set_accelerator_type(GPU_RESOURCE).set_accelerator_limit(placement.gpus)
-        kubernetes.empty_dir_mount(
-            task, "dshm", SHARED_MEMORY, medium="Memory", size_limit=placement.shm
-        )
-
-
-def _give_secrets(task: Any, stage: Stage) -> None:  # noqa: ANN401  kfp is untyped
-    keys = {key: key for key in secret_keys(set(stage.params.model_fields))}
-    kubernetes.use_secret_as_env(task, SECRET, keys, optional=True)
 
 
 def check_task(name: str, known: list[str]) -> str:

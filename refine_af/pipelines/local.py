@@ -19,7 +19,7 @@ from refine_af.pipelines.build import build
 from refine_af.pipelines.config import RunConfig
 from refine_af.pipelines.flow import Images, Selection
 from refine_af.runner import end_as_ctrl_c_does
-from refine_af.targets.placement import load_profile
+from refine_af.targets.profile import load_profile
 
 SUBPROCESSES = local.SubprocessRunner(use_venv=False)
 END_SECONDS = 8.0  # what a stage in a container gets to let go of its lease

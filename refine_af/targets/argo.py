@@ -4,33 +4,18 @@ Artifacts are key-only: Argo keeps the key and takes type, bucket and credential
 namespace's artifact repository, so the same file works on S3, MinIO and Cloud Storage.
 """
 
-from typing import Any
+import hashlib
+import json
 
 from refine_af.contracts.errors import DataError, ParameterError
 from refine_af.contracts.params import Scalar
 from refine_af.contracts.stage import EVERY_STAGE_WRITES, Artifact, Stage
+from refine_af.targets.argo_pod import FOLDER, Object, container, pod
 from refine_af.targets.kfp_source import image_name
-from refine_af.targets.placement import (
-    GPU_RESOURCE,
-    MODEL_CACHE,
-    MODEL_CACHE_VARIABLES,
-    SECRET,
-    SHARED_MEMORY,
-    Placement,
-    Profile,
-    place,
-)
-
-Object = dict[str, Any]
-"""A part of a Kubernetes object, as JSON."""
+from refine_af.targets.placement import place
+from refine_af.targets.profile import Profile
 
 API = "argoproj.io/v1alpha1"
-FOLDER = "/artifacts"
-"""Where Argo puts inputs and takes outputs: an empty volume, because the root is read-only."""
-
-USER = 65532
-"""The images' user. Argo's own containers in the pod need a number too."""
-
 NEVER_RETRIED = (ParameterError.exit_code, DataError.exit_code)
 
 
@@ -39,12 +24,6 @@ def words(value: Scalar) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     return str(value)
-
-
-def template_name(stage: Stage, profile: Profile) -> str:
-    """Return the name of the stage's WorkflowTemplate; only GPU placement depends on a profile."""
-    suffix = f"-{profile.name}" if place(stage.resources, profile).gpus else ""
-    return f"refine-af-{stage.command}{suffix}"
 
 
 def metadata(name: str, component: str, title: str) -> Object:
@@ -60,7 +39,12 @@ def metadata(name: str, component: str, title: str) -> Object:
 
 
 def stage_template(stage: Stage, profile: Profile, tag: str) -> Object:
-    """Return the ``WorkflowTemplate`` of a stage; its one template is named like the command."""
+    """Return the ``WorkflowTemplate`` of a stage; its one template is named like the command.
+
+    Its own name ends with a digest of its content: another version of the project, or another
+    profile, never replaces a template that a running workflow still refers to.
+    """
+    placement = place(stage, profile)
     template = {
         "name": stage.command,
         "inputs": {
@@ -69,15 +53,23 @@ def stage_template(stage: Stage, profile: Profile, tag: str) -> Object:
         },
         "outputs": _outputs(stage),
         "retryStrategy": _retries(profile),
+        **pod(placement, profile),
+        "container": container(placement, profile)
+        | {"command": ["refine-af", stage.command], "args": _arguments(stage)},
     }
-    template |= pod(place(stage.resources, profile))
-    template["container"] = container(stage, place(stage.resources, profile))
+    name = f"refine-af-{stage.command}-{content_digest(template)}"
     return {
         "apiVersion": API,
         "kind": "WorkflowTemplate",
-        "metadata": metadata(template_name(stage, profile), stage.command, stage.summary),
+        "metadata": metadata(name, stage.command, stage.summary),
         "spec": {"templates": [template]},
     }
+
+
+def content_digest(value: Object) -> str:
+    """Return a short digest of an object, for names that change when it does."""
+    text = json.dumps(value, sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(text.encode("utf-8")).hexdigest()[:10]
 
 
 def _parameters(stage: Stage, tag: str) -> list[Object]:
@@ -140,62 +132,6 @@ def _retries(profile: Profile) -> Object:
         "retryPolicy": "Always",
         "expression": codes,
         "backoff": {"duration": "30s", "factor": "2"},
-    }
-
-
-def pod(placement: Placement) -> Object:
-    """Return what the pod of a task is given: place, volumes, identity."""
-    found: Object = {
-        "securityContext": {
-            "runAsNonRoot": True,
-            "runAsUser": USER,
-            "runAsGroup": USER,
-            "fsGroup": USER,
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
-        "volumes": [{"name": "artifacts", "emptyDir": {}}, {"name": "tmp", "emptyDir": {}}],
-    }
-    if placement.model_cache:
-        claim = {"claimName": placement.model_cache}
-        found["volumes"].append({"name": "models", "persistentVolumeClaim": claim})
-    if placement.shm:
-        memory = {"medium": "Memory", "sizeLimit": placement.shm}
-        found["volumes"].append({"name": "dshm", "emptyDir": memory})
-    if placement.node_selector:
-        found["nodeSelector"] = dict(placement.node_selector)
-    if placement.tolerations:
-        found["tolerations"] = [
-            item.model_dump(exclude_none=True) for item in placement.tolerations
-        ]
-    if placement.node_affinity:
-        found["affinity"] = {"nodeAffinity": placement.node_affinity}
-    return found
-
-
-def container(stage: Stage, placement: Placement) -> Object:
-    """Return the container of a task: the stage's command, its means and what it may not do."""
-    means = {"cpu": placement.cpu, "memory": placement.memory}
-    if placement.gpus:
-        means[GPU_RESOURCE] = str(placement.gpus)
-    environment = MODEL_CACHE_VARIABLES if placement.model_cache else {}
-    mounts = {"artifacts": FOLDER, "tmp": "/tmp"}  # noqa: S108  a volume of the pod
-    if placement.model_cache:
-        mounts["models"] = MODEL_CACHE
-    if placement.shm:
-        mounts["dshm"] = SHARED_MEMORY
-    return {
-        "image": "{{inputs.parameters.image}}",
-        "command": ["refine-af", stage.command],
-        "args": _arguments(stage),
-        "env": [{"name": name, "value": value} for name, value in environment.items()],
-        "envFrom": [{"secretRef": {"name": SECRET, "optional": True}}],
-        "resources": {"requests": means, "limits": dict(means)},
-        "securityContext": {
-            "allowPrivilegeEscalation": False,
-            "readOnlyRootFilesystem": True,
-            "capabilities": {"drop": ["ALL"]},
-        },
-        "volumeMounts": [{"name": name, "mountPath": path} for name, path in mounts.items()],
     }
 
 

@@ -1,135 +1,158 @@
-"""Hardware profiles as data, and where a task of a stage may run under one."""
+"""What the pod of one task is given, from its stage and the profile: the same for KFP and Argo."""
 
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from refine_af.contracts.stage import FINAL_STATUS, Stage
+from refine_af.targets.profile import Profile, Size, StageFields, Toleration, Volume, quantity
 
-from refine_af.contracts.errors import ParameterError, nearest
-from refine_af.contracts.stage import Resources
-
-PROFILE_FOLDER = Path(__file__).parent / "profiles"
-GPU_RESOURCE = "nvidia.com/gpu"
 SHARED_MEMORY = "/dev/shm"  # noqa: S108  the mount point that vLLM and NCCL expect
 MODEL_CACHE = "/models"
 MODEL_CACHE_VARIABLES = {"HF_HOME": f"{MODEL_CACHE}/huggingface"}
-SECRET = "refine-af"  # noqa: S105  a name
-SECRET_KEYS = (
-    "HF_TOKEN",
+GOOGLE_FOLDER = "/var/run/secrets/google"
+GOOGLE_VARIABLES = {"GOOGLE_APPLICATION_CREDENTIALS": f"{GOOGLE_FOLDER}/key.json"}
+
+STORE_KEYS = (
     "AWS_ACCESS_KEY_ID",
     "AWS_SECRET_ACCESS_KEY",
-    "OPENAI_API_KEY",
-    "NOTIFY_URL",
+    "AWS_SESSION_TOKEN",
+    "AWS_ENDPOINT_URL",
+    "AWS_ENDPOINT_URL_S3",
+    "AWS_DEFAULT_REGION",
+    "AWS_REGION",
 )
-"""Keys of the Kubernetes secret ``refine-af``, each optional; none is needed where the platform
-gives credentials (workload identity, IRSA) and models are public."""
+"""For journals in a bucket, which every stage but the exit task may have."""
 
+HUB_KEYS = ("HF_TOKEN", "HF_ENDPOINT")
+"""For stages with a parameter that names a model or data, which may lie on the Hub."""
 
-def secret_keys(params: set[str]) -> list[str]:
-    """Return the keys that a stage with such parameters can need; KFP has to be told each."""
-    if "final_status" in params:
-        return ["NOTIFY_URL"]
-    unwanted = {"NOTIFY_URL"} if "engine" in params else {"NOTIFY_URL", "OPENAI_API_KEY"}
-    return [key for key in SECRET_KEYS if key not in unwanted]
+ENGINE_KEYS = ("OPENAI_API_KEY",)
+"""For stages that ask an engine."""
 
+EXIT_KEYS = ("NOTIFY_URL",)
+"""For the exit task."""
 
-class Toleration(BaseModel):
-    """A Kubernetes toleration."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    key: str
-    operator: str = "Exists"
-    value: str | None = None
-    effect: str = "NoSchedule"
-
-
-class Profile(BaseModel):
-    """A kind of node that GPU stages run on. With no GPU, every stage runs as a CPU stage.
-
-    Attributes:
-        name: Also the file's name.
-        summary: One line for people.
-        gpus: GPUs per task of a GPU stage.
-        gpu_memory_gib: Memory of one GPU, for estimates.
-        cpu: CPU limit of a GPU task.
-        memory: Memory limit of a GPU task.
-        shm: Size of ``/dev/shm``, which vLLM and NCCL need far above the default 64 MiB.
-        node_selector: Labels that a node must carry.
-        tolerations: Taints that a task tolerates.
-        node_affinity: Kubernetes ``nodeAffinity``, for wishes that labels cannot say.
-        model_cache: Name of a PersistentVolumeClaim that keeps downloaded models between tasks;
-            empty: each task downloads its model.
-        retries: How often KFP and Argo try a failed task again.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    name: str
-    summary: str
-    gpus: Annotated[int, Field(ge=0, le=16)] = 0
-    gpu_memory_gib: Annotated[float, Field(ge=0)] = 0.0
-    cpu: str = "4"
-    memory: str = "16Gi"
-    shm: str = "8Gi"
-    node_selector: dict[str, str] = Field(default_factory=dict)
-    tolerations: tuple[Toleration, ...] = ()
-    node_affinity: dict[str, Any] = Field(default_factory=dict)
-    model_cache: str = ""
-    retries: Annotated[int, Field(ge=0, le=10)] = 2
+SECRET_KEYS = (*HUB_KEYS, *STORE_KEYS, *ENGINE_KEYS, *EXIT_KEYS)
+"""Keys of the Kubernetes secret, each optional; none is needed where the platform gives
+credentials (workload identity, IRSA) and models are public."""
 
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """Where one task may run and what it may use."""
+    """Where one task may run and what it is given."""
 
-    cpu: str
-    memory: str
+    size: Size
     gpus: int = 0
+    gpu_resource: str = ""
     shm: str = ""
     node_selector: dict[str, str] = field(default_factory=dict)
     tolerations: tuple[Toleration, ...] = ()
     node_affinity: dict[str, Any] = field(default_factory=dict)
-    model_cache: str = ""
+    env: dict[str, str] = field(default_factory=dict)
+    secret_keys: tuple[str, ...] = ()
+    volumes: tuple[Volume, ...] = ()
+
+    @property
+    def requests(self) -> dict[str, str]:
+        """Return the container's requests by resource."""
+        return self._resources(self.size.cpu, self.size.memory)
+
+    @property
+    def limits(self) -> dict[str, str]:
+        """Return the container's limits by resource."""
+        cpu, memory = self.size.cpu_limit, self.size.memory_limit
+        return self._resources(cpu or self.size.cpu, memory or self.size.memory)
+
+    def _resources(self, cpu: str, memory: str) -> dict[str, str]:
+        found = {"cpu": cpu, "memory": memory}
+        if self.size.ephemeral_storage:
+            found["ephemeral-storage"] = self.size.ephemeral_storage
+        return found | ({self.gpu_resource: str(self.gpus)} if self.gpus else {})
 
 
-def place(resources: Resources, profile: Profile) -> Placement:
+def place(stage: Stage, profile: Profile) -> Placement:
     """Return the placement of a task; only GPU stages under a GPU profile leave the CPU nodes."""
-    if not resources.gpu or profile.gpus == 0:
-        return Placement(
-            cpu=resources.cpu, memory=resources.memory, model_cache=profile.model_cache
-        )
+    own = profile.stages.get(stage.name, StageFields())
+    size = _laid_over(_size(stage, profile), own)
+    volumes = [item for item in _volumes(profile) if stage.name in item.stages or not item.stages]
+    env = MODEL_CACHE_VARIABLES if profile.model_cache else {}
+    env = env | (GOOGLE_VARIABLES if profile.google_credentials else {}) | profile.env | own.env
+    common: dict[str, Any] = {
+        "size": size,
+        "env": env,
+        "secret_keys": secret_keys(stage, profile),
+        "volumes": tuple(volumes),
+    }
+    if not on_gpu(stage, profile):
+        return Placement(**common)
     return Placement(
-        cpu=profile.cpu,
-        memory=profile.memory,
+        **common,
         gpus=profile.gpus,
+        gpu_resource=profile.gpu_resource,
         shm=profile.shm,
         node_selector=dict(profile.node_selector),
         tolerations=profile.tolerations,
         node_affinity=profile.node_affinity,
-        model_cache=profile.model_cache,
     )
 
 
-def load_profile(name: str) -> Profile:
-    """Return a packaged profile by name, or one of the user's own by the path of its YAML file.
+def on_gpu(stage: Stage, profile: Profile) -> bool:
+    """Tell whether a stage's tasks get a GPU."""
+    return stage.resources.gpu and profile.gpus > 0
 
-    Raises:
-        ParameterError: For an unknown name or a file of another shape.
-    """
-    path = Path(name) if name.endswith((".yaml", ".yml")) else PROFILE_FOLDER / f"{name}.yaml"
-    if not path.is_file():
-        known = sorted(item.stem for item in PROFILE_FOLDER.glob("*.yaml"))
-        raise ParameterError(
-            f"profile {name!r} is not one;{nearest(name, known)} profiles: {', '.join(known)},"
-            " or the path of a YAML file"
-        )
-    try:
-        return Profile.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        raise ParameterError(
-            f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}"
-        ) from None
+
+def _size(stage: Stage, profile: Profile) -> Size:
+    if on_gpu(stage, profile):
+        return Size(cpu=profile.cpu, memory=profile.memory)
+    own = Size(cpu=stage.resources.cpu, memory=stage.resources.memory)
+    # the exit task sends one message: it stays as small as it is
+    return own if _is_exit_task(stage) else _laid_over(own, profile.cpu_tasks)
+
+
+def _is_exit_task(stage: Stage) -> bool:
+    return FINAL_STATUS in stage.params.model_fields
+
+
+def _laid_over(size: Size, own: Size) -> Size:
+    """Return ``own`` with the rest taken from ``size``; a limit goes with its request."""
+    chosen = {name: getattr(own, name) or getattr(size, name) for name in Size.model_fields}
+    for name in ("cpu", "memory"):
+        if getattr(own, name) and not getattr(own, f"{name}_limit"):
+            chosen[f"{name}_limit"] = ""
+    return Size(**chosen)
+
+
+def _volumes(profile: Profile) -> tuple[Volume, ...]:
+    found = profile.volumes
+    if profile.model_cache:
+        found += (Volume(name="models", mount_path=MODEL_CACHE, claim=profile.model_cache),)
+    if profile.google_credentials:
+        secret = profile.google_credentials
+        found += (Volume(name="google", mount_path=GOOGLE_FOLDER, secret=secret),)
+    return found
+
+
+def secret_keys(stage: Stage, profile: Profile) -> tuple[str, ...]:
+    """Return the keys of the secret that a stage can need, by its parameters and the profile."""
+    params = stage.params.model_fields
+    own = profile.stages.get(stage.name, StageFields()).secret_keys
+    if _is_exit_task(stage):
+        return (*EXIT_KEYS, *own)
+    found = [*STORE_KEYS, *profile.secret_keys, *own]
+    if any(name.endswith(("_uri", "model", "tokenizer")) for name in params):
+        found += HUB_KEYS
+    if "engine" in params:
+        found += ENGINE_KEYS
+    return tuple(dict.fromkeys(found))
+
+
+def largest_pod(stages: list[Stage], profile: Profile) -> str:
+    """Return one line for people: what the pods that ask for most ask for, and whose they are."""
+    rows = [(stage.name, place(stage, profile)) for stage in stages]
+    found = []
+    for resource in ("cpu", "memory"):
+        name, placement = max(rows, key=lambda row: quantity(row[1].requests[resource]))
+        found.append(f"{resource} {placement.requests[resource]} ({name})")
+    gpus = max(placement.gpus for _, placement in rows)
+    found += [f"{profile.gpu_resource} {gpus}"] if gpus else []
+    return f"largest pod under the profile {profile.name}: " + ", ".join(found)

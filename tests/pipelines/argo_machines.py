@@ -29,7 +29,8 @@ class Processes:
             return found.group(1) + str(inside(template, pod, found.group(2))) if found else text
 
         words = [local(word) for word in (*box["command"], *box["args"])]
-        own = {item["name"]: local(item["value"]) for item in box["env"]}
+        # keys of the secret are those of this process's environment
+        own = {item["name"]: local(item["value"]) for item in box["env"] if "value" in item}
         bin_folder = str(Path(sys.executable).parent)
         path = {"PATH": f"{bin_folder}:{os.environ['PATH']}"}
         with (pod / "log").open("wb") as log:
@@ -68,7 +69,7 @@ class Docker:
         words += ["--security-opt", "no-new-privileges", "--workdir", "/tmp"]  # noqa: S108
         for mount in box["volumeMounts"]:
             words += ["-v", f"{volume(pod, mount['name'])}:{mount['mountPath']}"]
-        for item in box["env"]:
+        for item in (item for item in box["env"] if "value" in item):
             words += ["-e", f"{item['name']}={item['value']}"]
         words += [box["image"], *box["command"], *box["args"]]
         with (pod / "log").open("wb") as log:

@@ -48,7 +48,11 @@ def filtered_by_a_stage(repository: Repository, machine: Machine, folder: Path) 
     """Run the page's example of a stage in a workflow of one's own; return the kept rows."""
     page = (ROOT / "manifests" / "argo" / "README.md").read_text(encoding="utf-8")
     example = page.partition("## A stage in a workflow of your own")[2]
-    (theirs,) = yaml.safe_load(example.partition("```yaml\n")[2].partition("```")[0])
+    shipped = load(ROOT / "manifests" / "argo" / "quickstart.cpu" / "templates.yaml")
+    names = [item["metadata"]["name"] for item in shipped]
+    (name,) = [name for name in names if name.startswith("refine-af-dedup-filter-")]
+    example = example.partition("```yaml\n")[2].partition("```")[0]
+    (theirs,) = yaml.safe_load(example.replace("refine-af-dedup-filter-DIGEST", name))
     mine = {
         "name": "mine",
         "templateRef": {"name": "mine", "template": "mine"},
@@ -59,7 +63,6 @@ def filtered_by_a_stage(repository: Repository, machine: Machine, folder: Path) 
         {"metadata": {"name": "mine"}, "spec": {"templates": [MINE]}},
         {"metadata": {"name": "own"}, "spec": {**ENTRY, "templates": [dag]}},
     ]
-    shipped = load(ROOT / "manifests" / "argo" / "quickstart.cpu" / "templates.yaml")
     cluster = Cluster([*shipped, *own], repository, machine, folder / "pods")
     done = cluster.submit({"spec": {"workflowTemplateRef": {"name": "own"}}}, "own-1", {})
     assert done.attempts == {"mine": [0], "filter": [0]}

@@ -20,7 +20,8 @@ Object = dict[str, Any]
 
 _KNOWN = {
     "name", "inputs", "outputs", "retryStrategy", "securityContext", "volumes", "container",
-    "nodeSelector", "tolerations", "affinity",
+    "nodeSelector", "tolerations", "affinity", "metadata", "activeDeadlineSeconds", "podSpecPatch",
+    "priorityClassName",
 }  # fmt: skip
 _CODES = re.compile(r"asInt\(lastRetry\.exitCode\) != (\d+)")
 

@@ -18,7 +18,7 @@ from refine_af.pipelines.config import PIPELINE_PARAMETERS, load_config
 from refine_af.pipelines.flow import Images
 from refine_af.stages import STAGES
 from refine_af.targets.argo import stage_template
-from refine_af.targets.placement import load_profile
+from refine_af.targets.profile import load_profile
 
 Object = dict[str, Any]
 FILES = sorted((ROOT / "manifests" / "argo").glob("*/*.yaml"))
@@ -92,8 +92,11 @@ def full_profile(folder: Path) -> str:
 
 def test_a_profile_of_ones_own_reaches_the_gpu_pods(tmp_path: Path, request: Any) -> None:  # noqa: ANN401
     write_argo(smoke(full_profile(tmp_path), Images("r", "1")), tmp_path, "mine")
-    rows = {doc["metadata"]["name"]: doc for doc in documents(tmp_path / "templates.yaml")}
-    (template,) = rows["refine-af-train-ppo-own"]["spec"]["templates"]
+    rows = {
+        doc["metadata"]["labels"]["app.kubernetes.io/component"]: doc
+        for doc in documents(tmp_path / "templates.yaml")
+    }
+    (template,) = rows["train-ppo"]["spec"]["templates"]
     box = template["container"]
     assert box["resources"]["limits"]["nvidia.com/gpu"] == "2"
     assert template["nodeSelector"] == {"pool": "gpu"}
@@ -103,7 +106,7 @@ def test_a_profile_of_ones_own_reaches_the_gpu_pods(tmp_path: Path, request: Any
     assert volumes["dshm"]["emptyDir"] == {"medium": "Memory", "sizeLimit": "4Gi"}
     assert volumes["models"]["persistentVolumeClaim"]["claimName"] == "models"
     assert {"name": "HF_HOME", "value": "/models/huggingface"} in box["env"]
-    assert "refine-af-dedup-filter" in rows
+    assert "dedup-filter" in rows
     if os.environ.get("REFINE_AF_TEST_DATA"):
         schema = request.getfixturevalue("schema")
         assert [problems(doc, schema) for doc in rows.values()] == [[]] * len(rows)

@@ -21,7 +21,7 @@ from refine_af.pipelines.flow import Images
 from refine_af.runner import find_stage
 from refine_af.self_instruct.instance_form import FORM
 from refine_af.stages import STAGES
-from refine_af.targets.placement import load_profile
+from refine_af.targets.profile import load_profile
 
 Documents = tuple[dict[str, Any], dict[str, Any]]
 
@@ -76,13 +76,13 @@ def test_gpu_stages_have_all_four_and_cpu_stages_none(
             assert kubernetes["emptyDirMounts"][0]["mountPath"] == "/dev/shm"  # noqa: S108
         else:
             assert accelerator == {}
-            assert set(kubernetes) == {"secretAsEnv"}
+            assert set(kubernetes) == {"secretAsEnv", "securityContext"}
 
 
 def test_without_a_gpu_nothing_asks_for_one(tmp_path: Path) -> None:
     for _, container, kubernetes in executors(compiled(tmp_path, "cpu")).values():
         assert "accelerator" not in container["resources"]
-        assert set(kubernetes) == {"secretAsEnv"}
+        assert set(kubernetes) == {"secretAsEnv", "securityContext"}
 
 
 def test_parameters_of_the_form_are_described_in_order(tmp_path: Path) -> None:
@@ -260,16 +260,6 @@ def test_the_registry_and_the_help_load_nothing_heavy() -> None:
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip().endswith("[]")
-
-
-def test_secrets_are_named_and_never_written(tmp_path: Path) -> None:
-    for stage, _, kubernetes in executors(compiled(tmp_path, "cpu")).values():
-        (secret,) = kubernetes["secretAsEnv"]
-        assert secret["secretName"] == "refine-af"
-        assert secret["optional"] is True
-        keys = {item["secretKey"] for item in secret["keyToEnv"]}
-        assert ("OPENAI_API_KEY" in keys) == ("engine" in find_stage(stage).params.model_fields)
-        assert {"HF_TOKEN", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"} <= keys
 
 
 def test_a_profile_of_ones_own_reaches_kfps_tasks(tmp_path: Path) -> None:

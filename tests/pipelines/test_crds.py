@@ -10,12 +10,11 @@ from refine_af.pipelines.argo import write_argo
 from refine_af.pipelines.compiling import compile_request
 from refine_af.pipelines.config import load_config
 from refine_af.pipelines.flow import Images
-from refine_af.targets.placement import PROFILE_FOLDER
+from refine_af.targets.profile import profile_names
 
 ARGO = "argo-crds"
 KFP = "kfp-crds"
 SHIPPED = sorted((ROOT / "manifests" / "argo").glob("*/*.yaml"))
-PROFILES = sorted(path.stem for path in PROFILE_FOLDER.glob("*.yaml"))
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: f"{path.parent.name}-{path.stem}")
@@ -24,7 +23,7 @@ def test_argo_takes_the_shipped_files(path: Path) -> None:
         assert problems(document, ARGO) == []
 
 
-@pytest.mark.parametrize("profile", PROFILES)
+@pytest.mark.parametrize("profile", profile_names())
 @pytest.mark.parametrize("preset", ["quickstart", "default", "teams-rl"])
 def test_argo_and_kfp_take_every_preset_on_every_profile(
     preset: str, profile: str, tmp_path: Path

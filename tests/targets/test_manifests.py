@@ -11,8 +11,10 @@ import yaml
 
 from refine_af.generate import ROOT
 from refine_af.stages import STAGES
-from refine_af.targets.argo import Object, stage_template
-from refine_af.targets.placement import SECRET_KEYS, load_profile
+from refine_af.targets.argo import stage_template
+from refine_af.targets.argo_pod import Object
+from refine_af.targets.placement import SECRET_KEYS
+from refine_af.targets.profile import load_profile
 
 MANIFESTS = ROOT / "manifests"
 VERSION = "1.37"
@@ -86,8 +88,28 @@ def test_an_overlay_names_one_artifact_repository(folder: str, store: str) -> No
 
 
 @pytest.mark.parametrize("folder", FOLDERS)
-def test_no_secret_is_applied(folder: str) -> None:
-    assert "Secret" not in rendered(folder)
+def test_the_only_secret_is_the_token_that_argos_executor_mounts(folder: str) -> None:
+    objects = rendered(folder)
+    account = objects["ServiceAccount"]["metadata"]["name"]
+    secret = objects["Secret"]
+    assert secret["metadata"]["name"] == f"{account}.service-account-token"
+    assert secret["metadata"]["annotations"]["kubernetes.io/service-account.name"] == account
+    assert secret["type"] == "kubernetes.io/service-account-token"
+    assert "data" not in secret
+    assert "stringData" not in secret
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_nothing_reaches_a_pod_and_it_reaches_stores_and_the_cluster(folder: str) -> None:
+    policy = rendered(folder)["NetworkPolicy"]["spec"]
+    assert policy["policyTypes"] == ["Ingress", "Egress"]
+    assert "ingress" not in policy
+    (selected,) = policy["podSelector"]["matchExpressions"]
+    assert selected == {"key": "workflows.argoproj.io/workflow", "operator": "Exists"}
+    ports = {item["port"] for rule in policy["egress"] for item in rule["ports"]}
+    assert {53, 443, 6443, 9000} <= ports
+    everywhere = [rule["ports"] for rule in policy["egress"] if "to" not in rule]
+    assert {item["port"] for rule in everywhere for item in rule} == {53, 443, 6443}
 
 
 def test_the_secrets_shape_is_known_keys_without_values() -> None:
