@@ -27,11 +27,12 @@ def component_files(stage: Stage, root: Path) -> dict[Path, str]:
     if page.exists():
         custom = page.read_text(encoding="utf-8").partition(pages.CUSTOM + "\n")[2]
     return {
-        folder / "__init__.py": f'"""KFP component ``{stage.name}``."""\n',
+        folder / "__init__.py": pages.reexport(stage),
+        folder / "OWNERS": pages.owners(),
         folder / "component.py": kfp_source.component_source(stage, __version__),
         folder / "component.yaml": compiled(stage),
         page: pages.page(stage, custom, __version__),
-        folder / "metadata.yaml": pages.metadata(stage, __version__),
+        folder / "metadata.yaml": pages.metadata(stage),
     }
 
 

@@ -1,1 +1,3 @@
 """KFP component ``evaluate``."""
+
+from .component import evaluate as evaluate

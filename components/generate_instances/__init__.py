@@ -1,1 +1,3 @@
 """KFP component ``generate_instances``."""
+
+from .component import generate_instances as generate_instances

@@ -1,1 +1,3 @@
 """KFP component ``notify``."""
+
+from .component import notify as notify

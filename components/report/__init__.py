@@ -1,1 +1,3 @@
 """KFP component ``report``."""
+
+from .component import report as report

@@ -1,1 +1,3 @@
 """KFP component ``train_operator_policy``."""
+
+from .component import train_operator_policy as train_operator_policy

@@ -4,7 +4,13 @@ from refine_af.contracts.params import choices, scalar_type
 from refine_af.contracts.stage import EVERY_STAGE_WRITES, Artifact, Stage
 from refine_af.contracts.yaml_text import yaml_text
 
-CUSTOM = "<!-- below this line: written by hand, kept by make gen -->"
+CUSTOM = "<!-- custom-content -->"
+"""What stands below this line of a page is written by hand and kept."""
+
+VERIFIED = "2026-11-29T00:00:00Z"
+"""When the components last ran on a real KFP backend."""
+
+OWNERS = ("refine-af-maintainers",)
 
 
 def page(stage: Stage, custom: str, version: str) -> str:
@@ -77,18 +83,28 @@ def _parameters(stage: Stage) -> list[str]:
     return rows
 
 
-def metadata(stage: Stage, version: str) -> str:
-    """Return ``components/<stage>/metadata.yaml``, the catalogue entry."""
+def metadata(stage: Stage) -> str:
+    """Return ``components/<stage>/metadata.yaml``, as kubeflow/pipelines-components wants it."""
     gpu = "gpu" if stage.resources.gpu else "cpu"
     entry = {
         "name": stage.name,
-        "summary": stage.summary,
+        "description": stage.summary,
         "stability": "alpha",
-        "version": version,
-        "licence": "Apache-2.0",
         "dependencies": {"kubeflow": [{"name": "Pipelines", "version": ">=2.17.0"}]},
-        "image": f"refine-af-{stage.name}",
-        "base": stage.image,
-        "tags": ["instruction-data", "refine-af", gpu],
+        "tags": ["instruction-data", "refine-af", f"base-{stage.image}", gpu],
+        "lastVerified": VERIFIED,
     }
     return "# Written by make gen: do not edit.\n" + yaml_text(entry)
+
+
+def owners() -> str:
+    """Return ``components/<stage>/OWNERS``."""
+    return yaml_text({"approvers": list(OWNERS), "reviewers": list(OWNERS)})
+
+
+def reexport(stage: Stage) -> str:
+    """Return ``components/<stage>/__init__.py``."""
+    return (
+        f'"""KFP component ``{stage.name}``."""\n\n'
+        f"from .component import {stage.name} as {stage.name}\n"
+    )
