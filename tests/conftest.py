@@ -6,6 +6,9 @@ import os
 # that wait for a core which another test holds cost ten times what they save on tiny models.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+# A test of an outage waits seconds, not the minutes of a cluster.
+os.environ.setdefault("REFINE_AF_RETRY_SECONDS", "20")
+
 import http.client
 import socket
 import uuid

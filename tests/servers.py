@@ -62,7 +62,7 @@ class Faults:
 class FaultyProxy:
     """A proxy at ``url`` to one HTTP server."""
 
-    def __init__(self, upstream: str, *, enforce_generations: bool = False) -> None:
+    def __init__(self, upstream: str, *, enforce_generations: bool = False, port: int = 0) -> None:
         self.faults = Faults()
         self.upstream = upstream
         self.enforce_generations = enforce_generations
@@ -72,7 +72,7 @@ class FaultyProxy:
         class Handler(_Handler):
             owner = proxy
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
         self._server.daemon_threads = True
         self.url = f"http://127.0.0.1:{self._server.server_port}"
 

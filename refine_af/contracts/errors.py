@@ -38,10 +38,13 @@ class DependencyError(RefineAfError):
     retry_can_help = True
 
 
-class MissingLibraryError(DependencyError):
-    """A library is not installed in this environment. A retry repeats it."""
+class MissingLibraryError(RefineAfError):
+    """A parameter asks for a library that this environment lacks. A retry repeats it.
 
-    retry_can_help = False
+    The way out is another value (an engine, a scorer) or another image: the code of a parameter.
+    """
+
+    exit_code = 64
 
 
 class StorageError(DependencyError):

@@ -20,6 +20,7 @@ from refine_af.contracts.errors import (
 from refine_af.storage.location import locate
 from refine_af.storage.manifest import digest_bytes, digest_directory
 from refine_af.storage.schemes import open_store
+from refine_af.storage.sources import from_hub
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -73,7 +74,7 @@ def model_revision(model: str) -> str:
     with _hub_errors(model):
         from huggingface_hub import HfApi
 
-        return f"hub:{HfApi().model_info(name, revision=revision).sha}"
+        return f"hub:{from_hub(lambda: HfApi().model_info(name, revision=revision).sha)}"
 
 
 def load_model(
@@ -225,7 +226,9 @@ def _from_hub(name: str, revision: str | None) -> Path:
     with _hub_errors(name):
         from huggingface_hub import snapshot_download
 
-        return Path(snapshot_download(name, revision=revision, allow_patterns=_HUB_FILES))
+        return Path(
+            from_hub(lambda: snapshot_download(name, revision=revision, allow_patterns=_HUB_FILES))
+        )
 
 
 @contextmanager

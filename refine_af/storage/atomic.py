@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from refine_af.contracts.errors import StorageError
+from refine_af.contracts.errors import DataError, RefineAfError, StorageError
 from refine_af.storage.location import OWN_PREFIX
 from refine_af.storage.manifest import CHUNK_BYTES, digest_listing, files_below
 from refine_af.storage.store import MissingObjectError, require_digest
@@ -33,7 +33,12 @@ _ADVICE = {
     errno.ENOLCK: "the disk has no file locks; choose a directory on another disk",
     errno.ENOTDIR: "a part of the path is a file; choose another path",
     errno.EISDIR: "a directory is there; choose another path",
+    errno.ENAMETOOLONG: "a name in the path is longer than the disk allows; choose a shorter one",
+    errno.ELOOP: "links in the path lead in a circle; choose another path",
 }
+_WRONG_PATH = (errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP)
+"""A retry repeats these: the path itself cannot be used."""
+
 _DISK_ONLY = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 """Errors that only a disk has; the others are a disk's where they name a file."""
 
@@ -223,7 +228,7 @@ def _exchange(first: Path, second: Path) -> bool:
     raise OSError(code, os.strerror(code), str(first))
 
 
-def disk_trouble(error: Exception) -> StorageError | None:
+def disk_trouble(error: Exception) -> RefineAfError | None:
     """Return the error for the user when the disk caused ``error``, else None.
 
     For files that are written outside the storage layer: temporary ones, and those of libraries,
@@ -236,7 +241,8 @@ def disk_trouble(error: Exception) -> StorageError | None:
     if number is None or number not in (_ADVICE if name else _DISK_ONLY):
         return None
     path = str(name or f"a file of this command, or in {tempfile.gettempdir()} (see TMPDIR)")
-    return StorageError(f"{path}: cannot write: {os.strerror(number)}; {_ADVICE[number]}")
+    kind = DataError if number in _WRONG_PATH else StorageError
+    return kind(f"{path}: cannot be used: {os.strerror(number)}; {_ADVICE[number]}")
 
 
 @contextmanager
@@ -251,4 +257,5 @@ def disk_errors(operation: str, uri: str) -> Iterator[None]:
         ) from error
     except OSError as error:
         advice = _ADVICE.get(error.errno or 0, "check the disk")
-        raise StorageError(f"{uri}: cannot {operation}: {error.strerror}; {advice}") from error
+        kind = DataError if error.errno in _WRONG_PATH else StorageError
+        raise kind(f"{uri}: cannot {operation}: {error.strerror}; {advice}") from error

@@ -250,6 +250,12 @@ class GcsClient:
         except _request_errors as error:
             missing_bucket = isinstance(error, NotFound) and self._lacks_bucket(bucket)
             raise _translated(error, operation, bucket, key, missing_bucket) from error
+        except (KeyError, TypeError, ValueError) as error:  # the library, on an odd answer
+            raise StorageError(
+                f"gs://{bucket}/{key}: cannot {operation}: the answer is not Cloud Storage's"
+                f" ({type(error).__name__}: {error}); a proxy or login page may have given it;"
+                " check the network"
+            ) from error
 
     def _require_bucket(self, bucket: str) -> None:
         """Raise NotFound when the bucket itself is missing."""

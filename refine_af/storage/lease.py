@@ -1,13 +1,16 @@
 """A lease: the right of one process to write below a URI, until it expires.
 
 One algorithm for all stores, on their compare-and-swap. The record is replaced, never deleted, so
-that no step of two racing processes can be mistaken for another. Expiry compares the clocks of
-two machines: they may differ by less than two thirds of the lease's seconds, since it is renewed
-after each third.
+that no step of two racing processes can be mistaken for another. A lease that somebody renews is
+refused; one that nobody renews is waited for until it has run out, so that the retry of a killed
+stage is not wasted. The wait is never longer than the lease, whatever the holder's clock said; a
+holder's clock may be behind by less than two thirds of the lease, which is renewed after each
+third.
 """
 
 import json
 import logging
+import math
 import os
 import secrets
 import socket
@@ -24,6 +27,8 @@ from refine_af.storage.store import Store, Versioned
 
 _LOG = logging.getLogger(__name__)
 _ATTEMPTS = 3
+_POLL_SECONDS = 1.0
+_LONGEST_SECONDS = 86_400.0
 
 LEASE_SECONDS = 60.0
 """Others wait this long after a node was lost; a holder renews three times in it."""
@@ -72,6 +77,11 @@ def is_gone(process: ProcessIdentity) -> bool:
     return started != process.started or (state in _DEAD and _threads(process.pid) <= 1)
 
 
+def is_here(process: ProcessIdentity) -> bool:
+    """Return whether the process certainly runs, on this machine."""
+    return process.host == _host() and not is_gone(process)
+
+
 def _host() -> str:
     parts = [socket.gethostname()]
     try:
@@ -103,17 +113,31 @@ def _threads(pid: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class LeaseRecord:
-    """What a lease object holds; ``expires_at`` in seconds since the epoch, 0 once released."""
+    """What a lease object holds.
+
+    Attributes:
+        holder: Who, for people.
+        token: Tells apart two leases of one process.
+        process: The holder's process.
+        expires_at: Seconds since the epoch, by the holder's clock; 0 once released.
+        seconds: How long the lease is from each renewal.
+    """
 
     holder: str
     token: str
     process: ProcessIdentity
     expires_at: float
+    seconds: float = LEASE_SECONDS
 
     @property
     def live(self) -> bool:
         """Return whether the holder may still be at work."""
         return self.expires_at > time.time() and not is_gone(self.process)
+
+    @property
+    def left(self) -> float:
+        """Return the seconds until the lease has run out, at most those of the whole lease."""
+        return min(max(self.expires_at - time.time(), 0.0), self.seconds)
 
     def dump(self) -> bytes:
         """Return the record as JSON."""
@@ -121,17 +145,31 @@ class LeaseRecord:
 
     @classmethod
     def load(cls, raw: bytes) -> "LeaseRecord | None":
-        """Return the record, or None for bytes that are none."""
+        """Return the record in ``raw``, or None when it holds anything else."""
         try:
             value = json.loads(raw)
             process = ProcessIdentity(**value.pop("process"))
-            return cls(process=process, **value)
-        except (ValueError, TypeError, KeyError, AttributeError):
+            record = cls(process=process, **value)
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
             return None
+        return record if record._is_sound() else None
+
+    def _is_sound(self) -> bool:
+        texts = (self.holder, self.token, self.process.host, self.process.started)
+        numbers = (self.expires_at, self.seconds, self.process.pid)
+        return (
+            all(isinstance(text, str) for text in texts)
+            and all(type(number) in (int, float) for number in numbers)
+            and math.isfinite(self.expires_at)
+            and 0.0 < self.seconds <= _LONGEST_SECONDS
+            and type(self.process.pid) is int
+            and 0 < self.process.pid < 2**31
+        )
 
     def describe(self) -> str:
         """Return holder, process and expiry for people."""
-        moment = datetime.fromtimestamp(self.expires_at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+        end = time.time() + self.left
+        moment = datetime.fromtimestamp(end, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
         host = self.process.host.partition(" ")[0]
         return f"{self.holder} (process {self.process.pid} on {host}) until {moment}"
 
@@ -143,7 +181,7 @@ class Lease:
     """
 
     def __init__(self, store: Store, uri: str, holder: str, seconds: float) -> None:
-        """Take the lease at once.
+        """Take the lease; wait first for one that nobody renews, until it has run out.
 
         Args:
             store: Where ``uri`` lives.
@@ -153,7 +191,8 @@ class Lease:
                 on the same machine that has died is replaced at once.
 
         Raises:
-            LeaseHeldError: When another live holder has it; the message says who and how long.
+            LeaseHeldError: When the holder runs on this machine, or renews it from another; the
+                message says who and how long.
         """
         self._store = store
         self._uri = uri
@@ -229,11 +268,16 @@ class Lease:
                 _LOG.warning("%s: not renewed, will be tried again: %s", self._uri, error)
 
     def _acquire(self) -> str:
+        waited_for = ""
         for _ in range(_ATTEMPTS):
-            current = self._store.read_version(self._uri)
+            current = self._read()
             record = LeaseRecord.load(current.data) if current else None
-            if record is not None and record.live:
-                break
+            if current is not None and record is not None and record.live:
+                if is_here(record.process) or waited_for not in ("", current.version):
+                    break
+                waited_for = current.version
+                if not self._wait_until_over(record, current.version):
+                    break
             asked = _now()
             expected = current.version if current else None
             version = self._swap(expected, self._record(time.time() + self._seconds))
@@ -241,6 +285,23 @@ class Lease:
                 self._until = asked + self._seconds
                 return version
         raise LeaseHeldError(self._refusal(self._read()))
+
+    def _wait_until_over(self, record: LeaseRecord, version: str) -> bool:
+        """Wait while nobody renews the lease; return False as soon as somebody does."""
+        end = _now() + record.left
+        _LOG.warning(
+            "%s: held by %s, maybe of a process that was killed: waiting until the lease has run"
+            " out or is renewed",
+            self._uri,
+            record.describe(),
+        )
+        while (left := end - _now()) > 0:
+            time.sleep(min(left, _POLL_SECONDS))
+            current = self._read()
+            if current is None or current.version != version:
+                renewed = LeaseRecord.load(current.data) if current else None
+                return renewed is None or not renewed.live
+        return True
 
     def _swap(self, expected: str | None, record: LeaseRecord) -> str | None:
         """Swap; a refusal after a lost answer to our own write counts as success."""
@@ -252,7 +313,7 @@ class Lease:
         return version
 
     def _record(self, expires_at: float) -> LeaseRecord:
-        return LeaseRecord(self._holder, self._token, this_process(), expires_at)
+        return LeaseRecord(self._holder, self._token, this_process(), expires_at, self._seconds)
 
     def _read(self) -> Versioned | None:
         return self._store.read_version(self._uri)

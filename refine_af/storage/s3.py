@@ -163,6 +163,9 @@ class S3Client:
     def put_from(self, bucket: str, key: str, source: Path, sha256: str | None = None) -> str:
         """Write a file: one request up to 16 MiB, else parallel parts, each repeated by itself."""
         sha256 = sha256 or digest_file(source)
+        if source.stat().st_size < TRANSFER.multipart_threshold:
+            self.put(bucket, key, source.read_bytes())
+            return sha256
         extra = {"Metadata": {SHA256_FIELD: sha256}}
         with self._errors("write", bucket, key), source.open("rb") as file:
             try:
@@ -213,7 +216,9 @@ class S3Client:
             Bucket=bucket, Prefix=prefix, **options
         )
         with self._errors("list", bucket, prefix):
-            yield from pages
+            for page in pages:
+                page["IsTruncated"]  # every listing says it; a login page must not be an empty one
+                yield page
 
     def _read(self, request: Callable[[], Result]) -> Result:
         """Return what ``request`` reads; once more when it was damaged or replaced on the way."""

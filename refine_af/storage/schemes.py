@@ -1,5 +1,7 @@
 """Which store or source a URI belongs to; its library loads when it is opened."""
 
+import os
+
 from refine_af.contracts.errors import ParameterError, missing_library
 from refine_af.storage.location import locate
 from refine_af.storage.store import Source, Store
@@ -20,6 +22,11 @@ def open_store(uri: str) -> Store:
     if scheme == "https":
         raise ParameterError(
             f"{uri!r} can only be read, as a single file; write to a local path, s3:// or gs://"
+        )
+    if uri.lower().startswith("minio:") and not os.environ.get("AWS_ENDPOINT_URL"):
+        raise ParameterError(
+            f"{uri!r} names a bucket of a MinIO or other S3 server, and AWS_ENDPOINT_URL does not"
+            " say which; set it to the server's address, such as http://minio-service:9000"
         )
     try:
         if scheme == "s3":

@@ -1,13 +1,17 @@
 """Rows from anywhere: packaged files, paths, object stores, HTTPS, Parquet, Hub data sets."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import refine_af
-from refine_af.contracts.errors import DataError, ParameterError, missing_library
+from refine_af.contracts.errors import DataError, ParameterError, StorageError, missing_library
 from refine_af.storage.location import locate
+from refine_af.storage.retry import STATUS_CODES, causes, is_permanent, repeated
 from refine_af.storage.schemes import open_source
+
+Result = TypeVar("Result")
 
 MOST_ROWS = 5_000_000
 MOST_UNPACKED_BYTES = 4 * 1024**3
@@ -107,7 +111,33 @@ def _from_hub(uri: str, target: Path) -> Path:
         remedy = "pip install 'refine-af[train]'"
         raise missing_library(error, f"{uri}: reading a Hub data set", remedy) from None
     name, _, split = uri.removeprefix("hf://").partition(":")
-    return _write(datasets.load_dataset(name, split=split or "train").to_list(), target)
+    try:
+        data = from_hub(lambda: datasets.load_dataset(name, split=split or "train"))
+    except (OSError, ValueError) as error:
+        first = next(iter(str(error).splitlines()), type(error).__name__)
+        raise StorageError(
+            f"{uri}: the Hub did not give this data set ({first}); check its name and split, the"
+            " network and the access token"
+        ) from error
+    return _write(data.to_list(), target)
+
+
+def from_hub(request: Callable[[], Result]) -> Result:
+    """Return what a request to the Hub returns, repeated under the retry policy."""
+    import httpx
+
+    def passes(error: Exception) -> bool:
+        if is_permanent(error):
+            return False
+        for cause in causes(error):
+            response = getattr(cause, "response", None)
+            if isinstance(response, httpx.Response):
+                return response.status_code in STATUS_CODES
+            if isinstance(cause, httpx.TransportError):
+                return True
+        return False
+
+    return repeated(request, passes)
 
 
 def _write(rows: list[dict[str, object]], target: Path) -> Path:

@@ -1,9 +1,12 @@
 """https:// is read from a server of our own, with a certificate of our own."""
 
 import datetime
+import socket
 import ssl
 import threading
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import IPv4Address
 from pathlib import Path
@@ -82,18 +85,48 @@ class Handler(BaseHTTPRequestHandler):
         """Stay silent."""
 
 
-@pytest.fixture
-def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    certificate = write_certificate(tmp_path)
-    web = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+@contextmanager
+def serve_https(
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    handler: type[BaseHTTPRequestHandler] = Handler,
+    *,
+    port: int = 0,
+    after: float = 0.0,
+) -> Iterator[str]:
+    """Serve over https, listening only after some seconds; yield the server's address."""
+    certificate = write_certificate(folder)
+    web = ThreadingHTTPServer(("127.0.0.1", port), handler, bind_and_activate=False)
+    web.daemon_threads = True
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate)
     web.socket = context.wrap_socket(web.socket, server_side=True)
-    threading.Thread(target=web.serve_forever, args=(0.01,), daemon=True).start()
+    web.server_bind()
+
+    def serve() -> None:
+        time.sleep(after)
+        web.server_activate()
+        web.serve_forever(0.01)
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    while after == 0.0 and not _is_open(web.server_port):
+        time.sleep(0.01)
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
     yield f"https://127.0.0.1:{web.server_port}"
     web.shutdown()
     web.server_close()
+
+
+def _is_open(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+@pytest.fixture
+def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    with serve_https(tmp_path, monkeypatch) as url:
+        yield url
 
 
 def test_a_file_is_read_and_downloaded(server: str, tmp_path: Path) -> None:

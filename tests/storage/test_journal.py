@@ -3,6 +3,7 @@
 import hashlib
 import json
 import logging
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -309,3 +310,62 @@ def test_names_that_could_leave_or_collide_are_refused(journal: WorkJournal, nam
         journal.publish(name, b"")
     with pytest.raises(DataError, match="refused"):
         journal.read(name)
+
+
+def test_two_swapped_entries_are_noticed(
+    journal: WorkJournal, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    journal.publish("first", b"1")
+    journal.publish("second", b"2")
+    work = tmp_path / "work"
+    first, second = (next(work.rglob(f"{name}.entry")) for name in ("first", "second"))
+    first.rename(tmp_path / "aside")
+    second.rename(first)
+    (tmp_path / "aside").rename(second)
+    assert journal.read("first") is None
+    assert journal.read("second") is None
+    assert caplog.text.count("misplaced") == 2
+
+
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=7), inner),
+    max_leaves=6,
+)
+SHAPES = st.one_of(
+    JSON_VALUES,
+    st.fixed_dictionaries({"token": JSON_VALUES, "digest": JSON_VALUES}),
+    st.fixed_dictionaries({"message": JSON_VALUES, "exit_code": JSON_VALUES}),
+    st.fixed_dictionaries({"outputs": JSON_VALUES, "metrics": JSON_VALUES, "token": JSON_VALUES}),
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.sampled_from(["done.entry", "failed.entry", "folders/dir.entry"]), SHAPES)
+def test_any_json_in_an_entry_of_the_journal_is_survived(entry: str, value: object) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        with open_journal(folder, IDENTITY) as journal:
+            path = Path(folder, IDENTITY.key, entry)
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(wrap(json.dumps(value).encode(), entry))
+            journal.finished()
+            journal.failure()
+            journal.read_directory("dir", Path(folder, "out"))
+            assert not journal.republish({"x": Path(folder, "x")})
+        open_journal(folder, IDENTITY).close()
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.one_of(
+        JSON_VALUES,
+        st.fixed_dictionaries(
+            dict.fromkeys(("stage", "params", "inputs", "code"), JSON_VALUES | st.just("x"))
+        ),
+    )
+)
+def test_any_json_in_an_identity_is_survived(value: object) -> None:
+    identity = Identity.load(json.dumps(value).encode())
+    if identity is not None:
+        assert len(identity.key) == 32
+        assert identity.differences(IDENTITY)

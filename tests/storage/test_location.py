@@ -97,5 +97,5 @@ def test_a_missing_library_is_named_with_its_extra(uri: str, library: str, extra
         "except Exception as error: print(type(error).__name__, error.exit_code, error)"
     )
     shown = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
-    assert shown.stdout.startswith(f"MissingLibraryError 69 {uri}: "), shown
+    assert shown.stdout.startswith(f"MissingLibraryError 64 {uri}: "), shown
     assert f"pip install 'refine-af[{extra}]'" in shown.stdout
