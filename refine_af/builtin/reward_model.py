@@ -48,6 +48,7 @@ class Trunk:
 
         self.device = device
         self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        self._tokenizer.encode_special_tokens = True  # a row's "<eos>" is text
         model: Any = cast(Any, AutoModelForCausalLM).from_pretrained(folder, dtype=torch.float32)
         if adapter is not None:
             from peft import PeftModel

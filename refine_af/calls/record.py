@@ -28,4 +28,5 @@ def model_call(
         text=answer.text if intact else readable(answer.text),
         escaped="" if intact else json.dumps(answer.text),
         error=readable(answer.error),
+        thinking=readable(answer.thinking),
     )

@@ -325,6 +325,7 @@ class ModelCall(Row):
         prompt_tokens: Tokens read.
         tokens: Tokens written.
         text: The answer, with U+FFFD for characters that a row cannot hold.
+        thinking: The think block in front of it, which is no part of the answer; else empty.
         escaped: The answer as a JSON literal, where ``text`` differs from it.
         error: What went wrong, for ``finish == "error"``.
     """
@@ -339,6 +340,7 @@ class ModelCall(Row):
     text: Text
     escaped: str = ""
     error: str = ""
+    thinking: Text = ""
 
     @property
     def answer(self) -> str:
@@ -350,7 +352,8 @@ class Prediction(Row):
     """One answer of one model to one evaluation instance, with its scores in [0, 1].
 
     ``failed`` says why the engine gave no answer; such a row counts as an empty answer.
-    ``input`` is the instance's own text, empty where only its id was known.
+    ``input`` is the instance's own text, empty where only its id was known. ``thinking`` is the
+    think block in front of the answer, which is not scored.
     """
 
     task: NonEmptyText
@@ -362,3 +365,4 @@ class Prediction(Row):
     exact_match: float
     failed: str = ""
     input: Text = ""
+    thinking: Text = ""

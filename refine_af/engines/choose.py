@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from refine_af.contracts.errors import ParameterError
+from refine_af.engines.control_tokens import text_encoder
 from refine_af.engines.decode import Decoded, Prefilled, evaluation, prefill
 from refine_af.engines.draw import draw, noise
 from refine_af.engines.text import Sampling
@@ -32,9 +33,7 @@ def choose(
     """
     if not prompts:
         return []
-    texts = [
-        tokenizer(choice, add_special_tokens=False)["input_ids"] for choice in sampling.choices
-    ]
+    texts = text_encoder(tokenizer).batch(sampling.choices)
     if not all(texts):
         raise ParameterError(f"choices are {sampling.choices!r}; each must have a token")
     with evaluation(model):

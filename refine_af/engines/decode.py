@@ -19,7 +19,7 @@ from transformers.cache_utils import Cache, DynamicCache
 from refine_af.contracts.errors import DataError
 from refine_af.engines.draw import draw, noise
 from refine_af.engines.kv_cache import can_grow, joined, repeated, select_rows, truncate
-from refine_af.engines.stopping import completion_text, end_tokens, stop_triggers
+from refine_af.engines.stopping import end_tokens, read_answer, stop_triggers
 from refine_af.engines.text import Sampling
 
 if TYPE_CHECKING:
@@ -302,8 +302,8 @@ class _Batch:
     def _stopped(self, row: _Row, token: int) -> bool:
         if not self.sampling.stop or (self.triggers is not None and token not in self.triggers):
             return False
-        text = completion_text(self.tokenizer, self.prompts[row.place], row.tokens)
-        return any(stop in text for stop in self.sampling.stop)
+        prompt = self.prompts[row.place]
+        return read_answer(self.tokenizer, prompt, row.tokens, self.sampling.stop).stopped
 
     def _keep(self, alive: list[int]) -> None:
         self.rows = [self.rows[place] for place in alive]

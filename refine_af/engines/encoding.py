@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from refine_af.contracts.errors import ParameterError
+from refine_af.engines.control_tokens import text_encoder
 from refine_af.engines.text import Completion, Request, Sampling
 
 if TYPE_CHECKING:
@@ -18,7 +19,8 @@ class PromptEncoder:
         """Encode for a model with ``context`` positions (None: no bound).
 
         A chat model gets each prompt as the user's turn in its own template; a base model gets
-        the raw text, with the special tokens that its tokenizer adds.
+        the raw text, with the special tokens that its tokenizer adds. Control tokens named in a
+        prompt stay text.
 
         Raises:
             ParameterError: ``chat`` for a model without a chat template.
@@ -26,18 +28,16 @@ class PromptEncoder:
         if chat and not tokenizer.chat_template:
             raise ParameterError("chat is on, but the model has no chat template; switch it off")
         self._tokenizer, self._context, self._chat = tokenizer, context, chat
+        self._encoder = text_encoder(tokenizer)
 
     def encode(self, prompt: str) -> list[int]:
         """Return the token ids; an empty prompt is the token that texts begin or end with."""
         if self._chat:
             turns = [{"role": "user", "content": prompt}]
-            text = self._tokenizer.apply_chat_template(
-                turns, tokenize=False, add_generation_prompt=True
-            )
-            ids = self._tokenizer(text, add_special_tokens=False)["input_ids"]
+            ids = self._encoder.chat(turns, generation_prompt=True)
         else:
-            ids = self._tokenizer(prompt)["input_ids"]
-        return list(ids) or [self._first_token()]
+            ids = self._encoder.ids(prompt, special=True)
+        return ids or [self._first_token()]
 
     def _first_token(self) -> int:
         for token in (self._tokenizer.bos_token_id, self._tokenizer.eos_token_id):
@@ -47,8 +47,8 @@ class PromptEncoder:
 
     def room(self, sampling: Sampling) -> int:
         """Return the most tokens that a completion may take."""
-        texts = [self._tokenizer(text, add_special_tokens=False) for text in sampling.choices]
-        return max((len(text["input_ids"]) for text in texts), default=sampling.max_tokens)
+        choices = self._encoder.batch(sampling.choices)
+        return max(map(len, choices), default=sampling.max_tokens)
 
     def refusal(self, request: Request, tokens: int, room: int) -> Completion | None:
         """Return the error of a prompt of ``tokens`` tokens that is too long, or None."""

@@ -16,7 +16,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from refine_af.contracts.errors import DataError
+from refine_af.engines.control_tokens import text_encoder
 from refine_af.engines.models import pick_device, pick_dtype, resolve_model
+from refine_af.engines.scorers.checkpoint import right_padded
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -58,9 +60,7 @@ class SentenceVectors:
         self._batch_size = batch_size
         self._encoder, self._tokenizer = _load(folder, model, pick_dtype(dtype, self._device))
         self._encoder.to(self._device).train(False)  # type: ignore[arg-type]  # hidden signature
-        self._tokenizer.padding_side = "right"
-        if self._tokenizer.pad_token is None:
-            self._tokenizer.pad_token = self._tokenizer.eos_token
+        self._pad = self._tokenizer.pad_token_id or 0
         self._longest = _longest(folder, self._encoder.config, self._tokenizer)
 
     def embed(
@@ -82,13 +82,19 @@ class SentenceVectors:
 
     @torch.inference_mode()
     def _batch(self, texts: list[str]) -> NDArray[np.float32]:
-        read = self._tokenizer(
-            texts, padding=True, truncation=True, max_length=self._longest, return_tensors="pt"
-        ).to(self._device)
-        states = self._encoder(**read).last_hidden_state.float()
-        pooled = pool(states, read["attention_mask"], self._pool)
+        ids, mask = right_padded(self._encoded(texts), self._pad, self._device)
+        states = self._encoder(input_ids=ids, attention_mask=mask).last_hidden_state.float()
+        pooled = pool(states, mask, self._pool)
         vectors: NDArray[np.float32] = torch.nn.functional.normalize(pooled, dim=1).cpu().numpy()
         return vectors
+
+    def _encoded(self, texts: Sequence[str]) -> list[list[int]]:
+        """Return the ids, cut as the tokenizer cuts: what it puts behind a text stays."""
+        encoder = text_encoder(self._tokenizer)
+        after = encoder.around[1]
+        room = self._longest - len(after)
+        rows = encoder.batch(texts, special=True)
+        return [row if len(row) <= self._longest else [*row[:room], *after] for row in rows]
 
 
 def pool(states: Tensor, mask: Tensor, how: Pooling) -> Tensor:

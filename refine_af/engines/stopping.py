@@ -1,8 +1,13 @@
 """Where a completion ends: its text, end tokens and stop texts."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from refine_af.engines.control_tokens import text_encoder
+from refine_af.engines.thinking import THINK_MARKS, split_thinking
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -27,10 +32,53 @@ def completion_text(
 
 
 def _decode(tokenizer: "PreTrainedTokenizerBase", tokens: Sequence[int]) -> str:
+    silent = _silent(tokenizer)
+    shown = [token for token in tokens if token not in silent] if silent else list(tokens)
     text = tokenizer.decode(
-        list(tokens), skip_special_tokens=True, clean_up_tokenization_spaces=False
+        shown, skip_special_tokens=not silent, clean_up_tokenization_spaces=False
     )
     return str(text)
+
+
+@lru_cache(maxsize=8)
+def _silent(tokenizer: "PreTrainedTokenizerBase") -> frozenset[int]:
+    """Return the ids that leave no text where a think block's marks are special tokens too."""
+    special = {
+        int(index): str(token)
+        for index, token in tokenizer.added_tokens_decoder.items()
+        if token.special
+    }
+    if THINK_MARKS.isdisjoint(special.values()):
+        return frozenset()
+    return frozenset(index for index, name in special.items() if name not in THINK_MARKS)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a model wrote, without its think block and the stop text.
+
+    Attributes:
+        text: The answer.
+        thinking: The think block with its marks; empty where there is none.
+        stopped: Whether a stop text ended it.
+    """
+
+    text: str
+    thinking: str = ""
+    stopped: bool = False
+
+
+def read_answer(
+    tokenizer: "PreTrainedTokenizerBase",
+    prompt: Sequence[int],
+    tokens: Sequence[int],
+    stop: Sequence[str],
+) -> Answer:
+    """Return the answer in ``tokens``; a stop text counts only behind the think block."""
+    whole = completion_text(tokenizer, prompt, tokens)
+    thinking, rest = split_thinking(whole, text_encoder(tokenizer).opened(prompt))
+    text = cut(rest, stop)
+    return Answer(text, thinking, len(text) < len(rest))
 
 
 def cut(text: str, stop: Sequence[str]) -> str:
@@ -40,10 +88,28 @@ def cut(text: str, stop: Sequence[str]) -> str:
 
 
 def end_tokens(model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase") -> frozenset[int]:
-    """Return the ids that end a completion: the generation config's and the tokenizer's."""
+    """Return the ids that end a completion.
+
+    Those of the generation config, the tokenizer's end, and the chat template's end of turn.
+    """
     configured = getattr(getattr(model, "generation_config", None), "eos_token_id", None)
     ids = configured if isinstance(configured, list) else [configured]
-    return frozenset(int(token) for token in [*ids, tokenizer.eos_token_id] if token is not None)
+    return text_encoder(tokenizer).ends | {int(token) for token in ids if token is not None}
+
+
+def set_end_tokens(model: Any, tokenizer: "PreTrainedTokenizerBase") -> None:  # noqa: ANN401  PEFT models have no type
+    """Write the end tokens into the model's generation config, which is saved with it."""
+    ends = sorted(end_tokens(model, tokenizer))
+    if ends:
+        model.generation_config.eos_token_id = ends if len(ends) > 1 else ends[0]
+
+
+def save_end_tokens(model: Any, folder: Path) -> None:  # noqa: ANN401
+    """Write the end tokens beside an adapter, whose own files do not hold them."""
+    from transformers import GenerationConfig
+
+    kind: Any = GenerationConfig
+    kind(eos_token_id=model.generation_config.eos_token_id).save_pretrained(folder)
 
 
 @lru_cache(maxsize=64)

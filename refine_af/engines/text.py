@@ -113,6 +113,9 @@ class Completion:
             order; None without choices, or from an engine that only knows the one it picked.
         refused: For ``finish == "error"``: the request itself is at fault, such as a prompt that
             is too long, and asking again brings the same.
+        unusable: For ``finish == "error"``: the endpoint answered, but with nothing that is an
+            answer: no content, a refusal, a content filter.
+        thinking: The think block in front of ``text``, with its marks; empty where there is none.
     """
 
     id: str
@@ -124,6 +127,13 @@ class Completion:
     error: str = ""
     choice_logprobs: tuple[float, ...] | None = None
     refused: bool = False
+    unusable: bool = False
+    thinking: str = ""
+
+    @property
+    def answered(self) -> bool:
+        """Tell whether this is final; otherwise the same request may be answered later."""
+        return self.finish != "error" or self.refused or self.unusable
 
 
 class TextEngine(Protocol):

@@ -12,7 +12,7 @@ from refine_af.engines.decode import Decoded, decode
 from refine_af.engines.encoding import PromptEncoder
 from refine_af.engines.memory import RowsAtOnce
 from refine_af.engines.models import Dtype, load_model, resolve_model
-from refine_af.engines.stopping import completion_text, cut
+from refine_af.engines.stopping import Answer, completion_text, read_answer
 from refine_af.engines.text import Completion, Determinism, Request, Sampling, refuse_forms
 from refine_af.storage.manifest import digest_directory
 
@@ -143,15 +143,19 @@ class TransformersText:
     def _completion(
         self, request: Request, prompt: Sequence[int], one: Decoded, sampling: Sampling
     ) -> Completion:
-        text = completion_text(self._tokenizer, prompt, one.tokens)
+        if sampling.choices:
+            answer = Answer(completion_text(self._tokenizer, prompt, one.tokens))
+        else:
+            answer = read_answer(self._tokenizer, prompt, one.tokens, sampling.stop)
         return Completion(
             id=request.id,
-            text=text if sampling.choices else cut(text, sampling.stop),
+            text=answer.text,
             finish=one.finish,
             prompt_tokens=len(prompt),
             tokens=len(one.tokens),
             logprob=one.logprob,
             choice_logprobs=one.choice_logprobs,
+            thinking=answer.thinking,
         )
 
     def describe(self) -> dict[str, str]:

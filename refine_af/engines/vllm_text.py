@@ -3,16 +3,19 @@
 import gc
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from refine_af.contracts.errors import DependencyError, MemoryShortageError, ParameterError
 from refine_af.engines.adapters import adapter_rank, require_base
+from refine_af.engines.control_tokens import text_encoder
 from refine_af.engines.encoding import PromptEncoder
 from refine_af.engines.memory import out_of_memory
 from refine_af.engines.models import resolve_model
-from refine_af.engines.stopping import completion_text, cut
+from refine_af.engines.stopping import completion_text, read_answer
 from refine_af.engines.text import Completion, Determinism, Finish, Request, Sampling
+from refine_af.engines.thinking import in_thinking
 from refine_af.storage.manifest import digest_directory
 
 # Nothing phones home; and vLLM reads its environment when it is imported.
@@ -38,6 +41,34 @@ and no white space between the parts of JSON, which small models write until the
 
 CPU_CACHE_GIB = "2"
 """Memory for keys and values on a CPU; left alone, vLLM takes most of the machine."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """What vLLM wrote after one prompt.
+
+    Attributes:
+        tokens: Their ids.
+        finish: vLLM's word.
+        logprob: Sum over the tokens, nats.
+        by_stop_text: Whether a stop text ended it, not a token.
+    """
+
+    tokens: list[int]
+    finish: str | None
+    logprob: float | None
+    by_stop_text: bool
+
+    @classmethod
+    def of(cls, output: "RequestOutput") -> "_Written":
+        one = output.outputs[0]
+        by_text = one.finish_reason == "stop" and isinstance(one.stop_reason, str)
+        return cls(list(one.token_ids), one.finish_reason, one.cumulative_logprob, by_text)
+
+    def followed_by(self, other: "_Written") -> "_Written":
+        known = self.logprob is not None and other.logprob is not None
+        logprob = (self.logprob or 0.0) + (other.logprob or 0.0) if known else None
+        return _Written([*self.tokens, *other.tokens], other.finish, logprob, other.by_stop_text)
 
 
 class VLLMText:
@@ -148,37 +179,93 @@ class VLLMText:
                 found[place] = refusal
             else:
                 fitting.append(place)
+        seeds = [request.seed for request in requests]
+        written = self._written(fitting, prompts, seeds, sampling)
+        for place in fitting:
+            found[place] = self._completion(
+                requests[place], prompts[place], written[place], sampling
+            )
+        return [found[place] for place in range(len(requests))]
+
+    def _written(
+        self,
+        fitting: Sequence[int],
+        prompts: Sequence[list[int]],
+        seeds: Sequence[int],
+        sampling: Sampling,
+    ) -> dict[int, "_Written"]:
+        """Return what vLLM writes for the prompts at ``fitting``.
+
+        A stop text does not count inside a think block, which vLLM does not know: what it stopped
+        there is written on without stop texts.
+        """
+        found = dict(zip(fitting, self._ask(fitting, prompts, seeds, sampling), strict=True))
+        again = [place for place in fitting if self._in_thought(prompts[place], found[place])]
+        left = {place: sampling.max_tokens - len(found[place].tokens) for place in again}
+        again = [place for place in again if left[place] > 0]
+        longer = [[*prompt] for prompt in prompts]
+        for place in again:
+            longer[place] += found[place].tokens
+        for size in sorted({left[place] for place in again}):
+            places = [place for place in again if left[place] == size]
+            unstopped = replace(sampling, stop=(), max_tokens=size)
+            for place, more in zip(
+                places, self._ask(places, longer, seeds, unstopped), strict=True
+            ):
+                found[place] = found[place].followed_by(more)
+        return found
+
+    def _in_thought(self, prompt: Sequence[int], written: "_Written") -> bool:
+        if not written.by_stop_text:
+            return False
+        text = completion_text(self._tokenizer, prompt, written.tokens)
+        return in_thinking(text, text_encoder(self._tokenizer).opened(prompt))
+
+    def _ask(
+        self,
+        places: Sequence[int],
+        prompts: Sequence[list[int]],
+        seeds: Sequence[int],
+        sampling: Sampling,
+    ) -> list["_Written"]:
+        ends = sorted(text_encoder(self._tokenizer).ends)
         try:
             outputs = self._llm.generate(
-                [{"prompt_token_ids": prompts[place]} for place in fitting],
-                [vllm_sampling(requests[place].seed, sampling) for place in fitting],
+                [{"prompt_token_ids": prompts[place]} for place in places],
+                [vllm_sampling(seeds[place], sampling, ends) for place in places],
                 lora_request=self._lora,
                 use_tqdm=False,
             )
         except (ValueError, VLLMClientError) as error:
             raise ParameterError(f"vLLM refuses the request: {_first(error)}") from error
-        for place, output in zip(fitting, outputs, strict=True):
-            found[place] = self._completion(requests[place], prompts[place], output, sampling)
-        return [found[place] for place in range(len(requests))]
+        return [_Written.of(output) for output in outputs]
 
     def _completion(
         self,
         request: Request,
         prompt: Sequence[int],
-        output: "RequestOutput",
+        one: "_Written",
         sampling: Sampling,
     ) -> Completion:
-        one = output.outputs[0]
-        read, written = len(prompt), len(one.token_ids)
-        if one.finish_reason not in ("stop", "length"):
-            reason = f"vLLM ended it with {one.finish_reason!r}"
+        read, written = len(prompt), len(one.tokens)
+        if one.finish not in ("stop", "length"):
+            reason = f"vLLM ended it with {one.finish!r}"
             return Completion(request.id, "", "error", read, written, error=reason)
+        finish: Finish = "length" if one.finish == "length" else "stop"
         # Not vLLM's own text: it drops bytes that do not end as UTF-8, other engines show U+FFFD.
-        whole = completion_text(self._tokenizer, prompt, one.token_ids)
-        text = cut(whole, sampling.stop) if sampling.free else whole
-        finish: Finish = "length" if one.finish_reason == "length" else "stop"
-        finish = "stop" if len(text) < len(whole) else finish
-        return Completion(request.id, text, finish, read, written, one.cumulative_logprob)
+        if not sampling.free:
+            whole = completion_text(self._tokenizer, prompt, one.tokens)
+            return Completion(request.id, whole, finish, read, written, one.logprob)
+        answer = read_answer(self._tokenizer, prompt, one.tokens, sampling.stop)
+        return Completion(
+            request.id,
+            answer.text,
+            "stop" if answer.stopped else finish,
+            read,
+            written,
+            one.logprob,
+            thinking=answer.thinking,
+        )
 
     @property
     def llm(self) -> "vllm.LLM":
@@ -313,8 +400,8 @@ def most_tokens(sampling: Sampling) -> int:
     return longest + 1 if sampling.choices else sampling.max_tokens
 
 
-def vllm_sampling(seed: int, sampling: Sampling) -> "vllm.SamplingParams":
-    """Return vLLM's parameters of one request."""
+def vllm_sampling(seed: int, sampling: Sampling, ends: Sequence[int] = ()) -> "vllm.SamplingParams":
+    """Return vLLM's parameters of one request; ``ends`` end it beside the model's own end."""
     return vllm.SamplingParams(
         max_tokens=most_tokens(sampling),
         temperature=sampling.temperature,
@@ -324,6 +411,7 @@ def vllm_sampling(seed: int, sampling: Sampling) -> "vllm.SamplingParams":
         repetition_penalty=1.0,
         presence_penalty=sampling.presence_penalty,
         stop=(list(sampling.stop) or None) if sampling.free else None,
+        stop_token_ids=list(ends) or None,
         seed=seed,
         logprobs=0,
         structured_outputs=_grammar(sampling),

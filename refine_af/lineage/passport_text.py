@@ -61,6 +61,8 @@ def _writing(writing: Facts) -> Iterator[str]:
     sampling = ", ".join(f"{key} {value}" for key, value in call["sampling"].items() if value != [])
     yield f"    prompt sha256 {call['prompt_digest']}"
     yield f"    seed {call['seed']}, {sampling}"
+    if call.get("thinking"):
+        yield f"    thinking: {_short(call['thinking'])}"
     yield f"    answer ({call['finish']}, {call['tokens']} tokens): {_short(call['text'])}"
 
 

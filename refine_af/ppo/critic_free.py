@@ -25,7 +25,7 @@ from trl.trainer.rloo_trainer import RLOOTrainer
 
 from refine_af.contracts.errors import DataError, ParameterError
 from refine_af.contracts.stage import Progress
-from refine_af.engines.stopping import completion_text, cut
+from refine_af.engines.stopping import end_tokens, read_answer, set_end_tokens
 from refine_af.ppo.episodes import Episode, Feedback, Prompt, Reward, check_prompts, score
 from refine_af.ppo.metrics import describe_texts
 from refine_af.ppo.policy import adapter_config, train_weights
@@ -73,13 +73,15 @@ def train_critic_free(
     longest = getattr(model.config, "max_position_embeddings", None)
     rows = encode_prompts(tokenizer, prompts, longest, settings)
     states = {prompt.id: (prompt, row) for prompt, row in zip(prompts, rows, strict=True)}
-    record = _Record(algorithm, tokenizer, states, reward, settings, progress, on_update)
+    ends = end_tokens(model, tokenizer)
+    record = _Record(algorithm, tokenizer, ends, states, reward, settings, progress, on_update)
     kind, configuration = TRAINERS[algorithm]
     if not settings.lora_rank:
         train_weights(model, settings.trained_weights)
+    set_end_tokens(model, tokenizer)  # TRL stops where the generation config says
     disable_progress_bars()
     with tempfile.TemporaryDirectory() as folder:
-        trainer = kind(
+        trainer: Any = kind(
             model=model,
             reward_funcs=record.score,
             args=configuration(**_arguments(algorithm, settings, folder)),
@@ -88,6 +90,8 @@ def train_critic_free(
             callbacks=[record],
             peft_config=adapter_config(settings) if settings.lora_rank else None,
         )
+        # TRL would take the names of control tokens in a prompt for the tokens.
+        trainer._tokenize_prompts = record.encoded
         trainer.remove_callback(PrinterCallback)
         trainer.train()
     if base_name and settings.lora_rank:
@@ -116,16 +120,14 @@ def _steps(settings: PPOSettings) -> int:
 
 
 def _rows(prompts: Sequence[Prompt], settings: PPOSettings) -> Dataset:
-    """Return each prompt of each update once, in PPO's order; TRL repeats them."""
+    """Return the ids of the prompts of each update, in PPO's order; TRL repeats them."""
     chosen = [
         prompt
         for update in range(1, settings.updates + 1)
         for prompt in prompts_of(prompts, update, settings)[0][:: settings.episodes_per_prompt]
     ]
-    texts: list[Any] = [one.text for one in chosen]
-    if settings.chat:  # what TRL puts into the chat template
-        texts = [[{"role": "user", "content": text}] for text in texts]
-    return Dataset.from_dict({"prompt": texts, "prompt_id": [one.id for one in chosen]})
+    ids = [one.id for one in chosen]
+    return Dataset.from_dict({"prompt": ids, "prompt_id": ids})
 
 
 def _arguments(algorithm: Algorithm, settings: PPOSettings, folder: str) -> dict[str, Any]:
@@ -168,6 +170,7 @@ class _Record(TrainerCallback):
 
     algorithm: Algorithm
     tokenizer: Any
+    ends: frozenset[int]
     states: Mapping[str, tuple[Prompt, list[int]]]
     reward: Reward
     settings: PPOSettings
@@ -182,6 +185,10 @@ class _Record(TrainerCallback):
         self.__name__ = "reward"  # TRL names its logs by it
         self._logs: list[dict[str, float]] = []
         self._started = time.perf_counter()
+
+    def encoded(self, prompts: Sequence[str]) -> tuple[list[list[int]], None, dict[str, Any]]:
+        """Return the token ids of prompts by their ids, in place of TRL's own encoding."""
+        return [list(self.states[name][1]) for name in prompts], None, {}
 
     def score(
         self,
@@ -216,10 +223,9 @@ class _Record(TrainerCallback):
         What follows does not change the score, so its expected gradient is zero.
         """
         prompt, before = self.states[name]
-        text = completion_text(self.tokenizer, before, tokens)
-        action = cut(text, self.settings.stop)
-        ended = action != text or (len(tokens) > 0 and tokens[-1] == self.tokenizer.eos_token_id)
-        return Episode(name, prompt.text, action, "stop" if ended else "length")
+        answer = read_answer(self.tokenizer, before, tokens, self.settings.stop)
+        ended = answer.stopped or (len(tokens) > 0 and tokens[-1] in self.ends)
+        return Episode(name, prompt.text, answer.text, "stop" if ended else "length")
 
     def _episode_rows(
         self,

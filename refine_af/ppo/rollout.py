@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from refine_af.contracts.errors import ParameterError
+from refine_af.engines.control_tokens import text_encoder
 from refine_af.engines.encoding import PromptEncoder
 from refine_af.ppo.episodes import Finish, Prompt
 from refine_af.ppo.policy import Policy
@@ -65,7 +66,7 @@ def encode_prompts(
         ParameterError: When the tokenizer has no end token or no chat template that is asked for,
             or a prompt leaves too little room.
     """
-    if tokenizer.eos_token_id is None:
+    if not text_encoder(tokenizer).ends:
         raise ParameterError("the tokenizer has no eos_token; set one, or no action ever ends")
     encoder = PromptEncoder(tokenizer, context=longest, chat=settings.chat)
     rows = [encoder.encode(prompt.text) for prompt in prompts]

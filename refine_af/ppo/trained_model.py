@@ -8,6 +8,7 @@ import torch
 from peft import PeftModel
 from torch import Tensor
 
+from refine_af.engines.stopping import save_end_tokens, set_end_tokens
 from refine_af.ppo.policy import Policy
 from refine_af.processes.group import whole
 
@@ -56,6 +57,7 @@ def save_model(
 
     The same weights give the same bytes: PEFT writes the names of the adapted layers in the order
     of a hash set and adds a page that names no training, so names are sorted and the page goes.
+    ``generation_config.json`` says which tokens end an answer.
 
     Args:
         model: The trained model.
@@ -64,11 +66,13 @@ def save_model(
         weights: Trained weights by name where the model's own are sharded.
     """
     target.mkdir(parents=True, exist_ok=True)
+    set_end_tokens(model, tokenizer)
     if not isinstance(model, PeftModel):
         model.save_pretrained(target, state_dict=weights)
         tokenizer.save_pretrained(target)
         return
     model.save_pretrained(str(target), save_embedding_layers=False, state_dict=weights)
+    save_end_tokens(model, target)
     (target / "README.md").unlink()
     path = target / "adapter_config.json"
     config = json.loads(path.read_text(encoding="utf-8"))

@@ -16,7 +16,7 @@ import torch
 from refine_af.contracts.errors import DataError
 from refine_af.contracts.stage import Journal, Progress
 from refine_af.engines.memory import RowsAtOnce
-from refine_af.engines.stopping import completion_text, cut
+from refine_af.engines.stopping import read_answer
 from refine_af.ppo import checkpoint
 from refine_af.ppo.checkpoint import State
 from refine_af.ppo.episodes import Episode, Prompt, Reward, Stateful, check_prompts, score
@@ -166,7 +166,7 @@ class _Run:
             Episode(
                 prompt_id=prompt.id,
                 prompt=prompt.text,
-                action=cut(completion_text(self.tokenizer, before, action.tokens), settings.stop),
+                action=read_answer(self.tokenizer, before, action.tokens, settings.stop).text,
                 finish=action.finish,
             )
             for prompt, before, action in zip(chosen, states, actions, strict=True)

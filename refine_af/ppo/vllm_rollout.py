@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from refine_af.contracts.errors import DependencyError, ParameterError, missing_library
+from refine_af.engines.control_tokens import text_encoder
 from refine_af.ppo.policy import Policy
 from refine_af.ppo.rollout import Action
 from refine_af.ppo.settings import PPOSettings
@@ -139,7 +140,7 @@ class VLLMRollout(_Reloading):
         options = {
             "max_tokens": self._settings.max_new_tokens,
             "temperature": self._settings.temperature,
-            "stop_token_ids": [self._tokenizer.eos_token_id],
+            "stop_token_ids": sorted(text_encoder(self._tokenizer).ends),
             "stop": list(self._settings.stop) or None,
             "detokenize": bool(self._settings.stop),
             "logprobs": 0,  # of the token drawn alone
@@ -212,8 +213,13 @@ class VLLMServerRollout(_Reloading):
                 "prompt": list(prompt),
                 "max_tokens": self._settings.max_new_tokens,
                 "temperature": self._settings.temperature,
+                # a server fills what is not given from the model's generation config
+                "top_p": 1.0,
+                "top_k": -1,
+                "min_p": 0.0,
+                "repetition_penalty": 1.0,
                 "seed": seed,
-                "stop_token_ids": [self._tokenizer.eos_token_id],
+                "stop_token_ids": sorted(text_encoder(self._tokenizer).ends),
                 "stop": list(self._settings.stop) or None,
                 "return_token_ids": True,
                 "logprobs": 0,

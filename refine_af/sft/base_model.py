@@ -15,6 +15,7 @@ from refine_af.contracts.errors import (
     ParameterError,
 )
 from refine_af.contracts.randomness import derive
+from refine_af.engines.stopping import save_end_tokens, set_end_tokens
 from refine_af.sft.settings import SFTSettings
 
 
@@ -133,8 +134,10 @@ def save_merged(location: str, adapter: Path, target: Path) -> None:
         location, use_safetensors=True, dtype=AutoConfig.from_pretrained(location).dtype
     )
     merged = PeftModel.from_pretrained(base, str(adapter)).merge_and_unload()
+    tokenizer = load_tokenizer(location)
+    set_end_tokens(merged, tokenizer)
     merged.save_pretrained(target)
-    load_tokenizer(location).save_pretrained(target)
+    tokenizer.save_pretrained(target)
     page = (adapter / "README.md").read_text(encoding="utf-8")
     page = page.replace("library_name: peft", "library_name: transformers", 1)
     page = page.replace("# LoRA adapter fine-tuned", "# Model (base with merged LoRA adapter)", 1)
@@ -154,8 +157,10 @@ def save_trained(
     The same weights give the same bytes: PEFT writes the names of the adapted layers in the order
     of a hash set and the place that the base was loaded from, so names are sorted and the base is
     called ``base_name``. A full model is written in the precision of the base at ``location``.
+    Both say in ``generation_config.json`` which tokens end an answer.
     """
     target.mkdir(parents=True, exist_ok=True)
+    set_end_tokens(model, tokenizer)
     if not isinstance(model, PeftModel):
         published = AutoConfig.from_pretrained(location).dtype or torch.float32
         model.to(dtype=published).save_pretrained(target)
@@ -163,6 +168,7 @@ def save_trained(
         return
     model.peft_config["default"].base_model_name_or_path = base_name
     model.save_pretrained(str(target), save_embedding_layers=False)
+    save_end_tokens(model, target)
     path = target / "adapter_config.json"
     config = json.loads(path.read_text(encoding="utf-8"))
     config["target_modules"] = sorted(config["target_modules"])

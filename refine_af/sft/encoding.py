@@ -1,7 +1,9 @@
 """Text to tokens: what the model reads, and on which of it the loss is taken.
 
 The prompt and the whole text are tokenized apart; the completion starts where the two differ,
-as in TRL. The tokens go to an Arrow file that the trainer maps into memory.
+as in TRL. Control tokens named in a row stay text; an answer ends with the chat template's end of
+turn, or with the tokenizer's end token. The tokens go to an Arrow file that the trainer maps into
+memory.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,6 +16,7 @@ from datasets import Dataset, Features, List, Value
 from datasets.arrow_writer import ArrowWriter
 from numpy.typing import NDArray
 
+from refine_af.engines.control_tokens import TextEncoder, text_encoder
 from refine_af.sft.templates import TrainingText
 
 IGNORED = -100
@@ -42,32 +45,40 @@ def encode(texts: Sequence[TrainingText], tokenizer: Any) -> Iterator[Example]: 
         texts: All made by one template.
         tokenizer: A transformers tokenizer with an end token.
     """
+    encoder = text_encoder(tokenizer)
     for start in range(0, len(texts), _CHUNK):
         chunk = texts[start : start + _CHUNK]
-        prompts = _token_ids([text.prompt for text in chunk], chunk[0].special, tokenizer)
-        wholes = _token_ids(
-            [text.prompt + text.completion for text in chunk], chunk[0].special, tokenizer
-        )
+        prompts, wholes = _token_ids(chunk, encoder)
         for text, prompt, whole in zip(chunk, prompts, wholes, strict=True):
-            yield _example(prompt, whole, tokenizer.eos_token_id if text.special else None)
+            same = _shared(prompt, whole)
+            if not text.turns:
+                ended = whole[-1] == tokenizer.eos_token_id
+            else:  # a chat template ends a turn by itself, as a rule
+                ended = not encoder.ends.isdisjoint(whole[same:])
+            whole = whole if ended else [*whole, tokenizer.eos_token_id]
+            yield Example(np.asarray(whole, dtype=np.int32), same)
 
 
-def _token_ids(texts: list[str], special: bool, tokenizer: Any) -> list[list[int]]:  # noqa: ANN401
-    # Longer texts than the model's range are counted and refused by us; no warning needed.
-    found = tokenizer(texts, add_special_tokens=special, return_attention_mask=False, verbose=False)
-    ids: list[list[int]] = found["input_ids"]
-    return ids
+def _token_ids(
+    texts: Sequence[TrainingText], encoder: TextEncoder
+) -> tuple[list[list[int]], list[list[int]]]:
+    """Return the tokens of the prompts, and of prompts with completions."""
+    if texts[0].turns:
+        asked = [encoder.chat(text.turns[:1], generation_prompt=True) for text in texts]
+        return asked, [encoder.chat(text.turns) for text in texts]
+    return (
+        encoder.batch([text.prompt for text in texts], special=True),
+        encoder.batch([text.prompt + text.completion for text in texts], special=True),
+    )
 
 
-def _example(prompt: list[int], whole: list[int], end: int | None) -> Example:
-    if end is not None and whole[-1] != end:
-        whole = [*whole, end]
-    same = 0
-    for one, other in zip(prompt, whole, strict=False):
-        if one != other:
-            break
-        same += 1
-    return Example(np.asarray(whole, dtype=np.int32), same)
+def _shared(prompt: Sequence[int], whole: Sequence[int]) -> int:
+    """Return how many tokens both begin with."""
+    pairs = zip(prompt, whole, strict=False)
+    return next(
+        (place for place, (one, other) in enumerate(pairs) if one != other),
+        min(len(prompt), len(whole)),
+    )
 
 
 def write_examples(path: Path, examples: Iterable[Example]) -> Dataset:

@@ -12,6 +12,7 @@ from typing import Any, Literal
 from refine_af.contracts.errors import ParameterError
 from refine_af.contracts.randomness import uniform
 from refine_af.contracts.records import Instance
+from refine_af.engines.control_tokens import Turn, text_encoder
 from refine_af.evaluation.prompts import render_prompt
 
 Template = Literal["plain", "alpaca", "mix", "chat"]
@@ -44,12 +45,12 @@ class TrainingText:
     Attributes:
         prompt: Up to where the answer starts, as at inference.
         completion: What the model shall write, without the end token (``chat`` ends by itself).
-        special: Whether the tokenizer adds its own start token (a chat template has it in it).
+        turns: ``chat``: the question and the answer; the template's own words stand around them.
     """
 
     prompt: str
     completion: str
-    special: bool = True
+    turns: tuple[Turn, ...] = ()
 
 
 def training_text(
@@ -110,14 +111,17 @@ def _chat(row: Instance, tokenizer: Any) -> TrainingText:  # noqa: ANN401
             " alpaca or mix, or a chat model"
         )
     request = f"{row.instruction.strip()}\n\n{row.input.strip()}".strip()
-    asked = [{"role": "user", "content": request}]
-    answered = [*asked, {"role": "assistant", "content": row.output.strip()}]
-    prompt = tokenizer.apply_chat_template(asked, tokenize=False, add_generation_prompt=True)
-    whole = tokenizer.apply_chat_template(answered, tokenize=False)
+    turns = (
+        {"role": "user", "content": request},
+        {"role": "assistant", "content": row.output.strip()},
+    )
+    encoder = text_encoder(tokenizer)
+    prompt = encoder.rendered(turns[:1], generation_prompt=True)
+    whole = encoder.rendered(turns)
     if not whole.startswith(prompt):
         raise ParameterError(
             "template is 'chat', but the chat template of the model's tokenizer renders a question"
             " differently once it is answered, so training and inference would read different"
             " prompts; use plain, alpaca or mix"
         )
-    return TrainingText(prompt, whole[len(prompt) :], special=False)
+    return TrainingText(prompt, whole[len(prompt) :], turns)

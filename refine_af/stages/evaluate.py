@@ -135,7 +135,8 @@ def _scored(
         row = empty.model_copy(update={"failed": answer.error or "no answer"})
     else:
         row = score_answer(item, instance, readable(answer.text).strip(), tokenizer)
-    return row.model_copy(update={"input": readable(instance.input)})
+    kept = {"input": readable(instance.input), "thinking": readable(answer.thinking)}
+    return row.model_copy(update=kept)
 
 
 def _write_scores(rows: list[Prediction], task: Task, beside: dict[str, Any]) -> Metrics:

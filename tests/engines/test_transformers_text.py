@@ -180,6 +180,10 @@ def test_a_chat_answer_ends_at_the_end_of_the_turn(tmp_path: Path) -> None:
     assert config["eos_token_id"] == [END, END_OF_TURN]
     config["eos_token_id"] = END
     (tmp_path / "generation_config.json").write_text(json.dumps(config))
+    [same] = TransformersText(folder, chat=True).generate([request], sampling)
+    assert same.tokens == ended.tokens, "the chat template ends its turns with it"
+    template = (tmp_path / "chat_template.jinja").read_text()
+    (tmp_path / "chat_template.jinja").write_text(template.replace("<end_turn>", "<begin>"))
     [whole] = TransformersText(folder, chat=True).generate([request], sampling)
     assert whole.tokens > ended.tokens, "it was that token that ended the turn"
 

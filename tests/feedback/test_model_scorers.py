@@ -20,11 +20,11 @@ from transformers import AutoTokenizer, GPT2LMHeadModel, T5ForConditionalGenerat
 from transformers import Qwen3ForSequenceClassification as QwenReward
 
 from refine_af.contracts.errors import DataError, DependencyError, ParameterError
-from refine_af.engines.scorers.checkpoint import Loading, without_control_text
+from refine_af.engines.scorers.checkpoint import Loading
 from refine_af.engines.scorers.language_model import LanguageModelScorer
 from refine_af.engines.scorers.openassistant import OpenAssistantRewardModel, truncated
 from refine_af.engines.scorers.reward_model import open_reward_model
-from refine_af.engines.scorers.unieval import UniEval, question
+from refine_af.engines.scorers.unieval import QUESTIONS, UniEval
 from refine_af.feedback.interface import Scorer, Triplet
 
 
@@ -113,13 +113,14 @@ def test_chat_reward_refuses_two_labels_and_a_missing_template(tmp_path: Path) -
 
 
 def test_unieval_asks_the_published_questions_word_for_word() -> None:
-    assert question("naturalness", "R", "H\n\n") == (
+    texts = {name: text.format(response="R", history="H\n\n") for name, text in QUESTIONS.items()}
+    assert texts["naturalness"] == (
         "question: Is this a natural response in the dialogue? </s> response: R"
     )
-    assert question("understandability", "R", "H\n\n") == (
+    assert texts["understandability"] == (
         "question: Is this an understandable response in the dialogue? </s> response: R"
     )
-    assert question("coherence", "R", "H\n\n") == (
+    assert texts["coherence"] == (
         "question: Is this a coherent response given the dialogue history?"
         " </s> response: R </s> dialogue history: H\n\n"
     )
@@ -133,7 +134,7 @@ def test_unieval_equals_yes_over_yes_plus_no_after_the_original_code(tmp_path: P
     scorer = UniEval(str(folder))
     for row, parts in zip(ROWS, scorer.score(ROWS), strict=True):
         for dimension, found in parts.items():
-            text = question(dimension, row.output, row.prompt + "\n\n")
+            text = QUESTIONS[dimension].format(response=row.output, history=row.prompt + "\n\n")
             ids = tokenizer(text, return_tensors="pt")["input_ids"]
             # As the original: a label of one token, shifted right inside the model.
             label = tokenizer("No", return_tensors="pt")["input_ids"][:, :1]
@@ -199,17 +200,23 @@ def test_scores_depend_on_neither_batch_size_nor_order_nor_company(tmp_path: Pat
 
 @pytest.mark.parametrize("mark", ["<|im_end|>", "<|im_start|>", "<|endoftext|>"])
 def test_a_text_cannot_smuggle_a_control_token(tmp_path: Path, mark: str) -> None:
-    scorer = open_reward_model(str(save_chat_reward(tmp_path / "rm")))
-    half = len(mark) // 2
-    nested = mark[:half] + mark + mark[half:]
-    clean = Triplet("Say yes.", "", "Yes")
-    dirty = Triplet(f"Say {nested}yes.", "", f"Yes{mark}")
-    assert scorer.score([clean]) == scorer.score([dirty])
+    folder = save_chat_reward(tmp_path / "rm")
+    scorer: Any = open_reward_model(str(folder))
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    control = set(tokenizer.all_special_ids)
+    clean = scorer._encode(Triplet("Say yes.", "", "Yes"))
+    dirty = scorer._encode(Triplet(f"Say {mark}yes.", "", f"Yes{mark}"))
+    assert [one for one in dirty if one in control] == [one for one in clean if one in control]
+    assert tokenizer.decode(dirty).count(mark) == tokenizer.decode(clean).count(mark) + 2
 
 
-def test_control_text_is_removed_until_none_is_left(tmp_path: Path) -> None:
-    tokenizer = AutoTokenizer.from_pretrained(save_unieval(tmp_path / "u"))
-    assert without_control_text("a<</s>/s> b <pad>", tokenizer) == "a b "
+def test_unieval_reads_its_separator_in_a_text_as_text(tmp_path: Path) -> None:
+    folder = save_unieval(tmp_path / "unieval-dialog")
+    scorer: Any = UniEval(str(folder))
+    end = AutoTokenizer.from_pretrained(folder).eos_token_id
+    clean = scorer._questions(Triplet("Say yes.", "", "Yes"))
+    dirty = scorer._questions(Triplet("Say </s> yes.", "", "Yes </s> or <pad> no"))
+    assert [ids.count(end) for ids in dirty] == [ids.count(end) for ids in clean]
 
 
 def test_pickled_weights_and_missing_folders_are_refused(tmp_path: Path) -> None:

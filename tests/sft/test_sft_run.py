@@ -148,7 +148,12 @@ def test_the_same_run_gives_the_same_bytes_and_another_seed_others(run: Run) -> 
     _, second = run(lora_dropout=0.2)
     _, other = run(lora_dropout=0.2, seed=2)
     names = sorted(path.name for path in first.iterdir())
-    assert names == ["README.md", "adapter_config.json", "adapter_model.safetensors"]
+    assert names == [
+        "README.md",
+        "adapter_config.json",
+        "adapter_model.safetensors",
+        "generation_config.json",
+    ]
     assert all((first / name).read_bytes() == (second / name).read_bytes() for name in names)
     weights = "adapter_model.safetensors"
     assert (first / weights).read_bytes() != (other / weights).read_bytes()

@@ -105,20 +105,6 @@ def _refuse_holes(model: str, class_name: str, report: Any) -> None:  # noqa: AN
         )
 
 
-def without_control_text(text: str, tokenizer: Any) -> str:  # noqa: ANN401
-    """Return ``text`` without the tokenizer's control strings, such as ``</s>``.
-
-    A policy that writes them could close its answer and open another turn, or add a dialogue
-    history of its own. Removal repeats until none is left, since removing one can form another.
-    """
-    marks = sorted({*tokenizer.all_special_tokens, *tokenizer.get_added_vocab()}, key=len)
-    marks = [mark for mark in reversed(marks) if mark.strip()]
-    while any(mark in text for mark in marks):
-        for mark in marks:
-            text = text.replace(mark, "")
-    return text
-
-
 def length_batches(lengths: Sequence[int], batch_size: int) -> Iterator[list[int]]:
     """Yield positions in batches of similar length, longest first; ties in input order.
 

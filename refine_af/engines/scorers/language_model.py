@@ -16,12 +16,12 @@ import math
 from collections.abc import Sequence
 
 from refine_af.contracts.errors import DataError
+from refine_af.engines.control_tokens import text_encoder
 from refine_af.engines.scorers.checkpoint import (
     Loading,
     length_batches,
     load_model,
     right_padded,
-    without_control_text,
 )
 from refine_af.feedback.interface import Parts, Triplet
 
@@ -69,9 +69,7 @@ class LanguageModelScorer:
         return ids
 
     def _ids(self, text: str) -> list[int]:
-        clean = without_control_text(text, self._tokenizer)
-        ids: list[int] = self._tokenizer(clean, add_special_tokens=False)["input_ids"]
-        return ids
+        return text_encoder(self._tokenizer).ids(text)
 
     def _mean_log_probs(
         self, prompts: Sequence[list[int]], answers: Sequence[list[int]]

@@ -9,12 +9,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from refine_af.contracts.errors import DataError, DependencyError
+from refine_af.engines.control_tokens import text_encoder
 from refine_af.engines.scorers.checkpoint import (
     Loading,
     length_batches,
     load_model,
     right_padded,
-    without_control_text,
 )
 from refine_af.feedback.interface import Parts, Scorer, Triplet
 
@@ -54,8 +54,7 @@ class OpenAssistantScorer:
     """Scores ``<|prompter|>prompt<eos><|assistant|>answer<eos>``; part ``reward``, unbounded.
 
     Prompt and answer are tokenised apart and joined by the ids of the control tokens, which gives
-    the ids of the joined text (control tokens split it anyway) and leaves no way for a text to
-    smuggle one in.
+    the ids of the joined text: control tokens split it anyway.
     """
 
     part_names: tuple[str, ...] = (PART,)
@@ -103,9 +102,7 @@ class OpenAssistantScorer:
         return truncated(prompt, reply, self._max_tokens)
 
     def _text(self, text: str) -> list[int]:
-        clean = without_control_text(text, self._tokenizer)
-        ids: list[int] = self._tokenizer(clean, add_special_tokens=False)["input_ids"]
-        return ids
+        return text_encoder(self._tokenizer).ids(text)
 
 
 class ChatRewardScorer:
@@ -163,8 +160,7 @@ class ChatRewardScorer:
     def _encode(self, row: Triplet) -> list[int]:
         from refine_af.engines.scorers.openassistant import MIN_PROMPT_TOKENS
 
-        prompt = without_control_text(row.prompt, self._tokenizer)
-        answer = without_control_text(row.output, self._tokenizer)
+        prompt, answer = row.prompt, row.output
         ids = self._rendered(prompt, answer)
         while (over := len(ids) - self._max_tokens) > 0:
             prompt, cut = self._cut_left(prompt, over, MIN_PROMPT_TOKENS)
@@ -177,22 +173,22 @@ class ChatRewardScorer:
             {"role": "user", "content": prompt},
             {"role": "assistant", "content": answer},
         ]
-        text = self._tokenizer.apply_chat_template(turns, tokenize=False)
-        bos = self._tokenizer.bos_token
-        if bos and text.startswith(bos):  # the tokenizer adds its own
-            text = text[len(bos) :]
-        ids: list[int] = self._tokenizer(text)["input_ids"]
-        return ids
+        encoder = text_encoder(self._tokenizer)
+        ids = encoder.chat(turns)
+        before, after = encoder.around
+        # what the tokenizer puts around a text, unless the template writes it too
+        head = [] if ids[: len(before)] == list(before) else list(before)
+        return [*head, *ids, *after]
 
     def _cut_left(self, text: str, count: int, least: int) -> tuple[str, int]:
-        ids = self._tokenizer(text, add_special_tokens=False)["input_ids"]
+        ids = text_encoder(self._tokenizer).ids(text)
         cut = min(count, max(0, len(ids) - least))
         return (self._tokenizer.decode(ids[cut:]), cut) if cut else (text, 0)
 
     def _cut_right(self, text: str, count: int) -> str:
         if count <= 0:
             return text
-        ids = self._tokenizer(text, add_special_tokens=False)["input_ids"]
+        ids = text_encoder(self._tokenizer).ids(text)
         if not ids:
             raise DataError(
                 f"{self.name}: the chat template and {self._max_tokens} tokens of context leave"

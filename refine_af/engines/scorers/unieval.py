@@ -4,7 +4,7 @@ Source: Zhong et al., "Towards a Unified Multi-Dimensional Evaluator for Text Ge
 2022), and its code maszhongming/UniEval: T5 answers a yes/no question about the response; the
 score is p(Yes) / (p(Yes) + p(No)) at the first decoder position. Differences from that code:
 
-1. Control strings in the texts (``</s>``) are removed first: the separator is UniEval's own.
+1. ``</s>`` in the texts stays text: the separator is UniEval's own.
 2. p(Yes) / (p(Yes) + p(No)) is computed as sigmoid(logit Yes - logit No), which is the same
    number and cannot divide zero by zero.
 3. A failure raises; the original prints and exits with code 0.
@@ -14,12 +14,12 @@ from collections.abc import Sequence
 from pathlib import PurePath
 
 from refine_af.contracts.errors import DataError, ParameterError
+from refine_af.engines.control_tokens import text_encoder
 from refine_af.engines.scorers.checkpoint import (
     Loading,
     length_batches,
     load_model,
     right_padded,
-    without_control_text,
 )
 from refine_af.feedback.interface import Parts, Triplet
 
@@ -29,22 +29,20 @@ DIMENSIONS = ("naturalness", "coherence", "understandability")
 OTHER_TASKS = ("unieval-sum", "unieval-fact", "unieval-intermediate")
 
 
-def question(dimension: str, response: str, history: str) -> str:
-    """Return the exact input text of one question.
-
-    Args:
-        dimension: One of :data:`DIMENSIONS`.
-        response: The output.
-        history: The dialogue before it, which ends with two newlines; read for coherence only.
-    """
-    if dimension == "naturalness":
-        asked = "Is this a natural response in the dialogue?"
-        return f"question: {asked} </s> response: {response}"
-    if dimension == "understandability":
-        asked = "Is this an understandable response in the dialogue?"
-        return f"question: {asked} </s> response: {response}"
-    asked = "Is this a coherent response given the dialogue history?"
-    return f"question: {asked} </s> response: {response} </s> dialogue history: {history}"
+QUESTIONS = {
+    "naturalness": (
+        "question: Is this a natural response in the dialogue? </s> response: {response}"
+    ),
+    "coherence": (
+        "question: Is this a coherent response given the dialogue history? </s> response:"
+        " {response} </s> dialogue history: {history}"
+    ),
+    "understandability": (
+        "question: Is this an understandable response in the dialogue? </s> response: {response}"
+    ),
+}
+"""The exact input texts. ``response`` is the output, ``history`` the dialogue before it, which ends
+with two newlines."""
 
 
 class UniEval:
@@ -73,24 +71,29 @@ class UniEval:
 
     def score(self, rows: Sequence[Triplet]) -> list[Parts]:
         """Return the three scores of each row; one encoder pass and one decoder step each."""
-        texts = [text for row in rows for text in self._questions(row)]
-        scores = self._answers(texts)
+        scores = self._answers([ids for row in rows for ids in self._questions(row)])
         size = len(DIMENSIONS)
         return [
             dict(zip(DIMENSIONS, scores[start : start + size], strict=True))
             for start in range(0, len(scores), size)
         ]
 
-    def _questions(self, row: Triplet) -> list[str]:
-        response = without_control_text(row.output, self._tokenizer)
-        history = without_control_text(row.prompt, self._tokenizer) + "\n\n"
-        return [question(dimension, response, history) for dimension in DIMENSIONS]
+    def _questions(self, row: Triplet) -> list[list[int]]:
+        encoder = text_encoder(self._tokenizer)
+        history = f"{row.prompt}\n\n"
+        found = [
+            encoder.template(QUESTIONS[dimension], response=row.output, history=history)
+            for dimension in DIMENSIONS
+        ]
+        # as the tokenizer truncates: its end token stays
+        return [
+            ids if len(ids) <= MAX_TOKENS else ids[: MAX_TOKENS - 1] + ids[-1:] for ids in found
+        ]
 
-    def _answers(self, texts: Sequence[str]) -> list[float]:
+    def _answers(self, encoded: Sequence[list[int]]) -> list[float]:
         import torch
 
-        encoded = self._tokenizer(list(texts), max_length=MAX_TOKENS, truncation=True)["input_ids"]
-        scores = [0.0] * len(texts)
+        scores = [0.0] * len(encoded)
         for places in length_batches([len(ids) for ids in encoded], self._loading.batch_size):
             ids, mask = right_padded(
                 [encoded[place] for place in places],

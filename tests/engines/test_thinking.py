@@ -1,0 +1,83 @@
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from odd_tokenizers import KINDS, chatml
+
+from refine_af.engines.control_tokens import text_encoder
+from refine_af.engines.stopping import read_answer
+from refine_af.engines.thinking import in_thinking, split_thinking
+
+
+@pytest.mark.parametrize(
+    ("text", "opened", "answer"),
+    [
+        ("<think>\n\n</think>\n\nHe walked.", False, "He walked."),
+        ("\n<think>so\n\nit is</think>Yes", False, "Yes"),
+        ("<think>never closed\n\nHe walked.", False, ""),
+        ("<Thinking>a</thinking> b", False, "b"),
+        ("[THINK]a[/THINK]b", False, "b"),
+        ("<think>a</think><think>b</think>c", False, "c"),
+        ("<think>a</thinking>b</think>c", False, "c"),
+        ("so it is</think>\n\nYes", True, "Yes"),
+        ("so it is, and on", True, ""),
+        ("so it is</think>\n\nYes", None, "Yes"),
+        ("plain", None, "plain"),
+        ("so it is</think>\n\nYes", False, "so it is</think>\n\nYes"),
+        ("Use <think> in XML: <think>x</think>", None, "Use <think> in XML: <think>x</think>"),
+        ("<thinker>a</thinker>", False, "<thinker>a</thinker>"),
+        ("", False, ""),
+    ],
+)
+def test_a_leading_think_block_is_no_part_of_the_answer(
+    text: str, opened: bool | None, answer: str
+) -> None:
+    thinking, found = split_thinking(text, opened)
+    assert found == answer
+    assert thinking + found == text
+
+
+@given(st.text(alphabet="<>/thinka\n ", max_size=40), st.sampled_from([True, False, None]))
+def test_nothing_is_lost(text: str, opened: bool | None) -> None:
+    assert "".join(split_thinking(text, opened)) == text
+
+
+def test_a_block_is_open_until_it_is_closed() -> None:
+    assert in_thinking("<think>a\n\n")
+    assert in_thinking("", opened=True)
+    assert not in_thinking("<think>a</think>\n\n")
+    assert not in_thinking("<think>a</think> b")
+    assert not in_thinking("plain\n\n")
+
+
+def ids(tokenizer: Any, text: str) -> list[int]:  # noqa: ANN401
+    found: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
+    return found
+
+
+def test_a_stop_text_counts_behind_the_think_block_only() -> None:
+    tokenizer = KINDS["think"]
+    wrote = ids(tokenizer, "<think>\n\n</think>\n\nHe walked.\n\nHe ran.")
+    found = read_answer(tokenizer, [], wrote, ("\n\n",))
+    assert found.text == "He walked."
+    assert found.thinking == "<think>\n\n</think>\n\n"
+    assert found.stopped
+    assert not read_answer(tokenizer, [], ids(tokenizer, "<think>a\n\nb"), ("\n\n",)).stopped
+
+
+def test_what_follows_a_prompt_that_opens_the_block_is_thought() -> None:
+    tokenizer = KINDS["opened"]
+    question = [{"role": "user", "content": "hello"}]
+    prompt = text_encoder(tokenizer).chat(question, generation_prompt=True)
+    found = read_answer(tokenizer, prompt, ids(tokenizer, "so\n\n</think>\n\nYes"), ("\n\n",))
+    assert (found.text, found.stopped) == ("Yes", False)
+    assert read_answer(tokenizer, [], ids(tokenizer, "so\n\nYes"), ("\n\n",)).text == "so"
+
+
+def test_marks_that_are_special_tokens_are_seen() -> None:
+    tokenizer = chatml()
+    tokenizer.add_special_tokens({"additional_special_tokens": ["[THINK]", "[/THINK]"]})
+    wrote = ids(tokenizer, "[THINK]so[/THINK] Yes<|im_end|>")
+    found = read_answer(tokenizer, [], wrote, ())
+    assert (found.thinking, found.text) == ("[THINK]so[/THINK] ", "Yes")
