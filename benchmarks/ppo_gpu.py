@@ -53,11 +53,34 @@ PEAK = {"H200": 989e12, "H100": 989e12, "A100": 312e12, "L4": 121e12}
 """Dense bf16 FLOP/s from the makers' data sheets, by a word of the device's name."""
 
 
+def random_llama(size: str, layers: int | None = None) -> Any:  # noqa: ANN401
+    """Return a LLaMA-2-shaped model with random weights in bfloat16, on the GPU where there is one."""
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    shape = SHAPES[size] | ({"num_hidden_layers": layers} if layers else {})
+    config = LlamaConfig(vocab_size=32000, max_position_embeddings=4096, pad_token_id=1, **shape)
+    torch.manual_seed(0)
+    torch.set_default_dtype(torch.bfloat16)
+    try:
+        with torch.device("cuda" if torch.cuda.is_available() else "cpu"):
+            return LlamaForCausalLM(config).eval()
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
+def saved_llama(folder: Path, size: str, layers: int) -> Path:
+    """Write such a model with its tokenizer to a folder and return the folder."""
+    from ppo_speed import plain_tokenizer
+
+    random_llama(size, layers).save_pretrained(folder)
+    plain_tokenizer(32000).save_pretrained(folder)
+    return folder
+
+
 def measured(size: str, options: argparse.Namespace, batch: int) -> dict[str, Any]:
     """Train a few updates and return the numbers of one setting."""
-    import torch
     from ppo_speed import plain_tokenizer
-    from transformers import LlamaConfig, LlamaForCausalLM
 
     from refine_af.contracts.progress import StageProgress
     from refine_af.ppo.episodes import Episode, Feedback, Prompt
@@ -67,15 +90,7 @@ def measured(size: str, options: argparse.Namespace, batch: int) -> dict[str, An
     from refine_af.ppo.transformers_rollout import TransformersRollout
     from refine_af.storage.journal import MemoryJournal
 
-    cuda = torch.cuda.is_available()
-    config = LlamaConfig(
-        vocab_size=32000, max_position_embeddings=4096, pad_token_id=1, **SHAPES[size]
-    )
-    torch.manual_seed(0)
-    torch.set_default_dtype(torch.bfloat16)
-    with torch.device("cuda" if cuda else "cpu"):
-        model = LlamaForCausalLM(config).eval()
-    torch.set_default_dtype(torch.float32)
+    model = random_llama(size)
     tokenizer = plain_tokenizer(32000)
     settings = PPOSettings(
         updates=options.updates,
