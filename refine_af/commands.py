@@ -166,6 +166,24 @@ def write_timing(uri: str, target: Path, price_per_gpu_hour: float | None) -> st
     return page.markdown
 
 
+@click.command("convert-model")
+@click.argument("source", metavar="SOURCE")
+@click.argument("target", metavar="FOLDER", type=click.Path(path_type=Path))
+def convert_model(source: str, target: Path) -> None:
+    """Write a model with pickled weights (.bin) anew, with safetensors.
+
+    SOURCE is a folder, s3://BUCKET/KEY, gs://BUCKET/KEY or a Hub id such as org/name@revision. Only
+    tensors are read from the pickles: a file that holds code is refused, and nothing in it runs.
+    Configuration and tokenizer come along; code does not.
+    """
+    try:
+        from refine_af.engines.convert import convert_model as convert
+    except ImportError as error:
+        remedy = "pip install 'refine-af[train]'"
+        raise missing_library(error, "convert-model", remedy) from None
+    click.echo(f"{convert(source, target)} tensors written to {target}")
+
+
 @click.command()
 @click.option(
     "--references",

@@ -38,6 +38,8 @@ Quantization = Literal["none", "nf4"]
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?(@[\w./-]+)?")
 _HUB_FILES = ["*.safetensors", "*.json", "*.jinja", "*.txt", "*.model"]
+_NOT_FETCHED = ["consolidated*", "original/*"]
+"""The same weights once more, in their maker's own form: 14.5 GB of Mistral 7B."""
 
 
 def resolve_model(model: str) -> Path:
@@ -58,22 +60,26 @@ def resolve_model(model: str) -> Path:
         return _checked(Path(model), model)
     if "://" in model:
         return _checked(_stored(model), model)
-    name, revision = _hub_name(model)
-    return _checked(_from_hub(name, revision), model)
+    return _checked(hub_snapshot(model, _HUB_FILES), model)
 
 
 def model_revision(model: str) -> str:
     """Return what pins the model: the folder's sha256, or ``hub:<commit>`` for a Hub id.
 
+    With ``HF_HUB_OFFLINE`` set the commit is that of the cache, and the model must be there.
+
     Raises:
         ParameterError, DataError, DependencyError: As :func:`resolve_model`.
     """
-    if not _is_hub_id(model):
+    if not is_hub_id(model):
         return digest_directory(resolve_model(model))
     name, revision = _hub_name(model)
     with _hub_errors(model):
         from huggingface_hub import HfApi
+        from huggingface_hub.constants import is_offline_mode
 
+        if is_offline_mode():
+            return f"hub:{resolve_model(model).name}"  # a snapshot's folder is named by its commit
         return f"hub:{from_hub(lambda: HfApi().model_info(name, revision=revision).sha)}"
 
 
@@ -138,7 +144,7 @@ def _quantized(place: "torch.device", dtype: str) -> dict[str, object]:
     try:
         import bitsandbytes  # noqa: F401
     except ImportError as error:
-        raise missing_library(error, "quantization 'nf4'", "pip install bitsandbytes") from None
+        raise missing_library(error, "quantization 'nf4'", "pip install 'refine-af[nf4]'") from None
     from transformers import BitsAndBytesConfig
 
     config = BitsAndBytesConfig(  # type: ignore[no-untyped-call]
@@ -179,8 +185,8 @@ def _checked(folder: Path, model: str) -> Path:
         raise DataError(f"{model}: {folder} has no config.json; it is not a model folder")
     if not any(folder.glob("*.safetensors")):
         raise DataError(
-            f"{model}: {folder} has no *.safetensors; pickled weights are never read, so convert"
-            " them with model.save_pretrained(FOLDER)"
+            f"{model}: {folder} has no *.safetensors; pickled weights are never read here, so"
+            f" convert them: refine-af convert-model {model} FOLDER"
         )
     return folder
 
@@ -209,7 +215,8 @@ def _stored(uri: str) -> Path:
     return folder
 
 
-def _is_hub_id(model: str) -> bool:
+def is_hub_id(model: str) -> bool:
+    """Tell whether this names a model of the Hub, and no folder or URI."""
     return not (model.startswith(builtin.SCHEME) or Path(model).is_dir() or "://" in model)
 
 
@@ -222,13 +229,23 @@ def _hub_name(model: str) -> tuple[str, str | None]:
     return name, revision or None
 
 
-def _from_hub(name: str, revision: str | None) -> Path:
+def hub_snapshot(model: str, patterns: list[str]) -> Path:
+    """Return the Hub's cache folder of a model with the files that match the patterns.
+
+    Raises:
+        ParameterError: The name has none of the allowed forms.
+        DependencyError: The Hub or, offline, its cache does not give it.
+    """
+    name, revision = _hub_name(model)
     with _hub_errors(name):
         from huggingface_hub import snapshot_download
 
-        return Path(
-            from_hub(lambda: snapshot_download(name, revision=revision, allow_patterns=_HUB_FILES))
+        folder = from_hub(
+            lambda: snapshot_download(
+                name, revision=revision, allow_patterns=patterns, ignore_patterns=_NOT_FETCHED
+            )
         )
+        return Path(folder)
 
 
 @contextmanager

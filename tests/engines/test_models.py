@@ -1,4 +1,5 @@
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -131,3 +132,44 @@ def test_naming_a_model_loads_no_heavy_library() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.fixture
+def filled_cache(tmp_path: Path) -> Path:
+    """A Hub cache that holds one model, as huggingface_hub lays it out."""
+    commit = "0123456789abcdef0123456789abcdef01234567"
+    folder = tmp_path / "hub" / "models--org--small"
+    snapshot = folder / "snapshots" / commit
+    shutil.copytree(resolve_model("builtin:fixture"), snapshot)
+    (folder / "refs").mkdir()
+    (folder / "refs" / "main").write_text(commit)
+    return tmp_path
+
+
+def offline(cache: Path, code: str) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {"HF_HOME": str(cache), "HF_HUB_OFFLINE": "1"}
+    return subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True
+    )
+
+
+def test_offline_a_filled_cache_is_enough(filled_cache: Path, tmp_path: Path) -> None:
+    code = (
+        "from refine_af.engines.models import model_revision, resolve_model\n"
+        "print(model_revision('org/small'), (resolve_model('org/small') / 'config.json').is_file())"
+    )
+    done = offline(filled_cache, code)
+    assert done.stdout == "hub:0123456789abcdef0123456789abcdef01234567 True\n", done.stderr
+    out = tmp_path / "out"
+    arguments = ["check-inputs", "--model", "org/small", "--outputs-dir", str(out)]
+    done = offline(filled_cache, f"from refine_af.cli import main; exit(main({arguments!r}))")
+    assert done.returncode == 0, done.stderr
+    assert (out / "model_digest").read_text().startswith("hub:0123")
+
+
+def test_offline_a_model_that_is_not_there_is_no_bug(filled_cache: Path, tmp_path: Path) -> None:
+    arguments = ["check-inputs", "--model", "org/none", "--outputs-dir", str(tmp_path)]
+    done = offline(filled_cache, f"from refine_af.cli import main; exit(main({arguments!r}))")
+    assert done.returncode == 69
+    assert "org/none" in done.stderr
+    assert "Traceback" not in done.stderr
