@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 import refine_af
+from refine_af.contracts.credentials import refuse_credentials
 from refine_af.contracts.errors import (
     EXIT_BUG,
     DataError,
@@ -87,6 +88,8 @@ def run_stage(
     Raises:
         RefineAfError: With the exit code that tells whether a retry can help.
     """
+    for place, uri in {**inputs, **outputs, "work_dir": work_dir}.items():
+        refuse_credentials(place, uri)
     progress = StageProgress(name if isinstance(name, str) else name.name, label)
     progress.event("start")
     try:

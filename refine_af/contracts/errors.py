@@ -5,14 +5,22 @@ retry repeats, from an outage, which a retry may outlive. Any other exception is
 its traceback and exits with 1.
 """
 
+from refine_af.contracts.addresses import masked
+
 EXIT_BUG = 1
 
 
 class RefineAfError(Exception):
-    """A failure that the user can act on; the message says what, where and what to do."""
+    """A failure that the user can act on; the message says what, where and what to do.
+
+    Addresses in the message are masked: libraries quote them as they were given.
+    """
 
     exit_code = EXIT_BUG
     retry_can_help = False
+
+    def __init__(self, *parts: object) -> None:
+        super().__init__(*(masked(part) if isinstance(part, str) else part for part in parts))
 
 
 class ParameterError(RefineAfError):

@@ -4,6 +4,7 @@ from typing import Any, ClassVar, Literal, Self, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from refine_af.contracts.credentials import refuse_credentials
 from refine_af.contracts.errors import ParameterError, nearest
 
 Scalar = str | int | float | bool
@@ -71,6 +72,7 @@ class Params(BaseModel):
                     f"{prefix}{key} is not a parameter;{nearest(key, allowed)}"
                     f" allowed: {', '.join(allowed)}"
                 )
+            refuse_credentials(f"{prefix}{key}", values[key])
         try:
             return cls.model_validate(values)
         except ValidationError as error:

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from refine_af.contracts.credentials import refuse_credentials
 from refine_af.contracts.errors import ParameterError, nearest
 from refine_af.self_instruct.instance_form import FORM
 from refine_af.stages import STAGES
@@ -98,13 +99,15 @@ class RunConfig(BaseModel):
 
     @model_validator(mode="after")
     def _names_exist(self) -> Self:
-        for name in self.parameters:
+        for name, value in self.parameters.items():
             _known(name, list(PIPELINE_PARAMETERS), "parameters")
+            refuse_credentials(name, value)
         for stage, values in self.stages.items():
             _known(stage, [item.name for item in STAGES], "stages")
             fields = next(item.params.model_fields for item in STAGES if item.name == stage)
-            for name in values:
+            for name, value in values.items():
                 _known(name, list(fields), f"stages.{stage}")
+                refuse_credentials(f"{stage}.{name}", value)
         for arm in self.arms:
             if arm not in ARMS[self.pipeline]:
                 raise ParameterError(

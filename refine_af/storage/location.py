@@ -4,6 +4,8 @@ import re
 from dataclasses import dataclass, field
 from typing import Literal
 
+from refine_af.contracts.addresses import masked
+from refine_af.contracts.credentials import refuse_credentials
 from refine_af.contracts.errors import DataError, ParameterError, nearest
 
 Scheme = Literal["local", "s3", "gs", "https"]
@@ -17,9 +19,6 @@ _SCHEMES: dict[str, Scheme] = {"https": "https", "s3": "s3", "minio": "s3", "gs"
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}")
-_SECRET = re.compile(
-    r"token|signature|^sig$|secret|passw|credential|api.?key|^key$|^auth(orization)?$"
-)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -44,17 +43,18 @@ def locate(uri: str) -> Location:
     """Return the parts of ``uri``; ``?`` and ``#`` are ordinary characters of an object name.
 
     Raises:
-        ParameterError: For a scheme outside the allow-list, a bad bucket, or an empty path.
+        ParameterError: For a scheme outside the allow-list, a bad bucket, an empty path, or a
+            credential in the address, which is then not shown.
         DataError: For an object name that holds ``..``, ``.``, ``//`` or a control character.
     """
     match = _SCHEME.match(uri)
     if match is None:
         return _local(uri)
+    refuse_credentials(masked(uri), uri)
     name = match.group(1).lower()
     bucket, _, key = uri[match.end() :].partition("/")
     scheme, root = _SCHEMES.get(name), match.group() + bucket
     if scheme == "https":
-        _refuse_secrets(uri, bucket, key)
         return Location(scheme, bucket, key, root)
     if scheme is None:
         hint = nearest(name, list(_SCHEMES))
@@ -67,19 +67,6 @@ def locate(uri: str) -> Location:
     if key:
         check_name(key, uri)
     return Location(scheme, bucket, key, root)
-
-
-def _refuse_secrets(uri: str, host: str, key: str) -> None:
-    """Refuse credentials in an address: it would be written into provenance, logs and pages."""
-    asked = key.partition("?")[2].lower().split("&")
-    names = {part.partition("=")[0] for part in asked if "=" in part}
-    if "@" in host or any(_SECRET.search(name) for name in names):
-        shown = uri.partition("?")[0].rpartition("@")[2]
-        raise ParameterError(
-            f"the address of {shown!r} holds a credential, which would end up in provenance and"
-            " logs; download the file and give its path, or use s3:// or gs://, whose credentials"
-            " come from the environment"
-        )
 
 
 def _local(uri: str) -> Location:

@@ -1,0 +1,147 @@
+"""Credentials in addresses are found in every form, and masked where an address is shown."""
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from refine_af.cli import main
+from refine_af.contracts.addresses import credential_in, masked
+from refine_af.contracts.errors import ParameterError, StorageError
+from refine_af.stages import STAGES
+from refine_af.storage.location import locate
+
+WORDS = ("key", "token", "secret", "password", "signature", "credential", "code", "auth", "pwd")
+FORMS = [
+    "https://user:hunter2@host/rows.jsonl",
+    "https://hunter2@host/rows.jsonl",
+    "HTTPS://user:hunter2@host",
+    "https://user%3Ahunter2%40host/rows",
+    "s3://id:hunter2@bucket/key",
+    "s3://id:hun/ter2@bucket/key",
+    "gs://hunter2@bucket/key",
+    "http://user:hunter2@host/x",
+    "ftp://user:hunter2@host/x",
+    "minio://user:hunter2@bucket/x",
+    "https://host/rows?access_key=hunter2",
+    "https://host/rows?pwd=hunter2",
+    "https://host/rows?code=hunter2",
+    "https://host/rows#access_token=hunter2",
+    "https://host/rows;token=hunter2",
+    "https://host/rows?a=1&X-Amz-Signature=hunter2",
+    "https://host/rows?a=1;SIG=hunter2",
+    "https://host/rows?%61ccess_%74oken=hunter2",
+    "https://host/rows?%2561ccess_%2574oken=hunter2",
+    "https://host/rows?a%26token%3Dhunter2",
+    "https://host/rows?my[token]=hunter2",
+    "s3://bucket/key?secret=hunter2",
+    "builtin:seeds, https://host/rows?token=hunter2",
+]
+HARMLESS = [
+    "https://host:8443/p?q",
+    "https://host/p?version=2&author=me",
+    "https://[::1]:8443/p",
+    "s3://bucket/a/b?c#d",
+    "gs://bucket/key=1/token=2/a",
+    "org/name@revision",
+    "Write https://x.org/?token=abc as a link.",
+    "/path/with@sign:and=equals",
+    "module:function",
+]
+
+
+@pytest.mark.parametrize("address", FORMS)
+def test_a_credential_is_found_in_every_form(address: str) -> None:
+    assert credential_in(address)
+
+
+@pytest.mark.parametrize("text", HARMLESS)
+def test_what_holds_no_credential_is_taken(text: str) -> None:
+    assert credential_in(text) == ""
+
+
+@given(
+    st.sampled_from(WORDS),
+    st.text("abcxyz_-.", max_size=4),
+    st.text("abcxyz_-.", max_size=4),
+    st.sampled_from("?&#;"),
+    st.data(),
+)
+def test_any_name_with_a_telling_word_is_found(
+    word: str, before: str, after: str, mark: str, data: st.DataObject
+) -> None:
+    name = before + word + after
+    encoded = "".join(
+        f"%{ord(letter):02x}" if data.draw(st.booleans()) else letter for letter in name
+    )
+    address = f"https://host/a?b=c{mark}{encoded}=hunter2"
+    assert credential_in(address)
+    assert "hunter2" not in masked(f"see {address} for more")
+
+
+@pytest.mark.parametrize("address", FORMS)
+def test_a_message_shows_no_credential(address: str) -> None:
+    shown = str(StorageError(f"{address}: cannot read: proxy {address!r} refused"))
+    assert "hunter2" not in shown
+    assert "ter2" not in shown
+    assert "cannot read" in shown
+
+
+def test_what_is_masked_can_still_be_read() -> None:
+    assert masked("'https://me:x@host:80/rows?a=1&b=2'") == "'https://***@host:80/rows?a=***&b=***'"
+    assert masked("s3://bucket/a?b=c and /tmp/x") == "s3://bucket/a?b=c and /tmp/x"
+
+
+@pytest.mark.parametrize("address", FORMS[:-1])
+def test_a_location_with_a_credential_is_refused_unseen(address: str) -> None:
+    with pytest.raises(ParameterError, match="holds a credential") as caught:
+        locate(address)
+    assert "ter2" not in str(caught.value)
+
+
+TEXT_PARAMETERS = [
+    (stage.command, name)
+    for stage in STAGES
+    for name, field in stage.params.model_fields.items()
+    if field.annotation is str
+]
+
+
+@pytest.mark.parametrize(("command", "name"), TEXT_PARAMETERS)
+def test_every_stage_refuses_a_credential_in_every_text_parameter(
+    command: str, name: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    stage = next(stage for stage in STAGES if stage.command == command)
+    with pytest.raises(ParameterError, match=f"{stage.name}.{name} holds a credential") as caught:
+        stage.params.parse({name: FORMS[0]}, where=stage.name)
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("address", [FORMS[0], FORMS[4], FORMS[7], FORMS[10], FORMS[17]])
+@pytest.mark.parametrize("command", ["compile", "run", "dry-run", "stage", "stage-input"])
+def test_no_command_writes_or_prints_a_credential(
+    command: str,
+    address: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    work = ["--work-dir", "work", "--outputs-dir", "out"]
+    setting = ["--set", f"seeds_uri={address}"]
+    arguments = {
+        "compile": ["compile", "--preset", "smoke", "--to", "kfp", "--output", "p.yaml", *setting],
+        "run": ["run", "--preset", "smoke", "--output-dir", "run", *setting],
+        "dry-run": ["run", "--dry-run", "--preset", "smoke", "--output-dir", "run", *setting],
+        "stage": ["seed-ingest", "--seeds-uri", address, *work],
+        "stage-input": ["dedup-filter", "--candidates", address, *work],
+    }[command]
+    assert main(arguments) == 64
+    said = capsys.readouterr()
+    assert "hunter2" not in said.out + said.err
+    assert "holds a credential" in said.err
+    written = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert not [path for path in written if b"hunter2" in path.read_bytes()]
+    assert json.dumps([str(path) for path in written]) == "[]"
