@@ -37,6 +37,7 @@ def generate_instances(
     presence_penalty: float = 0.0,
     max_tokens: int = 350,
     replicate: int = 0,
+    parity: bool = False,
     limit: int = 0,
     tasks_uri: str = "",
     work_dir: str = "",
@@ -82,6 +83,7 @@ def generate_instances(
         presence_penalty: Against repetition; the published 1.5 suits few models.
         max_tokens: Most new tokens.
         replicate: Number of the repetition: other draws, all else equal (the A/A arm has 1).
+        parity: Stop and read answers exactly as published: labels count anywhere in an answer.
         limit: First N instructions; 0 takes all.
         tasks_uri: Evaluation tasks that no instance may match: builtin:tasks or a URI; empty: no
             check.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from refine_af.engines.text import Finish
-    from refine_af.self_instruct.parse_instances import Draft
+    from refine_af.self_instruct.drafts import Draft
     from refine_af.self_instruct.prompts import Layout, Style
 
 Asked = Literal["auto", "plain", "few_shot"]
@@ -41,10 +41,12 @@ class InstanceForm:
         style: Of the prompt.
         instances: Most instances of one answer; a few-shot answer is stopped behind them, and so
             is one that writes the class label first where one instance is wanted.
+        published: Stop and read as the published code does, where a label counts anywhere.
     """
 
     style: "Style"
     instances: int = 1
+    published: bool = False
 
     @property
     def stop(self) -> tuple[str, ...]:
@@ -52,7 +54,8 @@ class InstanceForm:
         second = ("\nClass label:",) if self.instances == 1 else ()
         if self.style == "plain":
             return ("\nInstruction:", *second)
-        return (f"Example {self.instances + 1}", "Task:", *second)
+        line = "" if self.published else "\n"
+        return (f"{line}Example {self.instances + 1}", f"{line}Task:", *second)
 
     def prompt(self, instruction: str, layout: "Layout" = "input_first") -> str:
         """Return the request for instances of ``instruction``."""
@@ -69,12 +72,14 @@ class InstanceForm:
         :func:`refine_af.self_instruct.parse_instances.filter_instances`.
         """
         from refine_af.contracts.readable import readable
-        from refine_af.self_instruct.parse_instances import Draft, parse_instances, parse_plain
+        from refine_af.self_instruct.drafts import Draft
+        from refine_af.self_instruct.parse_instances import parse_instances, parse_plain
         from refine_af.self_instruct.prompts import answer_opening
 
-        if self.style == "plain" and layout == "input_first":
+        if self.style == "plain" and layout == "input_first" and not self.published:
             pair = parse_plain(answer)
             if pair is None:
                 return [Draft("", readable(answer), "unparseable")]
             return [replace(pair, reason="truncated") if finish == "length" else pair]
-        return parse_instances(answer_opening(layout, self.style) + answer, finish, layout)
+        whole = answer_opening(layout, self.style) + answer
+        return parse_instances(whole, finish, layout, published=self.published)

@@ -1,18 +1,22 @@
 """From the model's answer to input-output pairs, with a reason for each that is dropped.
 
 Source: Self-Instruct, sections 2.3 and 2.4, ``identify_clf_or_not.py`` and
-``prepare_for_finetuning.py``. One difference: the reference takes a random five of an unordered
-set, we keep the order of arrival and choose by counter-based randomness.
+``prepare_for_finetuning.py``. Differences: the reference takes a random five of an unordered set,
+we keep the order of arrival and choose by counter-based randomness; its labels count anywhere in an
+answer, ours at the beginning of a line (:mod:`refine_af.self_instruct.parse_published` reads as the
+reference does).
 """
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from refine_af.contracts.randomness import sample
 from refine_af.contracts.readable import is_readable, readable
 from refine_af.engines.text import Finish
+from refine_af.self_instruct.drafts import Draft
+from refine_af.self_instruct.parse_published import published_pairs
 
 if TYPE_CHECKING:
     from refine_af.self_instruct.prompts import Layout  # loads Jinja2, which this does not use
@@ -21,6 +25,7 @@ MAX_INSTANCES = 5
 
 REASONS = (
     "unparseable",
+    "ambiguous",
     "truncated",
     "unreadable",
     "same_as_input",
@@ -31,25 +36,15 @@ REASONS = (
     "over_limit",
 )
 
-_EXAMPLE = re.compile(r"Example\s?\d*\.?")
-_OUTPUT = re.compile(r"Output\s*\d*\s*:")
-_INPUT = re.compile(r"Input\s*\d*\s*:")
-_CLASS_LABEL = "Class label:"
-
-
-@dataclass(frozen=True, slots=True)
-class Draft:
-    """One pair as the model wrote it, stripped.
-
-    Attributes:
-        input: May be empty.
-        output: May be empty until the filters ran.
-        reason: Why it is dropped, one of :data:`REASONS`; None while it stands.
-    """
-
-    input: str
-    output: str
-    reason: str | None = None
+_LABEL = re.compile(
+    r"""^(?P<indent>[ \t]*)(?:\#{1,4}[ ]|>[ ]?)?[*_]{0,2}
+    (?P<name>Example|EXAMPLE|Input|INPUT|Output|OUTPUT|Class[ ][Ll]abel|CLASS[ ]LABEL)
+    [ \t]*(?:\#?\d{1,2})?[*_]{0,2}[ \t]*(?P<end>[:.][*_]{0,2}|$)[ \t]*""",
+    re.MULTILINE | re.VERBOSE,
+)
+"""A label at the beginning of a line, such as ``Input:``, ``**Output 2:**`` or ``Example 1``."""
+_OTHER_TASK = re.compile(r"[*_#\s]*Task\s*:")
+"""How an answer begins that goes on with a task of its own."""
 
 
 def is_classification(answer: str) -> bool:
@@ -62,15 +57,18 @@ def parse_plain(answer: str) -> Draft | None:
 
     None where there is no ``Output:``, where the output is empty, or where a character could not
     be stored. For prompts without worked tasks: unlike :func:`parse_instances` the word
-    ``Example`` does not split the answer.
+    ``Example`` does not split the answer, and a second ``Input:`` ends the pair.
     """
-    if not _OUTPUT.search(answer) or not is_readable(answer):
+    labels = _labels(answer, ("input", "output"))
+    if not labels or not is_readable(answer):
         return None
-    pair = _pair(answer.strip())
-    return pair if pair.output else None
+    pair = _block(answer, labels)
+    return pair if pair.output and pair.reason != "unparseable" else None
 
 
-def parse_instances(answer: str, finish: Finish, layout: "Layout") -> list[Draft]:
+def parse_instances(
+    answer: str, finish: Finish, layout: "Layout", *, published: bool = False
+) -> list[Draft]:
     """Return the pairs of an answer in order; never none: one ``unparseable`` stands for that.
 
     Args:
@@ -80,9 +78,15 @@ def parse_instances(answer: str, finish: Finish, layout: "Layout") -> list[Draft
         layout: ``input_first`` reads ``Example k`` blocks with ``Output:``, or a single pair;
             ``output_first`` reads ``Class label:`` lines, each followed by its input, with or
             without the word ``Input:``.
+        published: Read as :mod:`refine_af.self_instruct.parse_published`. Otherwise labels count
+            at the beginning of a line, in the place where the form has them; a pair with one in
+            another place is ``ambiguous``.
     """
     answer = answer.strip()
-    pairs = _output_first(answer) if layout == "output_first" else _input_first(answer)
+    if published:
+        pairs = published_pairs(answer, layout)
+    else:
+        pairs = _output_first(answer) if layout == "output_first" else _input_first(answer)
     if not pairs:
         return [Draft("", readable(answer), "unparseable")]
     if finish == "length":
@@ -90,33 +94,95 @@ def parse_instances(answer: str, finish: Finish, layout: "Layout") -> list[Draft
     return [_checked(pair) for pair in pairs]
 
 
+_Label = tuple[str, int, int]
+"""Name in lower case, where its line begins, where what it names begins."""
+
+
+def _labels(text: str, names: Collection[str], indent: int | None = None) -> list[_Label]:
+    """Return the labels in a text; only ``Example`` may stand without a colon, alone in a line.
+
+    A label that is indented more than ``indent``, or else the first one, is text, such as in a
+    docstring.
+    """
+    labels = [
+        found
+        for found in _LABEL.finditer(text)
+        if (name := found["name"].lower()) in names
+        and (name == "example" or found["end"].startswith(":"))
+    ]
+    if indent is None:
+        indent = len(labels[0]["indent"]) + 1 if labels else 0
+    return [
+        (found["name"].lower(), found.start(), found.end())
+        for found in labels
+        if len(found["indent"]) <= indent
+    ]
+
+
 def _input_first(answer: str) -> list[Draft]:
-    if _EXAMPLE.search(answer):
-        return [_pair(text.strip()) for text in _EXAMPLE.split(answer) if text.strip()]
-    return [_pair(answer)] if _OUTPUT.search(answer) else []
+    if _OTHER_TASK.match(answer):
+        return []
+    examples = _labels(answer, ("example",))
+    if not examples:
+        labels = _labels(answer, ("input", "output"))
+        return [_block(answer, labels)] if labels else []
+    ends = [start for _, start, _ in examples[1:]] + [len(answer)]
+    blocks = [answer[begin:end] for (_, _, begin), end in zip(examples, ends, strict=True)]
+    head = answer[: examples[0][1]].strip()
+    if _labels(head, ("output",)):  # the first pair stands before the word
+        blocks.insert(0, head)
+    texts = [block.strip() for block in blocks if block.strip()]
+    return [_block(text, _labels(text, ("input", "output"))) for text in texts]
 
 
-def _pair(text: str) -> Draft:
-    """Split at ``Output:``; text without it is an output that needs no input."""
-    before, *after = _OUTPUT.split(text)
-    given, written = (before, after[0]) if after else ("", text)
-    written = _INPUT.split(written)[0].strip()
-    given = given.strip()
-    opening = _INPUT.match(given)
-    return Draft(given[opening.end() :].strip() if opening else given, written)
+def _block(text: str, labels: list[_Label]) -> Draft:
+    """Return one pair: ``Input:`` (or nothing), then ``Output:``; without labels an output.
+
+    Where a pair with an input is followed by another ``Input:``, the model has begun a pair more,
+    which is not read. Any other label behind the output may as well be a part of it.
+    """
+    names = [name for name, _, _ in labels]
+    if "output" not in names:
+        reason = ("unparseable", "Input: without Output:") if names else (None, "")
+        return Draft("", text.strip(), *reason)
+    at = names.index("output")
+    _, line, begin = labels[at]
+    given = text[:line]
+    if at == 1 and not text[: labels[0][1]].strip():
+        given = text[labels[0][2] : line]
+    elif at > 0:
+        return Draft("", text.strip(), "ambiguous", "Input: inside the input")
+    rest = labels[at + 1 :]
+    again = bool(rest) and at == 1 and rest[0][0] == "input"
+    written = text[begin : rest[0][1] if again else len(text)].strip()
+    if rest and not again:
+        detail = f"{rest[0][0].capitalize()}: inside the output"
+        return Draft(given.strip(), written, "ambiguous", detail)
+    return Draft(given.strip(), written)
 
 
 def _output_first(answer: str) -> list[Draft]:
+    labels = _labels(answer, ("class label",))
+    if not labels:
+        return []
+    ends = [line for _, line, _ in labels[1:]] + [len(answer)]
     pairs = []
-    for text in answer.split(_CLASS_LABEL)[1:]:
-        label, _, given = text.strip().partition("\n")
-        given = given.strip()
-        opening = _INPUT.match(given)
-        # ``Output:`` after a label is the answer to another question than the one that was asked.
-        reason = "unparseable" if _OUTPUT.match(given) else None
-        text = given[opening.end() :].strip() if opening else given
-        pairs.append(Draft(text, label.strip(), reason))
+    for (_, _, begin), end in zip(labels, ends, strict=True):
+        label, _, given = answer[begin:end].strip().partition("\n")
+        pairs.append(_labelled(label.strip(), given.strip()))
     return pairs
+
+
+def _labelled(label: str, given: str) -> Draft:
+    inner = _labels(given, ("input", "output"), indent=1)
+    if inner and inner[0][0] == "input" and inner[0][1] == 0:
+        given, inner = given[inner[0][2] :].strip(), inner[1:]
+    if inner and inner[0][0] == "output" and inner[0][1] == 0:
+        # the answer to another question than the one that was asked
+        return Draft(given, label, "unparseable", "Output: behind a class label")
+    if inner:
+        return Draft(given, label, "ambiguous", f"{inner[0][0].capitalize()}: inside the input")
+    return Draft(given, label)
 
 
 def _checked(pair: Draft) -> Draft:

@@ -1,7 +1,9 @@
-"""From the model's list of instructions to single ones, with a reason for each that is dropped.
+r"""From the model's list of instructions to single ones, with a reason for each that is dropped.
 
 Source: Self-Instruct, section 2.4 and ``post_process_gpt3_response``; the ROUGE-L filter follows
-in :mod:`refine_af.self_instruct.bootstrap`.
+in :mod:`refine_af.self_instruct.bootstrap`. The published code splits at ``\n10. `` alone, which
+base models write; chat models write other marks and talk around the list, so the default reads
+those too (:mod:`refine_af.self_instruct.list_items`).
 """
 
 import re
@@ -12,6 +14,7 @@ from typing import Literal
 
 from refine_af.contracts.readable import is_readable, readable
 from refine_af.engines.text import Finish
+from refine_af.self_instruct.list_items import Item, list_items
 
 BLACKLIST = (
     *("image", "images", "graph", "graphs", "picture", "pictures", "file", "files"),
@@ -24,6 +27,8 @@ ALPACA_BLACKLIST = (*BLACKLIST, "video", "audio", "music", "flowchart", "diagram
 
 REASONS = (
     "truncated",
+    "chatter",
+    "ambiguous",
     "empty",
     "unreadable",
     "too_short",
@@ -47,14 +52,17 @@ class ParseRules:
         drop_truncated: Of a completion that ended at its token limit: ``last`` drops the piece
             that was cut off, ``all`` drops every piece, as published.
         blacklist: Whole words that drop a piece, in lower case here and in any case there.
+        lists: ``usual`` reads the marks that people use for lists and drops what is said around
+            the list; ``published`` splits at a line's number with dot and blank, nothing else.
     """
 
     capitalise: Literal["first_letter", "sentence"] = "first_letter"
     drop_truncated: Literal["last", "all"] = "last"
     blacklist: tuple[str, ...] = BLACKLIST
+    lists: Literal["usual", "published"] = "usual"
 
 
-PUBLISHED = ParseRules(capitalise="sentence", drop_truncated="all")
+PUBLISHED = ParseRules(capitalise="sentence", drop_truncated="all", lists="published")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,14 +87,22 @@ def parse_instructions(
 ) -> list[Piece]:
     """Return every piece of a completion, in order, kept or with the first rule that it breaks."""
     rules = rules or ParseRules()
-    raw = _ITEM.split(completion)
-    cut_from = len(raw)
+    items: list[Item]
+    if rules.lists == "published":
+        items = [(text, None, "") for text in _ITEM.split(completion)]
+    else:
+        items = list_items(completion)
+    cut_from = len(items)
     if finish == "length":
-        cut_from = 0 if rules.drop_truncated == "all" else len(raw) - 1
+        cut_from = 0 if rules.drop_truncated == "all" else len(items) - 1
     pieces = []
-    for position, text in enumerate(raw):
+    for position, (text, reason, detail) in enumerate(items):
         text = _capitalised(" ".join(text.split()), rules)
-        verdict = ("truncated", "") if position >= cut_from else _broken_rule(text, rules.blacklist)
+        verdict: tuple[str | None, str] = (reason, detail)
+        if position >= cut_from:
+            verdict = ("truncated", "")
+        elif reason is None:
+            verdict = _broken_rule(text, rules.blacklist)
         pieces.append(Piece(readable(text), position, *verdict))
     return pieces
 

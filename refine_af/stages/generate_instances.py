@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from refine_af.dedup.contamination import Leak
-    from refine_af.self_instruct.parse_instances import Draft
+    from refine_af.self_instruct.drafts import Draft
     from refine_af.self_instruct.prompts import Layout
 
 
@@ -43,6 +43,9 @@ class GenerateInstancesParams(EngineParams):
     max_tokens: int = param(350, "Most new tokens.", source="Self-Instruct (300 and 350)", ge=8)
     replicate: int = param(
         0, "Number of the repetition: other draws, all else equal (the A/A arm has 1).", ge=0
+    )
+    parity: bool = param(
+        False, "Stop and read answers exactly as published: labels count anywhere in an answer."
     )
     limit: int = param(0, "First N instructions; 0 takes all.", ge=0)
     tasks_uri: str = param(
@@ -85,7 +88,8 @@ def _seed(params: GenerateInstancesParams, row: Instruction, sample: int) -> int
 
 
 def _form(params: GenerateInstancesParams) -> InstanceForm:
-    return InstanceForm(style_for(params.style, params.model), params.max_instances)
+    style = style_for(params.style, params.model)
+    return InstanceForm(style, params.max_instances, published=params.parity)
 
 
 def _sampling(params: GenerateInstancesParams) -> Sampling:
@@ -166,7 +170,7 @@ def _leaks(
 
 def _drafts(params: GenerateInstancesParams, answer: Completion, layout: "Layout") -> "list[Draft]":
     """Return every pair of one answer; what could not be read carries its reason."""
-    from refine_af.self_instruct.parse_instances import Draft
+    from refine_af.self_instruct.drafts import Draft
 
     if answer.finish == "error":
         return [Draft("", answer.error, "engine_error")]
@@ -187,7 +191,8 @@ def _instance(row: Instruction, draft: "Draft", is_classification: bool, sample:
 def _rejected(
     row: Instruction, draft: "Draft", sample: int, place: int, leak: "Leak | None"
 ) -> Rejected:
-    about = f"input: {draft.input[:2000]}" if draft.input else ""
+    given = f"input: {draft.input[:2000]}" if draft.input else ""
+    about = "; ".join(filter(None, (draft.detail, given)))
     named = leak if leak and draft.reason == "contaminated" else None
     return Rejected.make(
         "generate_instances",

@@ -151,7 +151,7 @@ def _read(
     reason = broken.reason if broken else ""
     if not reason and params.style == "plain" and not given:
         pair = parse_plain(answer.text)
-        reason = "" if pair else "unparseable"
+        reason = pair.reason or "" if pair else "unparseable"
         given, output = (pair.input, pair.output) if pair else (given, output)
     # a single word may be the label of a classification: yes, no, he
     if not reason and not says_something(output) and not output.strip(" .!").isalpha():

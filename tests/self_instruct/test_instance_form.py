@@ -2,8 +2,8 @@
 
 import pytest
 
+from refine_af.self_instruct.drafts import Draft
 from refine_af.self_instruct.instance_form import FORM, Asked, InstanceForm, style_for
-from refine_af.self_instruct.parse_instances import Draft
 from refine_af.self_instruct.prompts import render
 from refine_af.stages.generate_instances import GenerateInstancesParams
 from refine_af.stages.train_ppo import TrainPpoParams
@@ -36,8 +36,10 @@ def test_the_prompt_is_the_template() -> None:
 
 
 def test_a_few_shot_answer_ends_behind_the_instances_that_are_wanted() -> None:
-    assert InstanceForm("few_shot").stop == ("Example 2", "Task:", "\nClass label:")
-    assert InstanceForm("few_shot", instances=5).stop == ("Example 6", "Task:")
+    assert InstanceForm("few_shot").stop == ("\nExample 2", "\nTask:", "\nClass label:")
+    assert InstanceForm("few_shot", instances=5).stop == ("\nExample 6", "\nTask:")
+    published = InstanceForm("few_shot", instances=5, published=True)
+    assert published.stop == ("Example 6", "Task:")
     assert InstanceForm("plain", instances=5).stop == ("\nInstruction:",)
     assert InstanceForm("plain").stop == ("\nInstruction:", "\nClass label:")
 

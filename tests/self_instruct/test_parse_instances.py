@@ -2,9 +2,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from refine_af.self_instruct.drafts import Draft
 from refine_af.self_instruct.parse_instances import (
     MAX_INSTANCES,
-    Draft,
     filter_instances,
     is_classification,
     parse_instances,
@@ -64,7 +64,9 @@ def test_the_word_before_a_labels_input_is_no_part_of_it() -> None:
     answer = "Class label: person\nInput: Sarah\nClass label: animal\nOutput: Dear Carl, thanks."
     assert parse_instances(answer, "stop", "output_first") == [
         Draft("Sarah", "person"),
-        Draft("Output: Dear Carl, thanks.", "animal", "unparseable"),
+        Draft(
+            "Output: Dear Carl, thanks.", "animal", "unparseable", "Output: behind a class label"
+        ),
     ]
 
 
@@ -169,3 +171,95 @@ def test_any_answer_gives_storable_drafts(answer: str, layout: str, finish: str)
     for draft in drafts:
         (draft.input + draft.output).encode()
         assert "\x00" not in draft.input + draft.output
+
+
+DOCSTRING = "\n".join(
+    [
+        "def f(x):",
+        "    # Double it.",
+        "",
+        "    # Returns:",
+        "    Input: a number.",
+        "    Output: it",
+        "    pass",
+    ]
+)
+INSIDE = (
+    DOCSTRING,
+    "The words Input: and Output: name fields.",
+    "For Example 2 see Class label: none, or Example 3.",
+    "A file holds\ninput: none\noutput: 3",
+)
+
+
+@pytest.mark.parametrize("text", INSIDE)
+def test_labels_inside_a_line_are_text(text: str) -> None:
+    pair = [Draft("a", text)]
+    assert parse_instances(f"Input: a\nOutput: {text}", "stop", "input_first") == pair
+    block = f"Example 1\nInput: a\nOutput: {text}\nExample 2\nInput: b\nOutput: c"
+    assert parse_instances(block, "stop", "input_first") == [*pair, Draft("b", "c")]
+    assert parse_plain(f"Input: a\nOutput: {text}") == pair[0]
+    assert parse_plain(f"Input: {text}\nOutput: a") == Draft(text, "a")
+    labels = f"Class label: yes\nIt said {text}"
+    assert parse_instances(labels, "stop", "output_first") == [Draft(f"It said {text}", "yes")]
+
+
+@pytest.mark.parametrize(
+    ("answer", "detail"),
+    [
+        ("Input: a\nOutput: b\nOutput: c", "Output: inside the output"),
+        ("Output: A call has\nInput: arguments\nOutput: results", "Input: inside the output"),
+        ("Input: a\nb\nInput: c\nOutput: d", "Input: inside the input"),
+        ("A text.\nInput: c\nOutput: d", "Input: inside the input"),
+    ],
+)
+def test_a_label_in_another_place_makes_the_pair_ambiguous(answer: str, detail: str) -> None:
+    [pair] = parse_instances(answer, "stop", "input_first")
+    assert (pair.reason, pair.detail) == ("ambiguous", detail)
+    [judged] = filter_instances([pair], 1, "ins-1")
+    assert judged.reason == "ambiguous"
+
+
+def test_labels_in_dress_are_labels() -> None:
+    answer = (
+        "**Example 1**\n**Input:** Oslo\n**Output:** Norway\n"
+        "### Example 2:\nInput: Lima\nOUTPUT: Peru"
+    )
+    assert parse_instances(answer, "stop", "input_first") == [
+        Draft("Oslo", "Norway"),
+        Draft("Lima", "Peru"),
+    ]
+
+
+def test_an_input_without_an_output_is_unparseable_and_keeps_its_text() -> None:
+    [pair] = parse_instances("Input: Oslo", "stop", "input_first")
+    assert (pair.output, pair.reason) == ("Input: Oslo", "unparseable")
+
+
+def test_an_answer_that_goes_on_with_another_task_is_unparseable() -> None:
+    [pair] = parse_instances("Task: Name a river.\nOutput: Po", "stop", "input_first")
+    assert pair.reason == "unparseable"
+
+
+@pytest.mark.parametrize("text", INSIDE[:3])
+def test_the_published_reading_cuts_at_them(text: str) -> None:
+    found = parse_instances(f"Output: {text}", "stop", "input_first", published=True)
+    assert found != [Draft("", text)]
+
+
+PLAIN_TEXT = st.text(alphabet="ab: \nInputOExmple1", min_size=1, max_size=30).filter(
+    lambda text: (
+        text == text.strip()
+        and not any(
+            line.strip(" \t*_#>").lower().startswith(("input", "output", "example", "task"))
+            for line in text.split("\n")
+        )
+    )
+)
+
+
+@given(PLAIN_TEXT, PLAIN_TEXT)
+def test_what_stands_behind_the_labels_comes_back_whole(given_text: str, output: str) -> None:
+    answer = f"Input: {given_text}\nOutput: {output}"
+    assert parse_instances(answer, "stop", "input_first") == [Draft(given_text, output)]
+    assert parse_plain(answer) == Draft(given_text, output)

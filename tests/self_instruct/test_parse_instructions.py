@@ -22,8 +22,15 @@ def test_items_are_split_collapsed_and_numbered() -> None:
     pieces = parse_instructions(text, "stop")
     assert [(piece.text, piece.position, piece.reason) for piece in pieces] == [
         ("Name the rivers of Spain.", 0, None),
-        ("Write a JSON object by hand 11. no item", 1, None),
-        ("X", 2, "too_short"),
+        ("Write a JSON object by hand", 1, None),
+        ("No item", 2, "too_short"),
+        ("X", 3, "too_short"),
+    ]
+    published = parse_instructions(text, "stop", PUBLISHED)
+    assert [piece.text for piece in published] == [
+        "Name the rivers of spain.",
+        "Write a json object by hand 11. no item",
+        "X",
     ]
 
 

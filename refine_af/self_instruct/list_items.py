@@ -1,0 +1,151 @@
+"""Items of a list as models write it: the usual marks, and what is said around the list.
+
+``9.``, ``10)``, ``(11)``, ``**12.**``, ``13.Name``, ``Task 14:``, ``- ``: a mark counts at the
+beginning of a line. A completion that goes on with a list begins inside an item, as base models do
+behind the prompt's last number. What could be read in two ways is no item but ``ambiguous``.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Literal
+
+Reason = Literal["chatter", "ambiguous"]
+Item = tuple[str, Reason | None, str]
+"""Text, why it is no instruction (None: it is one), and a detail for people."""
+
+_NUMBER = re.compile(
+    r"""^(?P<indent>[ \t]*)(?:\#{1,4}[ ]|>[ ]?)?      # heading or quotation
+    [*_(\[]{0,3}(?:(?:task|instruction)\s)?\#?      # emphasis, brackets, a word before it
+    (?P<number>\d{1,3})
+    (?:\s?[.)\]](?!\d)|\s?:(?=\s))                  # 9. 9 . 9) 9: but not 9.5
+    [*_)\]]{0,3}:?[ \t]*""",
+    re.MULTILINE | re.IGNORECASE | re.VERBOSE,
+)
+_BULLET = re.compile(r"^(?P<indent>[ \t]*)[-*+\u2022\u2023\u2013\u2014][ \t]+", re.MULTILINE)
+_CHATTER = re.compile(
+    r"(?:sure|certainly|of course|absolutely|okay|ok|alright|great|yes|no problem|happy to"
+    r"|here (?:are|is)|here's|here\u2019s|below (?:are|is|you)|the following|these are"
+    r"|i (?:can|have|will|would|am|hope)|i'(?:ll|d|ve|m)|as an ai)\b",
+    re.IGNORECASE,
+)
+_REMARK = re.compile(
+    r"(?:let me know|i hope|hope (?:this|these|that)|feel free|would you like|do you want"
+    r"|these (?:tasks|instructions|items)|please (?:let me know|note)|note:|note that"
+    r"|if you (?:need|want|would|have))\b",
+    re.IGNORECASE,
+)
+_LABEL = re.compile(r"^[ \t*_]*(input|output|answer|example)[ \t]*\d*[ \t*_]*:", re.I | re.M)
+_NAMED = re.compile(r"\s*(?:task|instruction)(?:\s?\d+)?\s?:\s*", re.IGNORECASE)
+_BOLD = re.compile(r"(\*\*|__)(?=\S)(.+?)(?<=\S)\1")
+
+
+_NESTED = "a list inside an item"
+
+
+@dataclass(frozen=True, slots=True)
+class _Start:
+    """Where an item begins: its mark, its text, and whether it holds a list of its own."""
+
+    begin: int
+    text: int
+    ambiguous: bool = False
+
+
+def list_items(completion: str) -> list[Item]:
+    """Return the items of a completion in order, at least one."""
+    marks = list(_NUMBER.finditer(completion)) or _bullets(completion)
+    opening = _opening(completion[: marks[0].start()] if marks else completion, bool(marks))
+    goes_on = bool(opening) and opening[-1][1] is None
+    nested, starts = _starts(marks, goes_on)
+    if nested:  # a list inside the item that the completion goes on with
+        end = starts[0].begin if starts else len(completion)
+        opening[-1] = (completion[:end], "ambiguous", _NESTED)
+    items = [*opening, *_marked(completion, starts)]
+    if items and items[-1][1] is None:
+        items[-1:] = _without_remark(items[-1][0])
+    return [_tidied(item) for item in items] or [("", None, "")]
+
+
+def _bullets(completion: str) -> list[re.Match[str]]:
+    """Return the bullets; one alone that something stands before is a part of that."""
+    found = list(_BULLET.finditer(completion))
+    alone = len(found) == 1 and completion[: found[0].start()].strip() != ""
+    return [] if alone else found
+
+
+def _opening(text: str, listed: bool) -> list[Item]:
+    """Return what stands before the first mark: the rest of an item, chatter, or both."""
+    if not text.strip():
+        return []
+    if not _CHATTER.match(text.lstrip(' \t\n*_#"')):
+        return [(text, None, "")]
+    first, _, rest = text.strip().partition("\n")
+    if listed and (not rest.strip() or text.rstrip().endswith((":", "!", "."))):
+        return [(text, "chatter", "before the list")]
+    if first.rstrip().endswith(":") and rest.strip():
+        found: Item = (rest, None, "")
+        if "\n" in rest.strip():
+            found = (rest, "ambiguous", "several lines without a mark")
+        return [(first, "chatter", "before the list"), found]
+    return [(text, None, "")]
+
+
+def _starts(marks: list[re.Match[str]], goes_on: bool) -> tuple[bool, list[_Start]]:
+    """Return whether the text before the first item holds a list, and where the items begin.
+
+    A number below the one before begins a list inside an item: with an indent it
+    belongs to the item, without one nobody can tell.
+    """
+    if not marks:
+        return False, []
+    widest = min(len(mark["indent"]) for mark in marks) + 1
+    last = 2 if goes_on else -1
+    inner = -2  # the last number of a list inside an item
+    nested, starts = False, list[_Start]()
+    for mark in marks:
+        if len(mark["indent"]) > widest:
+            continue
+        number = int(mark["number"]) if mark.re is _NUMBER else last + 2
+        if number >= last and (number != inner + 1 or (bool(starts) and number == last + 1)):
+            starts.append(_Start(mark.start(), mark.end()))
+            last, inner = number, -2
+            continue
+        inner = number
+        if starts:
+            starts[-1] = replace(starts[-1], ambiguous=True)
+        else:
+            nested = True
+    return nested, starts
+
+
+def _marked(completion: str, starts: list[_Start]) -> Iterator[Item]:
+    """Yield the text behind each mark."""
+    ends = [start.begin for start in starts[1:]] + [len(completion)]
+    for start, end in zip(starts, ends, strict=False):
+        text = completion[start.text : end]
+        yield (text, "ambiguous", _NESTED) if start.ambiguous else (text, None, "")
+
+
+def _without_remark(text: str) -> list[Item]:
+    """Return the last item without what is said behind the list."""
+    head, blank, tail = text.rstrip().rpartition("\n\n")
+    if blank and head.strip() and _REMARK.match(tail.lstrip(" *_(")):
+        return [*_without_remark(head), (tail, "chatter", "behind the list")]
+    return [(text, None, "")]
+
+
+def _tidied(item: Item) -> Item:
+    """Return the item without emphasis and without a name of its own; labels make it ambiguous."""
+    text, reason, _ = item
+    if reason is not None:
+        return item
+    label = _LABEL.search(text)
+    if label is not None:
+        return text, "ambiguous", f"{label[1]}: inside an item"
+    if (named := _NAMED.match(text)) is not None:
+        text = text[named.end() :]
+    if "**" in text or "__" in text:
+        text = _BOLD.sub(r"\2", text)
+        text = text.rstrip().removesuffix("**")  # its beginning stood before the mark
+    return text, None, ""
