@@ -11,6 +11,7 @@ from refine_af.contracts.params import Scalar
 from refine_af.contracts.progress import printable
 from refine_af.contracts.stage import EVERY_STAGE_WRITES
 from refine_af.contracts.termination import report_termination
+from refine_af.processes.together import join_run
 from refine_af.runner import end_as_ctrl_c_does, find_stage, run_stage
 from refine_af.storage.journal import Resume
 
@@ -30,6 +31,7 @@ def run_component(name: str, given: Mapping[str, Any]) -> None:
         SystemExit: With the exit code of a :class:`refine_af.contracts.errors.RefineAfError`.
     """
     end_as_ctrl_c_does()
+    join_run()
     try:
         _run(name, given)
     except RefineAfError as error:

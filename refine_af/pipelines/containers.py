@@ -19,6 +19,7 @@ from refine_af.contracts.errors import DependencyError, MissingLibraryError
 from refine_af.contracts.progress import EVENTS_VARIABLE
 from refine_af.pipelines.config import RunConfig
 from refine_af.pipelines.flow import Images
+from refine_af.processes.together import LOCK
 from refine_af.runner import find_stage
 
 LABEL = "refine-af.run"
@@ -31,7 +32,7 @@ PASSED_ON = (
     *("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_REGION"),
     *("AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL", "GOOGLE_CLOUD_PROJECT", "STORAGE_EMULATOR_HOST"),
     *("HF_TOKEN", "HF_ENDPOINT", "HF_HUB_OFFLINE", "OMP_NUM_THREADS", "OMP_WAIT_POLICY"),
-    *("REFINE_AF_RESUME", "REFINE_AF_STARTED", EVENTS_VARIABLE),
+    *("REFINE_AF_RESUME", "REFINE_AF_STARTED", EVENTS_VARIABLE, LOCK),
 )
 """Variables that a stage reads and that mean the same inside; none holds a path but the last."""
 

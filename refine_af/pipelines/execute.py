@@ -21,9 +21,11 @@ from refine_af.contracts.stage import EVERY_STAGE_WRITES
 from refine_af.lineage.digest_list import LIST, PAGE, write_digest_list
 from refine_af.pipelines.config import RunConfig
 from refine_af.pipelines.containers import check_images
+from refine_af.pipelines.containers import end as end_containers
 from refine_af.pipelines.display import Display
 from refine_af.pipelines.flow import Images, check_task
 from refine_af.pipelines.resume import resume_environment
+from refine_af.processes.together import LOCK, hand_on, take_lock
 from refine_af.runner import code_version
 from refine_af.storage.atomic import write_bytes
 from refine_af.storage.journal import Resume
@@ -32,6 +34,7 @@ from refine_af.storage.schemes import open_store
 
 POLL_SECONDS = 0.2
 LEASE = "lease.json"
+LOCK_FILE = ".refine-af-run.lock"
 REPORTS = ("report", "report_evolution")
 END_SECONDS = 20.0  # what a stage gets to let go of its lease, or its container to be ended
 
@@ -89,7 +92,13 @@ def run(request: RunRequest, console: Console) -> dict[str, Any]:
     }
     lease = Lease(open_store(str(output)), str(output / LEASE), "refine-af run", LEASE_SECONDS)
     with lease:
-        return _run(request, spec, console)
+        if request.images:
+            end_containers(output, END_SECONDS)
+        lock = take_lock(output / LOCK_FILE)
+        try:
+            return _run(request, spec, console)
+        finally:
+            os.close(lock)
 
 
 def _run(request: RunRequest, spec: dict[str, Any], console: Console) -> dict[str, Any]:
@@ -225,6 +234,7 @@ def _follow_in(output: Path, events: Path, display: Display, own: dict[str, str]
     # OpenMP's threads spin while they wait: with another busy process on two cores a stage takes
     # 1.7 times as long (13.4 s against 8.0, generation); asleep they cost 17 % on a quiet one.
     environment = {"OMP_WAIT_POLICY": "passive"} | os.environ | {EVENTS_VARIABLE: str(events)} | own
+    environment |= hand_on() | {LOCK: str(output / LOCK_FILE)}
     command = [sys.executable, "-m", "refine_af.pipelines.local", str(output / "run.json")]
     with (output / "run.log").open("wb") as log:
         signal.signal(signal.SIGTERM, signal.default_int_handler)

@@ -18,6 +18,7 @@ from refine_af.pipelines import containers
 from refine_af.pipelines.build import build
 from refine_af.pipelines.config import RunConfig
 from refine_af.pipelines.flow import Images, Selection
+from refine_af.processes.together import hand_on, join_run
 from refine_af.runner import end_as_ctrl_c_does
 from refine_af.targets.profile import load_profile
 
@@ -67,8 +68,7 @@ def collect(root: Path, names: dict[str, str], target: Path) -> None:
 def check_outputs(root: Path, names: dict[str, str]) -> None:
     """Prove that every task wrote its outputs.
 
-    KFP's Docker runner takes a container that was removed before it could be asked for its exit
-    code for a success.
+    KFP's Docker runner reports success if the container is removed before its exit code is read.
     """
     folder = max(path for path in root.glob("*") if path.is_dir())
     for key, name in names.items():
@@ -102,4 +102,6 @@ def run(spec: dict[str, Any]) -> None:
 
 if __name__ == "__main__":
     end_as_ctrl_c_does()
+    join_run()
+    os.environ.update(hand_on())
     run(json.loads(Path(sys.argv[1]).read_text(encoding="utf-8")))

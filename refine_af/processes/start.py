@@ -18,14 +18,15 @@ import torch
 
 from refine_af.contracts.errors import EXIT_BUG, ParameterError
 from refine_af.processes.group import ALONE, Processes, join
+from refine_af.processes.together import die_with_parent, hand_on, join_run
 
 
 @contextmanager
 def started(count: int, work: Callable[..., None], *arguments: Any) -> Iterator[Processes]:  # noqa: ANN401
-    """Be the main one of ``count`` processes; the others call ``work(processes, *arguments)``.
+    """Run as rank 0 of ``count`` processes; the others call ``work(processes, *arguments)``.
 
-    Helpers end with the main process. When one of them dies, the main process ends too: what it
-    waits for can never come. Its journal lets a retry go on from the last checkpoint.
+    The others end with this process. When one of them dies, this process ends too: what it waits
+    for can never come. Its journal lets a retry go on from the last checkpoint.
 
     Args:
         count: Of processes; 1 starts none, 0 takes one for each GPU.
@@ -44,6 +45,8 @@ def started(count: int, work: Callable[..., None], *arguments: Any) -> Iterator[
         return
     port = _free_port()
     places = [_place(rank, count, port) for rank in range(count)]
+    before = dict(os.environ)
+    os.environ.update(hand_on())
     context = multiprocessing.get_context("spawn")
     helpers = [
         context.Process(target=_help, args=(place, work, arguments), daemon=True)
@@ -53,7 +56,6 @@ def started(count: int, work: Callable[..., None], *arguments: Any) -> Iterator[
         helper.start()
     ended = threading.Event()
     threading.Thread(target=_watch, args=(helpers, ended), daemon=True).start()
-    before = dict(os.environ)
     os.environ.update(places[0])
     # What ran in this process before may have told accelerate that it is alone.
     _leave()
@@ -90,6 +92,8 @@ def _free_port() -> int:
 
 def _help(place: dict[str, str], work: Callable[..., None], arguments: tuple[Any, ...]) -> None:
     os.environ.update(place)
+    die_with_parent()
+    join_run(grace_seconds=0.0)
     work(join(), *arguments)
     _leave()
 
