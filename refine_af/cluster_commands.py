@@ -43,6 +43,12 @@ _WHAT = (
         is_flag=True,
         help="Add an exit task: it tells the address in the secret's NOTIFY_URL how the run ended.",
     ),
+    click.option(
+        "--ui-host",
+        default="",
+        metavar="URL",
+        help="Address of KFP's or Argo's pages, for links; submit takes --host where it is empty.",
+    ),
     click.option("--from", "since", default="", metavar="TASK", help="This task and all after it."),
 )
 
@@ -68,6 +74,7 @@ def _compiled(
     only: str,
     since: str,
     notify: bool,
+    ui_host: str,
 ) -> Any:  # noqa: ANN401  refine_af.pipelines.compiling.Compiled, which loads kfp
     need_kfp()
     from refine_af.pipelines.compiling import compile_request, read_digests
@@ -84,7 +91,9 @@ def _compiled(
     chosen.check_values()
     digests = read_digests(images) if images else {}
     pinned = Images(registry, tag or __version__, digests)
-    return compile_request(chosen, profile, pinned, artifacts, only, since, notify=notify)
+    part = (artifacts, only, since)
+    named = {"preset": preset, "ui_host": ui_host}
+    return compile_request(chosen, profile, pinned, *part, notify=notify, **named)
 
 
 @click.command("compile")
@@ -145,22 +154,23 @@ def _notes(made: Any, target: str) -> Iterator[str]:  # noqa: ANN401  compiling.
 @click.option(
     "--host", required=True, help="Address of the KFP API; its token, if any, in KFP_TOKEN."
 )
-@click.option("--ui-host", default="", help="Address for the printed link; default: --host.")
 @click.option("--namespace", default="", help="Namespace of the user, where there are several.")
 @click.option("--experiment", default="refine-af", show_default=True, help="Made if need be.")
 @click.option("--run-name", default="", help="Default: refine-af-<preset>.")
+@click.option("--service-account", default="", help="Of the run's pods. Default: the server's.")
 @click.option("--pipeline-root", default="", metavar="URI", help="Default: the server's.")
 @_what
 def submit(
     host: str,
-    ui_host: str,
     namespace: str,
     experiment: str,
     run_name: str,
+    service_account: str,
     pipeline_root: str,
     **what: Any,  # noqa: ANN401  options of _WHAT
 ) -> None:
     """Compile a pipeline, start a run of it on a KFP server and print the run's link."""
+    what["ui_host"] = what["ui_host"] or host
     made = _compiled(**what)
     from refine_af.pipelines.submit import Server
     from refine_af.pipelines.submit import submit as start
@@ -169,5 +179,5 @@ def submit(
     with tempfile.TemporaryDirectory() as folder:
         package = Path(folder) / "pipeline.yaml"
         made.write_ir(package)
-        server = Server(host.rstrip("/"), ui_host, namespace)
+        server = Server(host.rstrip("/"), what["ui_host"], namespace, service_account)
         click.echo(start(server, package, name, experiment, pipeline_root))

@@ -9,7 +9,6 @@ from typing import Any
 from refine_af.contracts.errors import RefineAfError
 from refine_af.contracts.params import Scalar
 from refine_af.contracts.progress import printable
-from refine_af.contracts.stage import EVERY_STAGE_WRITES
 from refine_af.contracts.termination import report_termination
 from refine_af.processes.together import join_run
 from refine_af.runner import end_as_ctrl_c_does, find_stage, run_stage
@@ -51,14 +50,14 @@ def _run(name: str, given: Mapping[str, Any]) -> None:
         inputs={item.name: _path(given[item.name]) for item in stage.inputs},
         outputs={
             item.name: given[item.name] if item.kind == "parameter" else _path(given[item.name])
-            for item in (*stage.outputs, *EVERY_STAGE_WRITES)
+            for item in stage.written
         },
         params={key: _value(given[key]) for key in stage.params.model_fields},
         work_dir=given["work_dir"],
         label=given["label"],
         resume=_resume(f"{name} ({given['label']})" if given["label"] else name),
     )
-    for key, value in metrics.items():
+    for key, value in metrics.items() if stage.records else ():
         given["metrics"].log_metric(key, value)
 
 

@@ -122,6 +122,7 @@ class Stage:
         resources: CPU, memory and whether it wants a GPU.
         source: Where the step comes from (paper, section) and how it differs.
         cache: Whether KFP may reuse an earlier result.
+        records: Whether its metrics, provenance and telemetry are artifacts of a run.
     """
 
     name: str
@@ -134,6 +135,12 @@ class Stage:
     resources: Resources
     source: str
     cache: bool = True
+    records: bool = True
+
+    @property
+    def written(self) -> tuple[Artifact, ...]:
+        """Return all that a task of the stage leaves."""
+        return (*self.outputs, *EVERY_STAGE_WRITES) if self.records else self.outputs
 
     @property
     def command(self) -> str:

@@ -19,11 +19,12 @@ from refine_af.pipelines.flow import Images
 from refine_af.pipelines.local import artifact_folder
 from refine_af.runner import find_stage
 from refine_af.storage.location import locate
-from refine_af.targets.argo import API, metadata, stage_template, words
+from refine_af.targets.argo import API, RUN_FOLDER, metadata, stage_template, words
 from refine_af.targets.argo_pod import Object
 from refine_af.targets.profile import Profile
 
 NOTIFY = find_stage("notify")
+NAMED_WHEN_COMPILED = ("pipeline", "preset", "ui_host")
 WEEK_SECONDS = 7 * 24 * 3600
 
 REGISTRY = "Registry of the images, without a slash at its end: the one value a cluster needs."
@@ -155,16 +156,33 @@ _OWN = '"componentInputParameter": "'
 
 
 def _exit_hook(made: Compiled, templates: dict[str, Object]) -> Object:
+    (exit_task,) = _exit_tasks(made.spec).values()
+    constants = exit_task["inputs"]["parameters"]
     given = {
         "image": _image(NOTIFY, made.images),
         "task": NOTIFY.name,
+        **{key: constants[key]["runtimeValue"]["constant"] for key in NAMED_WHEN_COMPILED},
         "run": "{{workflow.name}}",
+        "run_id": "{{workflow.uid}}",
+        "namespace": "{{workflow.namespace}}",
+        "failures": "{{workflow.failures}}",
         FINAL_STATUS: "{{workflow.status}}",
     }
+    report = "report" if "report" in templates else "report_evolution"
+    # a run that failed has no result: Argo leaves an optional artifact out that it does not find
+    result = {"name": "result", "optional": True, **_by_key(f"{RUN_FOLDER}/{report}/result")}
     return {
         "templateRef": _reference(NOTIFY, templates),
-        "arguments": {"parameters": [{"name": k, "value": v} for k, v in given.items()]},
+        "arguments": {
+            "parameters": [{"name": k, "value": v} for k, v in given.items()],
+            "artifacts": [result],
+        },
     }
+
+
+def _by_key(key: str) -> Object:
+    """Return an artifact of the artifact repository that no task of this run hands on."""
+    return {"s3": {"key": key}, "archive": {"none": {}}}
 
 
 def task_name(task: Object) -> str:
@@ -301,4 +319,4 @@ def _artifact(spec: Object, source: Object, task: str) -> Object:
     place = locate(uri)
     if not place.bucket:
         raise ParameterError(f"{uri}: Argo reads earlier artifacts from its bucket; give a URI")
-    return {"s3": {"key": place.key}}
+    return _by_key(place.key)

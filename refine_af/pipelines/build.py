@@ -1,5 +1,6 @@
 """The pipeline that a configuration names; its module says which tasks it has."""
 
+from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
 
@@ -27,7 +28,7 @@ def build(
     images: Images | None = None,
     selection: Selection | None = None,
     *,
-    notify: bool = False,
+    notice: Mapping[str, str] | None = None,
 ) -> Any:  # noqa: ANN401  kfp's graph component is untyped
     """Return the KFP pipeline of a configuration under a hardware profile.
 
@@ -36,7 +37,7 @@ def build(
         profile: Where it runs.
         images: Registry, tag and digests.
         selection: Which part runs on whose artifacts; None: all of it.
-        notify: Whether an exit task tells an address how the run ended.
+        notice: What the exit task tells of the pipeline, by its parameter; None: no exit task.
     """
     module = import_module(MODULES[config.pipeline])
     default = DEFAULTS | config.parameters
@@ -65,10 +66,10 @@ def build(
             "seed": seed,
         }
         flow = Flow(config, profile, images or Images(), selection or Selection(), values)
-        if not notify:
+        if notice is None:
             module.tasks(flow, config)
             return
-        with dsl.ExitHandler(flow.exit_task(), name="run"):
+        with dsl.ExitHandler(flow.exit_task(notice), name="run"):
             module.tasks(flow, config)
 
     pipeline.__doc__ = "\n".join(f"{name}: {text}" for name, text in PIPELINE_PARAMETERS.items())

@@ -2,7 +2,6 @@
 
 import json
 import logging
-import re
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from refine_af.pipelines.earlier import select
 from refine_af.pipelines.flow import Images
 from refine_af.pipelines.slim import slim
 from refine_af.stages import STAGES
+from refine_af.targets.argo import content_digest
 from refine_af.targets.profile import Profile, StageFields, load_profile
 
 Document = dict[str, Any]
@@ -54,11 +54,15 @@ class Compiled:
         _write(target, [self.spec, self.platform] if self.platform else [self.spec])
 
     def write_manifest(self, target: Path, name: str) -> None:
-        """Write ``Pipeline`` and ``PipelineVersion`` objects, for GitOps with KFP."""
+        """Write ``Pipeline`` and ``PipelineVersion`` objects, for GitOps with KFP.
+
+        A changed pipeline is another version; an unchanged one is the same object.
+        """
         about = {"description": self.spec["pipelineInfo"]["description"]}
-        tag = re.sub(r"[^a-z0-9.-]", "-", self.images.tag.lower())
+        # KFP refuses to change a version: its name follows its content
+        content = content_digest({"spec": self.spec, "platform": self.platform})
         version: Document = {
-            "displayName": f"{name} {self.images.tag}",
+            "displayName": f"{name} {self.images.tag} {content}",
             "pipelineName": name,
             "pipelineSpec": self.spec,
             **about,
@@ -67,7 +71,7 @@ class Compiled:
             version["platformSpec"] = self.platform
         objects = (
             ("Pipeline", name, {"displayName": name, **about}),
-            ("PipelineVersion", f"{name}-{tag}", version),
+            ("PipelineVersion", f"{name}-{content}", version),
         )
         _write(
             target,
@@ -92,6 +96,8 @@ def compile_request(
     since: str = "",
     *,
     notify: bool = False,
+    preset: str = "",
+    ui_host: str = "",
 ) -> Compiled:
     """Compile a pipeline, or the part of it that ``only`` or ``since`` names.
 
@@ -103,12 +109,16 @@ def compile_request(
         only: The one task to run on them; or empty.
         since: The first task to run on them; or empty.
         notify: Whether an exit task tells an address how the run ended.
+        preset: What that task calls the configuration.
+        ui_host: Address of the engine's user interface, for the link that it sends.
     """
     hardware = _hardware(profile, config)
     selection = None
     if artifacts:
         selection = select(artifacts, build(config, hardware, images), only, since)
-    return _compiled(build(config, hardware, images, selection, notify=notify), hardware, images)
+    told = {"pipeline": config.pipeline, "preset": preset, "ui_host": ui_host}
+    pipeline = build(config, hardware, images, selection, notice=told if notify else None)
+    return _compiled(pipeline, hardware, images)
 
 
 def _hardware(name: str, config: RunConfig) -> Profile:

@@ -1,38 +1,39 @@
-"""Finds the artifacts of an earlier run below a path or URI, so that a part can be run again."""
+"""Finds the artifacts of an earlier run, so that a part of it can be run again.
 
-from collections.abc import Mapping
+The run may lie on this machine, in Argo's bucket or below KFP's pipeline root, whatever the part
+is compiled for.
+"""
+
 from typing import Any
 
 from refine_af.contracts.errors import ParameterError
 from refine_af.contracts.stage import EVERY_STAGE_WRITES
+from refine_af.lineage.run import Run, RunTask, open_run
 from refine_af.pipelines.flow import Selection, check_task
-from refine_af.pipelines.local import artifact_folder, task_names
-from refine_af.runner import find_stage
-from refine_af.storage.schemes import open_store
+from refine_af.pipelines.local import task_names
 
 Reuse = dict[str, dict[str, str]]
+"""``{task: {output: URI or value}}``; tasks by their names for people."""
 
 
 def select(root: str, pipeline: Any, only: str, since: str) -> Selection:  # noqa: ANN401  of kfp
     """Return which tasks run, and the artifacts below ``root`` that stand for the others.
 
     Args:
-        root: The ``artifacts`` folder of ``refine-af run``, ``refine-af/<workflow>`` in Argo's
-            bucket, or ``<pipeline root>/refine-af/<run id>`` of KFP; path or URI.
+        root: The output folder of ``refine-af run``, ``refine-af/<workflow>`` in Argo's bucket, or
+            ``<pipeline root>/refine-af/<run id>`` of KFP; path or URI.
         pipeline: The whole pipeline, as KFP knows it.
         only: The one task to run; or empty.
         since: The first task to run; or empty.
 
     Raises:
-        ParameterError: When there is no such task, or nothing of an earlier run below ``root``.
+        ParameterError: When there is no such task, or one that it reads from left nothing there.
+        DataError: When a task is there more than once with different contents.
     """
     names = task_names(pipeline)
     tasks = list(names.values())
-    if only:
-        chosen = [check_task(only, tasks)]
-    else:
-        chosen = tasks[tasks.index(check_task(since, tasks)) :]
-    found = artifacts_below(root, names)
+    chosen = choose(tasks, only, since)
+    found = reusable(root, [name for name in tasks if name not in chosen])
     wanted = {
         names[other]
         for key, task in pipeline.pipeline_spec.root.dag.tasks.items()
@@ -45,34 +46,41 @@ def select(root: str, pipeline: Any, only: str, since: str) -> Selection:  # noq
             f"{root}: no artifacts of {', '.join(missing)} there; name the folder that holds one"
             " folder per task"
         )
-    return Selection({k: v for k, v in found.items() if k not in chosen}, frozenset(chosen))
+    return Selection(found, frozenset(chosen))
 
 
-def artifacts_below(root: str, names: Mapping[str, str]) -> Reuse:
-    """Return ``{task: {output: URI}}``, and the text of values that were stored as files.
+def choose(tasks: list[str], only: str, since: str) -> list[str]:
+    """Return the tasks to run: the one called ``only``, or ``since`` and all after it."""
+    if only:
+        return [check_task(only, tasks)]
+    return tasks[tasks.index(check_task(since, tasks)) :]
 
-    KFP puts a folder of its own between task and output. Where a task was tried several times the
-    last in the order of names is taken; equal tasks write equal bytes.
+
+def reusable(root: str, tasks: list[str]) -> Reuse:
+    """Return what these tasks of an earlier run left, as far as it is there.
+
+    Raises:
+        DataError: When there is no run, or several.
     """
-    folders = {artifact_folder(name): name for name in names.values()} | dict(names)
-    store = open_store(root)
-    found: Reuse = {}
-    start = root.rstrip("/") + "/"
-    for uri in store.list_files(root):
-        parts = uri.removeprefix(start).split("/")
-        task = folders.get(parts[0])
-        if task is None or not uri.startswith(start):
-            continue
-        stage = find_stage(task.split(" ")[0])
-        kinds = {item.name: item.kind for item in (*stage.outputs, *EVERY_STAGE_WRITES)}
-        depth = next(
-            (place for place in (1, 2) if len(parts) > place and parts[place] in kinds),
-            0,
-        )
-        if not depth:
-            continue
-        place = start + "/".join(parts[: depth + 1])
-        is_value = kinds[parts[depth]] == "parameter"
-        value = store.read(uri).decode("utf-8") if is_value else place
-        found.setdefault(task, {})[parts[depth]] = value
-    return found
+    if not tasks:
+        return {}
+    run = open_run(root)
+    return {task.title: _outputs(run, task) for task in run.tasks if task.title in tasks}
+
+
+def _outputs(run: Run, task: RunTask) -> dict[str, str]:
+    """Return URI or value by output.
+
+    Values are no files in a cluster's bucket: the engines hand them on themselves. Those that
+    ``check_inputs`` found stand in its manifest too.
+    """
+    outputs: dict[str, str] = {}
+    for item in (*task.stage.outputs, *EVERY_STAGE_WRITES):
+        if item.kind != "parameter":
+            if item.name in task.outputs:
+                outputs[item.name] = task.outputs[item.name]
+        elif path := task.path(item.name):
+            outputs[item.name] = path.read_text(encoding="utf-8").rstrip("\n")
+        elif item.name in run.manifest:
+            outputs[item.name] = str(run.manifest[item.name])
+    return outputs

@@ -17,13 +17,12 @@ from rich.console import Console
 
 from refine_af.contracts.errors import EXIT_BUG, ParameterError, RefineAfError
 from refine_af.contracts.progress import EVENTS_VARIABLE
-from refine_af.contracts.stage import EVERY_STAGE_WRITES
 from refine_af.lineage.digest_list import LIST, PAGE, write_digest_list
 from refine_af.pipelines.config import RunConfig
 from refine_af.pipelines.containers import check_images
 from refine_af.pipelines.containers import end as end_containers
 from refine_af.pipelines.display import Display
-from refine_af.pipelines.flow import Images, check_task
+from refine_af.pipelines.flow import Images
 from refine_af.pipelines.resume import resume_environment
 from refine_af.processes.together import LOCK, hand_on, take_lock
 from refine_af.runner import code_version
@@ -160,38 +159,11 @@ def choose_tasks(
     """Return the artifacts to reuse by task, and the tasks to run (None: all)."""
     if not request.only and not request.since:
         return {}, None
-    if request.only:
-        chosen = [check_task(request.only, tasks)]
-    else:
-        chosen = tasks[tasks.index(check_task(request.since, tasks)) :]
-    return earlier_artifacts(request.output_dir.absolute(), tasks, chosen), chosen
+    from refine_af.pipelines.earlier import choose, reusable
 
-
-def earlier_artifacts(
-    output: Path, tasks: list[str], chosen: list[str]
-) -> dict[str, dict[str, str]]:
-    """Return path or value of every output of the tasks that are not run again."""
-    from refine_af.pipelines.local import artifact_folder
-    from refine_af.runner import find_stage
-
-    found: dict[str, dict[str, str]] = {}
-    for name in tasks:
-        folder = output / "artifacts" / artifact_folder(name)
-        if name in chosen or not folder.is_dir():
-            continue
-        stage = find_stage(name.split(" ")[0])
-        found[name] = {
-            item.name: (folder / item.name).read_text(encoding="utf-8")
-            if item.kind == "parameter"
-            else str(folder / item.name)
-            for item in (*stage.outputs, *EVERY_STAGE_WRITES)
-            if (folder / item.name).exists()
-        }
-    if not found and len(chosen) < len(tasks):
-        raise ParameterError(
-            f"{output}: no artifacts of an earlier run to start from; run without --only and --from"
-        )
-    return found
+    chosen = choose(tasks, request.only, request.since)
+    others = [name for name in tasks if name not in chosen]
+    return reusable(str(request.output_dir.absolute()), others), chosen
 
 
 def located(config: RunConfig, output: Path) -> RunConfig:

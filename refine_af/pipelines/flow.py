@@ -8,7 +8,7 @@ from kfp import dsl
 
 from refine_af.contracts.errors import ParameterError, nearest
 from refine_af.contracts.params import scalar_type
-from refine_af.contracts.stage import EVERY_STAGE_WRITES, Stage
+from refine_af.contracts.stage import Stage
 from refine_af.pipelines.config import RunConfig
 from refine_af.pipelines.placing import place_task
 from refine_af.runner import find_stage
@@ -128,6 +128,7 @@ class Flow:
             for key, value in (inputs or {}).items()
             if value is not None
         }
+        _check_complete(stage, name, given, params or {})
         task = kfp_component(stage)(
             **given,
             **self._parameters(stage, params or {}),
@@ -136,10 +137,14 @@ class Flow:
         )
         return dict(self._settle(task, stage, name).outputs)
 
-    def exit_task(self) -> Any:  # noqa: ANN401  a KFP task
+    def exit_task(self, notice: Mapping[str, str]) -> Any:  # noqa: ANN401  a KFP task
         """Add the task that runs when all others have ended, however they did."""
         stage = find_stage("notify")
-        return self._settle(kfp_component(stage)(), stage, stage.name)
+        named = {
+            "run": dsl.PIPELINE_JOB_NAME_PLACEHOLDER,
+            "run_id": dsl.PIPELINE_JOB_ID_PLACEHOLDER,
+        }
+        return self._settle(kfp_component(stage)(**notice, **named), stage, stage.name)
 
     def _settle(self, task: Any, stage: Stage, name: str) -> Any:  # noqa: ANN401  a KFP task
         """Give a task its name, image, place, secrets and retries."""
@@ -167,7 +172,7 @@ class Flow:
     def _earlier(self, stage: Stage, name: str) -> Outputs:
         found = self._selection.reuse.get(name, {})
         outputs: dict[str, Any] = {}
-        for item in (*stage.outputs, *EVERY_STAGE_WRITES):
+        for item in stage.written:
             if item.name not in found:
                 continue
             if item.kind == "parameter":
@@ -176,6 +181,19 @@ class Flow:
             kind = getattr(dsl, KFP_TYPES[item.kind].removeprefix("dsl."))
             outputs[item.name] = Earlier(found[item.name], kind)
         return outputs
+
+
+def _check_complete(
+    stage: Stage, name: str, inputs: Mapping[str, Any], params: Mapping[str, Any]
+) -> None:
+    """Refuse a task of which an earlier run did not keep what it needs."""
+    lacking = [item.name for item in stage.inputs if not item.optional and item.name not in inputs]
+    lacking += [key for key, value in params.items() if value is None]
+    if lacking:
+        raise ParameterError(
+            f"{name} needs {', '.join(lacking)}, which the earlier run does not have; run it from"
+            " an earlier task"
+        )
 
 
 def check_task(name: str, known: list[str]) -> str:

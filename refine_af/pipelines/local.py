@@ -34,7 +34,8 @@ def artifact_folder(task: str) -> str:
 def task_names(pipeline: Any) -> dict[str, str]:  # noqa: ANN401  kfp is untyped
     """Return the name for people of each task of a KFP pipeline, in the order of the DAG."""
     tasks = pipeline.pipeline_spec.root.dag.tasks
-    names = {key: task.task_info.name for key, task in tasks.items()}
+    # kfp keeps them in a map without an order
+    names = {key: tasks[key].task_info.name for key in sorted(tasks, key=_in_order)}
     waiting = {key: set(tasks[key].dependent_tasks) for key in names}
     ordered: list[str] = []
     while waiting:
@@ -43,6 +44,12 @@ def task_names(pipeline: Any) -> dict[str, str]:  # noqa: ANN401  kfp is untyped
         for key in ready:
             del waiting[key]
     return {key: names[key] for key in ordered if not key.startswith("importer")}
+
+
+def _in_order(key: str) -> tuple[str, int]:
+    """Return what sorts ``train-sft-10`` after ``train-sft-2`` and ``train-sft``."""
+    stem, _, number = key.rpartition("-")
+    return (stem, int(number)) if number.isdigit() else (key, 1)
 
 
 def collect(root: Path, names: dict[str, str], target: Path) -> None:

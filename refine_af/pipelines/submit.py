@@ -19,11 +19,13 @@ class Server:
         host: Address of the KFP API, such as ``https://kubeflow.example/pipeline``.
         ui_host: Address that people open; empty: the same.
         namespace: The user's namespace on a server for several users; empty: the server's.
+        service_account: Of the run's pods; empty: the server's.
     """
 
     host: str
     ui_host: str = ""
     namespace: str = ""
+    service_account: str = ""
 
 
 def submit(server: Server, package: Path, name: str, experiment: str, root: str) -> str:
@@ -56,6 +58,7 @@ def submit(server: Server, package: Path, name: str, experiment: str, root: str)
                 experiment_name=experiment,
                 namespace=server.namespace or None,
                 pipeline_root=root or None,
+                service_account=server.service_account or None,
             )
     except kfp_server_api.ApiException as error:
         raise DependencyError(

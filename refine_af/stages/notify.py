@@ -3,16 +3,18 @@
 import json
 import os
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from refine_af.contracts.errors import DependencyError, ParameterError
+from refine_af.contracts.jsonl import parse_object
 from refine_af.contracts.params import Params, param
-from refine_af.contracts.stage import Metrics, Resources, Stage, Task
+from refine_af.contracts.stage import Artifact, Metrics, Resources, Stage, Task
+from refine_af.stages.run_ending import read_ending
 
 URL_VARIABLE = "NOTIFY_URL"
 WAITS_SECONDS = (0.0, 2.0, 8.0)
 PATIENCE_SECONDS = 10.0
-GOOD = ("SUCCEEDED", "Succeeded")
 
 
 class NotifyParams(Params):
@@ -24,7 +26,13 @@ class NotifyParams(Params):
         " because such addresses often hold a token.",
         method=False,
     )
+    pipeline: str = param("", "Name of the pipeline.", method=False)
+    preset: str = param("", "Preset that was compiled.", method=False)
     run: str = param("", "Name of the run.", method=False)
+    run_id: str = param("", "Id of the run on its engine.", method=False)
+    namespace: str = param("", "Namespace of the run, for Argo's link.", method=False)
+    ui_host: str = param("", "Address of the user interface, for the link.", method=False)
+    failures: str = param("", "Failed tasks as Argo tells them, JSON.", method=False)
     final_status: str = param(
         "", "How the run ended: Argo's word, or KFP's final status as JSON.", method=False
     )
@@ -38,20 +46,62 @@ def run(params: NotifyParams, task: Task) -> Metrics:
         return {"sent": 0}
     if not url.startswith(("https://", "http://")):
         raise ParameterError(f"notify.url must begin with https:// or http://; set {URL_VARIABLE}")
-    _send(url, json.dumps(message(params.run, params.final_status)).encode())
+    result = task.inputs.get("result")
+    scores = parse_object(result.read_bytes(), "result").get("arms", {}) if result else {}
+    _send(url, json.dumps(message(params, scores)).encode())
     return {"sent": 1}
 
 
-def message(name: str, final_status: str) -> dict[str, Any]:
-    """Return what is sent: ``run``, ``state``, ``error`` and ``text``, which chat systems show."""
-    found: dict[str, Any] = {"state": final_status}
-    if final_status.startswith("{"):
-        found = json.loads(final_status)
-    state = str(found.get("state") or "UNKNOWN")
-    name = name or str(found.get("pipeline_job_resource_name") or "run").rpartition("/")[2]
-    error = str(found.get("error_message") or "")
-    text = f"refine-af {name}: {state}" + (f" ({error})" if error else "")
-    return {"run": name, "state": state, "succeeded": state in GOOD, "error": error, "text": text}
+def message(params: NotifyParams, scores: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is sent; ``text`` says all of it in a line, which chat systems show.
+
+    Args:
+        params: What the engine tells of the run.
+        scores: Numbers by arm, from the report of a run that succeeded.
+    """
+    ending = read_ending(params.final_status, params.failures)
+    run_name, run_id = _resolved(params.run), _resolved(params.run_id)
+    name = run_name or ending.resource or "run"
+    found = {
+        "pipeline": params.pipeline,
+        "preset": params.preset,
+        "run": name,
+        "run_id": run_id,
+        "link": _link(params, name, run_id),
+        "state": ending.state,
+        "succeeded": ending.state == "succeeded",
+        "task": ending.task,
+        "error": ending.error,
+        "scores": dict(scores) if ending.state == "succeeded" else {},
+    }
+    return found | {"text": _text(found)}
+
+
+def _resolved(value: str) -> str:
+    """Return a value that the engine filled in; empty where it left the placeholder."""
+    return "" if value.startswith("{{") else value
+
+
+def _link(params: NotifyParams, name: str, run_id: str) -> str:
+    host = params.ui_host.rstrip("/")
+    if not host or not run_id:
+        return ""
+    if params.namespace:
+        return f"{host}/workflows/{params.namespace}/{name}"
+    return f"{host}/#/runs/details/{run_id}"
+
+
+def _text(found: Mapping[str, Any]) -> str:
+    name = " ".join(str(found[key]) for key in ("preset", "run") if found[key])
+    parts = [f"refine-af {name}: {found['state']}"]
+    if found["task"] or found["error"]:
+        parts.append(": ".join(str(found[key]) for key in ("task", "error") if found[key]))
+    for arm, numbers in found["scores"].items():
+        shown = ", ".join(f"{key} {value:.2f}" for key, value in numbers.items())
+        parts.append(f"{arm} {shown}")
+    if found["link"]:
+        parts.append(str(found["link"]))
+    return "; ".join(parts)
 
 
 def _send(url: str, body: bytes) -> None:
@@ -79,10 +129,13 @@ STAGE = Stage(
     summary="Tell an address how the run ended.",
     params=NotifyParams,
     run=run,
-    inputs=(),
+    inputs=(
+        Artifact("result", "json", "The report's result, whose scores are told.", optional=True),
+    ),
     outputs=(),
     image="core",
     resources=Resources(cpu="100m", memory="256Mi"),
     source="project choice: the exit task of a pipeline",
     cache=False,
+    records=False,
 )

@@ -9,13 +9,16 @@ import json
 
 from refine_af.contracts.errors import DataError, ParameterError
 from refine_af.contracts.params import Scalar
-from refine_af.contracts.stage import EVERY_STAGE_WRITES, Artifact, Stage
+from refine_af.contracts.stage import Artifact, Stage
 from refine_af.targets.argo_pod import FOLDER, Object, container, pod
 from refine_af.targets.kfp_source import image_name
 from refine_af.targets.placement import place
 from refine_af.targets.profile import Profile
 
 API = "argoproj.io/v1alpha1"
+RUN_FOLDER = "refine-af/{{workflow.name}}"
+"""Key of a run's artifacts in the bucket of the artifact repository."""
+
 NEVER_RETRIED = (ParameterError.exit_code, DataError.exit_code)
 
 
@@ -101,10 +104,9 @@ def _input(item: Artifact) -> Object:
 
 
 def _outputs(stage: Stage) -> Object:
-    items = (*stage.outputs, *EVERY_STAGE_WRITES)
     values = [
         {"name": item.name, "valueFrom": {"path": f"{FOLDER}/outputs/{item.name}"}}
-        for item in items
+        for item in stage.written
         if item.kind == "parameter"
     ]
     artifacts = [
@@ -112,9 +114,9 @@ def _outputs(stage: Stage) -> Object:
             "name": item.name,
             "path": f"{FOLDER}/outputs/{item.name}",
             "archive": {"none": {}},  # rows stay readable in the bucket
-            "s3": {"key": "refine-af/{{workflow.name}}/{{inputs.parameters.task}}/" + item.name},
+            "s3": {"key": f"{RUN_FOLDER}/{{{{inputs.parameters.task}}}}/{item.name}"},
         }
-        for item in items
+        for item in stage.written
         if item.kind != "parameter"
     ]
     return {"artifacts": artifacts} | ({"parameters": values} if values else {})

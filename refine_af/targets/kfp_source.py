@@ -35,8 +35,9 @@ def component_source(stage: Stage, tag: str) -> str:
     optional = [item for item in stage.inputs if item.optional]
     lines = [f"    {item.name}: dsl.Input[{KFP_TYPES[item.kind]}]," for item in required]
     lines += [_output(item) for item in stage.outputs]
-    lines += ["    metrics: dsl.Output[dsl.Metrics],"]
-    lines += [_output(item) for item in EVERY_STAGE_WRITES[1:]]
+    if stage.records:
+        lines += ["    metrics: dsl.Output[dsl.Metrics],"]
+        lines += [_output(item) for item in EVERY_STAGE_WRITES[1:]]
     lines += [f"    {name}: {kind}," for name, kind, default in _params(stage) if default is None]
     lines += [f"    {item.name}: dsl.Input[{KFP_TYPES[item.kind]}] = None," for item in optional]
     lines += [
@@ -91,8 +92,7 @@ def _literal(value: Scalar | None) -> str:
 
 def _docstring(stage: Stage) -> str:
     rows = [(item.name, item.summary) for item in stage.inputs if not item.optional]
-    rows += [(item.name, item.summary) for item in stage.outputs]
-    rows += [(item.name, item.summary) for item in EVERY_STAGE_WRITES]
+    rows += [(item.name, item.summary) for item in stage.written]
     rows += [(item.name, f"{item.summary} Optional.") for item in stage.inputs if item.optional]
     rows += [(name, field.description or "") for name, field in stage.params.model_fields.items()]
     rows += list(RUN_OPTIONS)

@@ -8,7 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from argo_run import inside, volume
+from argo_run import TERMINATION_LOG, inside, volume
+
+from refine_af.contracts.termination import LOG_VARIABLE
 
 Object = dict[str, Any]
 
@@ -33,6 +35,8 @@ class Processes:
         own = {item["name"]: local(item["value"]) for item in box["env"] if "value" in item}
         bin_folder = str(Path(sys.executable).parent)
         path = {"PATH": f"{bin_folder}:{os.environ['PATH']}"}
+        (pod / TERMINATION_LOG).touch()
+        own[LOG_VARIABLE] = str(pod / TERMINATION_LOG)
         with (pod / "log").open("wb") as log:
             done = subprocess.run(
                 words,
@@ -67,6 +71,9 @@ class Docker:
             "ALL",
         ]
         words += ["--security-opt", "no-new-privileges", "--workdir", "/tmp"]  # noqa: S108
+        (pod / TERMINATION_LOG).touch()
+        (pod / TERMINATION_LOG).chmod(0o666)
+        words += ["-v", f"{pod / TERMINATION_LOG}:/dev/termination-log"]
         for mount in box["volumeMounts"]:
             words += ["-v", f"{volume(pod, mount['name'])}:{mount['mountPath']}"]
         for item in (item for item in box["env"] if "value" in item):

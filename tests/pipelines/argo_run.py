@@ -6,6 +6,7 @@ runs the container's command (main), and stores each output (wait container). Wh
 know it refuses, so that a template cannot mean less here than on a cluster.
 """
 
+import json
 import re
 import shutil
 from collections.abc import Mapping
@@ -23,6 +24,12 @@ _KNOWN = {
     "nodeSelector", "tolerations", "affinity", "metadata", "activeDeadlineSeconds", "podSpecPatch",
     "priorityClassName",
 }  # fmt: skip
+_SPEC = {
+    "entrypoint", "serviceAccountName", "automountServiceAccountToken", "executor", "arguments",
+    "templates", "hooks", "ttlStrategy", "podGC", "artifactGC", "parallelism", "imagePullSecrets",
+    "activeDeadlineSeconds",
+}  # fmt: skip
+TERMINATION_LOG = "termination-log"
 _CODES = re.compile(r"asInt\(lastRetry\.exitCode\) != (\d+)")
 
 
@@ -40,6 +47,7 @@ class Execution:
     attempts: dict[str, list[int]] = field(default_factory=dict)
     parameters: dict[str, dict[str, str]] = field(default_factory=dict)
     keys: dict[str, dict[str, str]] = field(default_factory=dict)
+    failures: list[Object] = field(default_factory=list)
     failed: str = ""
 
 
@@ -68,7 +76,9 @@ class Cluster:
             given: Parameters, as ``argo submit -p`` gives them.
         """
         spec = self._templates[workflow["spec"]["workflowTemplateRef"]["name"]]
-        scope = {"workflow.name": name}
+        assert set(spec) <= _SPEC, set(spec) - _SPEC
+        scope = {"workflow.name": name, "workflow.uid": f"uid-of-{name}"}
+        scope["workflow.namespace"] = "refine-af"
         for parameter in spec["arguments"]["parameters"]:
             value = given.get(parameter["name"], parameter.get("value"))
             assert value is not None, f"argument {parameter['name']} was not supplied"
@@ -84,6 +94,8 @@ class Cluster:
         if "hooks" in spec:
             assert set(spec["hooks"]) == {"exit"}
             scope["workflow.status"] = "Failed" if done.failed else "Succeeded"
+            # quoted once more, as the controller does
+            scope["workflow.failures"] = json.dumps(json.dumps(done.failures))
             self._task({"name": "exit", **spec["hooks"]["exit"]}, scope, done)
         return done
 
@@ -102,6 +114,8 @@ class Cluster:
         for attempt in range(int(retry["limit"]) + 1):
             pod = self._folder / task["name"] / str(attempt)
             attempts.append(self._pod(resolved, sources, pod, task["name"], done))
+            if attempts[-1] != 0:
+                done.failures.append(_failure(task["name"], attempt, attempts[-1], pod))
             if attempts[-1] == 0 or not try_again(retry, attempts[-1]):
                 break
         if attempts[-1] != 0 and not done.failed:
@@ -117,17 +131,19 @@ class Cluster:
             item["name"]: substitute(item["value"], scope)
             for item in task["arguments"]["parameters"]
         }
+        assert all(isinstance(value, str) for value in given.values()), given
         inner = {"workflow.name": scope["workflow.name"]}
         for parameter in template["inputs"]["parameters"]:
+            assert isinstance(parameter.get("default", ""), str), parameter
             value = given.pop(parameter["name"], parameter.get("default"))
             assert value is not None, f"{task['name']}: {parameter['name']} was not supplied"
             inner[f"inputs.parameters.{parameter['name']}"] = value
         assert not given, f"{task['name']}: {sorted(given)} are no inputs of the template"
         sources: dict[str, str] = {}
         for item in task["arguments"].get("artifacts", []):
-            found = re.fullmatch(r"{{tasks\.([\w-]+)\.outputs\.artifacts\.(\w+)}}", item["from"])
-            assert found is not None, item
-            sources[item["name"]] = done.keys[found.group(1)][found.group(2)]
+            source = self._source(item, scope, done)
+            if source is not None:
+                sources[item["name"]] = source
         known = {item["name"]: item for item in template["inputs"]["artifacts"]}
         assert set(sources) <= set(known)
         missing = [
@@ -135,6 +151,17 @@ class Cluster:
         ]
         assert not missing, f"{task['name']}: artifacts {missing} were not supplied"
         return inner, sources
+
+    def _source(self, item: Object, scope: dict[str, str], done: Execution) -> str | None:
+        """Return the key of an argument; None where an optional one is not in the bucket."""
+        if "s3" in item:
+            assert set(item["s3"]) == {"key"}, "the repository decides all but the key"
+            assert item["archive"] == {"none": {}}
+            key = str(substitute(item["s3"]["key"], scope))
+            return key if self._repository.keys(key) or not item.get("optional") else None
+        found = re.fullmatch(r"{{tasks\.([\w-]+)\.outputs\.artifacts\.(\w+)}}", item["from"])
+        assert found is not None, item
+        return done.keys[found.group(1)][found.group(2)]
 
     def _pod(
         self, template: Object, sources: dict[str, str], pod: Path, task: str, done: Execution
@@ -160,6 +187,14 @@ class Cluster:
             text = inside(template, pod, item["valueFrom"]["path"]).read_text(encoding="utf-8")
             done.parameters.setdefault(task, {})[item["name"]] = text.rstrip("\n")
         return 0
+
+
+def _failure(task: str, attempt: int, code: int, pod: Path) -> Object:
+    """Return what Argo tells of a failed pod: its termination message behind its exit code."""
+    said = (pod / TERMINATION_LOG).read_text(encoding="utf-8")
+    message = f"main: Error (exit code {code})" + (f": {said}" if said else "")
+    at = f"2026-01-01T00:00:{attempt:02}Z"
+    return {"displayName": f"{task}({attempt})", "message": message, "finishedAt": at}
 
 
 def _ready(task: Object, waiting: Mapping[str, Object]) -> bool:

@@ -1,5 +1,6 @@
 """What the compiled files say: placement, images, parameters, size, time."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -313,7 +314,7 @@ def test_gitops_objects_hold_the_same_pipeline(tmp_path: Path) -> None:
     pipeline, version = yaml.safe_load_all((tmp_path / "ours.yaml").read_text(encoding="utf-8"))
     options = KubernetesManifestOptions(
         pipeline_name="refine-af-smoke",
-        pipeline_version_name="refine-af-smoke-1.0-x",
+        pipeline_version_name=version["metadata"]["name"],
         include_pipeline_manifest=True,
     )
     compiler.Compiler().compile(
@@ -331,6 +332,27 @@ def test_gitops_objects_hold_the_same_pipeline(tmp_path: Path) -> None:
     assert version["spec"]["pipelineName"] == "refine-af-smoke"
     assert version["spec"]["pipelineSpec"] == made.spec
     assert version["spec"]["platformSpec"] == made.platform
+
+
+def version_of(folder: Path, *assignments: str, tag: str = "1") -> dict[str, Any]:
+    config = load_config("smoke", "").with_values(assignments)
+    compile_request(config, "cpu", Images("", tag)).write_manifest(folder / "x.yaml", "mine")
+    _, version = yaml.safe_load_all((folder / "x.yaml").read_text(encoding="utf-8"))
+    return dict(version)
+
+
+def test_a_versions_name_follows_its_content(tmp_path: Path) -> None:
+    first = version_of(tmp_path)
+    assert version_of(tmp_path) == first
+    names = {first["metadata"]["name"]}
+    for changed in (
+        version_of(tmp_path, "train_ppo.updates=3"),
+        version_of(tmp_path, "seed=2"),
+        version_of(tmp_path, tag="2"),
+    ):
+        names.add(changed["metadata"]["name"])
+    assert len(names) == 4
+    assert all(re.fullmatch(r"mine-[0-9a-f]{10}", name) for name in names)
 
 
 @pytest.mark.parametrize("name", ["evol-instruct", "teams-rl-smoke", "teams-rl-controls"])

@@ -17,11 +17,11 @@ from argo_repository import S3Repository
 from argo_run import Cluster, load
 from servers import BUCKET
 
-from refine_af.pipelines.argo import write_argo
+from refine_af.pipelines.argo import templates_of, write_argo
 from refine_af.pipelines.compiling import Compiled, compile_request
 from refine_af.pipelines.config import load_config
 from refine_af.pipelines.flow import Images
-from refine_af.stages import notify
+from refine_af.stages import notify, run_ending
 
 
 class Listener(ThreadingHTTPServer):
@@ -61,7 +61,14 @@ def listener(monkeypatch: pytest.MonkeyPatch) -> Iterator[Listener]:
 
 def failing(profile: str) -> Compiled:
     config = load_config("smoke", "").with_values(("seeds_uri=/no/such/seeds.jsonl",))
-    return compile_request(config, profile, Images("", "0.1.0"), notify=True)
+    return compile_request(
+        config,
+        profile,
+        Images("", "0.1.0"),
+        notify=True,
+        preset="smoke",
+        ui_host="https://argo.example/",
+    )
 
 
 KFP_RUN = """
@@ -84,9 +91,11 @@ def test_kfps_exit_task_tells_of_a_failed_run(listener: Listener, tmp_path: Path
     )
     assert "/no/such/seeds.jsonl: no such file" in done.stdout
     (heard,) = listener.heard
-    assert heard["state"] == "FAILED"
+    assert heard["state"] == "failed"
     assert heard["succeeded"] is False
-    assert heard["text"].startswith("refine-af ")
+    assert (heard["pipeline"], heard["preset"]) == ("refine-af", "smoke")
+    assert heard["run"].startswith("refine-af-")
+    assert heard["text"].startswith("refine-af smoke ")
     assert "secret-token" not in done.stdout + done.stderr
 
 
@@ -102,18 +111,26 @@ def test_argos_exit_hook_tells_of_a_failed_run(
     done = cluster.submit(workflow, "refine-af-smoke-x7", {"registry": "r"})
     assert done.failed == "check-inputs"
     assert done.attempts["exit"] == [0]
-    assert listener.heard == [
-        {
-            "run": "refine-af-smoke-x7",
-            "state": "Failed",
-            "succeeded": False,
-            "error": "",
-            "text": "refine-af refine-af-smoke-x7: Failed",
-        }
-    ]
-    stored = S3Repository(BUCKET)
-    stored.get("refine-af/refine-af-smoke-x7/notify/provenance", tmp_path / "provenance")
-    assert "secret-token" not in (tmp_path / "provenance").read_text()
+    (heard,) = listener.heard
+    assert heard == {
+        "pipeline": "refine-af",
+        "preset": "smoke",
+        "run": "refine-af-smoke-x7",
+        "run_id": "uid-of-refine-af-smoke-x7",
+        "link": "https://argo.example/workflows/refine-af/refine-af-smoke-x7",
+        "state": "failed",
+        "succeeded": False,
+        "task": "check-inputs",
+        "error": heard["error"],
+        "scores": {},
+        "text": heard["text"],
+    }
+    assert heard["error"].startswith("/no/such/seeds.jsonl: no such file")
+    assert heard["text"] == (
+        "refine-af smoke refine-af-smoke-x7: failed; check-inputs: " + heard["error"]
+        + "; " + heard["link"]
+    )  # fmt: skip
+    assert S3Repository(BUCKET).keys("refine-af/refine-af-smoke-x7/notify/") == []
 
 
 def test_both_name_the_same_tasks_with_and_without_an_exit_task(tmp_path: Path) -> None:
@@ -164,6 +181,109 @@ def test_without_an_address_nobody_is_told(monkeypatch: pytest.MonkeyPatch) -> N
     assert "nobody was told" in done.stderr
 
 
-def test_an_error_is_part_of_the_text() -> None:
-    status = '{"state": "FAILED", "error_message": "disk full"}'
-    assert notify.message("r", status)["text"] == "refine-af r: FAILED (disk full)"
+def kfp(state: str, error: str = "") -> str:
+    return json.dumps({"state": state, "error_message": error, "error_code": None})
+
+
+def nodes(*rows: tuple[str, str]) -> str:
+    found = [
+        {"displayName": name, "message": text, "templateName": "x", "finishedAt": f"{number:02}"}
+        for number, (name, text) in enumerate(rows)
+    ]
+    return json.dumps(json.dumps(found))
+
+
+STOP = nodes(("train-ppo(0)", "workflow shutdown with strategy:  Stop"))
+FAILED = nodes(
+    ("train-ppo(0)", "main: Error (exit code 69): no answer"),
+    ("evaluate-start(0)", "main: Error (exit code 65): other"),
+    ("train-ppo(1)", "main: Error (exit code 64): clip is 1.5; it must be below 1"),
+    ("train-ppo", "No more retries left"),
+    ("refine-af-x", ""),
+)
+
+
+@pytest.mark.parametrize(
+    ("status", "failures", "state", "task", "error"),
+    [
+        (kfp("COMPLETE"), "", "succeeded", "", ""),  # KFP 2.17
+        (kfp("SUCCEEDED"), "", "succeeded", "", ""),  # later ones
+        (kfp("FAILED", "disk full"), "", "failed", "", "disk full"),
+        (kfp("FAILED"), "", "failed", "", ""),
+        (kfp("RUNNING"), "", "cancelled", "", ""),  # somebody cancelled it
+        (kfp("CANCELED"), "", "cancelled", "", ""),
+        (kfp("CANCELING"), "", "cancelled", "", ""),
+        (kfp(""), "", "failed", "", ""),
+        ("Succeeded", "", "succeeded", "", ""),
+        ("Succeeded", '"null"', "succeeded", "", ""),
+        ("Failed", FAILED, "failed", "train-ppo", "clip is 1.5; it must be below 1"),
+        ("Failed", json.loads(FAILED), "failed", "train-ppo", "clip is 1.5; it must be below 1"),
+        ("Failed", nodes(("x(0)", "OOMKilled (exit code 137)")), "failed", "x",
+         "OOMKilled (exit code 137)"),
+        ("Failed", nodes(("x(0)", "main: Error (exit code 1)")), "failed", "x",
+         "main: Error (exit code 1)"),
+        ("Failed", STOP, "cancelled", "", "stopped by a person or a program"),
+        ("Failed", STOP.replace("Stop", "Terminate"), "cancelled", "",
+         "stopped by a person or a program"),
+        ("Failed", "{{workflow.failures}}", "failed", "", ""),
+        ("Failed", "", "failed", "", ""),
+        ("Error", "[1, {}]", "failed", "", ""),
+    ],
+)  # fmt: skip
+def test_one_vocabulary_for_all_engines(
+    status: str, failures: str, state: str, task: str, error: str
+) -> None:
+    ending = run_ending.read_ending(status, failures)
+    assert (ending.state, ending.task, ending.error) == (state, task, error)
+
+
+def test_a_run_that_succeeded_is_told_with_its_scores_and_link() -> None:
+    params = notify.NotifyParams(
+        preset="p", run="r", run_id="4f", ui_host="https://ui/", final_status=kfp("COMPLETE")
+    )
+    scores = {"rl": {"rouge_l": 70.75}, "baseline": {"rouge_l": 69.77}}
+    found = notify.message(params, scores)
+    assert found["scores"] == scores
+    assert found["link"] == "https://ui/#/runs/details/4f"
+    assert found["text"] == (
+        "refine-af p r: succeeded; rl rouge_l 70.75; baseline rouge_l 69.77;"
+        " https://ui/#/runs/details/4f"
+    )
+
+
+def test_a_placeholder_that_the_engine_left_is_not_told() -> None:
+    params = notify.NotifyParams(
+        run="{{$.pipeline_job_name}}",
+        run_id="{{$.pipeline_job_uuid}}",
+        ui_host="https://ui",
+        final_status='{"state": "FAILED", "pipeline_job_resource_name": "p/r-1"}',
+    )
+    found = notify.message(params, {})
+    assert (found["run"], found["run_id"], found["link"]) == ("r-1", "", "")
+
+
+def test_argos_hook_tells_the_scores_of_the_report(
+    listener: Listener, tmp_path: Path, s3_root: str
+) -> None:
+    made = compile_request(load_config("smoke", ""), "cpu", Images("", "0.1.0"), notify=True)
+    write_argo(made, tmp_path, "x")
+    documents = load(tmp_path / "templates.yaml")
+    documents[-1]["spec"]["templates"] = [{"name": "pipeline", "dag": {"tasks": []}}]
+    result = tmp_path / "result"
+    result.write_text('{"arms": {"rl": {"rouge_l": 1.0}}}')
+    bucket = S3Repository(BUCKET)
+    bucket.put("refine-af/x-1/report/result", result)
+    (workflow,) = load(tmp_path / "workflow.yaml")
+    Cluster(documents, bucket, Processes(), tmp_path / "pods").submit(
+        workflow, "x-1", {"registry": "r"}
+    )
+    (heard,) = listener.heard
+    assert heard["scores"] == {"rl": {"rouge_l": 1.0}}
+    assert heard["state"] == "succeeded"
+
+
+def test_the_exit_task_leaves_nothing() -> None:
+    made = compile_request(load_config("smoke", ""), "cpu", Images(), notify=True)
+    assert "outputDefinitions" not in made.spec["components"]["comp-notify"]
+    (template,) = templates_of(made)["notify"]["spec"]["templates"]
+    assert template["outputs"] == {"artifacts": []}
