@@ -50,6 +50,7 @@ class Gpu:
 GPUS = {
     "l4": Gpu(121e12, 300e9, 24 * GIB),
     "a100": Gpu(312e12, 2039e9, 80 * GIB),
+    "a100-40": Gpu(312e12, 1555e9, 40 * GIB),
     "h100": Gpu(989e12, 3350e9, 80 * GIB),
 }
 """By hardware profile, as the maker states."""

@@ -110,6 +110,9 @@ class Profile(_Fields):
     name: str = _described("Also the file's name.", ...)
     summary: str = _described("One line for people.", ...)
     gpus: Annotated[int, Field(ge=0, le=16)] = _described("GPUs of a task of a GPU stage.", 0)
+    gpu_kind: str = _described(
+        "What estimates compute with: l4, a100, a100-40, h100; empty: no estimate."
+    )
     gpu_memory_gib: Annotated[float, Field(ge=0)] = _described(
         "Memory of one GPU, for estimates.", 0.0
     )
