@@ -320,7 +320,12 @@ def start_vllm(
     }
     if current_platform.is_cpu():
         settings |= _cpu_settings(folder, max_num_seqs, max_model_len)
-    return _start(settings)
+    return _start(settings | {"enable_sleep_mode": can_sleep()})
+
+
+def can_sleep() -> bool:
+    """Return whether an engine of :func:`start_vllm` can give its memory back for a while."""
+    return not current_platform.is_cpu()
 
 
 def lora_rank_allowed(rank: int) -> int:

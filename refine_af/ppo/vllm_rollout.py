@@ -14,8 +14,9 @@ import tempfile
 import urllib.error
 import urllib.request
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -103,8 +104,8 @@ class VLLMRollout(_Reloading):
             folder: Where adapters are saved in passing; a memory file system is best.
             max_model_len: Longest prompt and action, tokens.
             dtype: Of the policy's products; ``auto`` is bfloat16 on a GPU, float32 on a CPU.
-            gpu_memory_utilization: Share of the GPU's memory that vLLM takes; the trainer needs
-                the rest.
+            gpu_memory_utilization: Share of the GPU's memory that vLLM takes while it acts; on a
+                GPU it sleeps while the trainer works.
 
         Raises:
             ParameterError: With full fine-tuning, or an adapter rank that vLLM does not take.
@@ -113,7 +114,7 @@ class VLLMRollout(_Reloading):
         """
         super().__init__(tokenizer, settings, folder)
         try:
-            from refine_af.engines.vllm_text import lora_rank_allowed, start_vllm
+            from refine_af.engines.vllm_text import can_sleep, lora_rank_allowed, start_vllm
         except ImportError as error:
             remedy = "pip install 'refine-af[vllm,train]', or set rollout to transformers"
             raise missing_library(error, "rollout 'vllm'", remedy) from error
@@ -124,6 +125,9 @@ class VLLMRollout(_Reloading):
             max_lora_rank=lora_rank_allowed(settings.lora_rank),
             gpu_memory_utilization=gpu_memory_utilization,
         )
+        self._sleeps = can_sleep()
+        if self._sleeps:
+            self._llm.sleep(level=1)
 
     def with_settings(self, settings: PPOSettings) -> "VLLMRollout":
         """Return a rollout with another sampling on the same engine."""
@@ -145,13 +149,29 @@ class VLLMRollout(_Reloading):
             "detokenize": bool(self._settings.stop),
             "logprobs": 0,  # of the token drawn alone
         } | PLAIN
-        outputs = self._llm.generate(
-            [{"prompt_token_ids": list(prompt)} for prompt in prompts],
-            [SamplingParams(seed=seed, **options) for seed in seeds],
-            lora_request=LoRARequest(f"policy-{number}", number, str(adapter)),
-            use_tqdm=False,
-        )
+        with self._awake():
+            outputs = self._llm.generate(
+                [{"prompt_token_ids": list(prompt)} for prompt in prompts],
+                [SamplingParams(seed=seed, **options) for seed in seeds],
+                lora_request=LoRARequest(f"policy-{number}", number, str(adapter)),
+                use_tqdm=False,
+            )
         return [self._from_output(output.outputs[0]) for output in outputs]
+
+    @contextmanager
+    def _awake(self) -> Iterator[None]:
+        """Have vLLM's weights and cache on the GPU in here, and the memory for training outside.
+
+        Asleep (level 1), its weights lie in main memory and its cache is forgotten.
+        """
+        if not self._sleeps:
+            yield
+            return
+        self._llm.wake_up()
+        try:
+            yield
+        finally:
+            self._llm.sleep(level=1)
 
     def _from_output(self, output: Any) -> Action:  # noqa: ANN401  vLLM's CompletionOutput
         pairs = zip(output.token_ids, output.logprobs, strict=True)

@@ -9,6 +9,7 @@ between GPUs.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TypeVar
 
 import torch
@@ -114,12 +115,17 @@ def _buckets(tensors: Iterable[Tensor]) -> Iterator[list[Tensor]]:
 
 ALONE = Processes()
 
+PATIENCE = timedelta(hours=12)
+"""How long a process waits for the others: the main one downloads the model and classifies the
+prompts alone, which takes longer than NCCL's ten minutes. A process that died is noticed at once
+(:mod:`refine_af.processes.start`)."""
+
 
 def join() -> Processes:
     """Join the processes that the environment names (``WORLD_SIZE``); without it, be alone."""
     from accelerate import PartialState
 
-    state = PartialState(cpu=not torch.cuda.is_available())
+    state = PartialState(cpu=not torch.cuda.is_available(), timeout=PATIENCE)
     return Processes(state.process_index, state.num_processes)
 
 
