@@ -1,15 +1,93 @@
-"""The OpenAI wire format: what is asked and how an answer is read. No network here."""
+"""The OpenAI wire format: what is asked and how an answer is read. No network here.
+
+Servers differ in what they take and in what they write, so little is sent that is not standard
+(:class:`Dialect`), and answers are read leniently: other finish words, lists of parts, choices in
+other words. What is no answer at all (an error in the body, a page of HTML) is :class:`Unanswered`.
+"""
 
 import json
 import re
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 from refine_af.engines.stopping import cut
 from refine_af.engines.text import Completion, Request, Sampling
+from refine_af.engines.thinking import split_thinking
 
 MOST_STOP_TEXTS = 4
 """What the hosted API takes; further ones are cut here."""
+
+CHOICE_TOKENS = 512
+"""Most tokens of a choice that nothing holds the model to: it may reason first."""
+
+CUT_WORDS = frozenset({"length", "max_tokens", "max_length", "model_length", "token_limit"})
+"""Words of servers for an answer that met its limit."""
+
+FILTERED_WORDS = frozenset(
+    {"content_filter", "content_filtered", "safety", "recitation", "prohibited_content"}
+    | {"blocklist", "spii", "refusal", "guardrail_intervened"}
+)
+"""Words for an answer that was taken back."""
+
+BROKEN_WORDS = frozenset({"error", "abort", "aborted", "cancelled", "canceled"})
+"""Words for an answer that the server did not finish; asking again may bring one."""
+
+UNPAID = frozenset({402, "402", "insufficient_quota", "insufficient_credits", "billing_not_active"})
+"""Status and codes of an account that ran dry: no answer comes before somebody pays."""
+
+Kind = Literal["auto", "openai", "vllm"]
+
+
+class Unanswered(Exception):  # noqa: N818  read like a result: an answer, or none
+    """The endpoint gave no answer; the same request may be answered later.
+
+    Attributes:
+        unpaid: Whether somebody must pay first.
+    """
+
+    def __init__(self, reason: str, *, unpaid: bool = False) -> None:
+        super().__init__(reason)
+        self.unpaid = unpaid
+
+
+@dataclass(slots=True)
+class Dialect:
+    """What an endpoint takes.
+
+    Attributes:
+        kind: ``vllm`` takes grammars and every sampling field; ``openai`` the standard ones.
+        left_out: Fields that the endpoint refused.
+        renamed: Whether it wants ``max_completion_tokens`` for ``max_tokens``.
+        local_stop: Stop texts are not sent: the server would count them inside a think block.
+    """
+
+    kind: Literal["openai", "vllm"] = "openai"
+    left_out: set[str] = field(default_factory=set)
+    renamed: bool = False
+    local_stop: bool = False
+
+    def learn(self, body: Mapping[str, Any], said: str) -> bool:
+        """Leave out what an endpoint refused with ``said``; False when there is nothing to try.
+
+        Fields that say what is the default anyway, or that only help, may be left out.
+        """
+        if "max_completion_tokens" in said and "max_tokens" in body:
+            self.renamed = True
+            return True
+        optional = [name for name in body if name in _HELPING or body[name] == _DEFAULTS.get(name)]
+        named = [name for name in optional if name in said]
+        extra = [name for name in optional if name in _HELPING and name != "seed"]
+        chosen = named or extra or optional
+        self.left_out.update(chosen)
+        return bool(chosen)
+
+
+_HELPING = frozenset(
+    {"structured_outputs", "response_format", "seed", "top_k", "min_p", "repetition_penalty"}
+    | {"frequency_penalty"}
+)
+_DEFAULTS = {"top_p": 1.0, "presence_penalty": 0.0, "temperature": 1.0}
 
 
 def path(chat: bool) -> str:
@@ -17,15 +95,19 @@ def path(chat: bool) -> str:
     return "/chat/completions" if chat else "/completions"
 
 
-def payload(model: str, request: Request, sampling: Sampling, chat: bool) -> bytes:
+def payload(
+    model: str, request: Request, sampling: Sampling, chat: bool, dialect: Dialect
+) -> dict[str, Any]:
     """Return the body of a request.
 
-    A JSON schema goes as ``response_format``, which hosted chat endpoints and vLLM's server read;
-    choices and patterns as ``structured_outputs``, which vLLM's server reads and others do not.
+    A JSON schema goes as ``response_format``; choices and patterns as ``structured_outputs`` to
+    vLLM's server, choices as a schema to chat endpoints, and else in the prompt's words alone.
     """
+    held = dialect.kind == "vllm" and "structured_outputs" not in dialect.left_out
+    loose = bool(sampling.choices) and not held
     body: dict[str, Any] = {
         "model": model,
-        "max_tokens": sampling.max_tokens,
+        "max_tokens": max(sampling.max_tokens, CHOICE_TOKENS) if loose else sampling.max_tokens,
         "temperature": sampling.temperature,
         "top_p": sampling.top_p,
         "presence_penalty": sampling.presence_penalty,
@@ -35,52 +117,202 @@ def payload(model: str, request: Request, sampling: Sampling, chat: bool) -> byt
         body["messages"] = [{"role": "user", "content": request.prompt}]
     else:
         body["prompt"] = request.prompt
-    if sampling.stop and sampling.free:
+    if sampling.stop and sampling.free and not dialect.local_stop:
         body["stop"] = list(sampling.stop[:MOST_STOP_TEXTS])
-    if sampling.choices:
-        body["structured_outputs"] = {"choice": list(sampling.choices)}
-    if sampling.regex:
-        body["structured_outputs"] = {"regex": sampling.regex}
+    if dialect.kind == "vllm":
+        # what is not given, vLLM's server takes from the model's generation config
+        body |= {"top_k": -1, "min_p": 0.0, "repetition_penalty": 1.0, "frequency_penalty": 0.0}
+    body |= _form(sampling, chat, dialect)
+    if dialect.renamed:
+        body["max_completion_tokens"] = body.pop("max_tokens")
+    return {name: value for name, value in body.items() if name not in dialect.left_out}
+
+
+def _form(sampling: Sampling, chat: bool, dialect: Dialect) -> dict[str, Any]:
     if sampling.json_schema:
-        schema = {"name": "answer", "schema": json.loads(sampling.json_schema), "strict": True}
-        body["response_format"] = {"type": "json_schema", "json_schema": schema}
-    return json.dumps(body).encode()
+        return {"response_format": _response_format(json.loads(sampling.json_schema))}
+    if dialect.kind == "vllm":
+        if sampling.choices:
+            return {"structured_outputs": {"choice": list(sampling.choices)}}
+        return {"structured_outputs": {"regex": sampling.regex}} if sampling.regex else {}
+    if sampling.choices and chat:
+        return {"response_format": _response_format(_choice_schema(sampling.choices))}
+    return {}
+
+
+def _response_format(schema: Mapping[str, Any]) -> dict[str, Any]:
+    form = {"name": "answer", "schema": schema, "strict": True}
+    return {"type": "json_schema", "json_schema": form}
+
+
+def _choice_schema(choices: Sequence[str]) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "properties": {"answer": {"type": "string", "enum": list(choices)}},
+        "required": ["answer"],
+        "additionalProperties": False,
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """What an endpoint wrote: text, reasoning apart from it, finish word, why it is unusable."""
+
+    text: str
+    reasoning: str = ""
+    reason: str = ""
+    unusable: str = ""
 
 
 def read_answer(raw: bytes, request: Request, sampling: Sampling) -> Completion:
-    """Return the completion in a response's body, or one with ``finish == "error"``."""
+    """Return the completion in a response's body.
+
+    Raises:
+        Unanswered: The body holds no answer: an error, a page of HTML, no choices.
+    """
+    value = _object(raw)
+    said = _said(value)
+    read, written = _usage(value)
+    if said.reason in BROKEN_WORDS:
+        raise Unanswered(f"the endpoint ended it with {said.reason!r}")
+    if said.unusable:
+        return unusable(request, said.unusable, read, written)
+    inside, text = split_thinking(said.text, None)
+    thinking = said.reasoning + inside
+    met_limit = said.reason in CUT_WORDS
+    if not sampling.free and not (met_limit and not sampling.choices):
+        answer = _in_form(text, sampling)
+        if answer is None:
+            form = "choices" if sampling.choices else "pattern" if sampling.regex else "JSON schema"
+            return unusable(
+                request, f"the endpoint did not hold to the {form}: {text[:80]!r}", read, written
+            )
+        return Completion(request.id, answer, "stop", read, written, thinking=thinking)
+    kept = cut(text, sampling.stop) if sampling.free else text
+    finish: Literal["stop", "length"] = "length" if met_limit and kept == text else "stop"
+    return Completion(request.id, kept, finish, read, written, thinking=thinking)
+
+
+def _object(raw: bytes) -> Mapping[str, Any]:
     try:
         value = json.loads(raw)
-    except (ValueError, RecursionError) as error:
-        return failed(request, f"the answer is not JSON ({str(error)[:120]})")
-    text, reason, problem = _first_choice(value)
-    if problem:
-        return failed(request, f"malformed answer: {problem}")
-    read, written = _usage(value)
-    if (form := _broken_form(text, reason, sampling)) is not None:
-        return failed(
-            request, f"the endpoint did not hold to the {form}: {text[:80]!r}", read, written
-        )
-    kept = cut(text, sampling.stop) if sampling.free else text
-    finish = "stop" if len(kept) < len(text) else reason
-    if finish not in ("stop", "length"):
-        return failed(request, f"the endpoint ended it with {finish!r}", read, written)
-    return Completion(request.id, kept, "length" if finish == "length" else "stop", read, written)
+    except (ValueError, RecursionError):
+        shown = " ".join(raw[:200].decode("utf-8", "replace").split())[:120]
+        raise Unanswered(f"the answer is not JSON: {shown!r}") from None
+    if not isinstance(value, Mapping):
+        raise Unanswered(f"the answer is {type(value).__name__}, not an object")
+    if value.get("error"):
+        raise Unanswered(f"an error with status 200: {error_message(raw)}", unpaid=is_unpaid(raw))
+    return value
 
 
-def _broken_form(text: str, reason: object, sampling: Sampling) -> str | None:
-    """Return the name of the form that was asked for and not kept, or None.
+def _said(value: Mapping[str, Any]) -> _Said:
+    choices = value.get("choices")
+    if not isinstance(choices, list) or not choices or not isinstance(choices[0], Mapping):
+        raise Unanswered("malformed answer: it has no list 'choices' with an object")
+    first = choices[0]
+    if first.get("error"):
+        raise Unanswered(f"an error in the answer: {str(first['error'])[:200]}")
+    message = first.get("message")
+    message = message if isinstance(message, Mapping) else {"content": first.get("text")}
+    word = first.get("finish_reason")
+    reason = word.strip().lower() if isinstance(word, str) else ""
+    if reason in FILTERED_WORDS:
+        return _Said("", reason=reason, unusable=f"the endpoint ended it with {word!r}")
+    return _read_message(message, reason)
+
+
+def _read_message(message: Mapping[str, Any], reason: str) -> _Said:
+    text, apart, refusal = _parts(message.get("content"))
+    for name in ("reasoning_content", "reasoning"):
+        if not apart and isinstance(message.get(name), str):
+            apart = message[name]
+    said = message.get("refusal")
+    refusal = said if isinstance(said, str) and said else refusal
+    reasoning = f"<think>{apart}</think>" if apart else ""
+    if text is None and apart and reason in CUT_WORDS:
+        return _Said("", _storable(reasoning), reason)
+    if refusal and not text:
+        return _Said("", reason=reason, unusable=f"the model refused: {_storable(refusal)[:200]}")
+    if text is None:
+        return _Said("", reason=reason, unusable="the answer has no text")
+    return _Said(_storable(text), _storable(reasoning), reason)
+
+
+def _parts(content: object) -> tuple[str | None, str, str]:
+    """Return (text, reasoning, refusal) of a content: text, a list of parts, or something else."""
+    if isinstance(content, str):
+        return content, "", ""
+    parts = content if isinstance(content, list) else [content]
+    texts, apart, refused = [], "", ""
+    for part in parts:
+        if isinstance(part, str):
+            texts.append(part)
+        if not isinstance(part, Mapping):
+            continue
+        kind = str(part.get("type", "text"))
+        if kind in ("text", "output_text") and isinstance(part.get("text"), str):
+            texts.append(part["text"])
+        elif kind in ("thinking", "reasoning"):
+            apart += str(part.get("thinking") or part.get("text") or "")
+        elif kind == "refusal":
+            refused = str(part.get("refusal") or "refused")
+    return "".join(texts) if texts else None, apart, refused
+
+
+def _storable(text: str) -> str:
+    """Return the text with U+FFFD for lone surrogates, which JSON escapes can hold."""
+    return re.sub("[\ud800-\udfff]", "\ufffd", text)
+
+
+def _in_form(text: str, sampling: Sampling) -> str | None:
+    """Return the text in the form that was asked for, or None.
 
     Of a JSON schema only the JSON is checked here: a server that does not know
-    ``response_format`` ignores it and writes prose. One that met its limit is no whole answer.
+    ``response_format`` ignores it and writes prose.
     """
     if sampling.choices:
-        return None if text in sampling.choices else "choices"
-    if reason == "length":
-        return None
+        return read_choice(text, sampling.choices)
     if sampling.regex:
-        return None if re.fullmatch(sampling.regex, text) else "pattern"
-    return "JSON schema" if sampling.json_schema and not _is_json(text) else None
+        tries = (text, text.strip())
+        return next((one for one in tries if re.fullmatch(sampling.regex, one)), None)
+    bare = _unfenced(text)
+    return bare if _is_json(bare) else None
+
+
+def read_choice(text: str, choices: Sequence[str]) -> str | None:
+    """Return the choice that a text names, or None where it names none or several.
+
+    Read are the choice itself, in other letters, quotes or with a dot (`` 1.``), as the value of a
+    JSON object, before a remark, and as the only one in the last line.
+    """
+    if text in choices:
+        return text
+    bare = _unfenced(text)
+    if bare.startswith("{") and _is_json(bare):
+        values = [str(one) for one in dict(json.loads(bare)).values()]
+        return read_choice(values[0], choices) if len(values) == 1 else None
+    by_name = {choice.strip().casefold(): choice for choice in choices}
+    lines = [line for line in bare.splitlines() if line.strip()] or [""]
+    for line in (lines[0], lines[-1]):
+        name = line.strip(" \t\"'`*_.!()[]").casefold()
+        if name in by_name:
+            return by_name[name]
+    pattern = "|".join(re.escape(name) for name in sorted(by_name, key=len, reverse=True) if name)
+    if not pattern:
+        return None
+    opening = re.match(rf"[\s\"'`*_(\[]*({pattern})(?=[\"'`*_)\].,:;-])", lines[0], re.I)
+    if opening:
+        return by_name[opening[1].casefold()]
+    named = {
+        found.casefold() for found in re.findall(rf"(?<!\w)({pattern})(?!\w)", lines[-1], re.I)
+    }
+    return by_name[named.pop()] if len(named) == 1 else None
+
+
+def _unfenced(text: str) -> str:
+    fenced = re.fullmatch(r"\s*```\w*\n(.*?)\n?```\s*", text, re.DOTALL)
+    return fenced[1].strip() if fenced else text.strip()
 
 
 def _is_json(text: str) -> bool:
@@ -92,25 +324,13 @@ def _is_json(text: str) -> bool:
 
 
 def failed(request: Request, reason: str, read: int = 0, written: int = 0) -> Completion:
-    """Return a completion without text that says why."""
+    """Return a completion without text that says why; asking again may bring one."""
     return Completion(request.id, "", "error", read, written, error=reason)
 
 
-def _first_choice(value: object) -> tuple[str, object, str]:
-    """Return (text, finish reason, problem)."""
-    choices = value.get("choices") if isinstance(value, Mapping) else None
-    if not isinstance(choices, list) or not choices or not isinstance(choices[0], Mapping):
-        return "", None, "it has no list 'choices' with an object"
-    first = choices[0]
-    message = first.get("message")
-    text = message.get("content") if isinstance(message, Mapping) else first.get("text")
-    if not isinstance(text, str):
-        return "", None, f"its text is {type(text).__name__}, not text"
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return "", None, "its text holds a lone surrogate"
-    return text, first.get("finish_reason"), ""
+def unusable(request: Request, reason: str, read: int, written: int) -> Completion:
+    """Return the completion of an answer that is none; asking again brings the same."""
+    return Completion(request.id, "", "error", read, written, error=reason, unusable=True)
 
 
 def _usage(value: Mapping[str, object]) -> tuple[int, int]:
@@ -118,6 +338,27 @@ def _usage(value: Mapping[str, object]) -> tuple[int, int]:
     counts = usage if isinstance(usage, Mapping) else {}
     read, written = counts.get("prompt_tokens"), counts.get("completion_tokens")
     return (read if isinstance(read, int) else 0, written if isinstance(written, int) else 0)
+
+
+def is_unpaid(raw: bytes) -> bool:
+    """Tell whether an error says that an account ran dry."""
+    try:
+        found = json.loads(raw)["error"]
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return False
+    if not isinstance(found, Mapping):
+        return False
+    codes = [found.get(name) for name in ("code", "type", "status")]
+    return any(isinstance(code, int | str) and code in UNPAID for code in codes)
+
+
+def serves_vllm(raw: bytes) -> bool:
+    """Tell whether a list of models is that of vLLM's server."""
+    try:
+        models = json.loads(raw)["data"]
+        return any(one.get("owned_by") == "vllm" for one in models)
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return False
 
 
 def error_message(raw: bytes) -> str:

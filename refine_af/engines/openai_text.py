@@ -1,24 +1,47 @@
 """The ``openai`` text engine: any OpenAI-compatible endpoint, over plain aiohttp."""
 
 import asyncio
+import ipaddress
+import json
 import os
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from importlib.metadata import version
+from typing import Any
 from urllib.parse import urlsplit
 
 import aiohttp
 
 from refine_af.contracts.errors import DependencyError, ParameterError
 from refine_af.contracts.randomness import uniform
-from refine_af.engines.openai_protocol import error_message, failed, path, payload, read_answer
+from refine_af.engines.openai_protocol import (
+    UNPAID,
+    Dialect,
+    Kind,
+    Unanswered,
+    error_message,
+    failed,
+    is_unpaid,
+    path,
+    payload,
+    read_answer,
+    serves_vllm,
+)
 from refine_af.engines.text import Completion, Determinism, Request, Sampling
+from refine_af.engines.thinking import in_thinking
 
 RETRIED = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
 DOWN_AFTER = 3
 """Requests given up one after the other, none succeeding between, that mean "it is down"."""
+
+FIELD_REFUSED = frozenset({400, 422})
+"""Status of servers that refuse a field they do not know, among other faults of a request."""
+
+LIST_SECONDS = 10.0
+"""Seconds that the endpoint's list of models may take."""
 
 MOST_ANSWER_BYTES = 16 * 1024 * 1024
 """A longer answer is no completion of ours; reading on could exhaust the memory."""
@@ -31,12 +54,15 @@ class Patience:
     Attributes:
         tries: Attempts per request.
         timeout: Seconds per attempt.
+        total: Seconds per request, all attempts and waits together. An endpoint that answered no
+            request in that time counts as down.
         first_wait: Seconds before the second attempt; doubled each time.
         longest_wait: Seconds between attempts, at most; also bounds ``Retry-After``.
     """
 
     tries: int = 7
     timeout: float = 300.0
+    total: float = 900.0
     first_wait: float = 0.5
     longest_wait: float = 60.0
 
@@ -62,10 +88,11 @@ class _Again:
 class OpenAIText:
     """Writes completions through an endpoint: a vLLM server or a hosted one.
 
-    Requests that fail for a moment (429, 5xx, time-outs, broken connections) are repeated. One
-    that the endpoint refuses or answers with rubbish becomes a completion with
-    ``finish == "error"``. When three requests one after the other have used up their tries, the
-    endpoint counts as down: one request that the server cannot bear does not end the others.
+    Requests that fail for a moment (429, 5xx, an error or a page in the body, time-outs, broken
+    connections) are repeated. One that is still not answered, or that the endpoint refuses,
+    becomes a completion with ``finish == "error"``. When three requests one after the other have
+    used up their tries, the endpoint counts as down: one request that the server cannot bear does
+    not end the others. Proxies of the environment are used, except for this machine itself.
     """
 
     determinism: Determinism = "none"
@@ -78,6 +105,7 @@ class OpenAIText:
         api_key_variable: str = "OPENAI_API_KEY",
         concurrency: int = 32,
         chat: bool = False,
+        dialect: Kind = "auto",
         patience: Patience | None = None,
     ) -> None:
         """Check the settings; nothing is sent yet.
@@ -88,6 +116,8 @@ class OpenAIText:
             api_key_variable: Environment variable with the key; unset sends none.
             concurrency: Requests in flight.
             chat: Ask the chat endpoint, with the prompt as the user's turn.
+            dialect: Which fields the endpoint takes: ``vllm`` grammars and every sampling field,
+                ``openai`` the standard ones; ``auto`` asks its list of models.
             patience: Waits and tries.
         """
         parts = urlsplit(base_url)
@@ -101,15 +131,18 @@ class OpenAIText:
             raise ParameterError(f"concurrency is {concurrency}; it must be at least 1")
         self._model, self._chat = model, chat
         self._base_url = base_url.rstrip("/")
+        self._proxies = not _is_here(parts.hostname)
         self._key_variable = api_key_variable
         self._concurrency = concurrency
         self._patience = patience or Patience()
+        self._dialect = None if dialect == "auto" else Dialect(dialect)
 
     def generate(self, requests: Sequence[Request], sampling: Sampling) -> list[Completion]:
         """Return one completion per request, in order.
 
         Raises:
-            DependencyError: The endpoint is down, refuses the key, or does not know the model.
+            DependencyError: The endpoint is down, wants to be paid, refuses the key, or does not
+                know the model.
         """
         return self.generate_each(requests, sampling, lambda _: None)
 
@@ -133,9 +166,14 @@ class OpenAIText:
         timeout = aiohttp.ClientTimeout(total=self._patience.timeout)
         connector = aiohttp.TCPConnector(limit=self._concurrency)
         async with aiohttp.ClientSession(
-            headers=self._headers(), timeout=timeout, connector=connector
+            headers=self._headers(),
+            timeout=timeout,
+            connector=connector,
+            trust_env=self._proxies,
         ) as session:
-            call = _Call(session, self, sampling, min(DOWN_AFTER, len(requests)))
+            if self._dialect is None:
+                self._dialect = await self._asked_dialect(session)
+            call = _Call(session, self, self._dialect, sampling, min(DOWN_AFTER, len(requests)))
             try:
                 async with asyncio.TaskGroup() as group:
                     for _ in range(min(self._concurrency, len(requests))):
@@ -143,6 +181,18 @@ class OpenAIText:
             except* DependencyError as errors:
                 raise errors.exceptions[0] from None
         return [found[place] for place in range(len(requests))]
+
+    async def _asked_dialect(self, session: aiohttp.ClientSession) -> Dialect:
+        """Return what the endpoint's list of models says of it; the standard where it has none."""
+        timeout = aiohttp.ClientTimeout(total=min(LIST_SECONDS, self._patience.timeout))
+        try:
+            async with session.get(
+                f"{self._base_url}/models", timeout=timeout, allow_redirects=False
+            ) as response:
+                raw = await _read(response) if response.status == 200 else None
+        except (aiohttp.ClientError, OSError, TimeoutError):
+            raw = None
+        return Dialect("vllm" if raw is not None and serves_vllm(raw) else "openai")
 
     async def _work(
         self,
@@ -165,6 +215,7 @@ class OpenAIText:
 
     def describe(self) -> dict[str, str]:
         """Return engine, endpoint and model name; what serves it is the endpoint's secret."""
+        left_out = sorted(self._dialect.left_out) if self._dialect else []
         return {
             "engine": "openai",
             "aiohttp": version("aiohttp"),
@@ -172,6 +223,7 @@ class OpenAIText:
             "base_url": self._base_url,
             "model": self._model,
             "chat": str(self._chat).lower(),
+            **({"refused_fields": ", ".join(left_out)} if left_out else {}),
         }
 
     def close(self) -> None:
@@ -185,54 +237,112 @@ class _Call:
         self,
         session: aiohttp.ClientSession,
         engine: OpenAIText,
+        dialect: Dialect,
         sampling: Sampling,
         down_after: int,
     ) -> None:
         self._session, self._engine, self._sampling = session, engine, sampling
+        self._dialect = dialect
         self._down_after = down_after
         self._url = engine._base_url + path(engine._chat)
         self._given_up = 0
+        self._answered_at = time.monotonic()
 
     async def complete(self, request: Request) -> Completion:
-        """Try until there is an answer, or the tries are used up."""
+        """Try until there is an answer, or the tries or the time are used up."""
         patience = self._engine._patience
-        body = payload(self._engine._model, request, self._sampling, self._engine._chat)
-        last = _Again("")
+        started = time.monotonic()
+        last, tries = _Again(""), 0
         for attempt in range(patience.tries):
-            outcome = await self._attempt(request, body)
+            left = patience.total - (time.monotonic() - started)
+            if left <= 0:
+                break
+            tries += 1
+            outcome = await self._attempt(request, min(patience.timeout, left))
             if isinstance(outcome, Completion):
-                self._given_up = 0
+                self._given_up, self._answered_at = 0, time.monotonic()
                 return outcome
             last = outcome
-            if attempt + 1 < patience.tries:
-                await asyncio.sleep(patience.wait(request.seed, attempt, last.wait))
-        self._given_up += 1
-        if self._given_up >= self._down_after:
-            raise DependencyError(
-                f"{self._url}: {self._given_up} requests in a row failed {patience.tries} times"
-                f" each ({last.reason}); start the endpoint or correct base_url"
-            )
-        return failed(request, f"given up after {patience.tries} tries: {last.reason}")
+            wait = patience.wait(request.seed, attempt, last.wait)
+            if attempt + 1 < patience.tries and time.monotonic() - started + wait < patience.total:
+                await asyncio.sleep(wait)
+        return self._give_up(request, last.reason, tries, started)
 
-    async def _attempt(self, request: Request, body: bytes) -> Completion | _Again:
+    def _give_up(self, request: Request, reason: str, tries: int, started: float) -> Completion:
+        self._given_up += 1
+        silent = self._answered_at <= started and (
+            time.monotonic() - started >= self._engine._patience.total
+        )
+        if silent or self._given_up >= self._down_after:
+            raise DependencyError(
+                f"{self._url}: {self._given_up} requests in a row failed {tries} times"
+                f" each ({reason}); start the endpoint or correct base_url"
+            )
+        return failed(request, f"given up after {tries} tries: {reason}")
+
+    async def _attempt(self, request: Request, seconds: float) -> Completion | _Again:
+        """Ask once; again at once, without what the endpoint refused, where it names a field."""
+        trial = replace(self._dialect, left_out=set(self._dialect.left_out))
+        while True:
+            body = self._body(request, trial)
+            outcome, status, raw = await self._post(request, body, seconds)
+            if status not in FIELD_REFUSED or not trial.learn(body, error_message(raw)):
+                break
+        if status == 200:  # otherwise it was not the fields
+            self._dialect.left_out |= trial.left_out
+            self._dialect.renamed |= trial.renamed
+        if self._stopped_in_thought(outcome):
+            self._dialect.local_stop = True
+            outcome, _, _ = await self._post(request, self._body(request, self._dialect), seconds)
+        return outcome
+
+    def _body(self, request: Request, dialect: Dialect) -> dict[str, Any]:
+        engine = self._engine
+        return payload(engine._model, request, self._sampling, engine._chat, dialect)
+
+    def _stopped_in_thought(self, outcome: Completion | _Again) -> bool:
+        return (
+            isinstance(outcome, Completion)
+            and outcome.finish == "stop"
+            and bool(self._sampling.stop)
+            and not self._dialect.local_stop
+            and not outcome.text
+            and in_thinking(outcome.thinking)
+        )
+
+    async def _post(
+        self, request: Request, body: Mapping[str, Any], seconds: float
+    ) -> tuple[Completion | _Again, int, bytes]:
+        """Return what one request brought, the status, and the body."""
         try:
-            async with self._session.post(self._url, data=body, allow_redirects=False) as response:
+            async with self._session.post(
+                self._url,
+                data=json.dumps(body).encode(),
+                allow_redirects=False,
+                timeout=aiohttp.ClientTimeout(total=seconds),
+            ) as response:
                 raw = await _read(response)
                 if raw is None:
-                    return failed(request, f"the answer exceeds {MOST_ANSWER_BYTES} bytes")
+                    return failed(request, f"the answer exceeds {MOST_ANSWER_BYTES} bytes"), 0, b""
                 if response.status == 200:
-                    return read_answer(raw, request, self._sampling)
-                return self._refused(request, response, raw)
+                    return read_answer(raw, request, self._sampling), 200, raw
+                return self._refused(request, response, raw), response.status, raw
+        except Unanswered as error:
+            if error.unpaid:
+                raise self._unpaid(str(error)) from None
+            return _Again(str(error)), 0, b""
         except TimeoutError:
-            return _Again(f"no answer within {self._engine._patience.timeout:g} s")
+            return _Again(f"no answer within {seconds:.3g} s"), 0, b""
         except (aiohttp.ClientError, OSError) as error:
-            return _Again(f"{type(error).__name__}: {error}"[:300])
+            return _Again(f"{type(error).__name__}: {error}"[:300]), 0, b""
 
     def _refused(
         self, request: Request, response: aiohttp.ClientResponse, raw: bytes
     ) -> Completion | _Again:
         status = response.status
         said = f"status {status}: {error_message(raw)}"
+        if status in UNPAID or is_unpaid(raw):
+            raise self._unpaid(said)
         if status in RETRIED:
             return _Again(said, retry_after(response.headers.get("Retry-After", "")))
         if status in (401, 403):
@@ -244,6 +354,22 @@ class _Call:
                 f"{self._url}: {said}; check base_url and the model {self._engine._model!r}"
             )
         return replace(failed(request, said), refused=400 <= status < 500)
+
+    def _unpaid(self, said: str) -> DependencyError:
+        return DependencyError(
+            f"{self._url}: the account has no credit ({said}); pay and run again: what was answered"
+            " is kept"
+        )
+
+
+def _is_here(host: str) -> bool:
+    """Tell whether a host is this machine, which no proxy reaches."""
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 async def _read(response: aiohttp.ClientResponse) -> bytes | None:

@@ -36,6 +36,8 @@ class EngineSettings:
         max_lora_rank: ``vllm``: largest rank of an adapter.
         base_url: ``openai``: such as ``http://localhost:8000/v1``.
         api_key_variable: ``openai``: environment variable that holds the key.
+        endpoint_dialect: ``openai``: which fields the endpoint takes.
+        endpoint_seconds: ``openai``: most seconds for one request, all tries together.
         trust_remote_code: ``transformers``, ``vllm``: run code that travels with the model.
     """
 
@@ -50,6 +52,8 @@ class EngineSettings:
     max_lora_rank: int = 64
     base_url: str = ""
     api_key_variable: str = "OPENAI_API_KEY"
+    endpoint_dialect: Literal["auto", "openai", "vllm"] = "auto"
+    endpoint_seconds: float = 900.0
     trust_remote_code: bool = False
 
 
@@ -154,7 +158,7 @@ def _vllm(model: str, adapter: Path | None, settings: EngineSettings) -> TextEng
 
 
 def _openai(model: str, settings: EngineSettings) -> TextEngine:
-    from refine_af.engines.openai_text import OpenAIText
+    from refine_af.engines.openai_text import OpenAIText, Patience
 
     return OpenAIText(
         model,
@@ -162,4 +166,6 @@ def _openai(model: str, settings: EngineSettings) -> TextEngine:
         api_key_variable=settings.api_key_variable,
         concurrency=settings.batch_size,
         chat=settings.chat,
+        dialect=settings.endpoint_dialect,
+        patience=Patience(total=settings.endpoint_seconds),
     )

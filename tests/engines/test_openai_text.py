@@ -15,6 +15,7 @@ from aiohttp import web
 
 from refine_af.contracts.errors import DependencyError, ParameterError
 from refine_af.engines import openai_text
+from refine_af.engines.openai_protocol import read_choice
 from refine_af.engines.openai_text import OpenAIText, Patience, retry_after
 from refine_af.engines.opening import EngineSettings, open_text_engine
 from refine_af.engines.text import Completion, Request, Sampling
@@ -33,6 +34,7 @@ class Server:
         self.tries: Counter[str] = Counter()
         self.running = 0
         self.most_running = 0
+        self.models: dict[str, Any] = {"data": []}
         self.url = ""
         self._loop = asyncio.new_event_loop()
         self._ready = threading.Event()
@@ -47,13 +49,18 @@ class Server:
 
     async def _start(self) -> None:
         app = web.Application()
+        app.router.add_get("/v1/models", self._models)
         app.router.add_post("/v1/{kind:.*}", self._handle)
+        app.router.add_post("/{kind:.*}", self._handle)
         self._runner = web.AppRunner(app)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", 0)
         await site.start()
         self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}/v1"
         self._ready.set()
+
+    async def _models(self, request: web.Request) -> web.StreamResponse:
+        return web.json_response(self.models)
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         body = await request.json()
@@ -246,19 +253,18 @@ def test_waits_double_with_jitter_and_are_bounded() -> None:
         (b'{"choices": [', "not JSON"),
         (b"\xff\xfe\x00", "not JSON"),
         (b"[" * 100_000, "not JSON"),
-        (b"[]", "no list 'choices'"),
-        (b"null", "no list 'choices'"),
+        (b"[]", "is list, not an object"),
+        (b"null", "is NoneType, not an object"),
         (b'{"choices": []}', "no list 'choices'"),
         (b'{"choices": [7]}', "no list 'choices'"),
-        (b'{"choices": [{}]}', "its text is NoneType"),
-        (b'{"choices": [{"text": 3}]}', "its text is int"),
-        (b'{"choices": [{"message": {"content": null}}]}', "its text is NoneType"),
-        (b'{"choices": [{"text": "\\ud800", "finish_reason": "stop"}]}', "lone surrogate"),
-        (b'{"choices": [{"text": "a", "finish_reason": "content_filter"}]}', "content_filter"),
-        (b'{"choices": [{"text": "a"}]}', "ended it with None"),
+        (b'{"error": {"message": "overloaded"}}', "overloaded"),
+        (b'{"choices": [{"error": {"code": 502}, "text": ""}]}', "502"),
+        (b'{"choices": [{"text": "a", "finish_reason": "error"}]}', "ended it with 'error'"),
     ],
 )
-def test_rubbish_is_a_row_with_its_reason(server: Server, body: bytes, reason: str) -> None:
+def test_rubbish_is_asked_again_and_then_a_failure(
+    server: Server, body: bytes, reason: str
+) -> None:
     async def rubbish(
         server: Server, value: dict[str, Any], request: web.Request
     ) -> web.StreamResponse:
@@ -271,7 +277,267 @@ def test_rubbish_is_a_row_with_its_reason(server: Server, body: bytes, reason: s
     assert [one.text for one in found] == ["A", "", "C"]
     assert found[1].finish == "error"
     assert reason in found[1].error
+    assert not found[1].answered, "it may be asked in another run"
+    assert server.tries["bad"] == QUICK.tries
+
+
+NULL: dict[str, Any] = {"content": None}
+
+
+@pytest.mark.parametrize(
+    ("message", "word", "reason"),
+    [
+        (NULL, "stop", "no text"),
+        ({}, "stop", "no text"),
+        ({"content": 3}, "stop", "no text"),
+        ({"content": []}, "stop", "no text"),
+        ({"content": [{"type": "image_url"}]}, "stop", "no text"),
+        (NULL | {"refusal": "I must not"}, "stop", "refused: I must not"),
+        ({"content": [{"type": "refusal", "refusal": "no"}]}, "stop", "refused: no"),
+        ({"content": "half"}, "content_filter", "content_filter"),
+        ({"content": ""}, "SAFETY", "SAFETY"),
+    ],
+)
+def test_an_answer_that_is_none_is_final(
+    server: Server, message: dict[str, Any], word: str, reason: str
+) -> None:
+    async def odd(
+        server: Server, value: dict[str, Any], request: web.Request
+    ) -> web.StreamResponse:
+        said = message if prompt(value) == "bad" else {"content": "fine"}
+        stopped = word if prompt(value) == "bad" else "stop"
+        return web.json_response({"choices": [{"message": said, "finish_reason": stopped}]})
+
+    server.answer = odd
+    found = ask(server, ["a", "bad", "c"], chat=True)
+    assert [one.text for one in found] == ["fine", "", "fine"]
+    assert (found[1].finish, found[1].unusable, found[1].answered) == ("error", True, True)
+    assert reason in found[1].error
     assert server.tries["bad"] == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "word", "text", "finish"),
+    [
+        ("hi", "stop", "hi", "stop"),
+        ("hi", "eos_token", "hi", "stop"),
+        ("hi", "eos", "hi", "stop"),
+        ("hi", None, "hi", "stop"),
+        ("hi", "", "hi", "stop"),
+        ("hi", "end_turn", "hi", "stop"),
+        ("hi", "stop_sequence", "hi", "stop"),
+        ("hi", "STOP", "hi", "stop"),
+        ("hi", "tool_calls", "hi", "stop"),
+        ("hi", "a new word", "hi", "stop"),
+        ("hi", 3, "hi", "stop"),
+        ("hi", "length", "hi", "length"),
+        ("hi", "max_tokens", "hi", "length"),
+        ("hi", "MAX_TOKENS", "hi", "length"),
+        ([{"type": "text", "text": "h"}, {"type": "text", "text": "i"}], "stop", "hi", "stop"),
+        (["h", "i"], "stop", "hi", "stop"),
+        ([{"type": "thinking", "thinking": "so"}, {"text": "hi"}], "stop", "hi", "stop"),
+        ("a\ud800b", "stop", "a\ufffdb", "stop"),
+        ("<think>\n\n</think>\n\nhi", "stop", "hi", "stop"),
+        ("so it is</think>hi", "stop", "hi", "stop"),
+        ("", "stop", "", "stop"),
+    ],
+)
+def test_what_other_servers_write_is_read(
+    server: Server, content: object, word: object, text: str, finish: str
+) -> None:
+    async def odd(
+        server: Server, value: dict[str, Any], request: web.Request
+    ) -> web.StreamResponse:
+        choice = {"message": {"content": content}, "finish_reason": word}
+        return web.Response(body=json.dumps({"choices": [choice]}).encode())
+
+    server.answer = odd
+    [found] = ask(server, ["a"], chat=True)
+    assert (found.text, found.finish) == (text, finish)
+
+
+def test_reasoning_beside_the_answer_is_kept_apart(server: Server) -> None:
+    async def odd(
+        server: Server, value: dict[str, Any], request: web.Request
+    ) -> web.StreamResponse:
+        cut = prompt(value) == "cut"
+        message = {"content": None if cut else "hi", "reasoning_content": "so"}
+        word = "length" if cut else "stop"
+        return web.json_response({"choices": [{"message": message, "finish_reason": word}]})
+
+    server.answer = odd
+    found = ask(server, ["a", "cut"], chat=True)
+    assert [(one.text, one.finish, one.thinking) for one in found] == [
+        ("hi", "stop", "<think>so</think>"),
+        ("", "length", "<think>so</think>"),
+    ]
+
+
+def test_a_stop_text_inside_a_think_block_is_asked_again_without_it(server: Server) -> None:
+    async def thinks(
+        server: Server, value: dict[str, Any], request: web.Request
+    ) -> web.StreamResponse:
+        whole = "<think>a\n\nb</think>\n\nYes.\n\nMore"
+        text = whole.split("\n\n")[0] if "stop" in value else whole
+        return web.json_response(completion(text))
+
+    server.answer = thinks
+    found = ask(server, ["a", "b"], sampling=Sampling(stop=("\n\n",)), concurrency=1)
+    assert [(one.text, one.finish) for one in found] == [("Yes.", "stop")] * 2
+    assert len(server.bodies) == 3, "the second request is asked without it at once"
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (402, {"error": {"message": "Insufficient balance"}}),
+        (429, {"error": {"message": "quota", "code": "insufficient_quota"}}),
+        (200, {"error": {"message": "credits", "code": 402}}),
+    ],
+)
+def test_an_account_that_runs_dry_ends_the_call_and_keeps_what_came(
+    server: Server, status: int, body: dict[str, Any]
+) -> None:
+    async def dry(
+        server: Server, value: dict[str, Any], request: web.Request
+    ) -> web.StreamResponse:
+        if sum(server.tries.values()) > 10:
+            return web.json_response(body, status=status)
+        return await good(server, value, request)
+
+    server.answer = dry
+    engine = OpenAIText("m", base_url=server.url, patience=QUICK, concurrency=1)
+    requests = [Request(f"id-{place}", f"p{place}", place) for place in range(30)]
+    came: list[Completion] = []
+    with pytest.raises(DependencyError, match=r"no credit .* pay and run again"):
+        engine.generate_each(requests, Sampling(), came.append)
+    assert len(came) == 10
+    assert sum(server.tries.values()) == 11, "nothing more is asked for"
+
+
+def test_a_hanging_endpoint_ends_within_the_stated_time(server: Server) -> None:
+    async def hangs(
+        server: Server, value: dict[str, Any], request: web.Request
+    ) -> web.StreamResponse:
+        await asyncio.sleep(4)
+        return await good(server, value, request)
+
+    server.answer = hangs
+    patience = Patience(tries=9, timeout=0.5, total=1.2, first_wait=0.01, longest_wait=0.1)
+    engine = OpenAIText("m", base_url=server.url, patience=patience, concurrency=1)
+    started = time.monotonic()
+    with pytest.raises(DependencyError, match="no answer within"):
+        engine.generate([Request(f"{place}", "p", place) for place in range(9)], Sampling())
+    assert time.monotonic() - started < 3
+
+
+@pytest.mark.parametrize(
+    ("field", "sampling", "said"),
+    [
+        ("seed", Sampling(), "Extra inputs are not permitted: seed"),
+        ("seed", Sampling(), "bad request"),
+        ("response_format", Sampling(choices=("1", "2")), "response_format is not supported"),
+        ("response_format", Sampling(json_schema='{"type": "object"}'), "unknown field"),
+        ("max_tokens", Sampling(), "Use 'max_completion_tokens' instead of max_tokens"),
+        ("presence_penalty", Sampling(), "presence_penalty is unknown"),
+    ],
+)
+def test_a_refused_field_is_left_out_from_then_on(
+    server: Server, field: str, sampling: Sampling, said: str
+) -> None:
+    async def strict(
+        server: Server, value: dict[str, Any], request: web.Request
+    ) -> web.StreamResponse:
+        if field in value:
+            return web.json_response({"error": {"message": said}}, status=400)
+        text = '{"a": 1}' if sampling.json_schema else "1"
+        return web.json_response(
+            {"choices": [{"message": {"content": text}, "finish_reason": "stop"}]}
+        )
+
+    server.answer = strict
+    engine = OpenAIText("m", base_url=server.url, chat=True, patience=QUICK, concurrency=1)
+    for place in range(3):
+        [found] = engine.generate([Request("1", f"p{place}", 1)], sampling)
+        assert found.finish == "stop"
+    assert sum(field in body for body in server.bodies) == 1
+    assert field in str(engine.describe()) or field == "max_tokens"
+
+
+def test_a_request_that_is_itself_at_fault_teaches_nothing(server: Server) -> None:
+    async def strict(
+        server: Server, value: dict[str, Any], request: web.Request
+    ) -> web.StreamResponse:
+        if prompt(value) == "long":
+            return web.json_response({"error": {"message": "too long"}}, status=400)
+        return await good(server, value, request)
+
+    server.answer = strict
+    found = ask(server, ["a", "long", "b"], concurrency=1)
+    assert [one.refused for one in found] == [False, True, False]
+    assert "seed" in server.bodies[-1]
+
+
+def test_vllms_server_is_known_by_its_models_and_gets_every_field(server: Server) -> None:
+    server.models = {"data": [{"id": "m", "owned_by": "vllm"}]}
+    ask(server, ["a"])
+    assert server.bodies[0]["top_k"] == -1
+    assert server.bodies[0]["repetition_penalty"] == 1.0
+    server.models = {"data": [{"id": "m", "owned_by": "openai"}]}
+    ask(server, ["a"])
+    assert "top_k" not in server.bodies[1]
+
+
+def test_proxies_of_the_environment_are_used_but_for_this_machine(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    proxied: list[str] = []
+
+    async def proxy(
+        server: Server, value: dict[str, Any], request: web.Request
+    ) -> web.StreamResponse:
+        proxied.append(str(request.url))
+        return await good(server, value, request)
+
+    for name in ("no_proxy", "NO_PROXY", "HTTP_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    server.answer = proxy
+    monkeypatch.setenv("http_proxy", server.url.removesuffix("/v1"))
+    engine = OpenAIText("m", base_url="http://models.example/v1", dialect="openai", patience=QUICK)
+    [found] = engine.generate([Request("1", "a", 1)], Sampling())
+    assert found.text == "A"
+    assert proxied == ["http://models.example/v1/completions"]
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    assert ask(server, ["a"])[0].text == "A"
+
+
+@pytest.mark.parametrize(
+    ("text", "choice"),
+    [
+        ("1", "1"),
+        (" 1.", "1"),
+        ("**2**", "2"),
+        ('"0"', "0"),
+        ('{"answer": "1"}', "1"),
+        ('```json\n{"answer": 2}\n```', "2"),
+        ("2, because it is shorter.", "2"),
+        ("Both are fine.\n\nAnswer: 0", "0"),
+        ("I prefer answer 2", "2"),
+        ("1 or 2", None),
+        ("10", None),
+        ("neither", None),
+        ("", None),
+    ],
+)
+def test_choices_are_read_leniently(text: str, choice: str | None) -> None:
+    assert read_choice(text, ("1", "2", "0")) == choice
+
+
+def test_words_are_choices_too() -> None:
+    assert read_choice("Yes, it is.", ("Yes", "No")) == "Yes"
+    assert read_choice(" no.", ("Yes", "No")) == "No"
+    assert read_choice("Nothing", ("Yes", "No")) is None
+    assert read_choice(" Yes", (" Yes", " No")) == " Yes"
 
 
 def test_a_refused_request_is_a_row_and_others_go_on(server: Server) -> None:
@@ -387,7 +653,7 @@ def test_choices_are_asked_for_and_checked(server: Server) -> None:
         return web.json_response(completion(prompt(body)))
 
     server.answer = parrot
-    found = ask(server, ["Yes", "Well"], sampling=Sampling(choices=("Yes", "No")))
+    found = ask(server, ["Yes", "Well"], sampling=Sampling(choices=("Yes", "No")), dialect="vllm")
     assert server.bodies[0]["structured_outputs"] == {"choice": ["Yes", "No"]}
     assert [one.finish for one in found] == ["stop", "error"]
     assert "did not hold to the choices: 'Well'" in found[1].error
@@ -431,7 +697,8 @@ def test_a_pattern_is_asked_for_and_checked(server: Server) -> None:
         return web.json_response(completion(prompt(body)))
 
     server.answer = parrot
-    found = ask(server, ["ab12", "ab12 and more"], sampling=Sampling(regex="[a-z]+[0-9]+"))
+    pattern = Sampling(regex="[a-z]+[0-9]+")
+    found = ask(server, ["ab12", "ab12 and more"], sampling=pattern, dialect="vllm")
     assert server.bodies[0]["structured_outputs"] == {"regex": "[a-z]+[0-9]+"}
     assert [(one.text, one.finish) for one in found] == [("ab12", "stop"), ("", "error")]
     assert "did not hold to the pattern: 'ab12 and more'" in found[1].error
