@@ -27,6 +27,8 @@ def generate_instructions(
     max_lora_rank: int = 64,
     base_url: str = "",
     api_key_variable: str = "OPENAI_API_KEY",
+    endpoint_dialect: str = "auto",
+    endpoint_seconds: float = 900.0,
     max_failed: float = 0.01,
     target: int = 15000,
     shard: int = 0,
@@ -72,6 +74,10 @@ def generate_instructions(
         max_lora_rank: Largest adapter rank (vllm).
         base_url: Address of an OpenAI-compatible endpoint (openai).
         api_key_variable: Environment variable that holds the endpoint's key.
+        endpoint_dialect: Fields that the endpoint takes (openai): the standard ones, or vLLM's;
+            auto asks its list of models. A field that is refused is left out from then on.
+        endpoint_seconds: Most seconds for one request to an endpoint (openai), all tries
+            together.
         max_failed: Largest share of requests that the engine may leave unanswered; above it the
             stage ends and keeps what was answered.
         target: Instructions to reach.

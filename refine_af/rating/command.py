@@ -125,7 +125,11 @@ def read_ratings(key_file: str, sheets: tuple[str, ...]) -> None:
 )
 @click.option("--model", required=True, help="The judge model.")
 @click.option("--base-url", default="", help="Address of an OpenAI-compatible endpoint.")
-@click.option("--chat", is_flag=True, help="Put prompts into the model's chat template.")
+@click.option(
+    "--chat/--no-chat",
+    default=None,
+    help="Put prompts into the model's chat template; by default with an endpoint.",
+)
 def judge(
     run: str,
     chosen: tuple[str, ...],
@@ -137,7 +141,7 @@ def judge(
     engine: str,
     model: str,
     base_url: str,
-    chat: bool,
+    chat: bool | None,
 ) -> None:
     """Let a judge model compare two arms, each pair in both orders. No human rating."""
     from refine_af.rating.judge import judge as judged
@@ -151,7 +155,8 @@ def judge(
         )
     compared = {arm: answers.arms[arm] for arm in arms}
     items = make_sheet(questions_of(answers, first), compared, seed=seed, count=questions)
-    values = {"engine": engine, "model": model, "base_url": base_url, "chat": chat}
+    asked = engine == "openai" if chat is None else chat
+    values = {"engine": engine, "model": model, "base_url": base_url, "chat": asked}
     opened = open_engine(EngineParams.parse(values, where="judge"), None)
     click.echo(json.dumps(judged(items, arms[0], arms[1], opened), indent=1, ensure_ascii=False))
     opened.close()

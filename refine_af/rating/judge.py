@@ -9,13 +9,15 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from refine_af.contracts.errors import DataError, DependencyError
+from refine_af.contracts.errors import DependencyError
 from refine_af.contracts.randomness import derive
 from refine_af.contracts.records import content_id
+from refine_af.engines.openai_protocol import read_choice
 from refine_af.engines.text import Completion, Request, Sampling, TextEngine
 from refine_af.rating.sheet import Item
 
 CHOICES = ("1", "2", "0")
+OUTCOMES = ("wins", "ties", "losses", "changed_with_the_order", "failed")
 
 RUBRIC = """\
 You compare two answers to one task. Read the task, its input and both answers between the markers.
@@ -44,25 +46,35 @@ def judge(items: Sequence[Item], first: str, second: str, engine: TextEngine) ->
         second: The other.
         engine: Any text engine; the choice is constrained.
 
+    A pair whose verdict is missing in one order counts as ``failed`` and decides nothing.
+
     Raises:
-        DependencyError: When the engine failed on a pair.
-        DataError: When it refused a pair's prompt, or wrote anything but a choice.
+        DependencyError: When no pair got a verdict in both orders.
     """
     pairs = _pairs(items, first, second)
     requests = [request for one, other in pairs for request in _both_orders(one, other)]
     sampling = Sampling(max_tokens=4, temperature=0.0, choices=CHOICES)
-    choices = [_choice(answer) for answer in engine.generate(requests, sampling)]
+    answers = engine.generate(requests, sampling)
+    choices = [_choice(answer) for answer in answers]
     verdicts = [
         _verdict(ahead, behind) for ahead, behind in zip(choices[::2], choices[1::2], strict=True)
     ]
     counts = Counter(verdicts)
+    reasons = Counter(_reason(answer) for answer in answers if _choice(answer) is None)
+    if counts["failed"] == len(verdicts) and verdicts:
+        [(reason, times)] = reasons.most_common(1)
+        raise DependencyError(
+            f"judge: no pair got a verdict; most often ({times} of {reasons.total()}):"
+            f" {reason}. See to the engine and run again, or take another judge model"
+        )
     return {
         "kind": "judge model, not a human rating",
         "judge": engine.describe(),
         "first": first,
         "second": second,
         "pairs": len(pairs),
-        **{name: counts[name] for name in ("wins", "ties", "losses", "changed_with_the_order")},
+        **{name: counts[name] for name in OUTCOMES},
+        "why_failed": dict(reasons.most_common(5)),
         "chose_the_answer_shown_first": choices.count("1"),
         "chose_the_answer_shown_second": choices.count("2"),
         "verdicts": [
@@ -95,19 +107,12 @@ def _request(one: Item, two: Item) -> Request:
     return Request(id=identity, prompt=prompt, seed=derive(0, "compare", identity))
 
 
-def _choice(answer: Completion) -> str:
-    if answer.finish == "error":
-        where = f"judge, {answer.id}: {answer.error}"
-        if answer.refused:
-            raise DataError(f"{where}; leave the pair out, or take a judge with a longer context")
-        raise DependencyError(f"{where}; see to the engine, run again")
-    text = answer.text.strip()
-    if text not in CHOICES:
-        raise DataError(
-            f"judge, {answer.id}: the verdict is {text[:40]!r}; it must be 1, 2 or 0. Use an engine"
-            " with constrained choices, or another judge model"
-        )
-    return text
+def _choice(answer: Completion) -> str | None:
+    return None if answer.finish == "error" else read_choice(answer.text, CHOICES)
+
+
+def _reason(answer: Completion) -> str:
+    return answer.error or f"the verdict is {answer.text[:40]!r}; it must be 1, 2 or 0"
 
 
 _FIRST: Mapping[tuple[str, str], str] = {
@@ -122,6 +127,8 @@ _FIRST: Mapping[tuple[str, str], str] = {
 }
 
 
-def _verdict(ahead: str, behind: str) -> str:
+def _verdict(ahead: str | None, behind: str | None) -> str:
     """Return the outcome for the first arm, shown first in ``ahead`` and second in ``behind``."""
+    if ahead is None or behind is None:
+        return "failed"
     return _FIRST.get((ahead, behind), "changed_with_the_order")

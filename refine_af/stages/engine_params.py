@@ -37,6 +37,18 @@ class EngineParams(Params):
     api_key_variable: str = param(
         "OPENAI_API_KEY", "Environment variable that holds the endpoint's key.", method=False
     )
+    endpoint_dialect: Literal["auto", "openai", "vllm"] = param(
+        "auto",
+        "Fields that the endpoint takes (openai): the standard ones, or vLLM's; auto asks its list"
+        " of models. A field that is refused is left out from then on.",
+        method=False,
+    )
+    endpoint_seconds: float = param(
+        900.0,
+        "Most seconds for one request to an endpoint (openai), all tries together.",
+        method=False,
+        ge=1.0,
+    )
     max_failed: float = param(
         MAX_FAILED,
         "Largest share of requests that the engine may leave unanswered; above it the stage ends"
@@ -68,5 +80,7 @@ def open_engine(params: EngineParams, adapter: Path | None) -> TextEngine:
             max_lora_rank=params.max_lora_rank,
             base_url=params.base_url,
             api_key_variable=params.api_key_variable,
+            endpoint_dialect=params.endpoint_dialect,
+            endpoint_seconds=params.endpoint_seconds,
         ),
     )

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from refine_af import cli
-from refine_af.contracts.errors import DataError
+from refine_af.contracts.errors import DataError, DependencyError
 from refine_af.contracts.jsonl import write_rows
 from refine_af.contracts.records import Prediction
 from refine_af.engines.text import Completion, Determinism, Request, Sampling
@@ -228,3 +228,39 @@ def test_user_oriented_tasks_are_read_in_their_own_shape(tmp_path: Path) -> None
     (found,) = load_tasks([path]).tasks
     assert (found.name, found.category, found.definition) == ("u0", "user oriented", "Do.")
     assert found.instances == (TaskInstance("u0-0", "x", ("y",)),)
+
+
+class OddJudge(Judge):
+    """Answers as servers do that hold no model to choices; some pairs get no answer."""
+
+    def __init__(self, *words: str) -> None:
+        super().__init__(by_place=False)
+        self.words = words
+
+    def generate(self, requests: Sequence[Request], sampling: Sampling) -> list[Completion]:
+        """Return the choice in other words; for the word ``none`` nothing usable."""
+        found = []
+        for number, one in enumerate(super().generate(requests, sampling)):
+            word = self.words[number // 2 % len(self.words)]
+            if word == "none":
+                found.append(Completion(one.id, "", "error", 1, 0, error="filter", unusable=True))
+            else:
+                found.append(Completion(one.id, word.format(one.text), "stop", 1, 1))
+        return found
+
+
+def test_a_judge_reads_other_words_and_counts_what_fails() -> None:
+    items = make_sheet(TASKS, ARMS, seed=1)
+    words = OddJudge(" {0}.", "**{0}**", "none")
+    found = judge(items, "baseline", "rl", words)
+    assert (found["wins"], found["failed"], found["pairs"]) == (8, 4, 12)
+    assert found["why_failed"] == {"filter": 8}
+    rambling = judge(items, "baseline", "rl", OddJudge("{0}", "as you like"))
+    assert rambling["failed"] == 6
+    assert next(iter(rambling["why_failed"])).startswith("the verdict is 'as you like'")
+
+
+def test_a_judge_without_any_verdict_is_a_failure() -> None:
+    items = make_sheet(TASKS, ARMS, seed=1)
+    with pytest.raises(DependencyError, match="no pair got a verdict; most often"):
+        judge(items, "baseline", "rl", OddJudge("none"))

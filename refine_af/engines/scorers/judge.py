@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from refine_af.contracts.errors import DataError, DependencyError
 from refine_af.contracts.randomness import derive
 from refine_af.contracts.records import content_id
+from refine_af.engines.openai_protocol import read_choice
 from refine_af.engines.text import Completion, Request, Sampling, TextEngine
 from refine_af.feedback.interface import Parts, Triplet
 
@@ -48,8 +49,8 @@ class JudgeScorer:
         """Return the verdicts, one request each.
 
         Raises:
-            DataError: When the engine refused a row's prompt, or an answer does not start with a
-                digit from 1 to 5.
+            DataError: When the engine refused a row's prompt, or an answer names no grade from 1
+                to 5.
             DependencyError: When the engine failed on a row.
         """
         requests = [self._request(row) for row in rows]
@@ -71,12 +72,12 @@ class JudgeScorer:
 
     def _verdict(self, completion: Completion, number: int) -> float:
         if completion.finish == "error":
-            kind = DataError if completion.refused else DependencyError
+            kind = DataError if completion.answered else DependencyError
             raise kind(f"{self.name}, row {number}: {completion.error}")
-        text = completion.text.strip()
-        if text[:1] not in VERDICTS or text[1:2].isdigit():
+        grade = read_choice(completion.text, VERDICTS)
+        if grade is None:
             raise DataError(
-                f"{self.name}, row {number}: the verdict is {text[:40]!r}; it must be a digit from"
-                " 1 to 5. Use an engine with constrained choices, or another judge model"
+                f"{self.name}, row {number}: the verdict is {completion.text[:40]!r}; it must be a"
+                " digit from 1 to 5. Use an engine with constrained choices, or another judge model"
             )
-        return float(text[0])
+        return float(grade)
