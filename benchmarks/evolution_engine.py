@@ -14,6 +14,7 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 
+from refine_af.engines.opening import open_engine
 from refine_af.engines.text import Completion, Request, Sampling, TextEngine
 from refine_af.evolve.bank import Bank
 from refine_af.evolve.choosers import uniform_mix
@@ -24,7 +25,6 @@ from refine_af.evolve.operators import load_operators
 from refine_af.pipelines.bounds import resolved
 from refine_af.pipelines.config import load_config
 from refine_af.runner import find_stage
-from refine_af.stages.engine_params import open_engine
 from refine_af.stages.evolution import EvolutionParams, make_evolver
 from refine_af.stages.seed_ingest import read_seeds
 from refine_af.storage.sources import BUILTIN

@@ -38,11 +38,11 @@ def memory(tiny: bool) -> Row:
 
     from refine_af.ppo.activations import LayerShape, update_bytes
     from refine_af.ppo.padding import pad
+    from refine_af.ppo.params import PPOParams
     from refine_af.ppo.policy import Policy
-    from refine_af.ppo.settings import PPOSettings
 
     model = random_llama("tiny" if tiny else "7b")
-    policy = Policy(model, PPOSettings(lora_rank=16, precision="bfloat16"))
+    policy = Policy(model, PPOParams(lora_rank=16, precision="bfloat16"))
     prompt, action, rows = (20, 10, 2) if tiny else (756, 256, 8)
     sizes = SHAPES["tiny" if tiny else "7b"]
     shape = LayerShape(sizes["num_hidden_layers"], sizes["hidden_size"], sizes["intermediate_size"])
@@ -94,14 +94,14 @@ def vllm(tiny: bool) -> Row:
     from refine_af.engines.models import load_model
     from refine_af.ppo.experience import experience, read
     from refine_af.ppo.metrics import rollout_mismatch
+    from refine_af.ppo.params import PPOParams
     from refine_af.ppo.policy import Policy
-    from refine_af.ppo.settings import PPOSettings
     from refine_af.ppo.vllm_rollout import VLLMRollout
 
     found: Row = {}
     with tempfile.TemporaryDirectory() as folder:
         place = saved_llama(Path(folder, "model"), "tiny" if tiny else "7b", LAYERS_ON_DISK)
-        settings = PPOSettings(
+        settings = PPOParams(
             lora_rank=16, precision="bfloat16", max_new_tokens=16 if tiny else 128, minibatch=8
         )
         model, tokenizer = load_model(str(place))
@@ -127,13 +127,13 @@ def nf4(tiny: bool) -> Row:
 
     from refine_af.engines.models import load_model
     from refine_af.ppo.padding import pad
+    from refine_af.ppo.params import PPOParams
     from refine_af.ppo.policy import Policy
-    from refine_af.ppo.settings import PPOSettings
 
     with tempfile.TemporaryDirectory() as folder:
         place = saved_llama(Path(folder), "tiny" if tiny else "7b", LAYERS_ON_DISK)
         model, _ = load_model(str(place), quantization="nf4")
-        policy = Policy(model, PPOSettings(lora_rank=16, precision="bfloat16"))
+        policy = Policy(model, PPOParams(lora_rank=16, precision="bfloat16"))
         policy.recomputation.on = True
         before, started = _reset(), time.perf_counter()
         batch = pad([[5] * 100] * 2, [[7] * 20] * 2, policy.device)
@@ -154,7 +154,7 @@ def sft(tiny: bool) -> Row:
     from refine_af.contracts.progress import StageProgress
     from refine_af.sft.base_model import load_trainable
     from refine_af.sft.encoding import Example, write_examples
-    from refine_af.sft.settings import SFTSettings
+    from refine_af.sft.params import SFTParams
     from refine_af.sft.trainer import train
     from refine_af.storage.journal import MemoryJournal
 
@@ -171,7 +171,7 @@ def sft(tiny: bool) -> Row:
         examples = [Example(np.full(length, 5 + row), length // 2) for row in range(16)]
         rows = write_examples(Path(folder, "rows.arrow"), examples)
         for method in ("lora",) if device == "cpu" else ("lora", "qlora"):
-            settings = SFTSettings(
+            settings = SFTParams(
                 method=method,  # type: ignore[arg-type]
                 max_steps=2,
                 batch_size=8,

@@ -26,7 +26,7 @@ from refine_af.builtin.skills.registry import TRAINED
 from refine_af.contracts.randomness import derive
 from refine_af.dedup.static_vectors import DIMENSION, embed
 from refine_af.evolve.learner import Learner
-from refine_af.evolve.settings import PolicySettings
+from refine_af.evolve.params import PolicyParams
 from refine_af.evolve.state import State, encode
 from refine_af.evolve.update import Rollout
 
@@ -59,7 +59,7 @@ class World:
     vectors: list[NDArray[np.float32]]
 
     def play(
-        self, learner: Learner, episodes: int, settings: PolicySettings, rng: np.random.Generator
+        self, learner: Learner, episodes: int, settings: PolicyParams, rng: np.random.Generator
     ) -> Rollout:
         """Return a rollout of whole episodes."""
         kinds = rng.integers(0, len(self.tables), episodes)
@@ -84,7 +84,7 @@ class World:
         return Rollout(states_, actions, log_probs, rewards, torch.ones_like(rewards).bool())
 
 
-def trained_score(world: World, settings: PolicySettings, seed: int) -> float:
+def trained_score(world: World, settings: PolicyParams, seed: int) -> float:
     """Return the mean reward of a policy trained from scratch, on fresh episodes."""
     learner = Learner(DIMENSION, OPERATORS, settings, seed)
     rng = np.random.default_rng(seed)
@@ -101,7 +101,7 @@ def main() -> int:
     options = parser.parse_args()
     torch.set_num_threads(1)
     vectors = made_vectors()
-    plain = PolicySettings(min_entropy=0.0)
+    plain = PolicyParams(min_entropy=0.0)
     rows = [
         ("repeats", "uniform", replace(plain, updates=0, text=False), None),
         ("repeats", "blind, 10 updates", replace(plain, updates=10, text=False), 0.83),

@@ -84,15 +84,15 @@ def measured(size: str, options: argparse.Namespace, batch: int) -> dict[str, An
 
     from refine_af.contracts.progress import StageProgress
     from refine_af.ppo.episodes import Episode, Feedback, Prompt
+    from refine_af.ppo.params import PPOParams
     from refine_af.ppo.policy import Policy
-    from refine_af.ppo.settings import PPOSettings
     from refine_af.ppo.trainer import train
     from refine_af.ppo.transformers_rollout import TransformersRollout
     from refine_af.storage.journal import MemoryJournal
 
     model = random_llama(size)
     tokenizer = plain_tokenizer(32000)
-    settings = PPOSettings(
+    settings = PPOParams(
         updates=options.updates,
         episodes_per_update=batch,
         minibatch=min(batch, 16),

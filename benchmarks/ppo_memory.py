@@ -18,8 +18,8 @@ from live_bytes import GIB, counted
 from transformers import AutoModelForCausalLM, LlamaConfig, MistralConfig, Qwen2Config
 
 from refine_af.ppo.padding import Batch
+from refine_af.ppo.params import PPOParams
 from refine_af.ppo.policy import Policy
-from refine_af.ppo.settings import PPOSettings
 
 
 def _shape(kind: Any, *sizes: int, tied: bool = False) -> Any:  # noqa: ANN401
@@ -61,7 +61,7 @@ def policy_on_meta(config: Any, rank: int = 16, precision: str = "bfloat16") -> 
         with torch.device("meta"):
             model = AutoModelForCausalLM.from_config(config).eval()
             torch.set_default_dtype(torch.float32)
-            return Policy(model, PPOSettings(lora_rank=rank, precision=precision))  # type: ignore[arg-type]
+            return Policy(model, PPOParams(lora_rank=rank, precision=precision))  # type: ignore[arg-type]
     finally:
         torch.set_default_dtype(torch.float32)
 
@@ -98,7 +98,7 @@ def table(rows: int, prompt: int, action: int) -> None:
 def cost(rows: int, prompt: int, action: int) -> None:
     """Print seconds of a forward and backward pass with and without recomputation, in turns."""
     config = _shape(LlamaConfig, 576, 1536, 8, 9, 3, 49152, tied=True)
-    policy = Policy(AutoModelForCausalLM.from_config(config).eval(), PPOSettings(lora_rank=16))
+    policy = Policy(AutoModelForCausalLM.from_config(config).eval(), PPOParams(lora_rank=16))
     batch = Batch(
         torch.randint(0, 1000, (rows, prompt + action)),
         torch.ones(rows, prompt + action, dtype=torch.bool),

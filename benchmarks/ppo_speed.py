@@ -84,13 +84,13 @@ from pathlib import Path
 from refine_af.contracts.progress import StageProgress
 from refine_af.ppo.episodes import Feedback, Prompt
 from refine_af.ppo.policy import Policy
-from refine_af.ppo.settings import PPOSettings
+from refine_af.ppo.params import PPOParams
 from refine_af.ppo.trainer import train
 from refine_af.ppo.transformers_rollout import TransformersRollout
 from refine_af.storage.journal import MemoryJournal
 tok = AutoTokenizer.from_pretrained(folder)
 model = AutoModelForCausalLM.from_pretrained(folder).eval()
-settings = PPOSettings(updates=o["updates"], episodes_per_update=o["batch"], minibatch=o["minibatch"],
+settings = PPOParams(updates=o["updates"], episodes_per_update=o["batch"], minibatch=o["minibatch"],
     microbatch=o["minibatch"], epochs=o["epochs"], max_new_tokens=o["length"], lora_rank=o["rank"],
     lora_alpha=16, learning_rate=1e-4, max_kl=1e9)
 prompts = [Prompt(str(n), text) for n, text in enumerate(o["prompts"])]

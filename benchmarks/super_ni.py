@@ -14,11 +14,12 @@ import time
 from pathlib import Path
 from typing import Any
 
+from refine_af.engines.opening import open_engine
+from refine_af.engines.params import EngineParams
 from refine_af.engines.text import Request, Sampling
 from refine_af.evaluation.prompts import render_prompt
 from refine_af.evaluation.task_sets import load_tasks
 from refine_af.runner import run_stage
-from refine_af.stages.engine_params import EngineParams, open_engine
 
 
 def parameters(run: Path, tasks: Path, instances: int, max_tokens: int) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 import refine_af
+from refine_af.contracts.content import EngineKind
 from refine_af.contracts.credentials import refuse_credentials
 from refine_af.contracts.errors import (
     EXIT_BUG,
@@ -29,7 +30,7 @@ from refine_af.contracts.params import Params, Scalar
 from refine_af.contracts.progress import StageProgress
 from refine_af.contracts.stage import EVERY_STAGE_WRITES, Metrics, Stage, Task
 from refine_af.engines.memory import out_of_memory, shortage
-from refine_af.engines.opening import PROMISED, EngineKind
+from refine_af.engines.opening import PROMISED
 from refine_af.stages import STAGES
 from refine_af.storage.atomic import disk_trouble
 from refine_af.storage.entry import Identity, canonical
@@ -120,6 +121,7 @@ def _run(
 ) -> Metrics:
     settings = stage.params.parse(dict(params), where=stage.name)
     _check_names(stage, inputs, outputs)
+    settings.check_inputs([name for name, uri in inputs.items() if uri], where=stage.name)
     with tempfile.TemporaryDirectory(prefix="refine-af-") as folder:
         scratch = Path(folder)
         present = fetch_inputs(stage, inputs, scratch / "inputs")

@@ -19,7 +19,7 @@ from refine_af.contracts.progress import StageProgress
 from refine_af.contracts.records import Instance, Instruction
 from refine_af.feedback.presets import find_preset
 from refine_af.runner import find_stage, run_stage
-from refine_af.self_instruct.instance_form import FORM
+from refine_af.self_instruct.params import FORM
 
 Algorithm = Literal["start", "ppo", "rloo", "grpo", "best_of_n"]
 START: Algorithm = "start"

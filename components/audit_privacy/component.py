@@ -17,8 +17,8 @@ def audit_privacy(
     reference: dsl.Input[dsl.Model] = None,
     model: str = "builtin:tiny",
     model_digest: str = "",
-    template: str = "plain",
     seed: int = 1,
+    template: str = "plain",
     resamples: int = 1000,
     work_dir: str = "",
     label: str = "",
@@ -39,10 +39,10 @@ def audit_privacy(
         telemetry: Seconds, rates, host: all that differs between equal runs.
         reference: Adapter trained on other rows of the same origin: adds the reference-model
             attack. Optional.
-        model: Base model that the adapter was trained on.
+        model: builtin:tiny, a Hub id (org/name@revision), a path, gs:// or s3://.
         model_digest: Digest or revision of the model, as check_inputs found it.
+        seed: Seed of all randomness.
         template: Words around a row: the template that train_sft used.
-        seed: Seed of the bootstrap, and of train_sft where template is mix.
         resamples: Resamples of the bootstrap interval.
         work_dir: Folder or URI of the journals; a retried task continues from there.
         label: Tells apart several tasks of this stage in progress reports.

@@ -12,13 +12,15 @@ def check_inputs(
     metrics: dsl.Output[dsl.Metrics],
     provenance: dsl.Output[dsl.Artifact],
     telemetry: dsl.Output[dsl.Artifact],
+    reward: str = "balanced",
+    reward_drop: str = "",
+    reward_extra: str = "",
     seeds_uri: str = "builtin:seeds",
     model: str = "builtin:tiny",
     tasks_uri: str = "builtin:tasks",
     expected_tasks: str = "",
     instances: int = 100,
     gpt2_tokenizer: str = "",
-    reward: str = "balanced",
     operators_uri: str = "",
     arms: str = "rl,baseline",
     seed: int = 1,
@@ -37,16 +39,22 @@ def check_inputs(
         metrics: Deterministic numbers.
         provenance: Parameters, digests of inputs and code that decided the rows.
         telemetry: Seconds, rates, host: all that differs between equal runs.
-        seeds_uri: Seed tasks.
-        model: Start model.
-        tasks_uri: Evaluation tasks.
+        reward: instructmining, no_und, balanced, reward_model, embedded, judge, or
+            module:function of your own.
+        reward_drop: Terms of the preset to switch off, comma separated (ablations).
+        reward_extra: Scorers whose parts are kept beside the total, comma separated: embedded,
+            reward_model, unieval, language_model, judge, module:function.
+        seeds_uri: builtin:seeds, a path, gs://, s3://, https:// (JSON Lines or Parquet), or
+            hf://data-set.
+        model: builtin:tiny, a Hub id (org/name@revision), a path, gs:// or s3://.
+        tasks_uri: Natural-Instructions task files, or a list of them: builtin:tasks, a path or a
+            URI.
         expected_tasks: Digest that the tasks must have; empty accepts any.
-        instances: First N instances of each evaluation task.
-        gpt2_tokenizer: What evaluate is given under this name.
-        reward: Reward preset of the run.
+        instances: First N instances of each task.
+        gpt2_tokenizer: GPT-2's tokenizer.json, a path or a URI: tasks in other languages need it.
         operators_uri: Textual operations of the second pipeline; empty where none are read.
         arms: Trained arms, comma separated; part of the provenance.
-        seed: Seed of the run; part of the provenance.
+        seed: Seed of all randomness.
         work_dir: Folder or URI of the journals; a retried task continues from there.
         label: Tells apart several tasks of this stage in progress reports.
     """

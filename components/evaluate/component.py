@@ -13,8 +13,8 @@ def evaluate(
     adapter: dsl.Input[dsl.Model] = None,
     model: str = "builtin:tiny",
     model_digest: str = "",
-    engine: str = "transformers",
     seed: int = 1,
+    engine: str = "transformers",
     chat: bool = False,
     dtype: str = "auto",
     engine_batch: int = 32,
@@ -31,10 +31,10 @@ def evaluate(
     tasks_uri: str = "builtin:tasks",
     tasks_digest: str = "",
     instances: int = 100,
+    gpt2_tokenizer: str = "",
     prompt: str = "tk_instruct",
     max_tokens: int = 128,
     stop: str = "\\n\\n",
-    gpt2_tokenizer: str = "",
     lm_eval: str = "",
     work_dir: str = "",
     label: str = "",
@@ -50,13 +50,14 @@ def evaluate(
         provenance: Parameters, digests of inputs and code that decided the rows.
         telemetry: Seconds, rates, host: all that differs between equal runs.
         adapter: What a training wrote; without it the model as it is. Optional.
-        model: builtin:tiny, a Hub id (org/name@revision), a path, gs:// or s3://.
+        model: builtin:tiny, a Hub id (org/name@revision), a path, gs:// or s3://; for the engine
+            openai the endpoint's name of it, for scripted a file of answers.
         model_digest: Digest or revision of the model, as check_inputs found it.
-        engine: Text engine.
         seed: Seed of all randomness.
+        engine: Text engine.
         chat: Put prompts into the model's chat template.
         dtype: Weights' precision.
-        engine_batch: Prompts per batch (transformers) or in flight (openai).
+        engine_batch: Prompts per batch (transformers) or in flight (openai, vllm).
         max_model_len: Longest prompt and answer, tokens (vllm); 0: the model's.
         gpu_memory_utilization: Share of the GPU's memory that vLLM takes.
         tensor_parallel_size: GPUs per model (vllm).
@@ -74,10 +75,10 @@ def evaluate(
             URI.
         tasks_digest: Expected digest of the tasks; empty accepts any.
         instances: First N instances of each task.
+        gpt2_tokenizer: GPT-2's tokenizer.json, a path or a URI: tasks in other languages need it.
         prompt: tk_instruct, plain, alpaca, or a Jinja2 template of your own.
         max_tokens: Most tokens of an answer.
         stop: Text that ends an answer, backslash escapes allowed; empty: end token only.
-        gpt2_tokenizer: GPT-2's tokenizer.json, a path or a URI: tasks in other languages need it.
         lm_eval: Tasks of lm-evaluation-harness beside, comma separated: names or .yaml files.
         work_dir: Folder or URI of the journals; a retried task continues from there.
         label: Tells apart several tasks of this stage in progress reports.

@@ -19,8 +19,8 @@ def evolve_instructions(
     bank: dsl.Input[dsl.Dataset] = None,
     model: str = "builtin:tiny",
     model_digest: str = "",
-    engine: str = "transformers",
     seed: int = 1,
+    engine: str = "transformers",
     chat: bool = False,
     dtype: str = "auto",
     engine_batch: int = 32,
@@ -80,13 +80,14 @@ def evolve_instructions(
         telemetry: Seconds, rates, host: all that differs between equal runs.
         operator_policy: Policy of train_operator_policy. Optional.
         bank: Instructions of earlier runs that count as known (field instruction). Optional.
-        model: builtin:tiny, a Hub id (org/name@revision), a path, gs:// or s3://.
+        model: builtin:tiny, a Hub id (org/name@revision), a path, gs:// or s3://; for the engine
+            openai the endpoint's name of it, for scripted a file of answers.
         model_digest: Digest or revision of the model, as check_inputs found it.
-        engine: Text engine.
         seed: Seed of all randomness.
+        engine: Text engine.
         chat: Put prompts into the model's chat template.
         dtype: Weights' precision.
-        engine_batch: Prompts per batch (transformers) or in flight (openai).
+        engine_batch: Prompts per batch (transformers) or in flight (openai, vllm).
         max_model_len: Longest prompt and answer, tokens (vllm); 0: the model's.
         gpu_memory_utilization: Share of the GPU's memory that vLLM takes.
         tensor_parallel_size: GPUs per model (vllm).

@@ -15,8 +15,8 @@ def generate_instances(
     adapter: dsl.Input[dsl.Model] = None,
     model: str = "builtin:tiny",
     model_digest: str = "",
-    engine: str = "transformers",
     seed: int = 1,
+    engine: str = "transformers",
     chat: bool = False,
     dtype: str = "auto",
     engine_batch: int = 32,
@@ -58,13 +58,14 @@ def generate_instances(
         provenance: Parameters, digests of inputs and code that decided the rows.
         telemetry: Seconds, rates, host: all that differs between equal runs.
         adapter: What train_ppo wrote; else the start model. Optional.
-        model: builtin:tiny, a Hub id (org/name@revision), a path, gs:// or s3://.
+        model: builtin:tiny, a Hub id (org/name@revision), a path, gs:// or s3://; for the engine
+            openai the endpoint's name of it, for scripted a file of answers.
         model_digest: Digest or revision of the model, as check_inputs found it.
-        engine: Text engine.
         seed: Seed of all randomness.
+        engine: Text engine.
         chat: Put prompts into the model's chat template.
         dtype: Weights' precision.
-        engine_batch: Prompts per batch (transformers) or in flight (openai).
+        engine_batch: Prompts per batch (transformers) or in flight (openai, vllm).
         max_model_len: Longest prompt and answer, tokens (vllm); 0: the model's.
         gpu_memory_utilization: Share of the GPU's memory that vLLM takes.
         tensor_parallel_size: GPUs per model (vllm).

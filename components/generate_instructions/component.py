@@ -15,8 +15,8 @@ def generate_instructions(
     telemetry: dsl.Output[dsl.Artifact],
     model: str = "builtin:tiny",
     model_digest: str = "",
-    engine: str = "transformers",
     seed: int = 1,
+    engine: str = "transformers",
     chat: bool = False,
     dtype: str = "auto",
     engine_batch: int = 32,
@@ -41,6 +41,7 @@ def generate_instructions(
     temperature: float = 0.0,
     max_tokens: int = 1024,
     max_rouge_l: float = 0.7,
+    tokens: str = "rouge",
     known_uri: str = "",
     parity: bool = False,
     alpaca_keywords: bool = False,
@@ -60,13 +61,14 @@ def generate_instructions(
         metrics: Deterministic numbers.
         provenance: Parameters, digests of inputs and code that decided the rows.
         telemetry: Seconds, rates, host: all that differs between equal runs.
-        model: builtin:tiny, a Hub id (org/name@revision), a path, gs:// or s3://.
+        model: builtin:tiny, a Hub id (org/name@revision), a path, gs:// or s3://; for the engine
+            openai the endpoint's name of it, for scripted a file of answers.
         model_digest: Digest or revision of the model, as check_inputs found it.
-        engine: Text engine.
         seed: Seed of all randomness.
+        engine: Text engine.
         chat: Put prompts into the model's chat template.
         dtype: Weights' precision.
-        engine_batch: Prompts per batch (transformers) or in flight (openai).
+        engine_batch: Prompts per batch (transformers) or in flight (openai, vllm).
         max_model_len: Longest prompt and answer, tokens (vllm); 0: the model's.
         gpu_memory_utilization: Share of the GPU's memory that vLLM takes.
         tensor_parallel_size: GPUs per model (vllm).
@@ -91,7 +93,9 @@ def generate_instructions(
         sampling: self_instruct (published values) or small_lm.
         temperature: Instead of the sampling's own; 0 keeps that.
         max_tokens: Most new tokens of a request.
-        max_rouge_l: Drop above this likeness.
+        max_rouge_l: Drop an instruction whose ROUGE-L F1 with an earlier one is strictly above
+            this.
+        tokens: rouge: as rouge_score, which drops non-Latin text; unicode_words; characters.
         known_uri: Texts that no new instruction may repeat: builtin:training-instructions (what
             builtin:tiny was trained on), or JSON Lines with a column `instruction`.
         parity: Decide as the published code where small models need better: str.capitalize, and a

@@ -22,7 +22,16 @@ def score_rewards(
     judge_engine: str = "openai",
     judge_url: str = "",
     reward_clip: float = 5.0,
+    reward_normalise: bool = True,
+    reward_reference_rows: int = 512,
+    reward_margin: float = 0.5,
     guards: bool = True,
+    guard_min_words: int = 1,
+    guard_max_words: int = 512,
+    guard_repetition: float = 0.5,
+    guard_script: str = "LATIN",
+    guard_script_share: float = 0.5,
+    guard_penalty: float = 1.0,
     scorer_device: str = "auto",
     select: str = "none",
     threshold: float = 0.0,
@@ -56,7 +65,19 @@ def score_rewards(
         judge_engine: Text engine of the judge.
         judge_url: Address of the judge's endpoint (openai).
         reward_clip: Largest absolute normalised reward.
+        reward_normalise: Express the rule's value in running standard deviations from its running
+            mean.
+        reward_reference_rows: Rows from which a standardised rule takes mean and standard
+            deviation of each part; it keeps them, so that a drift shows.
+        reward_margin: How far an unparseable output lies below the lowest total so far.
         guards: Penalise outputs that are empty, too long, repetitive or foreign.
+        guard_min_words: Fewest words of an output.
+        guard_max_words: Most words of an output.
+        guard_repetition: Largest share of repeated 4-grams.
+        guard_script: Expected script, the first word of its Unicode names: LATIN, CYRILLIC, CJK,
+            ...
+        guard_script_share: Smallest share of letters of that script; 0 allows any.
+        guard_penalty: Taken per broken guard, in standard deviations of the raw reward.
         scorer_device: Torch device of the scorers' models.
         select: none only measures, as the paired arms need; the others drop rows with a reason.
         threshold: Least total, for select=threshold.

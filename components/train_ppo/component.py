@@ -14,26 +14,11 @@ def train_ppo(
     metrics: dsl.Output[dsl.Metrics],
     provenance: dsl.Output[dsl.Artifact],
     telemetry: dsl.Output[dsl.Artifact],
-    reward: str = "balanced",
-    reward_drop: str = "",
-    reward_extra: str = "",
-    reward_model: str = "OpenAssistant/oasst-rm-2.1-pythia-1.4b-epoch-2.5",
-    unieval: str = "MingZhong/unieval-dialog",
-    language_model: str = "openai-community/gpt2",
-    judge: str = "",
-    judge_engine: str = "openai",
-    judge_url: str = "",
-    reward_clip: float = 5.0,
-    guards: bool = True,
-    scorer_device: str = "auto",
     model: str = "builtin:tiny",
     model_digest: str = "",
-    algorithm: str = "ppo",
-    style: str = "auto",
-    split: str = "classification",
-    chat: bool = False,
     seed: int = 1,
-    prompts: int = 4000,
+    chat: bool = False,
+    algorithm: str = "ppo",
     updates: int = 200,
     episodes_per_update: int = 64,
     episodes_per_prompt: int = 1,
@@ -48,6 +33,7 @@ def train_ppo(
     entropy_coefficient: float = 0.0,
     kl_coefficient: float = 0.05,
     kl_target: float = 0.0,
+    kl_rate: float = 0.1,
     gamma: float = 1.0,
     lam: float = 0.95,
     max_grad_norm: float = 1.0,
@@ -61,6 +47,7 @@ def train_ppo(
     lora_alpha: int = 32,
     max_kl: float = 10.0,
     whiten: bool = True,
+    detach_value: bool = False,
     precision: str = "float32",
     quantization: str = "none",
     rollout: str = "transformers",
@@ -68,9 +55,33 @@ def train_ppo(
     rollout_memory: float = 0.4,
     processes: int = 1,
     sharded: bool = False,
+    checkpoint_every: int = 1,
+    style: str = "auto",
+    split: str = "classification",
+    reward: str = "balanced",
+    reward_drop: str = "",
+    reward_extra: str = "",
+    reward_model: str = "OpenAssistant/oasst-rm-2.1-pythia-1.4b-epoch-2.5",
+    unieval: str = "MingZhong/unieval-dialog",
+    language_model: str = "openai-community/gpt2",
+    judge: str = "",
+    judge_engine: str = "openai",
+    judge_url: str = "",
+    reward_clip: float = 5.0,
+    reward_normalise: bool = True,
+    reward_reference_rows: int = 512,
+    reward_margin: float = 0.5,
+    guards: bool = True,
+    guard_min_words: int = 1,
+    guard_max_words: int = 512,
+    guard_repetition: float = 0.5,
+    guard_script: str = "LATIN",
+    guard_script_share: float = 0.5,
+    guard_penalty: float = 1.0,
+    scorer_device: str = "auto",
+    prompts: int = 4000,
     held_out: str = "",
     wandb: str = "",
-    checkpoint_every: int = 1,
     work_dir: str = "",
     label: str = "",
 ) -> None:
@@ -88,6 +99,58 @@ def train_ppo(
         metrics: Deterministic numbers.
         provenance: Parameters, digests of inputs and code that decided the rows.
         telemetry: Seconds, rates, host: all that differs between equal runs.
+        model: builtin:tiny, a Hub id (org/name@revision), a path, gs:// or s3://.
+        model_digest: Digest or revision of the model, as check_inputs found it.
+        seed: Seed of all randomness.
+        chat: Put prompts into the model's chat template.
+        algorithm: ppo is our own; rloo and grpo are TRL's trainers with the same reward.
+        updates: Rollouts, each with its optimisation.
+        episodes_per_update: Episodes of one rollout.
+        episodes_per_prompt: Episodes of one prompt; above 1 each is scored against the mean of
+            its siblings, which takes the difficulty of prompts out of the advantages.
+        minibatch: Episodes of one optimiser step.
+        microbatch: Most episodes in one forward pass; bounds memory.
+        epochs: Passes over the episodes of a rollout.
+        learning_rate: Of the policy's weights, after warm-up; AdamW without weight decay.
+        value_learning_rate: Of the value head; 0 takes 0.1 / hidden size: a step moves a value by
+            about 0.1.
+        clip: Epsilon of the policy objective.
+        value_clip: Most that a value may move, in reward units; 0 does not clip.
+        value_coefficient: Weight of the value loss; small, because the trunk is shared.
+        entropy_coefficient: Weight of the entropy bonus.
+        kl_coefficient: Price of one nat of KL to the start model, in reward units.
+        kl_target: KL per episode to steer to, nats; 0 keeps the price.
+        kl_rate: Gain of the controller that steers to kl_target.
+        gamma: Discount.
+        lam: Lambda of GAE.
+        max_grad_norm: Largest gradient norm of a step.
+        warmup_updates: Updates over which the learning rates rise; constant afterwards.
+        max_new_tokens: Longest action, tokens.
+        temperature: Of sampling and of every log-probability: the tempered policy is trained.
+        truncation_penalty: Taken from a cut-off action's reward.
+        lora_rank: Rank of the adapter; 0 trains the model's own weights.
+        lora_targets: Layers with an adapter: all-linear (all but the output layer) or a regular
+            expression of whole module names. Few layers near the output learn from fewer
+            episodes.
+        trained_weights: With lora_rank 0: regular expression of the weights' names; empty trains
+            all.
+        lora_alpha: Scale of the adapter: its output counts lora_alpha / lora_rank times.
+        max_kl: Stop above this KL per episode, nats.
+        whiten: Advantages get mean 0 and standard deviation 1.
+        detach_value: The value loss trains the value head alone.
+        precision: Of forward passes; bfloat16 is autocast, weights stay as loaded.
+        quantization: nf4 loads the base model in 4 bits (bitsandbytes, NVIDIA GPU, with an
+            adapter).
+        rollout: Who acts; vllm and vllm_server reload the adapter after each update.
+        rollout_url: Address of the server of rollout=vllm_server; it shares TMPDIR.
+        rollout_memory: Share of the GPU's memory for rollout=vllm.
+        processes: Processes, one GPU each; 0 takes all GPUs.
+        sharded: Split the weights over the processes (FSDP) instead of copying.
+        checkpoint_every: Updates between checkpoints.
+        style: few_shot: worked tasks of our own, for base models; plain: the instruction alone;
+            auto: plain for a builtin: model, else few_shot.
+        split: classification: ask first, then write outputs first for such tasks; none: inputs
+            first.
         reward: instructmining, no_und, balanced, reward_model, embedded, judge, or
             module:function of your own.
         reward_drop: Terms of the preset to switch off, comma separated (ablations).
@@ -101,59 +164,24 @@ def train_ppo(
         judge_engine: Text engine of the judge.
         judge_url: Address of the judge's endpoint (openai).
         reward_clip: Largest absolute normalised reward.
+        reward_normalise: Express the rule's value in running standard deviations from its running
+            mean.
+        reward_reference_rows: Rows from which a standardised rule takes mean and standard
+            deviation of each part; it keeps them, so that a drift shows.
+        reward_margin: How far an unparseable output lies below the lowest total so far.
         guards: Penalise outputs that are empty, too long, repetitive or foreign.
+        guard_min_words: Fewest words of an output.
+        guard_max_words: Most words of an output.
+        guard_repetition: Largest share of repeated 4-grams.
+        guard_script: Expected script, the first word of its Unicode names: LATIN, CYRILLIC, CJK,
+            ...
+        guard_script_share: Smallest share of letters of that script; 0 allows any.
+        guard_penalty: Taken per broken guard, in standard deviations of the raw reward.
         scorer_device: Torch device of the scorers' models.
-        model: Start model: builtin:tiny, a Hub id, a path or a URI.
-        model_digest: Digest or revision of the model, as check_inputs found it.
-        algorithm: ppo is our own; rloo and grpo are TRL's trainers with the same reward.
-        style: few_shot: worked tasks of our own, for base models; plain: the instruction alone;
-            auto: plain for a builtin: model, else few_shot.
-        split: classification: ask first, then write outputs first for such tasks; none: inputs
-            first.
-        chat: Put prompts into the model's chat template.
-        seed: Seed of all randomness.
         prompts: Instructions to act on, drawn at random; 0 takes all.
-        updates: Rollouts, each with its optimisation.
-        episodes_per_update: Episodes of one rollout.
-        episodes_per_prompt: Episodes of one prompt; above 1 each is scored against the mean of
-            its siblings.
-        minibatch: Episodes of one optimiser step.
-        microbatch: Most episodes in one forward pass; bounds memory.
-        epochs: Passes over the episodes of a rollout.
-        learning_rate: Of the policy's weights.
-        value_learning_rate: Of the value head; 0 takes 0.1 / hidden size.
-        clip: Epsilon of the policy objective.
-        value_clip: Most that a value may move; 0 does not clip.
-        value_coefficient: Weight of the value loss.
-        entropy_coefficient: Weight of the entropy bonus.
-        kl_coefficient: Price of one nat of KL.
-        kl_target: KL per episode to steer to, nats; 0 keeps the price.
-        gamma: Discount.
-        lam: Lambda of GAE.
-        max_grad_norm: Largest gradient norm of a step.
-        warmup_updates: Updates over which the learning rate rises.
-        max_new_tokens: Longest action, tokens.
-        temperature: Of sampling.
-        truncation_penalty: Taken from a cut-off action's reward.
-        lora_rank: Rank of the adapter; 0 trains the model's own weights.
-        lora_targets: Layers with an adapter: all-linear or a regular expression of their names.
-        trained_weights: With lora_rank 0: regular expression of the weights' names; empty trains
-            all.
-        lora_alpha: Scale of the adapter.
-        max_kl: Stop above this KL per episode, nats.
-        whiten: Advantages get mean 0 and deviation 1.
-        precision: Of forward passes.
-        quantization: nf4 loads the base model in 4 bits (bitsandbytes, NVIDIA GPU, with an
-            adapter).
-        rollout: Who acts; vllm and vllm_server reload the adapter after each update.
-        rollout_url: Address of the server of rollout=vllm_server; it shares TMPDIR.
-        rollout_memory: Share of the GPU's memory for rollout=vllm.
-        processes: Processes, one GPU each; 0 takes all GPUs.
-        sharded: Split the weights over the processes (FSDP) instead of copying.
         held_out: Score that PPO never sees, for alarms: gold (embedded tasks) or a part of a
             scorer in reward_extra. Empty: gold for a builtin: model, else none.
         wandb: Weights & Biases project; nothing is sent when empty.
-        checkpoint_every: Updates between checkpoints.
         work_dir: Folder or URI of the journals; a retried task continues from there.
         label: Tells apart several tasks of this stage in progress reports.
     """

@@ -66,16 +66,16 @@ def train_sft(
         match_2: Rows of a further arm, likewise. Optional.
         match_3: Rows of a further arm, likewise. Optional.
         seeds: Seed tasks, trained on too where asked for. Optional.
-        model: Base model: builtin:tiny, a Hub id, a path or a URI.
+        model: builtin:tiny, a Hub id (org/name@revision), a path, gs:// or s3://.
         model_digest: Digest or revision of the model, as check_inputs found it.
-        seed: Seed of the adapter's start, the row order and dropout.
+        seed: Seed of all randomness.
         replicate: Number of the repetition: other draws, all else equal (the A/A arm has 1).
         method: lora; qlora (4-bit base weights, CUDA only); full (every weight).
         rows: Train on at most this many instances, one of each instruction first; 0: all.
         include_seed_tasks: Train on the seed tasks too.
         template: Words around a row: plain, alpaca, mix (13 forms), chat (the model's own
             template).
-        epochs: Passes over the rows.
+        epochs: Passes over the rows; max_steps sets them aside.
         max_steps: Optimizer steps; 0 follows epochs.
         batch_size: Rows of one optimizer step.
         gradient_accumulation: Pieces a batch is cut into to save memory; 0: pieces of at most 16

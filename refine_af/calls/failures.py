@@ -6,11 +6,8 @@ from dataclasses import dataclass, field
 
 from refine_af.contracts.errors import DataError, DependencyError
 from refine_af.contracts.readable import readable
+from refine_af.engines.params import MAX_FAILED
 from refine_af.engines.text import Completion
-
-MAX_FAILED = 0.01
-"""Default share of requests that an engine may leave unanswered: one bad answer must not end a
-stage of thousands, an endpoint without credit must."""
 
 REMEDY = (
     "Asking again brings the same. Where a prompt is too long, set a smaller max_tokens, give"

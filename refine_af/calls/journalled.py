@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 from refine_af.calls.answers import dump_answers, load_answers, request_keys
-from refine_af.calls.failures import MAX_FAILED, Failures
+from refine_af.calls.failures import Failures
 from refine_af.calls.record import model_call
 from refine_af.contracts.records import ModelCall
 from refine_af.contracts.stage import Journal, Task
+from refine_af.engines.params import MAX_FAILED
 from refine_af.engines.text import (
     AnswersOneByOne,
     Completion,

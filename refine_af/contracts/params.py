@@ -1,13 +1,27 @@
-"""Parameters of stages: flat, typed scalars, each with a default, a help line and a source."""
+"""Parameters of steps and stages: flat, typed scalars, declared once.
 
-from typing import Any, ClassVar, Literal, Self, get_args, get_origin
+A declaration holds a parameter's type, default, range, description and source; rules across
+parameters are methods marked with :func:`rule`. Each step declares its parameters in its own
+folder (``refine_af/ppo/params.py``), and a stage inherits them. Whoever makes a ``Params`` object
+has passed every check, so nothing is checked again where the values are used.
+"""
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from collections.abc import Callable, Collection
+from copy import copy
+from types import FunctionType
+from typing import Any, Literal, Self, TypeVar, get_args, get_origin
 
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic.fields import FieldInfo
+
+from refine_af.contracts.content import BY_ENGINE, Content, ContentKind
 from refine_af.contracts.credentials import refuse_credentials
 from refine_af.contracts.errors import ParameterError, nearest
 
 Scalar = str | int | float | bool
+Method = TypeVar("Method", bound=Callable[..., str])
+LONGEST_SHOWN = 80
+"""Characters of a value that a message shows."""
 
 
 def param(
@@ -20,21 +34,34 @@ def param(
     gt: float | None = None,
     le: float | None = None,
     lt: float | None = None,
+    names: ContentKind | None = None,
+    digest: str = "",
+    opened_by: str = "",
 ) -> Any:  # noqa: ANN401  pydantic's Field is typed so: the annotation of the field decides
-    """Declare one parameter of a stage.
+    """Declare one parameter.
 
     Args:
         default: A value that works; ``None`` makes the parameter required.
         help_line: One line for people: unit, meaning, special values.
         source: Paper, section or measurement that the default comes from.
-        method: Whether it can change rows. Parameters that only change speed or place
+        method: Whether it can change rows. Parameters that only change speed or location
             (batch size, number of processes) stay out of the journal's key.
         ge: Smallest allowed value.
         gt: Value that must be exceeded.
         le: Largest allowed value.
         lt: Value that must not be reached.
+        names: Kind of content that the value names, see :mod:`refine_af.contracts.content`. A
+            parameter of kind ``code`` or ``harness`` may list several, comma separated.
+        digest: Name of the parameter that holds the content's expected digest or revision.
+        opened_by: For a model: name of the parameter, or property, that says which engine opens it.
     """
-    extra: dict[str, Any] = {"source": source, "method": method}
+    extra: dict[str, Any] = {
+        "source": source,
+        "method": method,
+        "names": names,
+        "digest": digest,
+        "opened_by": opened_by,
+    }
     return Field(
         default=... if default is None else default,
         description=help_line,
@@ -46,12 +73,37 @@ def param(
     )
 
 
+def same_as(owner: "type[Params]", name: str) -> Any:  # noqa: ANN401  as :func:`param`
+    """Declare one parameter as ``owner`` does, where the rest of ``owner`` is not wanted."""
+    return copy(owner.model_fields[name])
+
+
+def rule(parameter: str, *, reads_inputs: bool = False) -> Callable[[Method], Method]:
+    """Mark a method of a ``Params`` class as a rule across its parameters.
+
+    The method returns an empty string where the rule is kept, or else what is allowed and what to
+    do; the error puts stage, ``parameter`` and its value before it.
+
+    Args:
+        parameter: The one that the error names.
+        reads_inputs: Whether the method also takes the names of the stage's inputs that are
+            there; such a rule is checked by :meth:`Params.check_inputs`.
+    """
+
+    def mark(method: Method) -> Method:
+        method.parameter = parameter  # type: ignore[attr-defined]
+        method.reads_inputs = reads_inputs  # type: ignore[attr-defined]
+        return method
+
+    return mark
+
+
 class Params(BaseModel):
-    """Base of every stage's parameters: frozen, no unknown key, no non-finite number."""
+    """Base of all parameters: frozen, no unknown key, no non-finite number."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-    stage_name: ClassVar[str] = ""
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, allow_inf_nan=False, coerce_numbers_to_str=True
+    )
 
     @classmethod
     def parse(cls, values: dict[str, Any], *, where: str = "") -> Self:
@@ -62,7 +114,8 @@ class Params(BaseModel):
             where: What to name before the parameter, such as the stage.
 
         Raises:
-            ParameterError: For an unknown key (with the nearest match) or a value out of range.
+            ParameterError: For an unknown key (with the nearest match), a value out of range, a
+                broken rule, or an address that holds a credential.
         """
         prefix = f"{where}." if where else ""
         for key in values:
@@ -74,17 +127,94 @@ class Params(BaseModel):
                 )
             refuse_credentials(f"{prefix}{key}", values[key])
         try:
-            return cls.model_validate(values)
+            found = cls.model_validate(values)
         except ValidationError as error:
             raise ParameterError(_message(error, prefix)) from None
+        except ParameterError as error:
+            raise ParameterError(f"{prefix}{error}") from None
+        return found
+
+    @classmethod
+    def rules(cls) -> dict[str, Callable[..., str]]:
+        """Return the rules across parameters, own and inherited, by the method's name."""
+        return {
+            name: member
+            for base in reversed(cls.__mro__)
+            for name, member in vars(base).items()
+            if isinstance(member, FunctionType) and hasattr(member, "reads_inputs")
+        }
+
+    @model_validator(mode="after")
+    def _keep_rules(self) -> Self:
+        for method in self.rules().values():
+            if not method.reads_inputs:  # type: ignore[attr-defined]
+                self._check(method)
+        return self
+
+    def check_inputs(self, present: Collection[str], *, where: str) -> None:
+        """Check the rules that also depend on which inputs of the stage are there.
+
+        Raises:
+            ParameterError: For the first rule that is broken.
+        """
+        try:
+            for method in self.rules().values():
+                if method.reads_inputs:  # type: ignore[attr-defined]
+                    self._check(method, present)
+        except ParameterError as error:
+            raise ParameterError(f"{where}.{error}") from None
+
+    def _check(self, method: Callable[..., str], *present: Collection[str]) -> None:
+        allowed = method(self, *present)
+        if allowed:
+            name = method.parameter  # type: ignore[attr-defined]
+            raise ParameterError(f"{name} is {shown(getattr(self, name))}; {allowed}")
 
     def method_values(self) -> dict[str, Scalar]:
         """Return the values that can change rows, by name (the journal's key uses them)."""
         return {
             name: getattr(self, name)
             for name, field in type(self).model_fields.items()
-            if isinstance(field.json_schema_extra, dict) and field.json_schema_extra["method"]
+            if declared(field)["method"]
         }
+
+    def content(self) -> list[Content]:
+        """Return what the values name, in the order of declaration; empty values name nothing."""
+        return [
+            one
+            for name, field in type(self).model_fields.items()
+            if declared(field)["names"] and getattr(self, name)
+            for one in self._named(name, declared(field))
+        ]
+
+    def _named(self, name: str, about: dict[str, Any]) -> list[Content]:
+        kind: ContentKind = about["names"]
+        if about["opened_by"]:
+            kind = BY_ENGINE[getattr(self, about["opened_by"])]
+        digest = str(getattr(self, about["digest"], ""))
+        value = str(getattr(self, name))
+        if kind == "code":
+            return [Content(name, kind, one) for one in listed(value) if ":" in one]
+        if kind == "harness":
+            return [Content(name, kind, one) for one in listed(value)]
+        return [Content(name, kind, value, digest)]
+
+
+def declared(field: FieldInfo) -> dict[str, Any]:
+    """Return what :func:`param` was told beyond pydantic's own: source, method, names and so on."""
+    assert isinstance(field.json_schema_extra, dict)  # noqa: S101  param() makes every field
+    return field.json_schema_extra
+
+
+def listed(text: str) -> list[str]:
+    """Return the items of a comma-separated list."""
+    return [item.strip() for item in text.split(",") if item.strip()]
+
+
+def shown(value: object) -> str:
+    """Return a value for a message, cut where it is long."""
+    text = repr(value)
+    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}... (cut)"
 
 
 def _message(error: ValidationError, prefix: str) -> str:
@@ -93,7 +223,7 @@ def _message(error: ValidationError, prefix: str) -> str:
     if first["type"] == "missing":
         return f"{name} is required; it has no default"
     allowed = first["msg"].replace("Input should be", "it must be", 1)
-    return f"{name} is {first['input']!r}; {allowed}"
+    return f"{name} is {shown(first['input'])}; {allowed}"
 
 
 def scalar_type(annotation: Any) -> type[str] | type[int] | type[float] | type[bool]:  # noqa: ANN401

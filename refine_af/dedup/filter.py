@@ -1,7 +1,6 @@
 """The filter over files of JSON Lines, anyone's: rows in, rows kept unchanged, rows rejected."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
@@ -10,10 +9,10 @@ from refine_af.contracts.jsonl import dump_line
 from refine_af.contracts.records import Rejected
 from refine_af.contracts.stage import Progress
 from refine_af.dedup.candidates import Candidate, in_blocks, read_candidates
-from refine_af.dedup.contamination import RARE, ContaminationGate
+from refine_af.dedup.contamination import ContaminationGate
 from refine_af.dedup.embeddings import Embeddings
 from refine_af.dedup.index import RougeLIndex
-from refine_af.dedup.rouge_l import Tokens
+from refine_af.dedup.params import FilterParams
 from refine_af.dedup.semantic import Repeat, SemanticGate
 
 STAGE = "dedup_filter"
@@ -23,43 +22,12 @@ _LONGEST_TEXT = 1_000_000
 """Limit of ``Rejected.text``; the row itself holds all of it."""
 
 
-@dataclass(frozen=True, slots=True)
-class FilterSettings:
-    """When a row is dropped.
-
-    Attributes:
-        max_rouge_l: Largest F1 with the pool or a kept row; in [0, 1].
-        text_field: The field that is compared, of candidates and pool.
-        tokens: See :data:`refine_af.dedup.rouge_l.Tokens`.
-        max_rows: Most rows to keep, in order; 0 keeps all.
-        rare: See :class:`refine_af.dedup.contamination.ContaminationGate`.
-        max_cosine: Largest cosine of embeddings with the pool or a kept row; 0 compares wording
-            alone.
-        max_per_root: Most kept rows of one root; 0 sets no cap.
-        root_field: The field that names a row's root; a row without it is its own root.
-    """
-
-    max_rouge_l: float = 0.7
-    text_field: str = "instruction"
-    tokens: Tokens = "rouge"
-    max_rows: int = 0
-    rare: int = RARE
-    max_cosine: float = 0.0
-    max_per_root: int = 0
-    root_field: str = "root"
-
-    @property
-    def semantic(self) -> bool:
-        """Return whether more than wording is judged."""
-        return self.max_cosine > 0 or self.max_per_root > 0
-
-
 def filter_rows(
     candidates: Sequence[Path],
     pool: Path | None,
     kept: Path,
     rejected: Path,
-    settings: FilterSettings,
+    params: FilterParams,
     *,
     avoid: Sequence[tuple[str, str]] = (),
     embeddings: Path | None = None,
@@ -89,7 +57,7 @@ def filter_rows(
             those that repeat a text of ``avoid`` are reported and counted.
         kept: File to write.
         rejected: File to write.
-        settings: When a row is dropped.
+        params: When a row is dropped.
         avoid: Names and texts of an evaluation: definitions and inputs.
         embeddings: Folder of the stage ``embed_texts`` over candidates and pool; without it the
             static vectors of :mod:`refine_af.dedup.static_vectors`, for which the files are read
@@ -104,18 +72,18 @@ def filter_rows(
         DataError: For a line that is not a JSON object, a pool row without the field, or when no
             candidate has the field.
     """
-    run = _Filter(settings, avoid, embeddings, progress)
-    if settings.max_cosine:
-        every = read_candidates([*([pool] if pool else []), *candidates], settings.text_field)
+    run = _Filter(params, avoid, embeddings, progress)
+    if params.max_cosine:
+        every = read_candidates([*([pool] if pool else []), *candidates], params.text_field)
         run.fit(row.text for row in every if row.text is not None)
-    for block in in_blocks(read_candidates([pool] if pool else [], settings.text_field)):
+    for block in in_blocks(read_candidates([pool] if pool else [], params.text_field)):
         run.add_pool(block)
     total = sum(map(_count_lines, candidates))
     with (
         kept.open("w", encoding="utf-8", newline="\n") as kept_rows,
         rejected.open("w", encoding="utf-8", newline="\n") as rejected_rows,
     ):
-        for block in in_blocks(read_candidates(candidates, settings.text_field)):
+        for block in in_blocks(read_candidates(candidates, params.text_field)):
             run.judge(block, kept_rows, rejected_rows)
             run.report(total)
     return run.finish(candidates)
@@ -131,17 +99,17 @@ class _Filter:
 
     def __init__(
         self,
-        settings: FilterSettings,
+        params: FilterParams,
         avoid: Sequence[tuple[str, str]],
         embeddings: Path | None,
         progress: Progress | None,
     ) -> None:
-        self._settings = settings
-        self._index = RougeLIndex(settings.max_rouge_l, settings.tokens)
-        self._gate = ContaminationGate(avoid, settings.max_rouge_l, settings.rare, settings.tokens)
+        self._params = params
+        self._index = RougeLIndex(params.max_rouge_l, params.tokens)
+        self._gate = ContaminationGate(avoid, params.max_rouge_l, tokens=params.tokens)
         self._embeddings = Embeddings(embeddings)
         self._semantic = SemanticGate(
-            settings.max_cosine, settings.max_per_root, self._embeddings.dimensions
+            params.max_cosine, params.max_per_root, self._embeddings.dimensions
         )
         self._progress = progress
         self._fields: set[str] = set()
@@ -157,11 +125,11 @@ class _Filter:
             if row.text is None:
                 raise DataError(
                     f"{row.place}: a pool row needs text in the field"
-                    f" {self._settings.text_field!r}, found the fields {sorted(row.row)}"
+                    f" {self._params.text_field!r}, found the fields {sorted(row.row)}"
                 )
             rows.append((row.id, row.text))
         self._index.add_all(rows)
-        if self._settings.max_cosine:
+        if self._params.max_cosine:
             ids = [name for name, _ in rows]
             self._semantic.add_pool(ids, self._embeddings.of(ids, [text for _, text in rows]))
         self._counts["pool_rows"] += len(block)
@@ -177,7 +145,7 @@ class _Filter:
         self._fields.update(*(candidate.row for candidate in block))
         for candidate, verdict in zip(block, self._verdicts(block), strict=True):
             self._counts["rows"] += 1
-            limit = self._settings.max_rows
+            limit = self._params.max_rows
             if verdict is None and 0 < limit <= self._counts["kept"]:
                 verdict = _reject(candidate, "over_limit", detail=f"{limit} rows were kept")
             if verdict is None:
@@ -194,7 +162,7 @@ class _Filter:
             self._progress.step(done, max(total, done), "rows", kept=self._counts["kept"])
 
     def finish(self, files: Sequence[Path]) -> dict[str, float]:
-        field, found = self._settings.text_field, sorted(self._fields)
+        field, found = self._params.text_field, sorted(self._fields)
         if self._counts["rows"] and field not in self._fields:
             raise DataError(
                 f"{files[0]}: no row has the field {field!r};{nearest(field, found)}"
@@ -203,7 +171,7 @@ class _Filter:
         self._counts["tokenless"] = float(self._index.tokenless)
         if self._index.tokenless:
             self._say(
-                f"{self._index.tokenless} rows were not compared: tokens={self._settings.tokens}"
+                f"{self._index.tokenless} rows were not compared: tokens={self._params.tokens}"
                 " finds no token in them; unicode_words and characters read any script"
             )
         return self._counts
@@ -221,7 +189,7 @@ class _Filter:
                 verdicts[place] = _reject(row, "no_text", detail="the field holds no text")
             elif verdicts[place] is None:
                 clean.append((place, row.text))
-        if self._settings.semantic:
+        if self._params.semantic:
             self._by_meaning(block, clean, verdicts)
             return verdicts
         neighbours = self._index.offer_all([(block[place].id, text) for place, text in clean])
@@ -265,7 +233,7 @@ class _Filter:
                 )
 
     def _root(self, row: Candidate) -> str:
-        given = row.row.get(self._settings.root_field)
+        given = row.row.get(self._params.root_field)
         return given if isinstance(given, str) and given else row.id
 
     def _leaks(self, block: list[Candidate]) -> list[Rejected | None]:

@@ -1,13 +1,13 @@
 """The one place that opens text engines by name; an engine's library loads when it is opened."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
-from typing import Literal, get_args
 
-from refine_af.contracts.errors import ParameterError, missing_library, nearest
+from refine_af.contracts.content import EngineKind
+from refine_af.contracts.errors import ParameterError, missing_library
+from refine_af.engines.params import EngineParams
 from refine_af.engines.text import Determinism, TextEngine
 
-EngineKind = Literal["transformers", "vllm", "openai", "scripted"]
 PROMISED: dict[EngineKind, Determinism] = {
     "transformers": "same_batch",
     "vllm": "none",
@@ -18,86 +18,31 @@ PROMISED: dict[EngineKind, Determinism] = {
 a CPU: ``same_batch``), and telemetry says so."""
 _EXTRAS = {"transformers": "train", "vllm": "vllm", "openai": "openai"}
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EngineSettings:
-    """How an engine runs; each engine reads what concerns it.
-
-    Attributes:
-        chat: Put prompts into the model's chat template.
-        dtype: Precision of the weights; ``auto`` is bfloat16 on a GPU, float32 on a CPU.
-        device: ``transformers``: a torch device.
-        batch_size: Prompts per batch (``transformers``), in flight (``openai``), or at once in
-            the scheduler (``vllm``).
-        max_model_len: ``vllm``: longest prompt and completion; None for the model's own.
-        gpu_memory_utilization: ``vllm``: share of a GPU's memory.
-        tensor_parallel_size: ``vllm``: GPUs that share one model.
-        quantization: ``vllm``: such as ``fp8`` or ``awq``.
-        max_lora_rank: ``vllm``: largest rank of an adapter.
-        base_url: ``openai``: such as ``http://localhost:8000/v1``.
-        api_key_variable: ``openai``: environment variable that holds the key.
-        endpoint_dialect: ``openai``: which fields the endpoint takes.
-        endpoint_seconds: ``openai``: most seconds for one request, all tries together.
-        trust_remote_code: ``transformers``, ``vllm``: run code that travels with the model.
-    """
-
-    chat: bool = False
-    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    device: str = "auto"
-    batch_size: int = 32
-    max_model_len: int | None = None
-    gpu_memory_utilization: float = 0.9
-    tensor_parallel_size: int = 1
-    quantization: str | None = None
-    max_lora_rank: int = 64
-    base_url: str = ""
-    api_key_variable: str = "OPENAI_API_KEY"
-    endpoint_dialect: Literal["auto", "openai", "vllm"] = "auto"
-    endpoint_seconds: float = 900.0
-    trust_remote_code: bool = False
+Opener = Callable[[EngineParams, Path | None], TextEngine]
+"""From a stage's parameters and its adapter, if any, to the engine; :func:`open_engine` is one."""
 
 
-DEFAULT = EngineSettings()
-
-
-def open_text_engine(
-    kind: EngineKind,
-    model: str,
-    *,
-    adapter: Path | None = None,
-    settings: EngineSettings = DEFAULT,
-) -> TextEngine:
-    """Return the engine ``kind`` with its model.
+def open_engine(params: EngineParams, adapter: Path | None = None) -> TextEngine:
+    """Return the engine ``params.engine`` with its model; never another one in its place.
 
     Args:
-        kind: Never replaced by another one: an engine that cannot start is an error.
-        model: As :func:`refine_af.engines.models.resolve_model`; for ``openai`` the name that the
-            endpoint knows, for ``scripted`` see :class:`refine_af.engines.scripted.ScriptedText`.
+        params: The engine, its model and how it runs.
         adapter: What training wrote (``transformers``, ``vllm``): a PEFT LoRA folder, or a whole
-            model, which stands in for ``model``.
-        settings: How it runs.
+            model, which stands in for ``params.model``.
 
     Raises:
-        ParameterError: An unknown kind, or a setting that it cannot honour.
+        ParameterError: A setting that the engine cannot honour.
         MissingLibraryError: The engine's library is not installed here.
         DataError: The model or the adapter cannot be read, or they do not fit.
         DependencyError: The model or the endpoint cannot be reached.
     """
-    if kind not in get_args(EngineKind):
-        kinds = sorted(get_args(EngineKind))
-        raise ParameterError(
-            f"engine is {kind!r};{nearest(kind, kinds)} it must be one of: {', '.join(kinds)}"
-        )
-    if adapter is not None and kind in ("openai", "scripted"):
-        raise ParameterError(
-            f"engine {kind!r} cannot apply the adapter {adapter}; use transformers or vllm, or"
-            " serve the adapter and name it as the model"
-        )
+    if adapter is not None and (problem := params.engine_applies_the_adapter(["adapter"])):
+        raise ParameterError(f"engine is {params.engine!r}; {problem}")
     try:
-        return _open(kind, *trained_weights(model, adapter), settings)
+        return _OPENERS[params.engine](params, *trained_weights(params.model, adapter))
     except ImportError as error:
-        remedy = f"pip install 'refine-af[{_EXTRAS[kind]}]' or use that stage's image"
-        raise missing_library(error, f"engine {kind!r}", remedy) from error
+        remedy = f"pip install 'refine-af[{_EXTRAS[params.engine]}]' or use that stage's image"
+        raise missing_library(error, f"engine {params.engine!r}", remedy) from error
 
 
 def trained_weights(model: str, trained: Path | None) -> tuple[str, Path | None]:
@@ -111,61 +56,54 @@ def trained_weights(model: str, trained: Path | None) -> tuple[str, Path | None]
     return (str(trained), None) if (trained / "config.json").is_file() else (model, trained)
 
 
-def _open(
-    kind: EngineKind, model: str, adapter: Path | None, settings: EngineSettings
-) -> TextEngine:
-    if kind == "transformers":
-        return _transformers(model, adapter, settings)
-    if kind == "vllm":
-        return _vllm(model, adapter, settings)
-    if kind == "openai":
-        return _openai(model, settings)
-    from refine_af.engines.scripted import ScriptedText
-
-    return ScriptedText(model)
-
-
-def _transformers(model: str, adapter: Path | None, settings: EngineSettings) -> TextEngine:
+def _transformers(params: EngineParams, model: str, adapter: Path | None) -> TextEngine:
     from refine_af.engines.transformers_text import TransformersText
 
     return TransformersText(
-        model,
-        adapter,
-        device=settings.device,
-        dtype=settings.dtype,
-        batch_size=settings.batch_size,
-        chat=settings.chat,
-        trust_remote_code=settings.trust_remote_code,
+        model, adapter, dtype=params.dtype, batch_size=params.engine_batch, chat=params.chat
     )
 
 
-def _vllm(model: str, adapter: Path | None, settings: EngineSettings) -> TextEngine:
+def _vllm(params: EngineParams, model: str, adapter: Path | None) -> TextEngine:
     from refine_af.engines.vllm_text import VLLMText
 
     return VLLMText(
         model,
         adapter,
-        dtype=settings.dtype,
-        chat=settings.chat,
-        max_num_seqs=settings.batch_size,
-        max_model_len=settings.max_model_len,
-        gpu_memory_utilization=settings.gpu_memory_utilization,
-        tensor_parallel_size=settings.tensor_parallel_size,
-        quantization=settings.quantization,
-        max_lora_rank=settings.max_lora_rank,
-        trust_remote_code=settings.trust_remote_code,
+        dtype=params.dtype,
+        chat=params.chat,
+        max_num_seqs=params.engine_batch,
+        max_model_len=params.max_model_len or None,
+        gpu_memory_utilization=params.gpu_memory_utilization,
+        tensor_parallel_size=params.tensor_parallel_size,
+        quantization=params.quantization or None,
+        max_lora_rank=params.max_lora_rank,
     )
 
 
-def _openai(model: str, settings: EngineSettings) -> TextEngine:
+def _openai(params: EngineParams, model: str, _adapter: Path | None) -> TextEngine:
     from refine_af.engines.openai_text import OpenAIText, Patience
 
     return OpenAIText(
         model,
-        base_url=settings.base_url,
-        api_key_variable=settings.api_key_variable,
-        concurrency=settings.batch_size,
-        chat=settings.chat,
-        dialect=settings.endpoint_dialect,
-        patience=Patience(total=settings.endpoint_seconds),
+        base_url=params.base_url,
+        api_key_variable=params.api_key_variable,
+        concurrency=params.engine_batch,
+        chat=params.chat,
+        dialect=params.endpoint_dialect,
+        patience=Patience(total=params.endpoint_seconds),
     )
+
+
+def _scripted(_params: EngineParams, model: str, _adapter: Path | None) -> TextEngine:
+    from refine_af.engines.scripted import ScriptedText
+
+    return ScriptedText(model)
+
+
+_OPENERS: dict[EngineKind, Callable[[EngineParams, str, Path | None], TextEngine]] = {
+    "transformers": _transformers,
+    "vllm": _vllm,
+    "openai": _openai,
+    "scripted": _scripted,
+}

@@ -12,6 +12,7 @@ from pathlib import Path
 from jinja2 import Template, TemplateError
 
 from refine_af.contracts.errors import ParameterError, nearest
+from refine_af.contracts.params import shown
 from refine_af.contracts.templates import sandbox
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -37,7 +38,7 @@ def render_prompt(template: str, instruction: str, input_text: str) -> str:
         )
     except TemplateError as error:
         raise ParameterError(
-            f"prompt template: {error}; a template may use 'instruction' and 'input'"
+            f"prompt is {shown(template)}; {error}; a template may use 'instruction' and 'input'"
         ) from None
 
 
@@ -57,7 +58,7 @@ def _source(template: str) -> str:
     if template not in NAMES:
         hint = nearest(template, list(NAMES))
         raise ParameterError(
-            f"prompt template is {template!r}; it must be one of: {', '.join(NAMES)},"
+            f"prompt is {shown(template)}; it must be one of: {', '.join(NAMES)},"
             f" or the text of a Jinja2 template.{hint}"
         )
     return (TEMPLATES / f"{template}.j2").read_text(encoding="utf-8")

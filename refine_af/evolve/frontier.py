@@ -14,46 +14,20 @@ import numpy as np
 from refine_af.contracts.randomness import derive
 from refine_af.contracts.readable import readable
 from refine_af.contracts.records import Evolved, OperatorStep, Seed, content_id
-from refine_af.engines.text import Completion, Request, Sampling, TextEngine
+from refine_af.engines.text import Completion, Request, TextEngine
 from refine_af.evolve.bank import Bank, nearest
 from refine_af.evolve.choosers import Chooser, Decision, Turn, name_of
 from refine_af.evolve.ledger import Ledger
-from refine_af.evolve.operators import Operators, Style
+from refine_af.evolve.operators import Operators
+from refine_af.evolve.params import EvolutionParams
 from refine_af.evolve.reviewer import Pair, Reviewer, Verdict
-from refine_af.evolve.reward import RewardWeights, novelty, reward
-from refine_af.evolve.rules import Broken, Limits, broken_rule
+from refine_af.evolve.reward import novelty, reward
+from refine_af.evolve.rules import Broken, broken_rule
 from refine_af.evolve.state import State, Vectors
 
 Embed = Callable[[Sequence[str]], Vectors]
 CALLS_PER_STEP = 3
 """One rewrite and two reviews."""
-
-
-@dataclass(frozen=True, slots=True)
-class FrontierSettings:
-    """How instructions are evolved.
-
-    Attributes:
-        seed: Of every draw.
-        steps: Most operators tried on one seed.
-        style: Form of the prompts.
-        sampling: Of the rewriter.
-        accept: Least probability of "differs" to be kept.
-        patience: Invalid rewrites in a row that end an episode.
-        limits: Words of an instruction.
-        weights: Of the reward.
-        max_calls: Most calls of rewriter and reviewer together; 0 sets no limit.
-    """
-
-    seed: int
-    steps: int = 6
-    style: Style = "plain"
-    sampling: Sampling = field(default_factory=Sampling)
-    accept: float = 0.6
-    patience: int = 2
-    limits: Limits = field(default_factory=Limits)
-    weights: RewardWeights = field(default_factory=RewardWeights)
-    max_calls: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,12 +100,17 @@ class Evolver:
         operators: Operators,
         embed: Embed,
         bank: Bank,
-        settings: FrontierSettings,
+        params: EvolutionParams,
         ledger: Ledger,
         agreement: Frontier | None = None,
+        max_calls: int = 0,
     ) -> None:
-        """Rewrite with ``engine``; ``agreement`` measures the frontier part."""
-        self.operators, self.settings, self.bank = operators, settings, bank
+        """Rewrite with ``engine``; ``agreement`` measures the frontier part.
+
+        ``max_calls`` bounds the calls of rewriter and reviewer together; 0 sets no limit.
+        """
+        self.operators, self.params, self.bank = operators, params, bank
+        self._max_calls = max_calls
         self._engine, self._reviewer, self._embed = engine, reviewer, embed
         self._ledger, self._agreement = ledger, agreement
         self._written: dict[str, list[Vectors]] = defaultdict(list)
@@ -161,7 +140,7 @@ class Evolver:
         """
         episodes = self._start(roots)
         found = Outcome([], [])
-        for number in range(self.settings.steps):
+        for number in range(self.params.steps):
             active = self._affordable([one for one in episodes if not one.ended])
             if not active:
                 break
@@ -197,9 +176,9 @@ class Evolver:
         ]
 
     def _affordable(self, active: list[_Episode]) -> list[_Episode]:
-        if not self.settings.max_calls:
+        if not self._max_calls:
             return active
-        left = self.settings.max_calls - self._ledger.calls("evolver", "judge")
+        left = self._max_calls - self._ledger.calls("evolver", "judge")
         return active[: max(0, left // CALLS_PER_STEP)]
 
     def _step(
@@ -232,18 +211,18 @@ class Evolver:
         ]
 
     def _rewrite(self, tries: list[_Try], phase: str) -> None:
-        settings = self.settings
+        params = self.params
         requests = [
             Request(
                 f"{one.turn.key}/rewrite",
                 self.operators.prompt(
-                    settings.style, one.decision.action, one.episode.text, one.episode.input
+                    params.style, one.decision.action, one.episode.text, one.episode.input
                 ),
-                derive(settings.seed, "rewrite", one.turn.draw),
+                derive(params.seed, "rewrite", one.turn.draw),
             )
             for one in tries
         ]
-        answers = self._engine.generate(requests, settings.sampling) if requests else []
+        answers = self._engine.generate(requests, params.requested) if requests else []
         self._ledger.add("evolver", phase, answers)
         for one, answer in zip(tries, answers, strict=True):
             one.answer = answer
@@ -252,7 +231,7 @@ class Evolver:
                 one.episode.line,
                 one.episode.root.outputs,
                 self.operators.forbidden,
-                settings.limits,
+                params,
             )
 
     def _review(self, tries: list[_Try], phase: str) -> None:
@@ -277,7 +256,7 @@ class Evolver:
             changed = one.verdict.changed if one.verdict and one.verdict.changed is not None else 0
             one.parts = {
                 "valid": 1.0,
-                "changed": float(changed >= self.settings.accept),
+                "changed": float(changed >= self.params.accept),
                 "novelty": novelty(cosine),
             }
             if shares:
@@ -294,7 +273,7 @@ class Evolver:
         episode = one.episode
         stopped = one.decision.action >= len(self.operators.names)
         parts = one.parts if one.broken is None else {"valid": 0.0}
-        value = 0.0 if stopped else reward(parts, self.settings.weights)
+        value = 0.0 if stopped else reward(parts, self.params)
         equal = not stopped and one.broken is None and not parts["changed"]
         broken = Broken("equal") if equal else one.broken
         row = self._row(one, broken, value, phase, policy_seed, update, stopped)
@@ -309,7 +288,7 @@ class Evolver:
         else:
             episode.failed_in_a_row += 1
         episode.last = min(one.decision.action, len(self.operators.names))
-        episode.ended = stopped or episode.failed_in_a_row >= self.settings.patience
+        episode.ended = stopped or episode.failed_in_a_row >= self.params.patience
         return row, kept
 
     def _row(

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from refine_af.contracts.randomness import derive
 from refine_af.evolve.network import OperatorNetwork, entropy
-from refine_af.evolve.settings import PolicySettings
+from refine_af.evolve.params import PolicyParams
 from refine_af.evolve.state import width
 from refine_af.evolve.update import Rollout, update
 
@@ -31,7 +31,7 @@ class Learner:
         self,
         dimension: int,
         operators: int,
-        settings: PolicySettings,
+        settings: PolicyParams,
         seed: int,
         *,
         stop: bool = False,

@@ -11,7 +11,8 @@ from typing import Any, Literal
 import yaml
 from jinja2 import Environment, Template, TemplateSyntaxError, nodes
 
-from refine_af.contracts.errors import DataError, ParameterError
+from refine_af.contracts.errors import DataError, ParameterError, nearest
+from refine_af.contracts.params import listed
 from refine_af.contracts.templates import sandbox
 from refine_af.storage.sources import fetch_source
 
@@ -212,20 +213,34 @@ def parse_mix(text: str, names: Sequence[str]) -> tuple[float, ...]:
     """Return the shares of ``name=weight, name=weight``; operators not named get zero.
 
     Raises:
-        ParameterError: For an unknown name, a weight below zero, or nothing above zero.
+        ParameterError: For an unknown name, or as :func:`read_mix`.
     """
-    weights = dict.fromkeys(names, 0.0)
-    for part in filter(None, (one.strip() for one in text.split(","))):
+    weights = read_mix(text)
+    for name in weights:
+        if name not in names:
+            raise ParameterError(
+                f"mix is {text!r}; {name!r} is no operator;{nearest(name, list(names))}"
+                f" operators: {', '.join(names)}"
+            )
+    total = sum(weights.values())
+    return tuple(weights.get(name, 0.0) / total for name in names)
+
+
+def read_mix(text: str) -> dict[str, float]:
+    """Return the weights of ``name=weight, name=weight``.
+
+    Raises:
+        ParameterError: For another form, a weight below zero, or nothing above zero.
+    """
+    weights: dict[str, float] = {}
+    for part in listed(text):
         name, _, raw = (one.strip() for one in part.partition("="))
-        if name not in weights:
-            raise ParameterError(f"mix: {name!r} is no operator; operators: {', '.join(names)}")
         try:
             weights[name] = float(raw)
         except ValueError:
-            raise ParameterError(f"mix: {part!r}; write name=weight") from None
+            raise ParameterError(f"mix is {text!r}; {part!r} must be name=weight") from None
         if not 0 <= weights[name] < float("inf"):
-            raise ParameterError(f"mix: {part!r}; a weight is a number from 0")
-    total = sum(weights.values())
-    if total <= 0:
-        raise ParameterError("mix: give at least one operator a weight above 0")
-    return tuple(weight / total for weight in weights.values())
+            raise ParameterError(f"mix is {text!r}; {part!r} must have a weight of 0 or more")
+    if not sum(weights.values()) > 0:
+        raise ParameterError(f"mix is {text!r}; give at least one operator a weight above 0")
+    return weights

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from refine_af.contracts.readable import is_readable
 from refine_af.dedup.rouge_l import rouge_l
 from refine_af.engines.text import Completion
+from refine_af.evolve.params import EvolutionParams
 
 REASONS = {
     "engine_error": "The engine failed on the request.",
@@ -50,14 +51,6 @@ STOP_WORDS = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
-    """Fewest and most words of an instruction."""
-
-    min_words: int = 3
-    max_words: int = 512
-
-
-@dataclass(frozen=True, slots=True)
 class Broken:
     """A broken rule: one of :data:`REASONS`, and what a person needs to understand it."""
 
@@ -70,7 +63,7 @@ def broken_rule(
     line: Sequence[str],
     outputs: Iterable[str],
     forbidden: Sequence[str],
-    limits: Limits,
+    params: EvolutionParams,
 ) -> Broken | None:
     """Return the first rule that a rewrite breaks, or None.
 
@@ -79,7 +72,7 @@ def broken_rule(
         line: Its root, and every instruction on the way to its parent, which is last.
         outputs: Known answers to the root: a rewrite that is like one answered it.
         forbidden: Words of the prompts, lower case.
-        limits: Words allowed.
+        params: Fewest and most words.
     """
     unusable = _unusable(answer)
     if unusable is not None:
@@ -94,10 +87,10 @@ def broken_rule(
         return Broken("template_words", f"holds {copied!r}")
     if not says_something(text):
         return Broken("only_stop_words")
-    if words < limits.min_words:
-        return Broken("too_short", f"{words} words, at least {limits.min_words}")
-    if words > limits.max_words:
-        return Broken("too_long", f"{words} words, at most {limits.max_words}")
+    if words < params.min_words:
+        return Broken("too_short", f"{words} words, at least {params.min_words}")
+    if words > params.max_words:
+        return Broken("too_long", f"{words} words, at most {params.max_words}")
     if _plain(text) in {_plain(one) for one in line}:
         return Broken("unchanged")
     return _not_an_instruction(text, line[-1], outputs)

@@ -13,7 +13,7 @@ from refine_af.contracts.errors import DataError
 from refine_af.contracts.randomness import derive
 from refine_af.contracts.records import OperatorStep
 from refine_af.evolve.learner import Learner
-from refine_af.evolve.settings import PolicySettings
+from refine_af.evolve.params import PolicyParams
 from refine_af.evolve.state import State, Vectors, encode
 from refine_af.evolve.update import Rollout
 
@@ -81,7 +81,7 @@ class _Best:
 def train(
     play: Play,
     embed: Embed,
-    settings: PolicySettings,
+    settings: PolicyParams,
     plan: TrainingPlan,
     on_update: Callable[[int, int, Mapping[str, float]], None],
 ) -> Trained:
@@ -119,7 +119,7 @@ def train(
 
 
 def as_rollout(
-    steps: Sequence[OperatorStep], embed: Embed, settings: PolicySettings, plan: TrainingPlan
+    steps: Sequence[OperatorStep], embed: Embed, settings: PolicyParams, plan: TrainingPlan
 ) -> Rollout:
     """Return rows of one rollout as tensors; episodes in order, padded at their ends.
 
@@ -158,12 +158,12 @@ def seen_by_policy(
     return encode(states, vectors, operators, length, text=text)
 
 
-def _learner(settings: PolicySettings, plan: TrainingPlan, policy_seed: int) -> Learner:
+def _learner(settings: PolicyParams, plan: TrainingPlan, policy_seed: int) -> Learner:
     seed = derive(plan.seed, "operator-policy-seed", policy_seed)
     return Learner(plan.dimension, plan.operators, settings, seed, stop=plan.stop)
 
 
-def _tested(update: int, settings: PolicySettings, plan: TrainingPlan) -> bool:
+def _tested(update: int, settings: PolicyParams, plan: TrainingPlan) -> bool:
     if not plan.evaluate_every:
         return False
     return update % plan.evaluate_every == 0 or update == settings.updates
@@ -174,7 +174,7 @@ def _test(
     policy_seed: int,
     update: int,
     learner: Learner,
-    settings: PolicySettings,
+    settings: PolicyParams,
     plan: TrainingPlan,
     embed: Embed,
 ) -> dict[str, Any]:
@@ -224,7 +224,7 @@ def _keep(best: _Best, row: Mapping[str, Any], learner: Learner) -> None:
 def _chosen(
     best: _Best,
     learner: Learner,
-    settings: PolicySettings,
+    settings: PolicyParams,
     plan: TrainingPlan,
     curve: list[dict[str, Any]],
 ) -> Trained:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from refine_af.contracts.randomness import derive
 from refine_af.evolve.network import OperatorNetwork, entropy
-from refine_af.evolve.settings import PolicySettings
+from refine_af.evolve.params import PolicyParams
 
 FLOOR_MARGIN = 1.05
 """Updates end this much above the floor, because other seeds than the rollout's test the policy."""
@@ -61,7 +61,7 @@ def update(
     network: OperatorNetwork,
     optimizer: torch.optim.Optimizer,
     rollout: Rollout,
-    settings: PolicySettings,
+    settings: PolicyParams,
     entropy_coefficient: float,
     seed: int,
 ) -> dict[str, float]:
@@ -95,7 +95,7 @@ def _pass(
     optimizer: torch.optim.Optimizer,
     data: "_Steps",
     order: Tensor,
-    settings: PolicySettings,
+    settings: PolicyParams,
     entropy_coefficient: float,
 ) -> bool:
     """Make one pass; return False when the floor of the entropy ended it."""
@@ -156,7 +156,7 @@ def _step(
     network: OperatorNetwork,
     optimizer: torch.optim.Optimizer,
     data: _Steps,
-    settings: PolicySettings,
+    settings: PolicyParams,
     entropy_coefficient: float,
 ) -> None:
     judged = network(data.states)
@@ -174,7 +174,7 @@ def _step(
 
 
 @torch.no_grad()
-def _moved(network: OperatorNetwork, data: _Steps, settings: PolicySettings) -> dict[str, float]:
+def _moved(network: OperatorNetwork, data: _Steps, settings: PolicyParams) -> dict[str, float]:
     judged = network(data.states)
     chosen = judged.log_probs.gather(1, data.actions[:, None]).squeeze(1)
     difference = chosen - data.log_probs

@@ -44,12 +44,14 @@ class Preset:
         for part in parts:
             if part not in self.weights:
                 raise ParameterError(
-                    f"preset {self.name} has no term {part!r};{nearest(part, list(self.weights))}"
-                    f" its terms: {', '.join(self.weights)}"
+                    f"reward_drop is {part!r}; preset {self.name} has no such term;"
+                    f"{nearest(part, list(self.weights))} its terms: {', '.join(self.weights)}"
                 )
         kept = {name: weight for name, weight in self.weights.items() if name not in parts}
         if not kept:
-            raise ParameterError(f"preset {self.name} without {', '.join(parts)} has no term left")
+            raise ParameterError(
+                f"reward_drop is {', '.join(parts)!r}; preset {self.name} would be empty"
+            )
         name = "".join([self.name, *(f"-{part}" for part in sorted(set(parts)))])
         return replace(self, name=name, weights=MappingProxyType(kept), vectors=())
 
@@ -169,6 +171,6 @@ def find_preset(name: str, drop: Sequence[str] = ()) -> Preset:
         part = name.partition(":")[2]
         return Preset(name, _weights(**{part: 1.0}), 0.0, False, f"the user's {name}", ())
     raise ParameterError(
-        f"reward preset is {name!r};{nearest(name, preset_names())} it must be one of:"
+        f"reward is {name!r};{nearest(name, preset_names())} it must be one of:"
         f" {', '.join(preset_names())}, or module:function of your own"
     )

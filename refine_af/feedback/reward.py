@@ -12,53 +12,20 @@ stage that scores a file measures it piece by piece, then observes and combines 
 processes measure their shares, gather the parts, and all observe the same list.
 """
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from refine_af.contracts.errors import DataError, ParameterError
-from refine_af.feedback.guards import Guards
+from refine_af.feedback.guards import broken_guards
 from refine_af.feedback.indicators import TextIndicators
 from refine_af.feedback.interface import Parts, Scored, Scorer, Triplet, checked_scores
 from refine_af.feedback.normalise import RunningMoments
+from refine_af.feedback.params import RewardParams
 from refine_af.feedback.presets import Preset
 
 UNPARSEABLE = "unparseable"
 RAW = "raw"
 """The part that holds the rule's value before normalisation, clip and penalties."""
-
-
-@dataclass(frozen=True, slots=True)
-class RewardSettings:
-    """How the rule's value becomes what a trainer uses.
-
-    Attributes:
-        normalise: Express the rule's value in running deviations from its running mean.
-        clip: Largest absolute normalised value; without normalisation nothing is cut.
-        reference_rows: A standardised rule takes the mean and deviation of each indicator from
-            the first calls with that many real rows (a call counts whole) and keeps them. So its
-            raw value means the same for the rest of the run, and a drift shows.
-        margin: How far the floor lies below the lowest total ever returned, in the unit of
-            totals (deviations when normalised; times the running deviation when not).
-        guards: Bounds on the text; None switches the penalties off, the indicators stay.
-        script: Expected script of the output, see :class:`TextIndicators`.
-    """
-
-    normalise: bool = True
-    clip: float = 5.0
-    reference_rows: int = 512
-    margin: float = 0.5
-    guards: Guards | None = field(default_factory=Guards)
-    script: str = "LATIN"
-
-    def __post_init__(self) -> None:
-        for name in ("clip", "margin"):
-            value = getattr(self, name)
-            if not 0 < value < math.inf:
-                raise ParameterError(f"{name} is {value}; it must be above 0 and finite")
-        if self.reference_rows < 1:
-            raise ParameterError(f"reference_rows is {self.reference_rows}; it must be 1 or more")
 
 
 class Reward:
@@ -73,21 +40,23 @@ class Reward:
     """
 
     def __init__(
-        self,
-        preset: Preset,
-        scorers: Sequence[Scorer],
-        settings: RewardSettings | None = None,
+        self, scorers: Sequence[Scorer], params: RewardParams, preset: Preset | None = None
     ) -> None:
         """Check that every term of the preset comes from exactly one scorer.
+
+        Args:
+            scorers: Measure the parts, beside the text indicators.
+            params: Normalisation, guards and floor.
+            preset: A rule of the caller's own in place of the one that ``params`` names.
 
         Raises:
             ParameterError: When a term has no scorer, or two scorers give the same part.
         """
-        self.preset = preset
-        self.settings = settings or RewardSettings()
-        self.scorers: tuple[Scorer, ...] = (TextIndicators(self.settings.script), *scorers)
-        _check_sources(preset, self.scorers)
-        self._parts = {name: RunningMoments() for name in preset.weights}
+        self.preset = preset or params.preset
+        self.params = params
+        self.scorers: tuple[Scorer, ...] = (TextIndicators(params.guard_script), *scorers)
+        _check_sources(self.preset, self.scorers)
+        self._parts = {name: RunningMoments() for name in self.preset.weights}
         self._raw = RunningMoments()
         self._lowest: float | None = None
 
@@ -124,7 +93,7 @@ class Reward:
         """Let the running statistics take in measured rows; unparseable ones do not count."""
         real = [row for row in parts if row is not None]
         for name, moments in self._parts.items():
-            if moments.count < self.settings.reference_rows:
+            if moments.count < self.params.reward_reference_rows:
                 moments.observe(row[name] for row in real)
         self._raw.observe(self._value(row) for row in real)
 
@@ -141,8 +110,8 @@ class Reward:
     def floor(self) -> float:
         """Return what an unparseable action gets now."""
         if self._lowest is None:
-            return -self.settings.clip - self.settings.margin
-        return self._lowest - self.settings.margin * self._unit
+            return -self.params.reward_clip - self.params.reward_margin
+        return self._lowest - self.params.reward_margin * self._unit
 
     def get_state(self) -> dict[str, Any]:
         """Return the running statistics as JSON values, for a checkpoint."""
@@ -172,7 +141,7 @@ class Reward:
     @property
     def _unit(self) -> float:
         """Return one deviation in the unit of totals."""
-        return 1.0 if self.settings.normalise else self._raw.deviation
+        return 1.0 if self.params.reward_normalise else self._raw.deviation
 
     def _value(self, parts: Parts) -> float:
         if not self.preset.standardised:
@@ -182,11 +151,11 @@ class Reward:
         )
 
     def _verdict(self, parts: Parts) -> Scored:
-        raw = self._value(parts)
-        total = self._raw.normalise(raw, self.settings.clip) if self.settings.normalise else raw
-        guards = self.settings.guards
-        flags = guards.broken(parts) if guards else ()
-        penalty = guards.penalty * len(flags) * self._unit if guards else 0.0
+        raw = total = self._value(parts)
+        if self.params.reward_normalise:
+            total = self._raw.normalise(raw, self.params.reward_clip)
+        flags = broken_guards(parts, self.params)
+        penalty = self.params.guard_penalty * len(flags) * self._unit
         return Scored(total - penalty, parts | {RAW: raw}, raw, flags)
 
 

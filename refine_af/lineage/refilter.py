@@ -20,6 +20,7 @@ from refine_af.contracts.errors import DataError, ParameterError, nearest
 from refine_af.contracts.jsonl import iter_rows, read_rows, write_object, write_rows
 from refine_af.contracts.records import Instance, Instruction, ModelCall, Rejected, Seed
 from refine_af.contracts.stage import Metrics
+from refine_af.dedup.params import FilterParams
 from refine_af.engines.text import Completion
 from refine_af.lineage.digest_list import write_digest_list
 from refine_af.lineage.row_file import RowFile
@@ -27,20 +28,15 @@ from refine_af.lineage.run import ARTIFACTS, CONFIGURATION, Run, RunTask
 from refine_af.runner import run_stage
 from refine_af.self_instruct.bootstrap import Round
 from refine_af.self_instruct.decide import Answer, Decider
-from refine_af.stages.dedup_filter import MORE, DedupFilterParams
-from refine_af.stages.generate_instructions import (
-    Found,
-    GenerateInstructionsParams,
-    bootstrap_settings,
-    known_texts,
-    write_found,
-)
+from refine_af.self_instruct.params import BootstrapParams
+from refine_af.stages.dedup_filter import MORE
+from refine_af.stages.generate_instructions import Found, known_texts, write_found
 from refine_af.storage.entry import canonical
 from refine_af.storage.manifest import digest_file
 
 CHANGEABLE = {
-    "generate_instructions": ("max_rouge_l", "known_uri", "parity", "alpaca_keywords"),
-    "dedup_filter": tuple(DedupFilterParams.model_fields),
+    "generate_instructions": ("max_rouge_l", "tokens", "known_uri", "parity", "alpaca_keywords"),
+    "dedup_filter": tuple(FilterParams.model_fields),
 }
 """Parameters that decide about answers which are already there, by stage."""
 
@@ -120,21 +116,13 @@ def _check(asked: Refilter) -> None:
 def _decide_again(asked: Refilter, task: RunTask, folder: Path) -> Metrics:
     """Parse and filter the answers of one shard."""
     given = task.params | dict(asked.changes.get(task.stage.name, {}))
-    params = GenerateInstructionsParams.parse(given, where=task.stage.name)
-    settings = bootstrap_settings(params)
+    params = BootstrapParams.parse(given, where=task.stage.name)
     folder.mkdir()
     (seeds,) = [rows.path for _, rows in asked.run.files("seeds", "seed_ingest")]
-    decider = Decider(
-        read_rows(seeds, Seed),
-        known_texts(params.known_uri, folder),
-        shard=settings.shard,
-        rules=settings.rules,
-        max_rouge_l=settings.max_rouge_l,
-        tokens=settings.tokens,
-    )
+    decider = Decider(read_rows(seeds, Seed), params, known_texts(params.known_uri, folder))
     found = Found(calls=list(iter_rows(_rows(task, "calls").path, ModelCall)))
     numbered = iter(enumerate(found.calls))
-    while batch := list(islice(numbered, settings.round_size)):
+    while batch := list(islice(numbered, params.round_size)):
         rows = decider.decide(_answer(number, call) for number, call in batch)
         kept = [row for row in rows if isinstance(row, Instruction)]
         dropped = [row for row in rows if isinstance(row, Rejected)]

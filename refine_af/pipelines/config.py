@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from refine_af.contracts.credentials import refuse_credentials
 from refine_af.contracts.errors import ParameterError, nearest
-from refine_af.self_instruct.instance_form import FORM
+from refine_af.self_instruct.params import FORM
 from refine_af.stages import STAGES
 from refine_af.stages.report import MOST_SIZES
 

@@ -1,6 +1,6 @@
 """Proximal policy optimisation (PPO) of a causal language model from automated feedback.
 
-Read in this order: ``settings``, ``episodes`` (what crosses the boundary), ``padding`` and
+Read in this order: ``params``, ``episodes`` (what crosses the boundary), ``padding`` and
 ``policy`` (the model), ``rollout``, ``kl``, ``rewards``, ``advantages``, ``losses`` (the formulas),
 ``schedule`` (what is random), ``experience`` and ``update`` (one update), ``trainer`` (the loop),
 ``checkpoint``, ``metrics``, ``result``. Beside it: ``vllm_rollout``, ``sharding``, ``critic_free``.

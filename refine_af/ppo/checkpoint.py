@@ -20,8 +20,8 @@ from torch import Tensor
 from refine_af.contracts.errors import JournalMismatchError
 from refine_af.contracts.stage import Journal, Progress
 from refine_af.ppo.episodes import Prompt
+from refine_af.ppo.params import PPOParams
 from refine_af.ppo.policy import Policy
-from refine_af.ppo.settings import PPOSettings
 from refine_af.processes.group import ALONE, Processes, laid_out_as, whole
 
 PREFIX = "checkpoint-"
@@ -52,7 +52,7 @@ class State:
 
 
 def identify(
-    policy: Policy, prompts: Sequence[Prompt], settings: PPOSettings
+    policy: Policy, prompts: Sequence[Prompt], settings: PPOParams
 ) -> dict[str, dict[str, Any]]:
     """Return what a checkpoint must agree on with the run that loads it.
 

@@ -23,17 +23,17 @@ from trl.trainer.grpo_trainer import GRPOTrainer
 from trl.trainer.rloo_config import RLOOConfig
 from trl.trainer.rloo_trainer import RLOOTrainer
 
-from refine_af.contracts.errors import DataError, ParameterError
+from refine_af.contracts.errors import DataError
 from refine_af.contracts.stage import Progress
 from refine_af.engines.stopping import end_tokens, read_answer, set_end_tokens
 from refine_af.ppo.episodes import Episode, Feedback, Prompt, Reward, check_prompts, score
 from refine_af.ppo.metrics import describe_texts
+from refine_af.ppo.params import PPOParams
 from refine_af.ppo.policy import adapter_config, train_weights
 from refine_af.ppo.result import SAMPLES, EpisodeRow, OnUpdate, PPOResult
 from refine_af.ppo.rewards import against_siblings
 from refine_af.ppo.rollout import encode_prompts
 from refine_af.ppo.schedule import prompts_of
-from refine_af.ppo.settings import PPOSettings
 from refine_af.ppo.trained_model import save_model
 
 Algorithm = Literal["rloo", "grpo"]
@@ -51,7 +51,7 @@ def train_critic_free(
     tokenizer: Any,  # noqa: ANN401
     prompts: Sequence[Prompt],
     reward: Reward,
-    settings: PPOSettings,
+    settings: PPOParams,
     *,
     progress: Progress,
     output: Path,
@@ -65,11 +65,10 @@ def train_critic_free(
     reward (RLOO), of each token's loss (GRPO); at 0 no KL is known, so ``max_kl`` cannot stop.
 
     Raises:
-        ParameterError: For settings that TRL cannot share out, or unusable prompts.
+        ParameterError: For unusable prompts.
         DataError: When the reward is not usable or a loss is not finite.
     """
     check_prompts(prompts)
-    _check(algorithm, settings)
     longest = getattr(model.config, "max_position_embeddings", None)
     rows = encode_prompts(tokenizer, prompts, longest, settings)
     states = {prompt.id: (prompt, row) for prompt, row in zip(prompts, rows, strict=True)}
@@ -100,26 +99,12 @@ def train_critic_free(
     return PPOResult(record.metrics, record.samples(), output, record.stopped, record.telemetry)
 
 
-def _check(algorithm: Algorithm, settings: PPOSettings) -> None:
-    if settings.episodes_per_prompt < 2:
-        raise ParameterError(
-            f"episodes_per_prompt is {settings.episodes_per_prompt}; {algorithm} measures an action"
-            " against others of its prompt, so it must be 2 or more"
-        )
-    for large, small in (("episodes_per_update", "minibatch"), ("minibatch", "microbatch")):
-        if getattr(settings, large) % getattr(settings, small):
-            raise ParameterError(
-                f"{large} is {getattr(settings, large)}; for {algorithm} it must be a multiple of"
-                f" {small}, which is {getattr(settings, small)}"
-            )
-
-
-def _steps(settings: PPOSettings) -> int:
+def _steps(settings: PPOParams) -> int:
     """Return the optimizer steps of one update."""
     return settings.episodes_per_update // settings.minibatch * settings.epochs
 
 
-def _rows(prompts: Sequence[Prompt], settings: PPOSettings) -> Dataset:
+def _rows(prompts: Sequence[Prompt], settings: PPOParams) -> Dataset:
     """Return the ids of the prompts of each update, in PPO's order; TRL repeats them."""
     chosen = [
         prompt
@@ -130,7 +115,7 @@ def _rows(prompts: Sequence[Prompt], settings: PPOSettings) -> Dataset:
     return Dataset.from_dict({"prompt": ids, "prompt_id": ids})
 
 
-def _arguments(algorithm: Algorithm, settings: PPOSettings, folder: str) -> dict[str, Any]:
+def _arguments(algorithm: Algorithm, settings: PPOParams, folder: str) -> dict[str, Any]:
     steps = _steps(settings)
     return {
         "output_dir": folder,
@@ -173,7 +158,7 @@ class _Record(TrainerCallback):
     ends: frozenset[int]
     states: Mapping[str, tuple[Prompt, list[int]]]
     reward: Reward
-    settings: PPOSettings
+    settings: PPOParams
     progress: Progress
     on_update: OnUpdate | None
     metrics: list[dict[str, float]] = field(default_factory=list)

@@ -11,12 +11,12 @@ from refine_af.ppo.advantages import estimate_advantages, whiten
 from refine_af.ppo.kl import k1
 from refine_af.ppo.losses import importance_weights
 from refine_af.ppo.padding import Batch, pad, right_aligned
+from refine_af.ppo.params import PPOParams
 from refine_af.ppo.passes import microbatch_rows, once, repeated
 from refine_af.ppo.policy import Policy
 from refine_af.ppo.rewards import token_rewards
 from refine_af.ppo.rollout import Action
 from refine_af.ppo.schedule import microbatches, minibatches
-from refine_af.ppo.settings import PPOSettings
 from refine_af.processes.group import ALONE, Processes
 
 IMPORTANCE_CAP = 2.0
@@ -76,7 +76,7 @@ def read(
     prompts: Sequence[Sequence[int]],
     actions: Sequence[Action],
     update: int,
-    settings: PPOSettings,
+    settings: PPOParams,
     processes: Processes = ALONE,
     passes: RowsAtOnce | None = None,
 ) -> Readings:
@@ -135,7 +135,7 @@ def experience(
     readings: Readings,
     scores: Tensor,
     kl_coefficient: float,
-    settings: PPOSettings,
+    settings: PPOParams,
 ) -> Experience:
     """Return the experience of scored episodes; ``scores`` is [B]."""
     mask = readings.mask

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from refine_af.contracts.errors import MemoryShortageError
 from refine_af.engines.memory import RowsAtOnce
-from refine_af.ppo.settings import PPOSettings
+from refine_af.ppo.params import PPOParams
 from refine_af.processes.group import ALONE, Processes
 
 T = TypeVar("T")
@@ -17,7 +17,7 @@ T = TypeVar("T")
 LOWER = "max_new_tokens, choose a shorter style of prompt, or set quantization to nf4"
 
 
-def microbatch_rows(settings: PPOSettings) -> RowsAtOnce:
+def microbatch_rows(settings: PPOParams) -> RowsAtOnce:
     """Return the episodes of one forward pass, at first ``microbatch``."""
     return RowsAtOnce(settings.microbatch, task="train_ppo", lower=LOWER)
 

@@ -8,8 +8,8 @@ from refine_af.contracts.errors import ParameterError
 from refine_af.engines.control_tokens import text_encoder
 from refine_af.engines.encoding import PromptEncoder
 from refine_af.ppo.episodes import Finish, Prompt
+from refine_af.ppo.params import PPOParams
 from refine_af.ppo.policy import Policy
-from refine_af.ppo.settings import PPOSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ def encode_prompts(
     tokenizer: Any,  # noqa: ANN401  a transformers tokenizer
     prompts: Sequence[Prompt],
     longest: int | None,
-    settings: PPOSettings,
+    settings: PPOParams,
 ) -> list[list[int]]:
     """Return the token ids of each prompt, as the text engines encode it.
 

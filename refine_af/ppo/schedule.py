@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 from refine_af.contracts.randomness import derive, shuffled
 from refine_af.ppo.episodes import Prompt
-from refine_af.ppo.settings import PPOSettings
+from refine_af.ppo.params import PPOParams
 
 
 def prompts_of(
-    prompts: Sequence[Prompt], update: int, settings: PPOSettings
+    prompts: Sequence[Prompt], update: int, settings: PPOParams
 ) -> tuple[list[Prompt], list[int]]:
     """Return the prompts of ``update`` (from 1) and the seed of each episode.
 
@@ -24,7 +24,7 @@ def prompts_of(
     return chosen, [derive(settings.seed, "ppo-episode", episode) for episode in episodes]
 
 
-def minibatches(episodes: int, update: int, epoch: int, settings: PPOSettings) -> list[list[int]]:
+def minibatches(episodes: int, update: int, epoch: int, settings: PPOParams) -> list[list[int]]:
     """Return the episodes of each optimiser step of one epoch; the last may hold fewer."""
     order = shuffled(range(episodes), settings.seed, "ppo-minibatch", update, epoch)
     return [

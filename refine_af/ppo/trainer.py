@@ -23,6 +23,7 @@ from refine_af.ppo.episodes import Episode, Prompt, Reward, Stateful, check_prom
 from refine_af.ppo.experience import experience, read
 from refine_af.ppo.kl import next_coefficient
 from refine_af.ppo.metrics import describe
+from refine_af.ppo.params import PPOParams
 from refine_af.ppo.passes import microbatch_rows
 from refine_af.ppo.policy import Policy
 from refine_af.ppo.result import (
@@ -37,7 +38,6 @@ from refine_af.ppo.result import (
 from refine_af.ppo.rewards import against_siblings, episode_scores
 from refine_af.ppo.rollout import Action, RolloutEngine, encode_prompts
 from refine_af.ppo.schedule import prompts_of
-from refine_af.ppo.settings import PPOSettings
 from refine_af.ppo.sharding import gathered, shard
 from refine_af.ppo.trained_model import save_trained
 from refine_af.ppo.update import improve, make_optimizer, rehearse
@@ -49,7 +49,7 @@ def train(
     tokenizer: Any,  # noqa: ANN401  a transformers tokenizer
     prompts: Sequence[Prompt],
     reward: Reward,
-    settings: PPOSettings,
+    settings: PPOParams,
     *,
     journal: Journal,
     progress: Progress,
@@ -126,7 +126,7 @@ class _Run:
     prompts: Sequence[Prompt]
     encoded: dict[str, list[int]]
     reward: Reward
-    settings: PPOSettings
+    settings: PPOParams
     journal: Journal
     progress: Progress
     rollout: RolloutEngine

@@ -8,16 +8,16 @@ import torch
 from refine_af.engines.decode import decode
 from refine_af.engines.memory import RowsAtOnce
 from refine_af.engines.text import Sampling
+from refine_af.ppo.params import PPOParams
 from refine_af.ppo.passes import LOWER
 from refine_af.ppo.policy import Policy
 from refine_af.ppo.rollout import Action
-from refine_af.ppo.settings import PPOSettings
 
 
 class TransformersRollout:
     """Acts with the trained model itself."""
 
-    def __init__(self, tokenizer: Any, settings: PPOSettings, *, batch: int = 64) -> None:  # noqa: ANN401
+    def __init__(self, tokenizer: Any, settings: PPOParams, *, batch: int = 64) -> None:  # noqa: ANN401
         """Decode ``batch`` episodes at a time, fewer where memory runs out."""
         self._tokenizer = tokenizer
         self._passes = RowsAtOnce(batch, task="train_ppo: rollout", lower=LOWER)

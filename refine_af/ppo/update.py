@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -11,18 +10,18 @@ from refine_af.contracts.errors import DataError
 from refine_af.engines.memory import RowsAtOnce
 from refine_af.ppo.experience import Experience, experience, read
 from refine_af.ppo.losses import policy_loss, value_loss
+from refine_af.ppo.params import PPOParams
 from refine_af.ppo.passes import microbatch_rows, once, repeated
 from refine_af.ppo.policy import Policy
 from refine_af.ppo.rollout import Action
 from refine_af.ppo.schedule import microbatches, minibatches
-from refine_af.ppo.settings import PPOSettings
 from refine_af.processes.group import ALONE, Processes, whole
 
 VALUE_STEP = 0.1
 """About how far one step moves a value, in reward units, where no rate is given."""
 
 
-def make_optimizer(policy: Policy, settings: PPOSettings) -> torch.optim.AdamW:
+def make_optimizer(policy: Policy, settings: PPOParams) -> torch.optim.AdamW:
     """Return AdamW without weight decay, with one group for the policy and one for the value head.
 
     Weight decay would pull an adapter to zero, that is, to the reference, which the KL term
@@ -44,7 +43,7 @@ def improve(
     optimizer: torch.optim.Optimizer,
     experience: Experience,
     update: int,
-    settings: PPOSettings,
+    settings: PPOParams,
     processes: Processes = ALONE,
     passes: RowsAtOnce | None = None,
 ) -> dict[str, float]:
@@ -76,7 +75,7 @@ def accumulate_gradient(
     policy: Policy,
     experience: Experience,
     rows: Sequence[int],
-    settings: PPOSettings,
+    settings: PPOParams,
     processes: Processes = ALONE,
     passes: RowsAtOnce | None = None,
 ) -> dict[str, float]:
@@ -107,7 +106,7 @@ def _passes(
     policy: Policy,
     experience: Experience,
     rows: Sequence[int],
-    settings: PPOSettings,
+    settings: PPOParams,
     most: int,
     count: int,
 ) -> dict[str, float]:
@@ -127,7 +126,7 @@ def _passes(
 
 
 def rehearse(
-    policy: Policy, prompts: Sequence[Sequence[int]], settings: PPOSettings, passes: RowsAtOnce
+    policy: Policy, prompts: Sequence[Sequence[int]], settings: PPOParams, passes: RowsAtOnce
 ) -> None:
     """Read and train on the longest prompts with actions of full length, and take nothing from it.
 
@@ -137,7 +136,7 @@ def rehearse(
     """
     longest = sorted(prompts, key=len, reverse=True)[: settings.microbatch]
     actions = [Action((0,) * settings.max_new_tokens, "length") for _ in longest]
-    alone = replace(settings, minibatch=len(longest))
+    alone = settings.model_copy(update={"minibatch": len(longest)})
     readings = read(policy, longest, actions, 0, alone, passes=passes)
     known = experience(longest, actions, readings, torch.zeros(len(longest)), 0.0, alone)
     accumulate_gradient(policy, known, range(len(longest)), alone, passes=passes)
@@ -146,7 +145,7 @@ def rehearse(
 
 
 def losses(
-    policy: Policy, experience: Experience, rows: Sequence[int], settings: PPOSettings
+    policy: Policy, experience: Experience, rows: Sequence[int], settings: PPOParams
 ) -> tuple[Tensor, dict[str, float]]:
     """Return the summed loss over the tokens of ``rows``, a scalar with gradient, and sums."""
     batch = experience.batch(rows, policy.device)
@@ -174,7 +173,7 @@ def losses(
 
 
 def _sums(
-    log_ratio: Tensor, on_policy: Tensor, on_value: Tensor, mask: Tensor, settings: PPOSettings
+    log_ratio: Tensor, on_policy: Tensor, on_value: Tensor, mask: Tensor, settings: PPOParams
 ) -> dict[str, float]:
     ratio = log_ratio.exp()
     away = (ratio - 1).abs()
@@ -190,7 +189,7 @@ def _sums(
 
 
 def _step(
-    policy: Policy, optimizer: torch.optim.Optimizer, update: int, settings: PPOSettings
+    policy: Policy, optimizer: torch.optim.Optimizer, update: int, settings: PPOParams
 ) -> float:
     """Clip the gradient, take the step and return the gradient's L2 norm before clipping."""
     gradients = [one.grad for one in policy.trainable().values() if one.grad is not None]

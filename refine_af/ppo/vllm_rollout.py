@@ -20,11 +20,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from refine_af.contracts.errors import DependencyError, ParameterError, missing_library
+from refine_af.contracts.errors import DependencyError, missing_library
 from refine_af.engines.control_tokens import text_encoder
+from refine_af.ppo.params import PPOParams
 from refine_af.ppo.policy import Policy
 from refine_af.ppo.rollout import Action
-from refine_af.ppo.settings import PPOSettings
 from refine_af.ppo.trained_model import save_trained
 
 TIMEOUT_SECONDS = 1800.0
@@ -38,12 +38,7 @@ for LLaMA-2 truncates to a nucleus of 0.9. Then actions would come from another 
 class _Reloading(ABC):
     """Saves the adapter before each rollout and hands it to an engine with its own weights."""
 
-    def __init__(self, tokenizer: Any, settings: PPOSettings, folder: Path) -> None:  # noqa: ANN401
-        if not settings.lora_rank:
-            raise ParameterError(
-                "rollouts from vLLM reload an adapter after each update, and lora_rank is 0: train"
-                " an adapter, or set rollout to transformers"
-            )
+    def __init__(self, tokenizer: Any, settings: PPOParams, folder: Path) -> None:  # noqa: ANN401
         self._tokenizer = tokenizer
         self._settings = settings
         self._folder = Path(tempfile.mkdtemp(prefix="policy-", dir=folder))
@@ -88,7 +83,7 @@ class VLLMRollout(_Reloading):
         self,
         model: Path,
         tokenizer: Any,  # noqa: ANN401  a transformers tokenizer
-        settings: PPOSettings,
+        settings: PPOParams,
         folder: Path,
         *,
         max_model_len: int,
@@ -129,7 +124,7 @@ class VLLMRollout(_Reloading):
         if self._sleeps:
             self._llm.sleep(level=1)
 
-    def with_settings(self, settings: PPOSettings) -> "VLLMRollout":
+    def with_settings(self, settings: PPOParams) -> "VLLMRollout":
         """Return a rollout with another sampling on the same engine."""
         other = copy.copy(self)
         other._settings = settings
@@ -190,7 +185,7 @@ class VLLMServerRollout(_Reloading):
         self,
         url: str,
         tokenizer: Any,  # noqa: ANN401  a transformers tokenizer
-        settings: PPOSettings,
+        settings: PPOParams,
         folder: Path,
     ) -> None:
         """Act through the server at ``url``, such as ``http://localhost:8000``.
@@ -202,12 +197,9 @@ class VLLMServerRollout(_Reloading):
             folder: Where adapters are saved in passing, under the same path on both sides.
 
         Raises:
-            ParameterError: With full fine-tuning, or an address that is no http one.
             DependencyError: When the server does not answer.
         """
         super().__init__(tokenizer, settings, folder)
-        if not url.startswith(("http://", "https://")):
-            raise ParameterError(f"rollout_url is {url!r}; give one such as http://localhost:8000")
         self._url = url.rstrip("/").removesuffix("/v1")
         self._loaded = ""
         self._ask("/v1/models", None)

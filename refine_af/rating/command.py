@@ -8,6 +8,8 @@ from typing import Any
 import click
 
 from refine_af.contracts.errors import DataError, ParameterError
+from refine_af.engines.opening import open_engine
+from refine_af.engines.params import EngineParams
 from refine_af.rating.answers import (
     Answers,
     answers_of_files,
@@ -16,7 +18,6 @@ from refine_af.rating.answers import (
     questions_of,
 )
 from refine_af.rating.sheet import make_sheet
-from refine_af.stages.engine_params import EngineParams, open_engine
 
 Decorator = Callable[[Any], Any]
 

@@ -7,51 +7,19 @@ that later pieces of the same round are compared with them. Differences, each a 
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import accumulate
 from typing import Literal
 
-from refine_af.contracts.errors import DataError, ParameterError
+from refine_af.contracts.errors import DataError
 from refine_af.contracts.randomness import derive, shuffled
 from refine_af.contracts.records import Instruction, Rejected, Seed
-from refine_af.dedup.rouge_l import Tokens
 from refine_af.engines.text import Completion, Request
 from refine_af.self_instruct.decide import STAGE, Answer, Decider, request_name
-from refine_af.self_instruct.parse_instructions import ParseRules
+from refine_af.self_instruct.params import BootstrapParams
 from refine_af.self_instruct.prompts import instructions_prompt
 
 End = Literal["target", "max_requests", "no_acceptance"]
-
-
-@dataclass(frozen=True, slots=True)
-class BootstrapSettings:
-    """The loop's settings; the defaults are the published ones where there is one.
-
-    Attributes:
-        seed: Of every draw.
-        shard: Shards draw from disjoint random streams and know nothing of each other.
-        target: Stop after the round in which so many instructions are accepted.
-        round_size: Prompts drawn from one pool. Part of the method: it changes rows.
-        shown: Instructions in a prompt.
-        machine_shown: Most of them that the model wrote itself; seeds fill up.
-        max_rouge_l: Largest F1 with a seed or an accepted instruction.
-        tokens: See :data:`refine_af.dedup.rouge_l.Tokens`.
-        max_requests: Stop after so many requests; 0 for no limit.
-        max_idle_rounds: Stop after so many rounds in a row without an acceptance; 0 for no limit.
-        rules: How completions are read.
-    """
-
-    seed: int
-    target: int
-    shard: int = 0
-    round_size: int = 5
-    shown: int = 8
-    machine_shown: int = 2
-    max_rouge_l: float = 0.7
-    tokens: Tokens = "rouge"
-    max_requests: int = 0
-    max_idle_rounds: int = 20
-    rules: ParseRules = field(default_factory=ParseRules)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,35 +38,26 @@ class Bootstrap:
     """
 
     def __init__(
-        self, seeds: Sequence[Seed], settings: BootstrapSettings, known: Sequence[str] = ()
+        self, seeds: Sequence[Seed], params: BootstrapParams, known: Sequence[str] = ()
     ) -> None:
         """Start with the seeds as the pool.
 
         Args:
             seeds: Shown in prompts, and not to be repeated.
-            settings: Of the loop.
+            params: Of the loop.
             known: Texts that are not to be repeated either, such as what the model was trained
                 on; a piece that does is dropped as ``known``.
 
         Raises:
             DataError: For fewer seeds than a prompt shows.
-            ParameterError: For a number that cannot be.
         """
-        _check(settings)
-        if len(seeds) < settings.shown:
+        if len(seeds) < params.in_context:
             raise DataError(
-                f"{len(seeds)} seeds; a prompt shows {settings.shown}, so give at least that many"
+                f"{len(seeds)} seeds; a prompt shows {params.in_context}, so give that many"
             )
-        self._settings = settings
+        self._params = params
         self._seeds = [(seed.id, seed.instruction) for seed in seeds]
-        self._decider = Decider(
-            seeds,
-            known,
-            shard=settings.shard,
-            rules=settings.rules,
-            max_rouge_l=settings.max_rouge_l,
-            tokens=settings.tokens,
-        )
+        self._decider = Decider(seeds, params, known)
         self._kept: list[tuple[str, str]] = []
         self._accepted_by_round: list[int] = []
         self._requests = 0
@@ -108,12 +67,12 @@ class Bootstrap:
         """Go on after ``requests`` requests, a round's border, which accepted ``kept``."""
         if self._requests or self._pending:
             raise ValueError("resume comes before the first request")
-        rounds = -(-requests // self._settings.round_size)
+        rounds = -(-requests // self._params.round_size)
         self._accepted_by_round = [0] * rounds
         for row in kept:
             if not row.request < requests:
                 raise DataError(f"{row.id} is of request {row.request}, but {requests} were made")
-            self._accepted_by_round[row.request // self._settings.round_size] += 1
+            self._accepted_by_round[row.request // self._params.round_size] += 1
             self._kept.append((row.id, row.instruction))
         self._decider.add(self._kept)
         self._requests = requests
@@ -141,13 +100,13 @@ class Bootstrap:
     @property
     def end(self) -> End | None:
         """Why the loop is over; None while it is not."""
-        settings = self._settings
-        if self.accepted >= settings.target:
+        params = self._params
+        if self.accepted >= params.target:
             return "target"
-        idle = self._accepted_by_round[-settings.max_idle_rounds :]
-        if settings.max_idle_rounds and len(idle) == settings.max_idle_rounds and not any(idle):
+        idle = self._accepted_by_round[-params.max_empty_rounds :]
+        if params.max_empty_rounds and len(idle) == params.max_empty_rounds and not any(idle):
             return "no_acceptance"
-        if 0 < settings.max_requests <= self._requests:
+        if 0 < params.max_requests <= self._requests:
             return "max_requests"
         return None
 
@@ -157,9 +116,9 @@ class Bootstrap:
         All are drawn from the pool as it stands; calling again before ``consume`` returns the
         same ones.
         """
-        size = self._settings.round_size
-        if self._settings.max_requests:
-            size = min(size, self._settings.max_requests - self._requests)
+        size = self._params.round_size
+        if self._params.max_requests:
+            size = min(size, self._params.max_requests - self._requests)
         if not self._pending and self.end is None:
             self._pending = [self._request(self._requests + place) for place in range(size)]
         return [request for request, _ in self._pending]
@@ -187,28 +146,19 @@ class Bootstrap:
 
     def _request(self, number: int) -> tuple[Request, tuple[str, ...]]:
         """Return request ``number`` of this shard and the ids that its prompt shows."""
-        settings, kept = self._settings, self._kept
-        keys = (settings.shard, number)
-        own = _draw(len(kept), settings.machine_shown, settings.seed, "machine-shown", *keys)
-        fill = settings.shown - len(own)
-        given = _draw(len(self._seeds), fill, settings.seed, "seeds-shown", *keys)
+        params, kept = self._params, self._kept
+        keys = (params.shard, number)
+        own = _draw(len(kept), params.machine_in_context, params.seed, "machine-shown", *keys)
+        fill = params.in_context - len(own)
+        given = _draw(len(self._seeds), fill, params.seed, "seeds-shown", *keys)
         rows = [kept[place] for place in own] + [self._seeds[place] for place in given]
-        rows = shuffled(rows, settings.seed, "shown-order", *keys)
+        rows = shuffled(rows, params.seed, "shown-order", *keys)
         request = Request(
-            id=request_name(settings.shard, number),
+            id=request_name(params.shard, number),
             prompt=instructions_prompt([text for _, text in rows]),
-            seed=derive(settings.seed, STAGE, *keys),
+            seed=derive(params.seed, STAGE, *keys),
         )
         return request, tuple(row_id for row_id, _ in rows)
-
-
-def _check(settings: BootstrapSettings) -> None:
-    if min(settings.target, settings.round_size, settings.shown) < 1:
-        raise ParameterError("target, round_size and shown must be at least 1")
-    if not 0 <= settings.machine_shown <= settings.shown:
-        raise ParameterError(
-            f"machine_shown is {settings.machine_shown}; it must be in 0 to shown, {settings.shown}"
-        )
 
 
 def _draw(size: int, count: int, seed: int, purpose: str, *keys: int) -> list[int]:

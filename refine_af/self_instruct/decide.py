@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from refine_af.contracts.readable import readable
 from refine_af.contracts.records import Instruction, Rejected, Seed
 from refine_af.dedup.index import Neighbour, RougeLIndex
-from refine_af.dedup.rouge_l import Tokens
 from refine_af.engines.text import Finish
-from refine_af.self_instruct.parse_instructions import ParseRules, Piece, parse_instructions
+from refine_af.self_instruct.params import BootstrapParams
+from refine_af.self_instruct.parse_instructions import Piece, parse_instructions
 
 STAGE = "generate_instructions"
 KNOWN = "known-"
@@ -43,17 +43,19 @@ class Decider:
     def __init__(
         self,
         seeds: Sequence[Seed],
+        params: BootstrapParams,
         known: Sequence[str] = (),
-        *,
-        shard: int = 0,
-        rules: ParseRules | None = None,
-        max_rouge_l: float = 0.7,
-        tokens: Tokens = "rouge",
     ) -> None:
-        """Start with the seeds as the pool; see ``BootstrapSettings`` for the settings."""
-        self._shard = shard
-        self._rules = rules or ParseRules()
-        self._index = RougeLIndex(max_rouge_l, tokens)
+        """Start with the seeds as the pool.
+
+        Args:
+            seeds: Not to be repeated.
+            params: How answers are read and compared, and the number of the shard.
+            known: Texts that are not to be repeated either.
+        """
+        self._shard = params.shard
+        self._rules = params.parse_rules
+        self._index = RougeLIndex(params.max_rouge_l, params.tokens)
         self._index.add_all([(seed.id, seed.instruction) for seed in seeds])
         self._known = {f"{KNOWN}{place}": text for place, text in enumerate(known)}
         self._index.add_all(list(self._known.items()))

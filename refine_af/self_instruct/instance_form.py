@@ -12,18 +12,7 @@ if TYPE_CHECKING:
     from refine_af.self_instruct.prompts import Layout, Style
 
 Asked = Literal["auto", "plain", "few_shot"]
-ASKED = (
-    "few_shot: worked tasks of our own, for base models; plain: the instruction alone; auto: plain"
-    " for a builtin: model, else few_shot."
-)
-"""Description of the parameter ``style``."""
-
 Split = Literal["classification", "none"]
-SPLIT = "classification: ask first, then write outputs first for such tasks; none: inputs first."
-"""Description of the parameter ``split``."""
-
-FORM = ("style", "split", "chat")
-"""Parameters that must be the same where a model is trained on a form and where it is asked."""
 
 
 def style_for(asked: Asked, model: str) -> "Style":

@@ -16,34 +16,34 @@ from refine_af.contracts.errors import (
 )
 from refine_af.contracts.randomness import derive
 from refine_af.engines.stopping import save_end_tokens, set_end_tokens
-from refine_af.sft.settings import SFTSettings
+from refine_af.sft.params import SFTParams
 
 
-def choose_device(settings: SFTSettings) -> str:
+def choose_device(params: SFTParams) -> str:
     """Return ``cpu`` or ``cuda``.
 
     Raises:
-        DependencyError: When the settings need a GPU and this machine offers none.
+        DependencyError: When the params need a GPU and this machine offers none.
         MissingLibraryError: For ``qlora`` without bitsandbytes.
     """
     available = torch.cuda.is_available()
-    if not available and (settings.device == "cuda" or settings.method == "qlora"):
-        wanted = "device is 'cuda'" if settings.device == "cuda" else "method is 'qlora'"
+    if not available and (params.device == "cuda" or params.method == "qlora"):
+        wanted = "device is 'cuda'" if params.device == "cuda" else "method is 'qlora'"
         raise DependencyError(
             f"train_sft: {wanted}, but torch finds no CUDA GPU here; run it on a GPU, or use"
             " device auto and method lora"
         )
-    if settings.method == "qlora" and importlib.util.find_spec("bitsandbytes") is None:
+    if params.method == "qlora" and importlib.util.find_spec("bitsandbytes") is None:
         raise MissingLibraryError(
             "train_sft: method is 'qlora', which needs bitsandbytes, and it is not installed:"
             " pip install 'refine-af[nf4]', or use method lora"
         )
-    return "cuda" if available and settings.device != "cpu" else "cpu"
+    return "cuda" if available and params.device != "cpu" else "cpu"
 
 
-def uses_bfloat16(settings: SFTSettings, device: str) -> bool:
+def uses_bfloat16(params: SFTParams, device: str) -> bool:
     """Return whether the matrix products run in bfloat16."""
-    return settings.dtype == "bfloat16" or (settings.dtype == "auto" and device == "cuda")
+    return params.dtype == "bfloat16" or (params.dtype == "auto" and device == "cuda")
 
 
 def load_tokenizer(location: str) -> Any:  # noqa: ANN401  transformers is untyped
@@ -67,7 +67,7 @@ def load_tokenizer(location: str) -> Any:  # noqa: ANN401  transformers is untyp
     return tokenizer
 
 
-def load_trainable(location: str, settings: SFTSettings, device: str) -> Any:  # noqa: ANN401
+def load_trainable(location: str, params: SFTParams, device: str) -> Any:  # noqa: ANN401
     """Return the model with what is trained on it: a fresh adapter, or all its weights.
 
     Frozen weights are held in the precision of the products (4 bits with ``qlora``), trained
@@ -77,9 +77,9 @@ def load_trainable(location: str, settings: SFTSettings, device: str) -> Any:  #
         DependencyError: When the model cannot be read.
         ParameterError: When its positions end before ``max_length``.
     """
-    frozen = torch.bfloat16 if uses_bfloat16(settings, device) else torch.float32
-    kwargs: dict[str, Any] = {"dtype": torch.float32 if settings.method == "full" else frozen}
-    if settings.method == "qlora":
+    frozen = torch.bfloat16 if uses_bfloat16(params, device) else torch.float32
+    kwargs: dict[str, Any] = {"dtype": torch.float32 if params.method == "full" else frozen}
+    if params.method == "qlora":
         kwargs["quantization_config"] = BitsAndBytesConfig(  # type: ignore[no-untyped-call]
             load_in_4bit=True,
             bnb_4bit_quant_type="nf4",
@@ -90,14 +90,14 @@ def load_trainable(location: str, settings: SFTSettings, device: str) -> Any:  #
         model = AutoModelForCausalLM.from_pretrained(location, use_safetensors=True, **kwargs)
     except (OSError, ValueError) as error:
         raise DependencyError(f"{location}: the model cannot be loaded: {error}") from error
-    _refuse_short_range(model, settings.max_length)
-    if settings.method == "full":
+    _refuse_short_range(model, params.max_length)
+    if params.method == "full":
         return model
-    if settings.method == "qlora":
+    if params.method == "qlora":
         model = prepare_model_for_kbit_training(  # type: ignore[no-untyped-call]
             model, use_gradient_checkpointing=False
         )
-    return _with_adapter(model, settings)
+    return _with_adapter(model, params)
 
 
 def _refuse_short_range(model: Any, max_length: int) -> None:  # noqa: ANN401
@@ -109,18 +109,18 @@ def _refuse_short_range(model: Any, max_length: int) -> None:  # noqa: ANN401
         )
 
 
-def _with_adapter(model: Any, settings: SFTSettings) -> PeftModel:  # noqa: ANN401
+def _with_adapter(model: Any, params: SFTParams) -> PeftModel:  # noqa: ANN401
     """Return the model with LoRA on every linear layer but the output layer."""
     config = LoraConfig(
-        r=settings.lora_rank,
-        lora_alpha=settings.lora_alpha,
-        lora_dropout=settings.lora_dropout,
+        r=params.lora_rank,
+        lora_alpha=params.lora_alpha,
+        lora_dropout=params.lora_dropout,
         target_modules="all-linear",
         bias="none",
         task_type="CAUSAL_LM",
     )
     with torch.random.fork_rng():
-        torch.manual_seed(derive(settings.seed, "sft-adapter"))
+        torch.manual_seed(derive(params.draws, "sft-adapter"))
         return get_peft_model(model, config)
 
 

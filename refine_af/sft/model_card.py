@@ -2,11 +2,16 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
-from refine_af.sft.settings import SFTSettings
+from refine_af.sft.params import SFTParams
 
 UNKNOWN = "unknown"
+NOT_SETTINGS = {
+    *("model", "model_digest", "template", "seed", "replicate"),
+    *("rows", "include_seed_tasks", "merge", "device"),
+}
+"""Parameters that the page tells in words, or that say nothing of the method."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,26 +19,20 @@ class CardFacts:
     """What the page says.
 
     Attributes:
-        model: Id of the base model, as the user gave it.
-        model_digest: Of its files; empty when nobody worked it out.
-        template: Of the prompts.
         instances: Machine-written rows trained on.
         seed_licences: Licence of each seed row trained on.
         cut: Rows left out, by reason.
         tokens: Read in training, over all epochs.
         steps: Optimizer steps.
-        settings: Of the run.
+        params: Of the run.
     """
 
-    model: str
-    model_digest: str
-    template: str
     instances: int
     seed_licences: Sequence[str]
     cut: dict[str, int]
     tokens: int
     steps: int
-    settings: SFTSettings
+    params: SFTParams
 
 
 def model_card(facts: CardFacts) -> str:
@@ -43,22 +42,22 @@ def model_card(facts: CardFacts) -> str:
     the data where every row states the same one, and otherwise ``unknown``: rows that a model
     wrote carry none.
     """
-    settings = facts.settings
+    params = facts.params
     licence, lines = _licences(facts)
-    kind = "Model" if settings.method == "full" else "LoRA adapter"
+    kind = "Model" if params.method == "full" else "LoRA adapter"
     return "\n".join(
         [
             "---",
-            f"base_model: {_quoted(facts.model)}",
-            f"library_name: {'transformers' if settings.method == 'full' else 'peft'}",
+            f"base_model: {_quoted(params.model)}",
+            f"library_name: {'transformers' if params.method == 'full' else 'peft'}",
             f"license: {_quoted(licence)}",
             "pipeline_tag: text-generation",
             "---",
             "",
             f"# {kind} fine-tuned on instruction data",
             "",
-            f"Base model: `{facts.model}`, digest `{facts.model_digest or UNKNOWN}`.",
-            f"Prompt template: `{facts.template}`; ask the model in the same words.",
+            f"Base model: `{params.model}`, digest `{params.model_digest or UNKNOWN}`.",
+            f"Prompt template: `{params.template}`; ask the model in the same words.",
             "",
             "## Data",
             "",
@@ -78,7 +77,7 @@ def model_card(facts: CardFacts) -> str:
             "",
             "| setting | value |",
             "| --- | --- |",
-            *(f"| {name} | {value} |" for name, value in _method_settings(settings).items()),
+            *(f"| {name} | {value} |" for name, value in _method_settings(params).items()),
             "",
         ]
     )
@@ -98,9 +97,11 @@ def _listed(cut: dict[str, int]) -> str:
     return ", ".join(f"{count} {reason}" for reason, count in sorted(cut.items())) or "none"
 
 
-def _method_settings(settings: SFTSettings) -> dict[str, object]:
-    left_out = {"device", "gradient_checkpointing", "checkpoint_steps"}
-    return {name: value for name, value in asdict(settings).items() if name not in left_out}
+def _method_settings(params: SFTParams) -> dict[str, object]:
+    values = params.method_values()
+    return {"seed": params.draws} | {
+        name: values[name] for name in values if name not in NOT_SETTINGS
+    }
 
 
 def _quoted(text: str) -> str:

@@ -3,7 +3,7 @@
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,34 +18,26 @@ from refine_af.processes.group import ALONE, Processes
 from refine_af.sft.base_model import choose_device, load_tokenizer, load_trainable, save_trained
 from refine_af.sft.encoding import Example, encode, write_examples
 from refine_af.sft.model_card import CardFacts, model_card
+from refine_af.sft.params import SFTParams
 from refine_af.sft.selection import Arm, Reason, UsedRow, choose, seed_rows
-from refine_af.sft.settings import SFTSettings
-from refine_af.sft.templates import Template, training_text
+from refine_af.sft.templates import training_text
 from refine_af.sft.trainer import TrainingResult, peak_memory, train
 from refine_af.storage.journal import MemoryJournal
 
 
 @dataclass(frozen=True, slots=True)
 class Material:
-    """What is trained on, and in which words.
+    """What is trained on.
 
     Attributes:
         instances: Rows of the arm.
         others: Rows of the arms that it is compared with.
         seeds: Seed tasks to train on too.
-        rows: Most instances; 0 takes all.
-        template: Words around a row.
-        model: Id of the base model, as the user gave it.
-        model_digest: Of its files; may be empty.
     """
 
     instances: Sequence[Instance]
     others: Sequence[Sequence[Instance]]
     seeds: Sequence[Seed]
-    rows: int
-    template: Template
-    model: str
-    model_digest: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,14 +69,14 @@ class Silent:
 
 
 def help_tuning(
-    processes: Processes, material: Material, settings: SFTSettings, location: str, scratch: Path
+    processes: Processes, material: Material, params: SFTParams, location: str, scratch: Path
 ) -> None:
     """Take part in a run as a helper of the process that holds the journal."""
     own = scratch / f"helper-{processes.rank}"
     own.mkdir()
     fine_tune(
         material,
-        settings,
+        params,
         location,
         own / "adapter",
         journal=MemoryJournal(),
@@ -104,7 +96,7 @@ class _Chosen:
 
 def fine_tune(
     material: Material,
-    settings: SFTSettings,
+    params: SFTParams,
     location: str,
     target: Path,
     *,
@@ -117,7 +109,7 @@ def fine_tune(
 
     Args:
         material: What to train on.
-        settings: How.
+        params: How.
         location: Directory or Hub id of the base model.
         target: Directory of the adapter, or of the full model.
         journal: Keeps the checkpoints.
@@ -127,22 +119,22 @@ def fine_tune(
 
     Raises:
         DataError: When no row is left to train on.
-        ParameterError: When model and settings do not fit together.
+        ParameterError: When model and parameters do not fit together.
         DependencyError: When the model or the GPU cannot be used.
     """
     disable_progress_bars()
     disable_progress_bar()  # type: ignore[no-untyped-call]
     started = time.monotonic()
-    device = choose_device(settings)
+    device = choose_device(params)
     tokenizer = load_tokenizer(location)
-    chosen = _choose(material, settings, tokenizer)
+    chosen = _choose(material, params, tokenizer)
     rows = write_examples(scratch / "rows.arrow", chosen.examples)
     prepared = time.monotonic() - started
     model, trained = _tuned(
         location,
         tokenizer,
         rows,
-        settings,
+        params,
         device=device,
         journal=journal,
         progress=progress,
@@ -150,8 +142,8 @@ def fine_tune(
         processes=processes,
     )
     if processes.main:
-        save_trained(model, tokenizer, target, base_name=material.model, location=location)
-        facts = _card_facts(material, settings, chosen.used, trained.history)
+        save_trained(model, tokenizer, target, base_name=params.model, location=location)
+        facts = _card_facts(material, params, chosen.used, trained.history)
         (target / "README.md").write_text(model_card(facts), encoding="utf-8")
     return Outcome(
         history=trained.history,
@@ -165,7 +157,7 @@ def _tuned(
     location: str,
     tokenizer: Any,  # noqa: ANN401
     rows: Dataset,
-    settings: SFTSettings,
+    params: SFTParams,
     *,
     scratch: Path,
     processes: Processes,
@@ -179,9 +171,9 @@ def _tuned(
     Raises:
         MemoryShortageError: When a piece of one row does not fit.
     """
-    pieces = settings.pieces_for(processes.count)
+    pieces = params.pieces(processes.count)
     at_once = RowsAtOnce(
-        settings.batch_size // pieces if processes.count == 1 else 1,
+        params.batch_size // pieces if processes.count == 1 else 1,
         task="train_sft",
         lower="max_length, or raise gradient_accumulation",
     )
@@ -189,9 +181,7 @@ def _tuned(
         folder = scratch / f"rows-{at_once.count}"
         folder.mkdir()
 
-        def work(
-            folder: Path = folder, chosen: SFTSettings = settings
-        ) -> tuple[Any, TrainingResult]:
+        def work(folder: Path = folder, chosen: SFTParams = params) -> tuple[Any, TrainingResult]:
             model = load_trainable(location, chosen, options["device"])
             found = train(
                 model, tokenizer, rows, chosen, scratch=folder, processes=processes, **options
@@ -203,24 +193,24 @@ def _tuned(
             model, trained = found
             trained.telemetry["memory_halvings"] = float(at_once.halvings)
             return model, trained
-        size = settings.batch_size
+        size = params.batch_size
         fewest = -(-size // at_once.count)
         pieces = next(count for count in range(fewest, size + 1) if size % count == 0)
-        settings = replace(settings, gradient_accumulation=pieces)
+        params = params.model_copy(update={"gradient_accumulation": pieces})
 
 
-def _choose(material: Material, settings: SFTSettings, tokenizer: Any) -> _Chosen:  # noqa: ANN401
+def _choose(material: Material, params: SFTParams, tokenizer: Any) -> _Chosen:  # noqa: ANN401
     def tokens_of(rows: Sequence[Instance]) -> list[Example]:
-        texts = [training_text(row, material.template, settings.seed, tokenizer) for row in rows]
+        texts = [training_text(row, params.template, params.draws, tokenizer) for row in rows]
         return list(encode(texts, tokenizer))
 
     def fits(examples: Sequence[Example]) -> list[bool]:
-        return [len(example.tokens) <= settings.max_length for example in examples]
+        return [len(example.tokens) <= params.max_length for example in examples]
 
     own = tokens_of(material.instances)
     arms = [Arm(material.instances, fits(own))]
     arms += [Arm(rows, fits(tokens_of(rows))) for rows in material.others]
-    kept, reasons = choose(arms, material.rows)
+    kept, reasons = choose(arms, params.rows)
     seeds = seed_rows(material.seeds)
     seed_examples = tokens_of(seeds)
     fitting = [place for place, fit in enumerate(fits(seed_examples)) if fit]
@@ -228,7 +218,7 @@ def _choose(material: Material, settings: SFTSettings, tokenizer: Any) -> _Chose
         place: "too_long" for place in range(len(seeds)) if place not in set(fitting)
     }
     if not kept:
-        _refuse_nothing(arms[0], own, settings.max_length)
+        _refuse_nothing(arms[0], own, params.max_length)
     used = [
         *_listed(material.instances, own, dict.fromkeys(kept, ""), "instance"),
         *_listed(seeds, seed_examples, dict.fromkeys(fitting, ""), "seed"),
@@ -276,22 +266,19 @@ def _listed(
 
 def _card_facts(
     material: Material,
-    settings: SFTSettings,
+    params: SFTParams,
     used: Sequence[UsedRow],
     history: Sequence[Mapping[str, float]],
 ) -> CardFacts:
     licences = {seed.id: seed.licence for seed in material.seeds}
     trained = [row for row in used if not row.cut]
     return CardFacts(
-        model=material.model,
-        model_digest=material.model_digest,
-        template=material.template,
         instances=sum(row.source == "instance" for row in trained),
         seed_licences=[licences[row.parents[0]] for row in trained if row.source == "seed"],
         cut=Counter(row.reason for row in used if row.cut),
         tokens=int(history[-1]["tokens"]),
         steps=len(history),
-        settings=settings,
+        params=params,
     )
 
 

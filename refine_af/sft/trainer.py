@@ -18,7 +18,7 @@ from refine_af.processes.group import ALONE, Processes
 from refine_af.sft.base_model import uses_bfloat16
 from refine_af.sft.checkpoints import CheckpointCallback, newest_checkpoint
 from refine_af.sft.order import tokens_after_steps, training_order
-from refine_af.sft.settings import SFTSettings
+from refine_af.sft.params import SFTParams
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ def train(
     model: Any,  # noqa: ANN401  transformers is untyped
     tokenizer: Any,  # noqa: ANN401
     rows: Dataset,
-    settings: SFTSettings,
+    params: SFTParams,
     *,
     device: str,
     journal: Journal,
@@ -58,7 +58,7 @@ def train(
         model: Of :func:`refine_af.sft.base_model.load_trainable`.
         tokenizer: Its own, with end and padding token.
         rows: ``input_ids`` and ``labels``, none longer than ``max_length``.
-        settings: Of the run.
+        params: Of the run.
         device: ``cpu`` or ``cuda``.
         journal: Keeps the checkpoints.
         progress: Told of every step.
@@ -70,17 +70,17 @@ def train(
     Raises:
         ParameterError: When the loss stops being a number, or the batch cannot be shared out.
     """
-    ordered, lengths = _ordered_rows(rows, settings)
-    steps = math.ceil(len(ordered) / settings.batch_size)
+    ordered, lengths = _ordered_rows(rows, params)
+    steps = math.ceil(len(ordered) / params.batch_size)
     resumed = newest_checkpoint(journal, scratch, progress) if processes.main else None
     resumed = processes.from_main(resumed)
     trainer = _OfflineTrainer(
         model=model,
-        args=_arguments(settings, steps, device, scratch / "trainer", processes.count),
+        args=_arguments(params, steps, device, scratch / "trainer", processes.count),
         train_dataset=ordered,
         processing_class=tokenizer,
         callbacks=[
-            _Watch(steps, progress, settings.learning_rate),
+            _Watch(steps, progress, params.learning_rate),
             CheckpointCallback(journal, resumed),
         ],
     )
@@ -88,7 +88,7 @@ def train(
     started = time.monotonic()
     trainer.train(resume_from_checkpoint=str(resumed) if resumed else None)
     seconds = time.monotonic() - started
-    tokens = tokens_after_steps(range(len(lengths)), lengths, settings.batch_size)
+    tokens = tokens_after_steps(range(len(lengths)), lengths, params.batch_size)
     history = _history(trainer.state.log_history, tokens)
     before = tokens[_steps_done(resumed) - 1] if _steps_done(resumed) else 0
     return TrainingResult(history, {"tokens_per_second": (tokens[-1] - before) / seconds})
@@ -125,53 +125,53 @@ class _Watch(TrainerCallback):
         self._progress.step(state.global_step, self._steps, "steps", loss=loss)
 
 
-def _ordered_rows(rows: Dataset, settings: SFTSettings) -> tuple[Dataset, Sequence[int]]:
+def _ordered_rows(rows: Dataset, params: SFTParams) -> tuple[Dataset, Sequence[int]]:
     """Return the rows in the order of training, repeated by epoch, and their lengths in tokens."""
-    if settings.packing:
+    if params.packing:
         # Packed once: which rows share a sequence does not depend on the epoch.
-        rows = pack_dataset(rows, settings.max_length, "bfd")
+        rows = pack_dataset(rows, params.max_length, "bfd")
     order = training_order(
         len(rows),
-        epochs=settings.epochs,
-        max_steps=settings.max_steps,
-        batch_size=settings.batch_size,
-        seed=settings.seed,
+        epochs=params.epochs,
+        max_steps=params.max_steps,
+        batch_size=params.batch_size,
+        seed=params.draws,
     )
     lengths = [len(ids) for ids in rows.with_format("numpy")["input_ids"]]
     return rows.select(order, keep_in_memory=True), [lengths[place] for place in order]
 
 
 def _arguments(
-    settings: SFTSettings, steps: int, device: str, folder: Path, processes: int
+    params: SFTParams, steps: int, device: str, folder: Path, processes: int
 ) -> SFTConfig:
-    every = settings.checkpoint_steps
-    pieces = settings.pieces_for(processes)
+    every = params.checkpoint_steps
+    pieces = params.pieces(processes)
     config = SFTConfig(
         output_dir=str(folder),
-        seed=settings.seed,
+        seed=params.draws,
         # The rows are already in order, epochs and all, so the trainer sees one epoch.
         num_train_epochs=1,
         train_sampling_strategy="sequential",
-        per_device_train_batch_size=settings.batch_size // pieces,
+        per_device_train_batch_size=params.batch_size // pieces,
         gradient_accumulation_steps=pieces // processes,
         ddp_backend="gloo" if device == "cpu" and processes > 1 else None,
         ddp_find_unused_parameters=False if processes > 1 else None,
-        learning_rate=settings.learning_rate,
-        lr_scheduler_type=settings.schedule
-        if settings.schedule != "constant"
+        learning_rate=params.learning_rate,
+        lr_scheduler_type=params.schedule
+        if params.schedule != "constant"
         else "constant_with_warmup",
         # Rounded down: the first step of a warm-up has rate 0, which short runs cannot afford.
-        warmup_steps=int(settings.warmup_ratio * steps),
+        warmup_steps=int(params.warmup_ratio * steps),
         weight_decay=0.0,
         # Longer rows were left out before; TRL would refuse a limit that it does not keep itself.
-        max_length=None if settings.padding_free and not settings.packing else settings.max_length,
-        padding_free=settings.padding_free,
-        packing=settings.packing,
+        max_length=None if params.padding_free and not params.packing else params.max_length,
+        padding_free=params.padding_free,
+        packing=params.packing,
         # No map over prepared rows; packed ones are flattened by the collator.
         dataset_kwargs={"skip_prepare_dataset": True},
         use_cpu=device == "cpu",
-        bf16=uses_bfloat16(settings, device),
-        gradient_checkpointing=settings.gradient_checkpointing and device == "cuda",
+        bf16=uses_bfloat16(params, device),
+        gradient_checkpointing=params.gradient_checkpointing and device == "cuda",
         dataloader_pin_memory=device == "cuda",
         save_strategy="steps" if every else "no",
         save_steps=every or 1,

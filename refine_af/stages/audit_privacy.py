@@ -3,24 +3,22 @@
 from typing import Any, Literal
 
 from refine_af.contracts.jsonl import iter_objects, read_rows, write_object, write_rows
-from refine_af.contracts.params import Params, param
+from refine_af.contracts.params import param
 from refine_af.contracts.records import Instance
 from refine_af.contracts.stage import Artifact, Metrics, Resources, Stage, Task
+from refine_af.engines.params import ModelParams
 
 
-class AuditPrivacyParams(Params):
-    """Which model is attacked, and how its rows were worded."""
+class AuditParams(ModelParams):
+    """Which model is attacked, and how its rows were worded; ``seed`` is also that of ``mix``."""
 
-    model: str = param("builtin:tiny", "Base model that the adapter was trained on.")
-    model_digest: str = param("", "Digest or revision of the model, as check_inputs found it.")
     template: Literal["plain", "alpaca", "mix", "chat"] = param(
         "plain", "Words around a row: the template that train_sft used."
     )
-    seed: int = param(1, "Seed of the bootstrap, and of train_sft where template is mix.")
     resamples: int = param(1000, "Resamples of the bootstrap interval.", ge=100)
 
 
-def run(params: AuditPrivacyParams, task: Task) -> Metrics:
+def run(params: AuditParams, task: Task) -> Metrics:
     """Measure losses with and without the adapter and attack by them."""
     from refine_af.evaluation.membership import LEAST_ROWS, audit
 
@@ -53,7 +51,7 @@ def run(params: AuditPrivacyParams, task: Task) -> Metrics:
 
 
 def _losses(
-    params: AuditPrivacyParams, task: Task, members: list[Instance], others: list[Instance]
+    params: AuditParams, task: Task, members: list[Instance], others: list[Instance]
 ) -> dict[str, tuple[list[float], list[float]]]:
     from refine_af.sft.losses import completion_losses
 
@@ -85,7 +83,7 @@ def _rows(
 STAGE = Stage(
     name="audit_privacy",
     summary="Membership inference on the fine-tuned model, with held-out rows split by root.",
-    params=AuditPrivacyParams,
+    params=AuditParams,
     run=run,
     inputs=(
         Artifact("adapter", "model", "The fine-tuned model's adapter (train_sft)."),

@@ -5,38 +5,40 @@ from pathlib import Path
 from refine_af import __version__
 from refine_af.contracts.errors import DataError
 from refine_af.contracts.jsonl import write_object
-from refine_af.contracts.params import Params, param
+from refine_af.contracts.params import param, same_as
 from refine_af.contracts.stage import Artifact, Metrics, Resources, Stage, Task
+from refine_af.engines.params import ModelParams
 from refine_af.evaluation.gpt2_tokens import track_tokenizer
+from refine_af.evaluation.params import TasksParams
 from refine_af.evaluation.task_sets import load_tasks
-from refine_af.feedback.presets import find_preset
-from refine_af.stages.seed_ingest import read_seeds
+from refine_af.feedback.params import RewardRuleParams
+from refine_af.stages.seed_ingest import SeedParams, read_seeds
 from refine_af.storage.manifest import digest_path
 from refine_af.storage.sources import fetch_named, fetch_rows_file, fetch_source
 
 
-class CheckInputsParams(Params):
+class CheckInputsParams(RewardRuleParams):
     """What the run will read and write."""
 
-    seeds_uri: str = param("builtin:seeds", "Seed tasks.")
-    model: str = param("builtin:tiny", "Start model.")
-    tasks_uri: str = param("builtin:tasks", "Evaluation tasks.")
+    seeds_uri: str = same_as(SeedParams, "seeds_uri")
+    model: str = same_as(ModelParams, "model")
+    tasks_uri: str = same_as(TasksParams, "tasks_uri")
     expected_tasks: str = param("", "Digest that the tasks must have; empty accepts any.")
-    instances: int = param(100, "First N instances of each evaluation task.", ge=1)
-    gpt2_tokenizer: str = param("", "What evaluate is given under this name.")
-    reward: str = param("balanced", "Reward preset of the run.")
+    instances: int = same_as(TasksParams, "instances")
+    gpt2_tokenizer: str = same_as(TasksParams, "gpt2_tokenizer")
     operators_uri: str = param(
-        "", "Textual operations of the second pipeline; empty where none are read."
+        "",
+        "Textual operations of the second pipeline; empty where none are read.",
+        names="operators",
     )
     arms: str = param("rl,baseline", "Trained arms, comma separated; part of the provenance.")
-    seed: int = param(1, "Seed of the run; part of the provenance.")
+    seed: int = same_as(ModelParams, "seed")
 
 
 def run(params: CheckInputsParams, task: Task) -> Metrics:
     """Resolve everything to a digest or revision and write the run's manifest."""
     from refine_af.engines.models import model_revision
 
-    find_preset(params.reward)
     seeds_path = fetch_rows_file(params.seeds_uri, task.scratch)
     seeds = read_seeds(seeds_path, params.seeds_uri, "unknown")
     task.progress.say(f"{len(seeds)} seeds are readable")

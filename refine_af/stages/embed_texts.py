@@ -15,6 +15,7 @@ class EmbedTextsParams(Params):
         "sentence-transformers/all-MiniLM-L6-v2",
         "Any sentence-transformers model with safetensors: a Hub id (org/name@revision), a path,"
         " gs:// or s3://.",
+        names="model",
     )
     text_field: str = param("instruction", "Column that is embedded.")
     prefix: str = param("", "Put before each text; some models want one, such as 'query: '.")

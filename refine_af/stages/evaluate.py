@@ -3,17 +3,19 @@
 from typing import TYPE_CHECKING, Any
 
 from refine_af.calls.journalled import journalled
-from refine_af.contracts.errors import DataError, ParameterError
+from refine_af.contracts.errors import DataError
 from refine_af.contracts.jsonl import write_object, write_rows
-from refine_af.contracts.params import param
+from refine_af.contracts.params import param, rule
 from refine_af.contracts.readable import readable
 from refine_af.contracts.records import Prediction
 from refine_af.contracts.stage import Artifact, Metrics, Resources, Stage, Task
+from refine_af.engines.opening import open_engine
+from refine_af.engines.params import EngineParams
 from refine_af.engines.text import Completion, Request, Sampling
+from refine_af.evaluation.params import AnswerParams
 from refine_af.evaluation.summary import official, summarise
-from refine_af.evaluation.task_sets import FIRST_INSTANCES, load_tasks
+from refine_af.evaluation.task_sets import load_tasks
 from refine_af.evaluation.tasks import EvaluationTask, TaskInstance
-from refine_af.stages.engine_params import EngineParams, open_engine
 from refine_af.storage.sources import fetch_named, fetch_source
 
 if TYPE_CHECKING:
@@ -23,37 +25,21 @@ MAX_REFUSED = 0.01
 """Largest share of questions that may be refused (too long): they count as wrong answers."""
 
 
-class EvaluateParams(EngineParams):
+class EvaluateParams(AnswerParams, EngineParams):
     """Which tasks, how they are asked, how they are answered."""
 
-    tasks_uri: str = param(
-        "builtin:tasks",
-        "Natural-Instructions task files, or a list of them: builtin:tasks, a path or a URI.",
-    )
-    tasks_digest: str = param("", "Expected digest of the tasks; empty accepts any.")
-    instances: int = param(
-        FIRST_INSTANCES,
-        "First N instances of each task.",
-        source="SUPER-NI: the first 100 are label-balanced on purpose",
-        ge=1,
-    )
-    prompt: str = param(
-        "tk_instruct",
-        "tk_instruct, plain, alpaca, or a Jinja2 template of your own.",
-        source="Tk-Instruct, definition only",
-    )
-    max_tokens: int = param(128, "Most tokens of an answer.", source="Tk-Instruct", ge=1)
-    stop: str = param(
-        "\\n\\n", "Text that ends an answer, backslash escapes allowed; empty: end token only."
-    )
-    gpt2_tokenizer: str = param(
-        "",
-        "GPT-2's tokenizer.json, a path or a URI: tasks in other languages need it.",
-        source="SUPER-NI, cross-lingual track",
-    )
     lm_eval: str = param(
-        "", "Tasks of lm-evaluation-harness beside, comma separated: names or .yaml files."
+        "",
+        "Tasks of lm-evaluation-harness beside, comma separated: names or .yaml files.",
+        names="harness",
     )
+
+    @rule("lm_eval")
+    def harness_runs_the_engine(self) -> str:
+        """The harness has backends of its own for two engines."""
+        if self.lm_eval and self.engine not in ("transformers", "vllm"):
+            return f"the harness runs on transformers or vllm, and engine is {self.engine!r}"
+        return ""
 
 
 def run(params: EvaluateParams, task: Task) -> Metrics:
@@ -71,7 +57,7 @@ def run(params: EvaluateParams, task: Task) -> Metrics:
     sampling = Sampling(
         max_tokens=params.max_tokens,
         temperature=0.0,
-        stop=(stop_text(params.stop),) if params.stop else (),
+        stop=(params.stop_text,) if params.stop else (),
     )
     requests = [
         Request(f"{item.name}/{instance.id}", _prompt(params, item, instance), params.seed)
@@ -102,21 +88,6 @@ def _beside(params: EvaluateParams, task: Task) -> dict[str, Any]:
         batch_size=params.engine_batch,
         seed=params.seed,
     )
-
-
-def stop_text(written: str) -> str:
-    r"""Return the text that ``written`` stands for, with ``\n`` and its like for characters.
-
-    Raises:
-        ParameterError: For an escape that is none.
-    """
-    try:
-        # the escapes of other characters first: unicode_escape reads bytes as Latin-1
-        return written.encode("latin-1", "backslashreplace").decode("unicode_escape")
-    except UnicodeDecodeError as error:
-        raise ParameterError(
-            f"evaluate.stop is {written!r}: {error.reason}; write a backslash twice"
-        ) from None
 
 
 def _prompt(params: EvaluateParams, item: EvaluationTask, instance: TaskInstance) -> str:

@@ -2,68 +2,23 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from refine_af.calls.journalled import JournalledEngine, journalled
-from refine_af.contracts.errors import DataError, ParameterError
+from refine_af.contracts.errors import DataError
 from refine_af.contracts.jsonl import iter_objects, read_rows, write_rows
-from refine_af.contracts.params import param
 from refine_af.contracts.records import Seed
 from refine_af.contracts.stage import Artifact, Task
-from refine_af.engines.text import Sampling
-from refine_af.stages.engine_params import EngineParams, open_engine
+from refine_af.engines.opening import open_engine
+from refine_af.evolve.params import EvolutionParams
 
 if TYPE_CHECKING:
     from refine_af.evolve.bank import Bank
-    from refine_af.evolve.frontier import Evolver, FrontierSettings, Root
+    from refine_af.evolve.frontier import Evolver, Root
     from refine_af.evolve.ledger import Ledger
     from refine_af.evolve.operators import Operators
 
 BANK_TEXTS = "instruction"
-
-
-class EvolutionParams(EngineParams):
-    """How instructions are rewritten, reviewed and rewarded."""
-
-    operators_uri: str = param(
-        "builtin:operators", "Operators and their prompts: builtin:operators, a YAML file or a URI."
-    )
-    style: Literal["plain", "instruct"] = param(
-        "instruct", "plain: as builtin:tiny was trained; instruct: a request in words."
-    )
-    steps: int = param(6, "Most operators tried on one seed.", source="TeaMs-RL, its code", ge=1)
-    temperature: float = param(0.8, "Of the rewriter.", ge=0.0)
-    top_p: float = param(0.95, "Nucleus mass.", source="TeaMs-RL, its code", gt=0.0, le=1.0)
-    max_tokens: int = param(512, "Most new tokens of a rewrite.", ge=4)
-    reviewer: str = param("", "Model that compares rewrite and parent; empty: the rewriter's.")
-    reviewer_engine: Literal["", "transformers", "vllm", "openai", "scripted"] = param(
-        "", "Engine of the reviewer; empty: the rewriter's."
-    )
-    accept: float = param(
-        0.6, "Least probability of a difference, both orders averaged.", ge=0.0, le=1.0
-    )
-    patience: int = param(2, "Invalid rewrites in a row that end an episode.", ge=1)
-    min_words: int = param(3, "Fewest words of an instruction.", ge=1)
-    max_words: int = param(512, "Most words of an instruction.", ge=1)
-    weight_changed: float = param(0.5, "Reward of a rewrite that differs.", ge=0.0)
-    weight_novelty: float = param(
-        0.5, "Reward times 1 - largest cosine to siblings and the memory bank.", ge=0.0
-    )
-    weight_invalid: float = param(0.5, "Taken for a rewrite that breaks a rule.", ge=0.0)
-    weight_frontier: float = param(
-        0.0,
-        "Reward times 4 s (1 - s), s the agreement of sampled answers; 0 samples none.",
-        source="R-Zero (2508.05004)",
-        ge=0.0,
-    )
-    frontier_samples: int = param(4, "Answers sampled for that.", ge=2, le=64)
-    embedding: str = param(
-        "builtin:static",
-        "Of instructions, for policy, novelty and clusters: builtin:static needs no model; else any"
-        " sentence-transformers model (Hub id, path, gs:// or s3://).",
-    )
-    clusters: int = param(4, "Groups of like seeds that are told apart in tables.", ge=1, le=16)
-    seeds_limit: int = param(0, "First N seeds; 0 takes all.", ge=0)
 
 
 BANK_INPUT = Artifact(
@@ -89,7 +44,7 @@ def open_engines(params: EvolutionParams, task: Task) -> Engines:
         return rewriter, rewriter
     changes = {
         "model": params.reviewer or params.model,
-        "engine": params.reviewer_engine or params.engine,
+        "engine": params.reviewing,
         "model_digest": "",
     }
     reviewer = params.model_copy(update=changes)
@@ -138,43 +93,6 @@ def bank_of(params: EvolutionParams, task: Task) -> "Bank":
     return bank
 
 
-def frontier_settings(params: EvolutionParams, max_calls: int = 0) -> "FrontierSettings":
-    """Return the settings of the episodes.
-
-    Raises:
-        ParameterError: Fewest and most words cross.
-    """
-    from refine_af.evolve.frontier import FrontierSettings
-    from refine_af.evolve.reward import RewardWeights
-    from refine_af.evolve.rules import Limits
-
-    if params.min_words > params.max_words:
-        raise ParameterError(
-            f"min_words is {params.min_words} and max_words {params.max_words}; nothing fits both"
-        )
-    return FrontierSettings(
-        seed=params.seed,
-        steps=params.steps,
-        style=params.style,
-        sampling=Sampling(
-            max_tokens=params.max_tokens,
-            temperature=params.temperature,
-            top_p=params.top_p,
-            stop=("\n",) if params.style == "plain" else ("\n### ",),
-        ),
-        accept=params.accept,
-        patience=params.patience,
-        limits=Limits(params.min_words, params.max_words),
-        weights=RewardWeights(
-            changed=params.weight_changed,
-            novelty=params.weight_novelty,
-            invalid=params.weight_invalid,
-            frontier=params.weight_frontier,
-        ),
-        max_calls=max_calls,
-    )
-
-
 def make_evolver(
     params: EvolutionParams,
     operators: "Operators",
@@ -206,9 +124,10 @@ def make_evolver(
         operators,
         open_embedding(params.embedding).embed,
         bank,
-        frontier_settings(params, max_calls),
+        params,
         ledger,
         agreement,
+        max_calls,
     )
 
 

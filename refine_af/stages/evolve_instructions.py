@@ -1,16 +1,14 @@
 """Seeds become more and different instructions by textual operations, with every row's lineage."""
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-from refine_af.contracts.errors import ParameterError
 from refine_af.contracts.jsonl import write_object, write_rows
-from refine_af.contracts.params import param
 from refine_af.contracts.records import Evolved, ModelCall, OperatorStep, Rejected, content_id
 from refine_af.contracts.stage import Artifact, Metrics, Resources, Stage, Task
 from refine_af.engines.text import TextEngine
+from refine_af.evolve.params import EvolveParams
 from refine_af.stages.evolution import (
     BANK_INPUT,
-    EvolutionParams,
     bank_of,
     finish,
     make_evolver,
@@ -26,27 +24,8 @@ if TYPE_CHECKING:
     from refine_af.evolve.ledger import Ledger
     from refine_af.evolve.operators import Operators
 
-Policy = Literal["learned", "uniform", "fixed_mix", "released_mix", "llm", "no_evolution"]
 
-
-class EvolveInstructionsParams(EvolutionParams):
-    """Who chooses the operators, and how long it goes on."""
-
-    policy: Policy = param(
-        "learned",
-        "learned, uniform, fixed_mix, released_mix, llm, or no_evolution (the seeds alone).",
-        source="released_mix: shares that the released generator of TeaMs-RL executes",
-    )
-    mix: str = param("", "Shares of fixed_mix: name=weight, name=weight.")
-    exploration: float = param(0.03, "Share of uniform draws in a learned policy.", ge=0.0, lt=1.0)
-    passes: int = param(1, "Times that every seed is evolved anew.", ge=1)
-    max_calls: int = param(
-        0, "Most calls of rewriter and reviewer together; 0 sets no limit.", ge=0
-    )
-    keep_seeds: bool = param(False, "Hand on the seeds too.", source="Evol-Instruct keeps them")
-
-
-def run(params: EvolveInstructionsParams, task: Task) -> Metrics:
+def run(params: EvolveParams, task: Task) -> Metrics:
     """Evolve all seeds at once, pass by pass."""
     from refine_af.evolve.ledger import Ledger
 
@@ -73,7 +52,7 @@ def run(params: EvolveInstructionsParams, task: Task) -> Metrics:
 
 
 def _evolve(
-    params: EvolveInstructionsParams,
+    params: EvolveParams,
     task: Task,
     operators: "Operators",
     roots: "list[Root]",
@@ -114,7 +93,7 @@ def _turn(row: OperatorStep) -> str:
 
 
 def _chooser(
-    params: EvolveInstructionsParams,
+    params: EvolveParams,
     task: Task,
     operators: "Operators",
     engine: TextEngine,
@@ -134,17 +113,12 @@ def _chooser(
     return uniform_mix(operators, params.seed)
 
 
-def _learned(params: EvolveInstructionsParams, task: Task, operators: "Operators") -> "Chooser":
+def _learned(params: EvolveParams, task: Task, operators: "Operators") -> "Chooser":
     from refine_af.evolve.choosers import Trained
     from refine_af.evolve.embedding import open_embedding
     from refine_af.evolve.trained import load_policy
     from refine_af.storage.manifest import digest_path
 
-    if "operator_policy" not in task.inputs:
-        raise ParameterError(
-            "evolve_instructions.policy is 'learned' but no policy is given; give the input"
-            " operator_policy (of train_operator_policy) or another policy"
-        )
     folder = task.inputs["operator_policy"]
     policy = load_policy(folder, operators, open_embedding(params.embedding).name)
     if policy.facts["steps"] != params.steps:
@@ -156,7 +130,7 @@ def _learned(params: EvolveInstructionsParams, task: Task, operators: "Operators
     return Trained(name, policy, params.seed, params.exploration)
 
 
-def _with_seeds(params: EvolveInstructionsParams) -> bool:
+def _with_seeds(params: EvolveParams) -> bool:
     return params.keep_seeds or params.policy == "no_evolution"
 
 
@@ -206,7 +180,7 @@ def _metrics(kept: list[Evolved], steps: list[OperatorStep], ledger: "Ledger") -
 STAGE = Stage(
     name="evolve_instructions",
     summary="Evolve seeds by textual operations; drop what fails, keep lineage and reasons.",
-    params=EvolveInstructionsParams,
+    params=EvolveParams,
     run=run,
     inputs=(
         Artifact("seeds", "rows", "Seed tasks to start from."),

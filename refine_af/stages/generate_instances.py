@@ -5,21 +5,13 @@ from typing import TYPE_CHECKING
 
 from refine_af.calls.journalled import journalled
 from refine_af.contracts.jsonl import read_rows, write_rows
-from refine_af.contracts.params import param
 from refine_af.contracts.randomness import derive, replicate_seed
 from refine_af.contracts.records import Instance, Instruction, Rejected
 from refine_af.contracts.stage import Artifact, Metrics, Resources, Stage, Task
-from refine_af.engines.text import Completion, Request, Sampling
-from refine_af.self_instruct.instance_form import (
-    ASKED,
-    SPLIT,
-    Asked,
-    InstanceForm,
-    Split,
-    style_for,
-)
+from refine_af.engines.opening import Opener, open_engine
+from refine_af.engines.text import Completion, Request
+from refine_af.self_instruct.params import InstancesParams
 from refine_af.self_instruct.task_kinds import layouts
-from refine_af.stages.engine_params import EngineParams, Opener, open_engine
 from refine_af.storage.sources import fetch_source
 
 if TYPE_CHECKING:
@@ -30,30 +22,7 @@ if TYPE_CHECKING:
     from refine_af.self_instruct.prompts import Layout
 
 
-class GenerateInstancesParams(EngineParams):
-    """How the model is asked, and how often."""
-
-    style: Asked = param("auto", ASKED)
-    split: Split = param("classification", SPLIT, source="Self-Instruct, section 2.3")
-    samples: int = param(1, "Completions per instruction.", ge=1, le=64)
-    max_instances: int = param(5, "Most instances per completion.", source="Self-Instruct", ge=1)
-    temperature: float = param(0.0, "0 is greedy.", source="Self-Instruct", ge=0.0)
-    top_p: float = param(1.0, "Nucleus mass.", gt=0.0, le=1.0)
-    presence_penalty: float = param(0.0, "Against repetition; the published 1.5 suits few models.")
-    max_tokens: int = param(350, "Most new tokens.", source="Self-Instruct (300 and 350)", ge=8)
-    replicate: int = param(
-        0, "Number of the repetition: other draws, all else equal (the A/A arm has 1).", ge=0
-    )
-    parity: bool = param(
-        False, "Stop and read answers exactly as published: labels count anywhere in an answer."
-    )
-    limit: int = param(0, "First N instructions; 0 takes all.", ge=0)
-    tasks_uri: str = param(
-        "", "Evaluation tasks that no instance may match: builtin:tasks or a URI; empty: no check."
-    )
-
-
-def run(params: GenerateInstancesParams, task: Task, *, opener: Opener = open_engine) -> Metrics:
+def run(params: InstancesParams, task: Task, *, opener: Opener = open_engine) -> Metrics:
     """Ask for the kind of task, write, parse and filter.
 
     Args:
@@ -63,7 +32,7 @@ def run(params: GenerateInstancesParams, task: Task, *, opener: Opener = open_en
     """
     rows = read_rows(task.inputs["instructions"], Instruction)
     rows = rows[: params.limit] if params.limit else rows
-    form = _form(params)
+    form = params.instance_form
     engine = journalled(params, task, opener)
     asked = layouts(rows, params.split, form.style, engine, params.seed)
     engine.end_phase()
@@ -76,34 +45,19 @@ def run(params: GenerateInstancesParams, task: Task, *, opener: Opener = open_en
         )
         for row, sample in owners
     ]
-    answers = engine.generate(requests, _sampling(params))
+    answers = engine.generate(requests, params.requested)
     engine.finish()
     shown = {request.id: (row.id,) for request, (row, _) in zip(requests, owners, strict=True)}
     write_rows(task.outputs["calls"], engine.calls(shown.get))
     return _parse_and_write(params, owners, answers, asked, task)
 
 
-def _seed(params: GenerateInstancesParams, row: Instruction, sample: int) -> int:
+def _seed(params: InstancesParams, row: Instruction, sample: int) -> int:
     return derive(replicate_seed(params.seed, params.replicate), "instance", row.id, sample)
 
 
-def _form(params: GenerateInstancesParams) -> InstanceForm:
-    style = style_for(params.style, params.model)
-    return InstanceForm(style, params.max_instances, published=params.parity)
-
-
-def _sampling(params: GenerateInstancesParams) -> Sampling:
-    return Sampling(
-        max_tokens=params.max_tokens,
-        temperature=params.temperature,
-        top_p=params.top_p,
-        presence_penalty=params.presence_penalty,
-        stop=_form(params).stop,
-    )
-
-
 def _parse_and_write(
-    params: GenerateInstancesParams,
+    params: InstancesParams,
     owners: "Sequence[tuple[Instruction, int]]",
     answers: "Sequence[Completion]",
     asked: "Mapping[str, Layout]",
@@ -145,7 +99,7 @@ def _parse_and_write(
 
 
 def _leaks(
-    params: GenerateInstancesParams,
+    params: InstancesParams,
     owners: "Sequence[tuple[Instruction, int]]",
     parsed: "Sequence[Sequence[Draft]]",
     task: Task,
@@ -168,13 +122,15 @@ def _leaks(
     ]
 
 
-def _drafts(params: GenerateInstancesParams, answer: Completion, layout: "Layout") -> "list[Draft]":
+def _drafts(params: InstancesParams, answer: Completion, layout: "Layout") -> "list[Draft]":
     """Return every pair of one answer; what could not be read carries its reason."""
     from refine_af.self_instruct.drafts import Draft
 
     if answer.finish == "error":
         return [Draft("", answer.error, "engine_error")]
-    return _form(params).drafts(answer.text, answer.finish, layout)
+    return params.form(params.model, params.max_instances).drafts(
+        answer.text, answer.finish, layout
+    )
 
 
 def _instance(row: Instruction, draft: "Draft", is_classification: bool, sample: int) -> Instance:
@@ -210,7 +166,7 @@ def _rejected(
 STAGE = Stage(
     name="generate_instances",
     summary="Write input-output pairs for instructions, with the start model or an adapter.",
-    params=GenerateInstancesParams,
+    params=InstancesParams,
     run=run,
     inputs=(
         Artifact("instructions", "rows", "Instructions to write instances for."),

@@ -3,24 +3,27 @@
 from typing import Literal
 
 from refine_af.calls.journalled import journalled
-from refine_af.contracts.errors import DataError, ParameterError
+from refine_af.contracts.errors import DataError
 from refine_af.contracts.jsonl import JsonObject, iter_objects, write_object, write_rows
-from refine_af.contracts.params import param
+from refine_af.contracts.params import param, rule
 from refine_af.contracts.randomness import derive, uniform
 from refine_af.contracts.readable import readable
 from refine_af.contracts.records import Instance, Rejected
 from refine_af.contracts.stage import Artifact, Metrics, Resources, Stage, Task
+from refine_af.engines.opening import open_engine
+from refine_af.engines.params import EngineParams
 from refine_af.engines.text import Completion, Request, Sampling
-from refine_af.stages.engine_params import EngineParams, open_engine
+from refine_af.evolve.operators import Style
+from refine_af.evolve.response_form import STOPS
 
 Side = Literal["instances", "held_out", "reference_rows"]
 SIDES: tuple[Side, ...] = ("instances", "held_out", "reference_rows")
 
 
-class GenerateResponsesParams(EngineParams):
+class ResponsesParams(EngineParams):
     """How the model is asked."""
 
-    style: Literal["plain", "instruct"] = param(
+    style: Style = param(
         "instruct",
         "instruct: the answer alone is wanted; plain: as builtin:tiny was trained, which also"
         " writes the input where the instruction has none.",
@@ -41,10 +44,36 @@ class GenerateResponsesParams(EngineParams):
         lt=1.0,
     )
 
+    @property
+    def requested(self) -> Sampling:
+        """Return the sampling of a request."""
+        return Sampling(
+            max_tokens=self.max_tokens,
+            temperature=self.temperature,
+            top_p=self.top_p,
+            stop=STOPS[self.style],
+        )
 
-def run(params: GenerateResponsesParams, task: Task) -> Metrics:
+    @rule("samples")
+    def samples_differ(self) -> str:
+        """Greedy answers to one prompt are all the same."""
+        if self.samples > 1 and self.temperature == 0:
+            return "at temperature 0 all are the same: set temperature above 0, or samples to 1"
+        return ""
+
+    @rule("held_out_share")
+    def some_rows_train(self) -> str:
+        """The shares that are set apart leave rows to train on."""
+        if self.held_out_share + self.reference_share >= 1:
+            return (
+                f"with reference_share {self.reference_share} no row is left to train on; together"
+                " they must stay below 1"
+            )
+        return ""
+
+
+def run(params: ResponsesParams, task: Task) -> Metrics:
     """Ask once per instruction and sample, drop by WizardLM's rules on answers."""
-    _check_shares(params)
     rows = [
         _row(value, number, task) for number, value in iter_objects(task.inputs["instructions"])
     ]
@@ -59,7 +88,7 @@ def run(params: GenerateResponsesParams, task: Task) -> Metrics:
         for row, sample in asked
     ]
     engine = journalled(params, task, open_engine)
-    answers = engine.generate(requests, _sampling(params))
+    answers = engine.generate(requests, params.requested)
     engine.finish()
     shown = {request.id: (row["id"],) for request, (row, _) in zip(requests, asked, strict=True)}
     write_rows(task.outputs["calls"], engine.calls(shown.get))
@@ -76,7 +105,7 @@ def _write_ledger(answers: list[Completion], task: Task) -> None:
 
 
 def _read_and_write(
-    params: GenerateResponsesParams,
+    params: ResponsesParams,
     asked: list[tuple[JsonObject, int]],
     answers: list[Completion],
     task: Task,
@@ -97,15 +126,6 @@ def _read_and_write(
     return counts | {side: len(rows) for side, rows in kept.items()}
 
 
-def _check_shares(params: GenerateResponsesParams) -> None:
-    apart = params.held_out_share + params.reference_share
-    if apart >= 1:
-        raise ParameterError(
-            f"held_out_share {params.held_out_share} and reference_share {params.reference_share}"
-            " leave no row to train on; together they must stay below 1"
-        )
-
-
 def _row(value: JsonObject, number: int, task: Task) -> JsonObject:
     for name in ("id", "instruction"):
         if not isinstance(value.get(name), str) or not value[name]:
@@ -114,7 +134,7 @@ def _row(value: JsonObject, number: int, task: Task) -> JsonObject:
     return value
 
 
-def _side(params: GenerateResponsesParams, row: JsonObject) -> Side:
+def _side(params: ResponsesParams, row: JsonObject) -> Side:
     """Return where a row goes, by its root: all relatives of a row are on its side."""
     root = str(row.get("root") or row["id"])
     above = uniform(params.seed, "held-out-root", root) - params.held_out_share
@@ -123,25 +143,14 @@ def _side(params: GenerateResponsesParams, row: JsonObject) -> Side:
     return "reference_rows" if above < params.reference_share else "instances"
 
 
-def _prompt(params: GenerateResponsesParams, row: JsonObject) -> str:
+def _prompt(params: ResponsesParams, row: JsonObject) -> str:
     from refine_af.evolve.response_form import response_prompt
 
     return response_prompt(params.style, row["instruction"], str(row.get("input") or ""))
 
 
-def _sampling(params: GenerateResponsesParams) -> Sampling:
-    from refine_af.evolve.response_form import STOPS
-
-    return Sampling(
-        max_tokens=params.max_tokens,
-        temperature=params.temperature,
-        top_p=params.top_p,
-        stop=STOPS[params.style],
-    )
-
-
 def _read(
-    params: GenerateResponsesParams, row: JsonObject, sample: int, answer: Completion
+    params: ResponsesParams, row: JsonObject, sample: int, answer: Completion
 ) -> Instance | Rejected:
     from refine_af.evolve.rules import broken_answer, says_something
     from refine_af.self_instruct.parse_instances import parse_plain
@@ -174,7 +183,7 @@ def _read(
 STAGE = Stage(
     name="generate_responses",
     summary="Answer every instruction once; drop refusals and empty words, hold some roots out.",
-    params=GenerateResponsesParams,
+    params=ResponsesParams,
     run=run,
     inputs=(
         Artifact("instructions", "rows", "Rows with id, instruction and perhaps input and root."),

@@ -8,7 +8,7 @@ from typing import Any
 
 from refine_af.contracts.errors import DependencyError, ParameterError
 from refine_af.contracts.jsonl import parse_object
-from refine_af.contracts.params import Params, param
+from refine_af.contracts.params import Params, param, rule
 from refine_af.contracts.stage import Artifact, Metrics, Resources, Stage, Task
 from refine_af.stages.run_ending import read_ending
 
@@ -25,6 +25,7 @@ class NotifyParams(Params):
         f"http(s) address; empty: the environment variable {URL_VARIABLE}, which a secret fills,"
         " because such addresses often hold a token.",
         method=False,
+        names="endpoint",
     )
     pipeline: str = param("", "Name of the pipeline.", method=False)
     preset: str = param("", "Preset that was compiled.", method=False)
@@ -36,6 +37,13 @@ class NotifyParams(Params):
     final_status: str = param(
         "", "How the run ended: Argo's word, or KFP's final status as JSON.", method=False
     )
+
+    @rule("url")
+    def url_is_an_address(self) -> str:
+        """Messages go by http or https."""
+        if self.url and not self.url.startswith(("https://", "http://")):
+            return "it must begin with https:// or http://"
+        return ""
 
 
 def run(params: NotifyParams, task: Task) -> Metrics:

@@ -1,11 +1,10 @@
 """What people look at: the paired answer first, then where every row went."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
-from refine_af.contracts.errors import ParameterError
 from refine_af.contracts.jsonl import write_object
-from refine_af.contracts.params import Params, Scalar, param
+from refine_af.contracts.params import Params, Scalar, listed, param, rule
 from refine_af.contracts.records import Instance, Instruction, Prediction, Rejected, Seed
 from refine_af.contracts.stage import Artifact, Metrics, Resources, Stage, Task
 from refine_af.reporting.given_files import (
@@ -50,6 +49,26 @@ class ReportParams(Params):
     seed: int = param(1, "Seed of the bootstrap and of the samples shown.")
     resamples: int = param(2000, "Resamples of the bootstrap intervals.", ge=100)
     sizes: str = param("", "Arm and rows of each predictions_size input: rl:500,baseline:500,...")
+
+    @property
+    def points(self) -> list[tuple[str, int]]:
+        """Return arm and rows of each evaluation of a smaller size."""
+        named = [one.partition(":") for one in listed(self.sizes)]
+        return [(arm, int(rows)) for arm, _, rows in named]
+
+    @rule("sizes")
+    def sizes_are_readable(self) -> str:
+        """``sizes`` is a list of ``arm:rows``."""
+        rows = [one.partition(":")[2] for one in listed(self.sizes)]
+        return "" if all(map(str.isdecimal, rows)) else "write arm and rows of each, as in rl:500"
+
+    @rule("sizes", reads_inputs=True)
+    def sizes_match_the_inputs(self, inputs: Collection[str]) -> str:
+        """Every evaluation of a smaller size is named."""
+        given = sum(name.startswith("predictions_size_") for name in inputs)
+        if len(self.points) != given:
+            return f"it must name arm and rows of each of the {given} inputs predictions_size"
+        return ""
 
 
 def run(params: ReportParams, task: Task) -> Metrics:
@@ -143,16 +162,10 @@ def _sizes(params: ReportParams, task: Task) -> "list[SizePoint]":
     """Return the evaluations of models trained on nested subsets."""
     from refine_af.reporting.inputs import SizePoint
 
-    named = [one.partition(":") for one in params.sizes.split(",") if one]
     given = [number for number in SIZES if f"predictions_size_{number}" in task.inputs]
-    if len(named) != len(given) or not all(rows.isdigit() for _, _, rows in named):
-        raise ParameterError(
-            f"report.sizes is {params.sizes!r}; it must name arm and rows, as in rl:500, of each of"
-            f" the {len(given)} inputs predictions_size"
-        )
     return [
-        SizePoint(arm, int(rows), given_rows(task, f"predictions_size_{number}", Prediction))
-        for (arm, _, rows), number in zip(named, given, strict=True)
+        SizePoint(arm, rows, given_rows(task, f"predictions_size_{number}", Prediction))
+        for (arm, rows), number in zip(params.points, given, strict=True)
     ]
 
 

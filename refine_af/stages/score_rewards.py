@@ -7,11 +7,12 @@ from refine_af.contracts.jsonl import read_rows, write_rows
 from refine_af.contracts.params import param
 from refine_af.contracts.records import Instance, Rejected
 from refine_af.contracts.stage import Artifact, Metrics, Resources, Stage, Task
+from refine_af.engines.scorers.opening import open_reward
 from refine_af.feedback.given_instances import read_given
 from refine_af.feedback.interface import Parts, Scored, Triplet
+from refine_af.feedback.params import RewardParams
 from refine_af.feedback.reward import Reward
 from refine_af.feedback.selection import select
-from refine_af.stages.reward_params import RewardParams, open_preset
 
 BATCH = 64
 
@@ -32,7 +33,7 @@ def run(params: ScoreRewardsParams, task: Task) -> Metrics:
     rows, empty = read_given(task.inputs["instances"])
     if not rows:
         raise DataError(f"{task.inputs['instances']}: no row with an output; nothing to score")
-    reward = open_preset(params)
+    reward = open_reward(params)
     parts = _measure(reward, rows, task)
     reward.observe(_reference(reward, task) if "reference" in task.inputs else parts)
     scored = [_with_score(row, one) for row, one in zip(rows, reward.combine(parts), strict=True)]

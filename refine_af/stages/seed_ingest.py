@@ -13,13 +13,15 @@ from refine_af.storage.manifest import digest_path
 from refine_af.storage.sources import fetch_rows_file
 
 
-class SeedIngestParams(Params):
+class SeedParams(Params):
     """What to read."""
 
     seeds_uri: str = param(
         "builtin:seeds",
         "builtin:seeds, a path, gs://, s3://, https:// (JSON Lines or Parquet), or hf://data-set.",
         source="Self-Instruct, section 3: 175 human-written seed tasks",
+        names="file",
+        digest="seeds_digest",
     )
     seeds_digest: str = param("", "Expected sha256 of the file; empty accepts any.")
     licence: str = param("", "Licence of seeds that name none; builtin:seeds are Apache-2.0.")
@@ -38,7 +40,7 @@ class SeedTask(Row):
     licence: str = ""
 
 
-def run(params: SeedIngestParams, task: Task) -> Metrics:
+def run(params: SeedParams, task: Task) -> Metrics:
     """Write the checked seeds, in the order of the source."""
     path = fetch_rows_file(params.seeds_uri, task.scratch)
     found = digest_path(path)
@@ -115,7 +117,7 @@ def _counts(seeds: list[Seed]) -> Metrics:
 STAGE = Stage(
     name="seed_ingest",
     summary="Read seed tasks from anywhere and check every one.",
-    params=SeedIngestParams,
+    params=SeedParams,
     run=run,
     inputs=(),
     outputs=(Artifact("seeds", "rows", "Checked seed tasks with content-derived ids."),),

@@ -1,18 +1,16 @@
 """Which operations make a set of instructions diverse? A policy learns it by PPO, on any CPU."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from refine_af.contracts.errors import DataError
 from refine_af.contracts.jsonl import read_rows, write_object, write_rows
-from refine_af.contracts.params import param
 from refine_af.contracts.randomness import derive, sample, shuffled
 from refine_af.contracts.records import OperatorStep
 from refine_af.contracts.stage import Artifact, Metrics, Resources, Stage, Task
+from refine_af.evolve.params import PolicyParams
 from refine_af.stages.evolution import (
     BANK_INPUT,
-    EvolutionParams,
     bank_of,
     finish,
     make_evolver,
@@ -29,55 +27,15 @@ if TYPE_CHECKING:
     from refine_af.evolve.training import Trained
 
 
-class TrainOperatorPolicyParams(EvolutionParams):
-    """The fields of ``refine_af.evolve.settings.PolicySettings``, and what is trained on."""
-
-    table_seeds: int = param(
-        256, "Seeds of the one-step table, each with every operator; 0: no table.", ge=0
-    )
-    held_out: int = param(64, "Seeds that only test policies; at most a third of all.", ge=0)
-    policy_seeds: int = param(3, "Policies trained independently; the best one is kept.", ge=1)
-    evaluate_every: int = param(5, "Updates between tests on held-out seeds; 0: none.", ge=0)
-    updates: int = param(20, "Rollouts of one policy, each with its optimisation.", ge=1)
-    episodes: int = param(32, "Episodes of one rollout.", ge=2)
-    epochs: int = param(6, "Passes over the steps of a rollout.", ge=1)
-    minibatch: int = param(48, "Steps of one optimiser step.", ge=1)
-    learning_rate: float = param(
-        0.01, "Of Adam.", source="benchmarks/operator_policy.py", gt=0.0, le=1.0
-    )
-    clip: float = param(0.2, "Epsilon of the policy objective.", source="PPO (1707.06347)", gt=0.0)
-    gamma: float = param(
-        0.0,
-        "Discount; 0: only the operator's own reward counts.",
-        source="benchmarks/operator_policy.py: 0.9 drowns it in noise",
-        ge=0.0,
-        le=1.0,
-    )
-    lam: float = param(0.95, "Lambda of GAE.", source="1506.02438", ge=0.0, le=1.0)
-    value_coefficient: float = param(0.5, "Weight of the value loss.", ge=0.0)
-    entropy_coefficient: float = param(0.005, "Weight of the entropy, nats.", ge=0.0)
-    min_entropy: float = param(
-        0.8, "Floor of the mean entropy, nats: an update ends before it falls below.", ge=0.0
-    )
-    max_kl: float = param(1.0, "Passes of an update end beyond it, nats per step.", gt=0.0)
-    max_grad_norm: float = param(1.0, "Largest gradient norm of a step.", gt=0.0)
-    hidden: int = param(64, "Width of the two hidden layers.", source="TeaMs-RL, its code", ge=1)
-    text: bool = param(True, "Whether the policy sees the instruction.")
-    allow_stop: bool = param(False, "Whether ending an episode is a choice of the policy.")
-
-
-def run(params: TrainOperatorPolicyParams, task: Task) -> Metrics:
+def run(params: PolicyParams, task: Task) -> Metrics:
     """Make the one-step table, train, test, and write policy, rollouts and curves."""
     from refine_af.evolve.embedding import open_embedding
-    from refine_af.evolve.settings import PolicySettings
     from refine_af.evolve.training import TrainingPlan, train
 
     operators = operators_of(params, task)
     roots = roots_of(params, task)
     play = _replay(task) if "rollouts" in task.inputs else _Live(params, task, operators, roots)
     embedding = open_embedding(params.embedding)
-    names = {item.name for item in fields(PolicySettings)}
-    settings = PolicySettings(**{name: getattr(params, name) for name in names})
     plan = TrainingPlan(
         operators=len(operators.names),
         stop=params.allow_stop,
@@ -94,7 +52,7 @@ def run(params: TrainOperatorPolicyParams, task: Task) -> Metrics:
             done, total, "updates", reward=numbers["reward"], entropy=numbers["entropy"]
         )
 
-    found = train(play, embedding.embed, settings, plan, on_update)
+    found = train(play, embedding.embed, params, plan, on_update)
     play.finish()
     _write(params, task, operators, found, play, table)
     return _metrics(found, table, play.steps)
@@ -105,7 +63,7 @@ class _Live:
 
     def __init__(
         self,
-        params: TrainOperatorPolicyParams,
+        params: PolicyParams,
         task: Task,
         operators: "Operators",
         roots: "Sequence[Root]",
@@ -123,7 +81,7 @@ class _Live:
         self.steps: list[OperatorStep] = []
         self.kept: list[str] = []
 
-    def table(self, operators: "Operators", params: TrainOperatorPolicyParams) -> dict[str, Any]:
+    def table(self, operators: "Operators", params: PolicyParams) -> dict[str, Any]:
         """Return the one-step table: every operator once on some seeds."""
         from refine_af.evolve.choosers import Mix
         from refine_af.evolve.table import one_step_table
@@ -166,7 +124,7 @@ class _Live:
         """Free the models; as :meth:`JournalledEngine.finish`."""
         finish(self._engines)
 
-    def _evolver(self, bank: "Bank", params: TrainOperatorPolicyParams | None = None) -> "Evolver":
+    def _evolver(self, bank: "Bank", params: PolicyParams | None = None) -> "Evolver":
         return make_evolver(
             params or self._params,
             self._operators,
@@ -186,7 +144,7 @@ class _Replayed:
         self.steps = steps
         self.kept: list[str] = []
 
-    def table(self, operators: "Operators", params: TrainOperatorPolicyParams) -> dict[str, Any]:
+    def table(self, operators: "Operators", params: PolicyParams) -> dict[str, Any]:
         """Return the table of the earlier run's rows."""
         from refine_af.evolve.table import one_step_table
 
@@ -214,7 +172,7 @@ def _replay(task: Task) -> _Replayed:
     return _Replayed(rows)
 
 
-def _held_out(params: TrainOperatorPolicyParams, roots: int) -> int:
+def _held_out(params: PolicyParams, roots: int) -> int:
     return min(params.held_out, roots // 3)
 
 
@@ -229,7 +187,7 @@ def _drawn(
     return found
 
 
-def _chooser(learner: "Learner", params: TrainOperatorPolicyParams) -> Any:  # noqa: ANN401
+def _chooser(learner: "Learner", params: PolicyParams) -> Any:  # noqa: ANN401
     from refine_af.evolve.choosers import Trained
     from refine_af.evolve.state import encode
 
@@ -242,7 +200,7 @@ def _chooser(learner: "Learner", params: TrainOperatorPolicyParams) -> Any:  # n
 
 
 def _write(
-    params: TrainOperatorPolicyParams,
+    params: PolicyParams,
     task: Task,
     operators: "Operators",
     found: "Trained",
@@ -295,7 +253,7 @@ def _metrics(found: "Trained", table: dict[str, Any], steps: Sequence[OperatorSt
 STAGE = Stage(
     name="train_operator_policy",
     summary="Learn by PPO which textual operation to apply to an instruction next.",
-    params=TrainOperatorPolicyParams,
+    params=PolicyParams,
     run=run,
     inputs=(
         Artifact("seeds", "rows", "Seed tasks to practise on."),

@@ -11,7 +11,8 @@ from slow_filter import decide
 
 from refine_af.contracts.errors import DataError
 from refine_af.contracts.records import Instruction, Rejected
-from refine_af.dedup.filter import FilterSettings, filter_rows
+from refine_af.dedup.filter import filter_rows
+from refine_af.dedup.params import FilterParams
 
 DATA = os.environ.get("REFINE_AF_TEST_DATA")
 
@@ -54,7 +55,7 @@ class Folder:
         self,
         *files: Sequence[object],
         pool: Sequence[object] | None = None,
-        settings: FilterSettings | None = None,
+        settings: FilterParams | None = None,
         avoid: Sequence[tuple[str, str]] = (),
     ) -> dict[str, float]:
         """Write the rows to files and filter these."""
@@ -64,7 +65,7 @@ class Folder:
             write(self.path / "pool.jsonl", pool) if pool is not None else None,
             self.kept,
             self.rejected,
-            settings or FilterSettings(),
+            settings or FilterParams(),
             avoid=avoid,
             progress=self.progress,
         )
@@ -125,7 +126,7 @@ def test_rows_without_text_are_rejected_and_kept_whole(folder: Folder) -> None:
 
 def test_a_misspelt_field_is_an_error_with_the_nearest_name(folder: Folder) -> None:
     with pytest.raises(DataError, match=r"no row has the field 'instructon'; Did you mean 'instr"):
-        folder.run([{"instruction": "a b"}], settings=FilterSettings(text_field="instructon"))
+        folder.run([{"instruction": "a b"}], settings=FilterParams(text_field="instructon"))
 
 
 def test_a_pool_row_without_the_field_is_an_error_with_its_line(folder: Folder) -> None:
@@ -140,7 +141,7 @@ def test_a_number_that_json_cannot_hold_is_an_error_with_its_line(folder: Folder
 
 def test_rows_over_the_limit_are_rejected_in_order(folder: Folder) -> None:
     rows = [{"id": str(n), "instruction": f"alpha{n} beta{n} gamma{n}"} for n in range(5)]
-    counts = folder.run(rows, settings=FilterSettings(max_rows=2))
+    counts = folder.run(rows, settings=FilterParams(max_rows=2))
     assert read(folder.kept) == rows[:2]
     assert [row["reason"] for row in read(folder.rejected)] == ["over_limit"] * 3
     assert counts["over_limit"] == 3
@@ -175,7 +176,7 @@ def test_text_without_tokens_is_counted_and_said(folder: Folder) -> None:
     rows = [{"instruction": "Привет, мир"}, {"instruction": "Привет, мир"}]
     assert folder.run(rows)["tokenless"] == 2
     assert any("2 rows were not compared" in message for message in folder.progress.said)
-    counts = folder.run(rows, settings=FilterSettings(tokens="unicode_words"))
+    counts = folder.run(rows, settings=FilterParams(tokens="unicode_words"))
     assert (counts["tokenless"], counts["similar"]) == (0, 1)
 
 
@@ -212,7 +213,7 @@ def test_json_test_suite_comes_through_unharmed_or_is_refused(folder: Folder) ->
         source.write_bytes(b'{"instruction": "a b c", "value": ' + base64.b64decode(body) + b"}\n")
         refused = None
         try:
-            filter_rows([source], None, folder.kept, folder.rejected, FilterSettings())
+            filter_rows([source], None, folder.kept, folder.rejected, FilterParams())
         except DataError as error:
             refused = error
         if refused is None:

@@ -13,7 +13,8 @@ from slow_filter import nearest
 
 from refine_af.contracts.errors import DataError
 from refine_af.dedup.embeddings import VECTORS, Vectors, write_embeddings
-from refine_af.dedup.filter import FilterSettings, filter_rows
+from refine_af.dedup.filter import filter_rows
+from refine_af.dedup.params import FilterParams
 from refine_af.dedup.semantic import SemanticGate
 from refine_af.dedup.static_vectors import DIMENSION, Rarity, embed
 
@@ -94,7 +95,7 @@ def filtered(folder: Path, rows: list[Row], pool: list[Row], **values: Any) -> t
         paths["pool"],
         paths["kept"],
         paths["rejected"],
-        FilterSettings(**values),
+        FilterParams(**values),
         embeddings=embeddings,
     )
     kept = [json.loads(line)["id"] for line in paths["kept"].read_text().splitlines()]

@@ -17,7 +17,8 @@ from refine_af.contracts.errors import DependencyError, ParameterError
 from refine_af.engines import openai_text
 from refine_af.engines.openai_protocol import read_choice
 from refine_af.engines.openai_text import OpenAIText, Patience, retry_after
-from refine_af.engines.opening import EngineSettings, open_text_engine
+from refine_af.engines.opening import open_engine
+from refine_af.engines.params import EngineParams
 from refine_af.engines.text import Completion, Request, Sampling
 
 Answer = Callable[["Server", dict[str, Any], web.Request], Awaitable[web.StreamResponse]]
@@ -713,7 +714,7 @@ def test_settings_are_checked_and_the_key_is_never_shown(monkeypatch: pytest.Mon
     with pytest.raises(ParameterError, match="concurrency is 0"):
         OpenAIText("m", base_url="http://host/v1", concurrency=0)
     monkeypatch.setenv("OPENAI_API_KEY", "very-secret")
-    engine = open_text_engine("openai", "m", settings=EngineSettings(base_url="http://host/v1/"))
+    engine = open_engine(EngineParams(engine="openai", model="m", base_url="http://host/v1/"))
     assert "very-secret" not in str(engine.describe())
     assert engine.describe()["base_url"] == "http://host/v1"
     assert engine.determinism == "none"

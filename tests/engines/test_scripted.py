@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from refine_af.contracts.errors import DataError, ParameterError
-from refine_af.engines.opening import open_text_engine
+from refine_af.engines.opening import open_engine
+from refine_af.engines.params import EngineParams
 from refine_af.engines.scripted import ScriptedText
 from refine_af.engines.text import Request, Sampling
 
@@ -80,7 +81,7 @@ def test_a_file_answers_by_match_and_seed(tmp_path: Path) -> None:
         {"match": "joke", "text": "overloaded", "finish": "error"},
     ]
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    engine = open_text_engine("scripted", str(path))
+    engine = open_engine(EngineParams(engine="scripted", model=str(path)))
     requests = [Request(str(seed), "the sum of 2 and 2", seed) for seed in range(20)]
     found = engine.generate(requests, Sampling())
     assert {(one.text, one.finish) for one in found} == {("4", "stop"), ("four", "length")}
@@ -105,7 +106,7 @@ def test_a_wrong_script_is_refused(tmp_path: Path) -> None:
 
 
 def test_an_unknown_engine_or_an_adapter_it_cannot_use_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ParameterError, match=r"Did you mean 'vllm'.*openai, scripted"):
-        open_text_engine("vlm", "builtin:tiny")  # type: ignore[arg-type]
-    with pytest.raises(ParameterError, match="cannot apply the adapter"):
-        open_text_engine("scripted", "builtin:tiny", adapter=tmp_path)
+    with pytest.raises(ParameterError, match=r"engine is 'vlm'; it must be .*'scripted'"):
+        EngineParams.parse({"engine": "vlm"})
+    with pytest.raises(ParameterError, match="engine is 'scripted'; it cannot apply an adapter"):
+        open_engine(EngineParams(engine="scripted"), tmp_path)

@@ -19,7 +19,8 @@ from tiny_engine import (
 from refine_af.contracts.errors import DataError, ParameterError
 from refine_af.engines.adapters import require_base
 from refine_af.engines.encoding import PromptEncoder
-from refine_af.engines.opening import EngineSettings, open_text_engine
+from refine_af.engines.opening import open_engine
+from refine_af.engines.params import EngineParams
 from refine_af.engines.text import Request, Sampling
 from refine_af.engines.transformers_text import TransformersText
 
@@ -201,7 +202,7 @@ def test_a_schema_or_a_pattern_is_refused_with_the_engines_that_take_it(folder: 
 
 
 def test_provenance_names_what_the_rows_depend_on(folder: str) -> None:
-    engine = open_text_engine("transformers", folder, settings=EngineSettings(batch_size=7))
+    engine = open_engine(EngineParams(model=folder, engine_batch=7))
     facts = engine.describe()
     assert facts["engine"] == "transformers"
     assert facts["determinism"] == engine.determinism == "same_batch"
@@ -228,9 +229,9 @@ def test_a_model_whose_every_weight_was_trained_stands_in_for_the_base(
     sampling = Sampling(max_tokens=12, temperature=0.0)
 
     def answers(model: str, trained: Path | None) -> list[str]:
-        engine = open_text_engine("transformers", model, adapter=trained)
+        engine = open_engine(EngineParams(model=model), trained)
         return [one.text for one in engine.generate(REQUESTS, sampling)]
 
     assert answers(folder, whole) == answers(str(whole), None) != answers(folder, None)
     with pytest.raises(DataError, match="no adapter_config"):
-        open_text_engine("transformers", folder, adapter=tmp_path)
+        open_engine(EngineParams(model=folder), tmp_path)

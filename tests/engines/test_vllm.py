@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,7 +17,8 @@ from tiny_engine import chat_model
 
 from refine_af.contracts.errors import DataError, ParameterError
 from refine_af.engines.models import load_model
-from refine_af.engines.opening import EngineSettings, open_text_engine
+from refine_af.engines.opening import open_engine
+from refine_af.engines.params import EngineParams
 from refine_af.engines.text import Request, Sampling, TextEngine
 from refine_af.engines.transformers_text import TransformersText
 
@@ -39,11 +41,13 @@ def requests(count: int = len(PROMPTS)) -> list[Request]:
     return [Request(f"r{n}", PROMPTS[n % len(PROMPTS)], 1000 + n) for n in range(count)]
 
 
+def of_vllm(**values: Any) -> EngineParams:  # noqa: ANN401
+    return EngineParams.parse({"engine": "vllm", "model": MODEL} | values)
+
+
 @pytest.fixture(scope="module")
 def engine() -> Iterator[TextEngine]:
-    opened = open_text_engine(
-        "vllm", MODEL, settings=EngineSettings(batch_size=16, max_model_len=512)
-    )
+    opened = open_engine(of_vllm(engine_batch=16, max_model_len=512))
     yield opened
     opened.close()
 
@@ -166,9 +170,7 @@ def test_an_adapter_shows_in_greedy_answers_as_in_transformers(
 ) -> None:
     plain = [one.text for one in engine.generate(requests(), GREEDY)]
     # The last use of the first engine: closing the second one ends vLLM in this process.
-    tuned = open_text_engine(
-        "vllm", MODEL, adapter=adapter, settings=EngineSettings(batch_size=8, max_model_len=512)
-    )
+    tuned = open_engine(of_vllm(engine_batch=8, max_model_len=512), adapter)
     found = [one.text for one in tuned.generate(requests(), GREEDY)]
     facts = tuned.describe()
     tuned.close()
@@ -182,9 +184,7 @@ def test_a_chat_model_answers_as_in_transformers_and_ends_its_turn(tmp_path: Pat
     asked = [Request("1", "Say hi.", 1), Request("2", "Sort: pear, apple", 2)]
     sampling = Sampling(max_tokens=12, temperature=0.0)
     folder = chat_model(tmp_path, asked[0].prompt)
-    engine = open_text_engine(
-        "vllm", folder, settings=EngineSettings(chat=True, batch_size=4, max_model_len=256)
-    )
+    engine = open_engine(of_vllm(model=folder, chat=True, engine_batch=4, max_model_len=256))
     found = engine.generate(asked, sampling)
     facts = engine.describe()
     engine.close()
@@ -200,13 +200,11 @@ def test_what_does_not_fit_is_refused_before_the_engine_starts(
     adapter: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(ParameterError, match="max_lora_rank is 1 and the adapter"):
-        open_text_engine("vllm", MODEL, adapter=adapter, settings=EngineSettings(max_lora_rank=1))
+        open_engine(of_vllm(max_lora_rank=1), adapter)
     with pytest.raises(DataError, match=r"no adapter_config\.json"):
-        open_text_engine("vllm", MODEL, adapter=tmp_path)
+        open_engine(of_vllm(), tmp_path)
     with pytest.raises(ParameterError, match="vLLM refuses"):
-        open_text_engine(
-            "vllm", MODEL, settings=EngineSettings(max_model_len=1_000_000, batch_size=1)
-        )
+        open_engine(of_vllm(max_model_len=1_000_000, engine_batch=1))
 
 
 def test_provenance(engine: TextEngine) -> None:

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from refine_af.contracts.errors import DependencyError, ParameterError
+from refine_af.engines.params import EngineParams
 from refine_af.engines.text import Completion, Request, Sampling
+from refine_af.evaluation.params import AnswerParams
 from refine_af.runner import run_stage
 from refine_af.stages import evaluate
-from refine_af.stages.engine_params import EngineParams
-from refine_af.stages.evaluate import stop_text
 
 
 class FailingEngine:
@@ -85,7 +85,7 @@ def test_an_engine_that_is_down_ends_the_stage_and_a_retry_asks_again(
 
 
 def test_escapes_in_the_stop_text() -> None:
-    assert stop_text("\\n\\n") == "\n\n"
-    assert stop_text("Fin\\t\u00e9\u4e2d") == "Fin\t\u00e9\u4e2d"
+    assert AnswerParams(stop="\\n\\n").stop_text == "\n\n"
+    assert AnswerParams(stop="Fin\\t\u00e9\u4e2d").stop_text == "Fin\t\u00e9\u4e2d"
     with pytest.raises(ParameterError, match="write a backslash twice"):
-        stop_text("\\")
+        AnswerParams.parse({"stop": "\\"}, where="evaluate")

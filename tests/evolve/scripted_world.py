@@ -7,9 +7,10 @@ from refine_af.dedup.static_vectors import DIMENSION, embed
 from refine_af.engines.scripted import ScriptedText
 from refine_af.evolve.agreement import Agreement
 from refine_af.evolve.bank import Bank
-from refine_af.evolve.frontier import Evolver, FrontierSettings, Root
+from refine_af.evolve.frontier import Evolver, Root
 from refine_af.evolve.ledger import Ledger
 from refine_af.evolve.operators import load_operators
+from refine_af.evolve.params import EvolutionParams
 from refine_af.evolve.reviewer import Reviewer
 
 PARENT = "Name three rivers that flow through Germany."
@@ -28,9 +29,10 @@ def root(text: str = PARENT, outputs: tuple[str, ...] = ("Rhine, Elbe, Danube",)
 
 def evolver(
     writer: ScriptedText,
-    settings: FrontierSettings,
+    settings: EvolutionParams,
     ledger: Ledger,
     agreement: Agreement | None = None,
+    max_calls: int = 0,
 ) -> Evolver:
     return Evolver(
         writer,
@@ -41,4 +43,5 @@ def evolver(
         settings,
         ledger,
         agreement,
+        max_calls,
     )

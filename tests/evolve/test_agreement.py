@@ -9,10 +9,9 @@ from refine_af.contracts.randomness import derive
 from refine_af.engines.text import Request, Sampling
 from refine_af.evolve.agreement import Agreement
 from refine_af.evolve.choosers import Mix
-from refine_af.evolve.frontier import FrontierSettings
 from refine_af.evolve.ledger import Ledger
 from refine_af.evolve.operators import render
-from refine_af.evolve.reward import RewardWeights
+from refine_af.evolve.params import EvolutionParams
 
 NEW = "List two lakes of Italy."
 REWRITE = {"match": "New task:", "text": NEW}
@@ -23,7 +22,7 @@ ANSWERS = [{"match": "Instruction:", "text": f"Output: {one}"} for one in ("Como
 def test_sure_answers_add_nothing_and_the_calls_are_counted(tmp_path: Path) -> None:
     ledger = Ledger()
     writer = engine(tmp_path, REWRITE, YES, ANSWERS[0])
-    settings = FrontierSettings(seed=1, steps=1, weights=RewardWeights(frontier=0.5))
+    settings = EvolutionParams(style="plain", steps=1, weight_frontier=0.5)
     world = evolver(writer, settings, ledger, Agreement(writer, "plain", 4, 16, 1, ledger))
     (row,) = world.run([root()], Mix("one", [[0, 0, 1, 0, 0, 0]], 1), phase="evolve").steps
     assert row.parts["frontier"] == 0.0

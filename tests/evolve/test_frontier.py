@@ -6,10 +6,10 @@ from scripted_world import DEEPER, PARENT, engine, evolver, root
 from refine_af.contracts.errors import DataError, ParameterError
 from refine_af.contracts.records import OperatorStep
 from refine_af.evolve.choosers import RELEASED_MIX, Mix, released_mix, uniform_mix
-from refine_af.evolve.frontier import FrontierSettings
 from refine_af.evolve.ledger import Ledger, against_evol_instruct, merged
 from refine_af.evolve.operators import PACKAGED, load_operators
-from refine_af.evolve.reward import RewardWeights, novelty, reward
+from refine_af.evolve.params import EvolutionParams, PolicyParams
+from refine_af.evolve.reward import novelty, reward
 
 REWRITE = {"match": "New task:", "text": DEEPER}
 FURTHER = {"match": f"Task: {DEEPER}\nNew task:", "text": "List two lakes of Italy with depths."}
@@ -19,8 +19,8 @@ WORDS = ("age", "size", "depth", "name", "price")
 DEEPEN = Mix("deepen", [[0, 0, 1, 0, 0, 0]], 1)
 
 
-def settings(**values: int) -> FrontierSettings:
-    return FrontierSettings(seed=1, steps=values.get("steps", 1), max_calls=values.get("calls", 0))
+def settings(steps: int = 1) -> EvolutionParams:
+    return EvolutionParams(style="plain", steps=steps)
 
 
 def test_a_kept_rewrite_has_lineage_probability_and_hand_computed_reward(tmp_path: Path) -> None:
@@ -114,7 +114,7 @@ def test_tests_of_two_policies_have_the_same_luck_and_rows_of_their_own(tmp_path
 
 def test_the_limit_on_calls_is_never_passed(tmp_path: Path) -> None:
     ledger = Ledger()
-    world = evolver(engine(tmp_path, REWRITE, YES), settings(steps=6, calls=8), ledger)
+    world = evolver(engine(tmp_path, REWRITE, YES), settings(steps=6), ledger, max_calls=8)
     world.run([root(), root(), root()], DEEPEN, phase="evolve")
     assert ledger.calls("evolver", "judge") == 6
 
@@ -147,7 +147,7 @@ def test_the_released_mix_is_the_measured_one_over_six_steps() -> None:
 
 
 def test_reward_by_hand() -> None:
-    weights = RewardWeights(0.5, 0.5, 0.5, 0.5)
+    weights = EvolutionParams(weight_frontier=0.5)
     assert reward({"valid": 0.0}, weights) == -0.5
     parts = {"valid": 1.0, "changed": 1.0, "novelty": 0.4, "frontier": 0.75}
     assert reward(parts, weights) == pytest.approx(0.5 + 0.2 + 0.375)
@@ -166,13 +166,13 @@ def test_ledgers_add_up_and_evol_instruct_s_count_is_by_hand() -> None:
 
 
 def test_a_rollout_with_a_gap_is_refused() -> None:
+
     from refine_af.dedup.static_vectors import embed
-    from refine_af.evolve.settings import PolicySettings
     from refine_af.evolve.training import TrainingPlan, as_rollout
 
     plan = TrainingPlan(6, False, 384, 1, 1, 0)
     with pytest.raises(DataError, match="holds no step"):
-        as_rollout([], embed, PolicySettings(), plan)
+        as_rollout([], embed, PolicyParams(), plan)
 
 
 def test_the_released_mix_of_operators_with_other_names_is_refused(tmp_path: Path) -> None:

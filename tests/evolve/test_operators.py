@@ -88,7 +88,11 @@ def test_a_template_cannot_reach_into_python(tmp_path: Path) -> None:
 
 def test_shares_are_parsed_and_wrong_ones_refused() -> None:
     assert parse_mix("b=3, a=1", ["a", "b", "c"]) == (0.25, 0.75, 0.0)
-    for text, message in (("d=1", "no operator"), ("a=x", "write name"), ("a=-1", "weight")):
+    for text, message in (
+        ("d=1", "no operator"),
+        ("a=x", "name=weight"),
+        ("a=-1", "weight"),
+    ):
         with pytest.raises(ParameterError, match=message):
             parse_mix(text, ["a", "b"])
     with pytest.raises(ParameterError, match="above 0"):

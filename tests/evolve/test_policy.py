@@ -14,7 +14,7 @@ from refine_af.dedup.static_vectors import DIMENSION, NAME
 from refine_af.evolve.learner import Learner, drawn
 from refine_af.evolve.network import entropy
 from refine_af.evolve.operators import load_operators
-from refine_af.evolve.settings import PolicySettings
+from refine_af.evolve.params import PolicyParams
 from refine_af.evolve.state import State, encode
 from refine_af.evolve.trained import load_policy, save_policy
 from refine_af.evolve.update import Rollout, advantages
@@ -64,7 +64,7 @@ def test_advantages_are_those_of_the_definition(
 
 
 def test_equal_rewards_change_nothing_but_the_entropy_term() -> None:
-    settings = PolicySettings(entropy_coefficient=0.0, min_entropy=0.0, value_coefficient=0.0)
+    settings = PolicyParams(entropy_coefficient=0.0, min_entropy=0.0, value_coefficient=0.0)
     learner = Learner(DIMENSION, 6, settings, 1)
     before = {key: one.clone() for key, one in learner.network.state_dict().items()}
     states = torch.zeros((4, 1, DIMENSION + 10))
@@ -96,14 +96,14 @@ def test_a_choice_of_probability_zero_is_never_drawn(row: list[float], draw: flo
 def test_the_policy_learns_the_made_environments(made: ModuleType) -> None:
     """Bars of the benchmark, on three seeds and with room for their spread."""
     vectors = made.made_vectors()
-    aware = PolicySettings(min_entropy=0.0, updates=14)
-    blind = PolicySettings(min_entropy=0.0, updates=14, text=False)
+    aware = PolicyParams(min_entropy=0.0, updates=14)
+    blind = PolicyParams(min_entropy=0.0, updates=14, text=False)
     kinds = made.World(made.TABLES["kinds"], vectors)
     scores = [made.trained_score(kinds, one, 1) for one in (aware, blind)]
     assert scores[0] > 0.66
     assert scores[1] < 0.60
     repeats = made.World(made.TABLES["repeats"], vectors)
-    plain = PolicySettings(min_entropy=0.0, updates=10, text=False)
+    plain = PolicyParams(min_entropy=0.0, updates=10, text=False)
     assert made.trained_score(repeats, plain, 1) > 0.80
 
 
@@ -112,7 +112,7 @@ def test_an_update_never_takes_the_entropy_below_its_floor(made: ModuleType) -> 
     world = made.World(made.TABLES["repeats"], made.made_vectors())
 
     def spreads(floor: float) -> tuple[list[float], float]:
-        settings = PolicySettings(min_entropy=floor, updates=12, text=False)
+        settings = PolicyParams(min_entropy=floor, updates=12, text=False)
         learner, source = Learner(DIMENSION, 6, settings, 1), np.random.default_rng(1)
         found, rewards = [], []
         for number in range(settings.updates):
@@ -132,13 +132,13 @@ def test_an_update_never_takes_the_entropy_below_its_floor(made: ModuleType) -> 
 
 def test_training_is_the_same_for_the_same_seed(made: ModuleType) -> None:
     world = made.World(made.TABLES["repeats"], made.made_vectors())
-    settings = PolicySettings(updates=2)
+    settings = PolicyParams(updates=2)
     assert made.trained_score(world, settings, 3) == made.trained_score(world, settings, 3)
 
 
 def test_a_stored_policy_chooses_as_before_and_refuses_other_operators(tmp_path: Path) -> None:
     operators = load_operators()
-    learner = Learner(DIMENSION, 6, PolicySettings(), 5, stop=True)
+    learner = Learner(DIMENSION, 6, PolicyParams(), 5, stop=True)
     facts = {
         "operators": list(operators.names),
         "operators_digest": operators.digest,

@@ -2,7 +2,8 @@ import pytest
 from scripted_world import DEEPER, PARENT
 
 from refine_af.engines.text import Completion, Finish
-from refine_af.evolve.rules import REASONS, Limits, broken_answer, broken_rule, main_script
+from refine_af.evolve.params import EvolutionParams
+from refine_af.evolve.rules import REASONS, broken_answer, broken_rule, main_script
 
 FORBIDDEN = ("new task:",)
 
@@ -10,7 +11,11 @@ FORBIDDEN = ("new task:",)
 def reason(text: str, finish: Finish = "stop", parent: str = PARENT) -> str:
     answer = Completion("1", text, finish, 1, 1, error="down" if finish == "error" else "")
     found = broken_rule(
-        answer, [PARENT, parent], ["The Rhine, the Elbe and the Danube."], FORBIDDEN, Limits(3, 40)
+        answer,
+        [PARENT, parent],
+        ["The Rhine, the Elbe and the Danube."],
+        FORBIDDEN,
+        EvolutionParams(min_words=3, max_words=40),
     )
     assert found is None or found.reason in REASONS
     return found.reason if found else ""

@@ -9,9 +9,9 @@ pytest.importorskip("torch", reason="the embedded evaluator needs refine-af[trai
 from embedded_model.measure import held_out_examples
 from refine_af.builtin.gold import gold_score
 from refine_af.builtin.skills.registry import TRAINED
-from refine_af.engines.scorers.opening import ScorerModels, open_reward, open_scorer
+from refine_af.engines.scorers.opening import open_reward, open_scorer
 from refine_af.feedback.interface import Triplet
-from refine_af.feedback.reward import RewardSettings
+from refine_af.feedback.params import RewardParams
 
 PAPER_PARTS = ("naturalness", "coherence", "understandability", "reward")
 
@@ -32,7 +32,7 @@ def _right_and_wrong() -> tuple[list[Triplet], list[Triplet]]:
 def test_the_embedded_reward_prefers_right_answers() -> None:
     right, wrong = _right_and_wrong()
     assert len(wrong) > 100
-    reward = open_reward("embedded", settings=RewardSettings(guards=None))
+    reward = open_reward(RewardParams(reward="embedded", guards=False))
     totals = [scored.total for scored in reward.score([*right, *wrong])]
     good, bad = totals[: len(right)], totals[len(right) :]
     # The area under the curve: the chance that a right answer beats a wrong one.
@@ -42,8 +42,8 @@ def test_the_embedded_reward_prefers_right_answers() -> None:
 
 def test_one_evaluator_gives_every_part_of_the_paper_rule() -> None:
     rows = _right_and_wrong()[0][:5]
-    reward = open_reward("instructmining", ScorerModels(reward_model="builtin:tiny"))
-    scorer = open_scorer("embedded")
+    reward = open_reward(RewardParams(reward="instructmining", reward_model="builtin:tiny"))
+    scorer = open_scorer("embedded", RewardParams())
     for scored, parts in zip(reward.score(rows), scorer.score(rows), strict=True):
         assert {name: scored.parts[name] for name in PAPER_PARTS} == pytest.approx(parts)
         assert scored.raw == pytest.approx(
@@ -57,7 +57,7 @@ def test_one_evaluator_gives_every_part_of_the_paper_rule() -> None:
 
 def test_embedded_scores_do_not_depend_on_company_or_order() -> None:
     right, wrong = _right_and_wrong()
-    rows, scorer = [*right[:20], *wrong[:20]], open_scorer("embedded")
+    rows, scorer = [*right[:20], *wrong[:20]], open_scorer("embedded", RewardParams())
     together = scorer.score(rows[::-1])[::-1]
     for row, parts in zip(rows, together, strict=True):
         assert scorer.score([row])[0] == pytest.approx(parts, rel=1e-3, abs=1e-4)

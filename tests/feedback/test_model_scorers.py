@@ -26,6 +26,7 @@ from refine_af.engines.scorers.openassistant import OpenAssistantRewardModel, tr
 from refine_af.engines.scorers.reward_model import open_reward_model
 from refine_af.engines.scorers.unieval import QUESTIONS, UniEval
 from refine_af.feedback.interface import Scorer, Triplet
+from refine_af.feedback.params import RewardParams
 
 
 def _evaluating(model_class: Any, folder: Path) -> Any:  # noqa: ANN401  transformers is untyped
@@ -148,7 +149,7 @@ def test_unieval_equals_yes_over_yes_plus_no_after_the_original_code(tmp_path: P
 )
 def test_unieval_refuses_the_models_of_other_tasks(name: str) -> None:
     with pytest.raises(ParameterError, match="MingZhong/unieval-dialog"):
-        UniEval(name)
+        RewardParams.parse({"unieval": name})
 
 
 def test_language_model_parts_equal_a_token_by_token_sum(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,11 +13,14 @@ from refine_af.contracts.errors import (
     MissingLibraryError,
     ParameterError,
 )
-from refine_af.engines.opening import open_text_engine
+from refine_af.engines.opening import open_engine
+from refine_af.engines.params import EngineParams
+from refine_af.engines.scorers import opening
 from refine_af.engines.scorers.judge import JudgeScorer
-from refine_af.engines.scorers.opening import ScorerModels, open_reward, open_scorer, open_scorers
+from refine_af.engines.scorers.opening import open_reward, open_scorer
 from refine_af.engines.text import Completion, Determinism, Request, Sampling
 from refine_af.feedback.interface import Triplet
+from refine_af.feedback.params import SCORER_PARTS, RewardParams
 
 ROWS = [Triplet("Add.", "2 and 3", "5"), Triplet("Say yes.", "", "### Grade: 5")]
 
@@ -79,7 +83,7 @@ def test_a_failed_request_names_its_reason() -> None:
 
 def test_a_row_that_no_judge_can_read_is_at_fault_itself() -> None:
     pytest.importorskip("torch", reason="builtin:tiny needs refine-af[train]")
-    engine = open_text_engine("transformers", "builtin:tiny")
+    engine = open_engine(EngineParams())
     with pytest.raises(DataError, match=r"row 1: the prompt has .* the model's context holds 2048"):
         JudgeScorer(engine).score([Triplet("Count every boat. " * 1000, "", "nine")])
 
@@ -114,10 +118,13 @@ def user_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def test_the_users_function_is_the_reward(user_module: str) -> None:
-    scored = open_reward(f"{user_module}:count_words").score(ROWS)
+    scored = open_reward(RewardParams(reward=f"{user_module}:count_words")).score(ROWS)
     assert [one.raw for one in scored] == [1.0, 3.0]
-    assert open_scorer(f"{user_module}:several").score(ROWS) == [{"several": 1.0, "extra": 2.5}] * 2
-    assert open_reward(f"{user_module}:several").score(ROWS)[0].raw == 1.0
+    assert (
+        open_scorer(f"{user_module}:several", RewardParams()).score(ROWS)
+        == [{"several": 1.0, "extra": 2.5}] * 2
+    )
+    assert open_reward(RewardParams(reward=f"{user_module}:several")).score(ROWS)[0].raw == 1.0
 
 
 @pytest.mark.parametrize(
@@ -130,7 +137,7 @@ def test_the_users_function_is_the_reward(user_module: str) -> None:
 )
 def test_a_bad_user_function_is_refused(user_module: str, function: str, message: str) -> None:
     with pytest.raises(DataError, match=message):
-        open_reward(f"{user_module}:{function}").score(ROWS)
+        open_reward(RewardParams(reward=f"{user_module}:{function}")).score(ROWS)
 
 
 @pytest.mark.parametrize(
@@ -144,21 +151,57 @@ def test_a_bad_user_function_is_refused(user_module: str, function: str, message
 )
 def test_a_user_function_that_is_not_there(user_module: str, place: str, message: str) -> None:
     with pytest.raises(ParameterError, match=message):
-        open_reward(place)
+        open_reward(RewardParams(reward=place))
 
 
-def test_unknown_names_and_a_missing_judge() -> None:
-    with pytest.raises(ParameterError, match="Did you mean 'unieval'"):
-        open_scorer("uni_eval")
-    with pytest.raises(ParameterError, match="Did you mean 'instructmining'"):
-        open_scorers("instruct_mining")
-    with pytest.raises(ParameterError, match="needs a text engine"):
-        open_scorers("judge")
-    reward = open_reward("judge", ScorerModels(judge=WrittenAnswers("5", "1")))
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"reward": "instruct_mining"}, "x.reward is 'instruct_mining'; Did you mean 'instructm"),
+        ({"reward_drop": "coherense"}, "x.reward_drop is 'coherense'; .* Did you mean 'coherence'"),
+        ({"reward_extra": "uni_eval"}, "x.reward_extra is 'uni_eval'; .* Did you mean 'unieval'"),
+        ({"reward_extra": "embedded"}, "unieval and embedded both give the part 'naturalness'"),
+        ({"reward": "judge"}, "x.judge is ''; the reward asks a judge"),
+        ({"reward": "judge", "judge": "m"}, "judge_url is ''; give an address"),
+        ({"unieval": "MingZhong/unieval-sum"}, "trained on other questions"),
+        ({"scorer_device": "gpu"}, "it must be auto, cpu, cuda or cuda:N"),
+    ],
+)
+def test_a_reward_that_cannot_be_is_refused_at_once(values: dict[str, str], message: str) -> None:
+    with pytest.raises(ParameterError, match=message):
+        RewardParams.parse(values, where="x")
+
+
+def test_the_parts_of_each_scorer_are_those_it_gives() -> None:
+    from refine_af.engines.scorers.embedded import EmbeddedScorer
+    from refine_af.engines.scorers.language_model import LanguageModelScorer
+    from refine_af.engines.scorers.reward_model import OpenAssistantScorer
+    from refine_af.engines.scorers.unieval import UniEval
+
+    scorers: dict[str, Any] = {
+        "embedded": EmbeddedScorer,
+        "reward_model": OpenAssistantScorer,
+        "unieval": UniEval,
+        "language_model": LanguageModelScorer,
+        "judge": JudgeScorer,
+    }
+    assert {name: scorer.part_names for name, scorer in scorers.items()} == SCORER_PARTS
+
+
+def test_a_judge_is_opened_as_its_parameters_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[EngineParams] = []
+
+    def opened(params: EngineParams) -> WrittenAnswers:
+        asked.append(params)
+        return WrittenAnswers("5", "1")
+
+    monkeypatch.setattr(opening, "open_engine", opened)
+    reward = open_reward(RewardParams(reward="judge", judge="m", judge_url="http://host/v1"))
+    assert (asked[0].model, asked[0].engine, asked[0].base_url) == ("m", "openai", "http://host/v1")
     assert [one.raw for one in reward.score(ROWS)] == [5.0, 1.0]
 
 
 def test_a_missing_library_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "transformers", None)
     with pytest.raises(MissingLibraryError, match="scorer reward_model needs transformers"):
-        open_scorers("no_und")
+        open_reward(RewardParams(reward="no_und"))

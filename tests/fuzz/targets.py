@@ -18,6 +18,7 @@ from refine_af.evaluation.task_sets import load_tasks
 from refine_af.lineage.digest_list import LIST, read_digest_list
 from refine_af.pipelines.config import load_config
 from refine_af.self_instruct.decide import Answer, Decider
+from refine_af.self_instruct.params import BootstrapParams
 from refine_af.self_instruct.parse_instances import (
     filter_instances,
     parse_instances,
@@ -49,7 +50,7 @@ def stored(row: Instruction | Instance | Rejected | Seed) -> None:
 def instructions(data: bytes) -> None:
     """Completions of the bootstrap: every piece becomes a kept or a rejected row."""
     for finish in FINISHES:
-        decider = Decider([])
+        decider = Decider([], BootstrapParams())
         for row in decider.decide([Answer(0, ("seed-1",), answer_of(data), finish)]):
             stored(row)
 

@@ -16,6 +16,7 @@ from refine_af.contracts.jsonl import parse_object
 from refine_af.contracts.readable import is_readable, readable
 from refine_af.contracts.records import Instance, Rejected
 from refine_af.self_instruct.decide import Answer, Decider
+from refine_af.self_instruct.params import BootstrapParams
 
 CORPUS = Path(__file__).parent / "corpus"
 DATA = os.environ.get("REFINE_AF_TEST_DATA")
@@ -102,7 +103,7 @@ ACCEPTED_INSIDE = {
 
 def test_naughty_strings_stay_as_they_are_or_are_refused() -> None:
     strings = json.loads((data_folder() / "blns.json").read_text(encoding="utf-8"))
-    decider = Decider([])
+    decider = Decider([], BootstrapParams())
     kept = 0
     for number, text in enumerate(strings):
         if text.strip() and is_readable(text):

@@ -18,12 +18,8 @@ from refine_af.engines.text import Completion, Request, Sampling
 from refine_af.lineage.digest_list import write_digest_list
 from refine_af.runner import find_stage, run_stage, stage_identity
 from refine_af.self_instruct.bootstrap import Bootstrap
-from refine_af.stages.generate_instructions import (
-    Found,
-    GenerateInstructionsParams,
-    bootstrap_settings,
-    write_found,
-)
+from refine_af.self_instruct.params import BootstrapParams
+from refine_af.stages.generate_instructions import Found, write_found
 
 ARMS = ("baseline", "rl")
 WORDS = [f"{first}{second}" for first in "bcdfghjklmnprstvwz" for second in ("a", "ela", "ino")]
@@ -101,8 +97,7 @@ def _pieces(draw: random.Random, earlier: list[str]) -> Iterator[str]:
 
 def _instructions(place: Path, seeds: Path, rows: int) -> None:
     place.mkdir(parents=True)
-    params = GenerateInstructionsParams(target=rows)
-    bootstrap = Bootstrap(read_rows(seeds, Seed), bootstrap_settings(params))
+    bootstrap = Bootstrap(read_rows(seeds, Seed), BootstrapParams(target=rows))
     draw, found, earlier = random.Random(5), Found(), list[str]()
     while bootstrap.end is None:
         requests = bootstrap.next_requests()

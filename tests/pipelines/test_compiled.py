@@ -20,7 +20,7 @@ from refine_af.pipelines.config import PIPELINE_PARAMETERS, load_config
 from refine_af.pipelines.execute import pipeline_tasks
 from refine_af.pipelines.flow import Images
 from refine_af.runner import find_stage
-from refine_af.self_instruct.instance_form import FORM
+from refine_af.self_instruct.params import FORM
 from refine_af.stages import STAGES
 from refine_af.targets.profile import load_profile
 

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 import pytest
 
 from refine_af.feedback.interface import Parts, Triplet
+from refine_af.feedback.params import RewardParams
 from refine_af.feedback.presets import Preset
-from refine_af.feedback.reward import Reward, RewardSettings
+from refine_af.feedback.reward import Reward
 from refine_af.ppo.instance_reward import InstanceReward
 from refine_af.self_instruct.instance_form import InstanceForm
 from refine_af.self_instruct.prompts import Layout
@@ -27,7 +28,7 @@ class Ones:
 
 def rewarded(style: str, layout: Layout) -> InstanceReward:
     preset = Preset("ones", {"one": 1.0}, 0.0, False, "a test", ())
-    reward = Reward(preset, [Ones()], RewardSettings())
+    reward = Reward([Ones()], RewardParams(), preset)
     form = InstanceForm("plain" if style == "plain" else "few_shot")
     return InstanceReward(reward, {"a": ASKED}, form, {"a": layout})
 

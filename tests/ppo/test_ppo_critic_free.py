@@ -20,14 +20,14 @@ from refine_af.contracts.errors import DataError, ParameterError
 from refine_af.contracts.progress import StageProgress
 from refine_af.ppo.critic_free import Algorithm, train_critic_free
 from refine_af.ppo.episodes import Episode, Feedback, Reward
+from refine_af.ppo.params import PPOParams
 from refine_af.ppo.result import EpisodeRow, PPOResult
 from refine_af.ppo.schedule import prompts_of
-from refine_af.ppo.settings import PPOSettings
 
 KINDS: tuple[Algorithm, ...] = ("rloo", "grpo")
 
 
-def settings(**changes: Any) -> PPOSettings:  # noqa: ANN401
+def settings(**changes: Any) -> PPOParams:  # noqa: ANN401
     values = {"episodes_per_prompt": 2, "microbatch": 2, "updates": 3, "entropy_coefficient": 0.0}
     return tiny_settings(**(values | changes))
 
@@ -35,7 +35,7 @@ def settings(**changes: Any) -> PPOSettings:  # noqa: ANN401
 def trained(
     algorithm: Algorithm,
     output: Path,
-    options: PPOSettings,
+    options: PPOParams,
     reward: Reward | None = None,
     told: list[tuple[int, Sequence[EpisodeRow]]] | None = None,
 ) -> PPOResult:
@@ -120,11 +120,11 @@ def test_the_reward_reads_what_stands_before_a_stop_text(tmp_path: Path) -> None
     assert "stop" in {one.finish for one in seen}
 
 
-def test_what_cannot_be_shared_out_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ParameterError, match="episodes_per_prompt is 1; rloo measures an action"):
-        trained("rloo", tmp_path, settings(episodes_per_prompt=1))
+def test_what_cannot_be_shared_out_is_refused() -> None:
+    with pytest.raises(ParameterError, match="episodes_per_prompt is 1; algorithm rloo compares"):
+        settings(algorithm="rloo", episodes_per_prompt=1)
     with pytest.raises(ParameterError, match="minibatch is 4; for grpo it must be a multiple of"):
-        trained("grpo", tmp_path, settings(microbatch=3))
+        settings(algorithm="grpo", microbatch=3)
 
 
 def test_a_reward_that_is_not_finite_trains_nothing(tmp_path: Path) -> None:

@@ -7,7 +7,6 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,15 +14,15 @@ import pytest
 pytest.importorskip("vllm", reason="vLLM is not installed here; make test-vllm runs this")
 
 import torch
-from tiny_ppo import letter_share
+from tiny_ppo import StoppingParams, letter_share
 
 from refine_af.contracts.errors import DependencyError, ParameterError
 from refine_af.contracts.progress import StageProgress
 from refine_af.engines.models import load_model, resolve_model
 from refine_af.ppo.episodes import Prompt
+from refine_af.ppo.params import PPOParams
 from refine_af.ppo.policy import Policy
 from refine_af.ppo.rollout import Action, RolloutEngine
-from refine_af.ppo.settings import PPOSettings
 from refine_af.ppo.trainer import train
 from refine_af.ppo.transformers_rollout import TransformersRollout
 from refine_af.ppo.vllm_rollout import VLLMRollout, VLLMServerRollout
@@ -36,7 +35,7 @@ PROMPTS = [
     Prompt(f"p{number}", f"Instruction: {text}\nInput:")
     for number, text in enumerate(["Sort the words.", "Count the letters.", "Reverse the list."])
 ]
-SETTINGS = PPOSettings(
+SETTINGS = PPOParams(
     updates=3,
     episodes_per_update=12,
     minibatch=6,
@@ -49,7 +48,7 @@ SETTINGS = PPOSettings(
     lora_alpha=16,
     max_kl=1e9,
 )
-GREEDY = replace(SETTINGS, temperature=0.01)  # vLLM takes no smaller one above 0
+GREEDY = SETTINGS.model_copy(update={"temperature": 0.01})  # vLLM takes no smaller one above 0
 
 
 class Compared:
@@ -146,7 +145,7 @@ def test_stop_texts_end_actions_as_they_do_in_transformers(
     model, tokenizer = load_model(MODEL)
     policy = Policy(model, SETTINGS)
     rows = [tokenizer(prompt.text)["input_ids"] for prompt in PROMPTS]
-    stopping = replace(GREEDY, stop=("e", "t"))
+    stopping = StoppingParams.parse(GREEDY.model_dump()).ending(("e", "t"))
     found = engine.with_settings(stopping).act(policy, rows, [1, 2, 3])
     assert found == TransformersRollout(tokenizer, stopping).act(policy, rows, [1, 2, 3])
     assert any(action.tokens[-1] != tokenizer.eos_token_id for action in found)
@@ -192,9 +191,9 @@ def test_a_server_takes_each_new_adapter(server: str, tmp_path: Path) -> None:
 
 def test_refusals(tmp_path: Path) -> None:
     _, tokenizer = load_model(MODEL)
-    with pytest.raises(ParameterError, match="reload an adapter after each update, and lora_rank"):
-        VLLMServerRollout("http://x", tokenizer, replace(SETTINGS, lora_rank=0), tmp_path)
+    with pytest.raises(ParameterError, match="reloads an adapter after each update, and lora_rank"):
+        PPOParams.parse({"rollout": "vllm", "lora_rank": 0})
     with pytest.raises(ParameterError, match="rollout_url is 'x'"):
-        VLLMServerRollout("x", tokenizer, SETTINGS, tmp_path)
+        PPOParams.parse({"rollout": "vllm_server", "rollout_url": "x"})
     with pytest.raises(DependencyError, match=r"127\.0\.0\.1:9/v1/models does not answer"):
         VLLMServerRollout("http://127.0.0.1:9", tokenizer, SETTINGS, tmp_path)

@@ -5,18 +5,19 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import torch
+from pydantic import PrivateAttr
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from refine_af.contracts.progress import StageProgress
 from refine_af.contracts.stage import Journal
 from refine_af.ppo.episodes import Episode, Feedback, Prompt, Reward
+from refine_af.ppo.params import PPOParams
 from refine_af.ppo.policy import Policy
 from refine_af.ppo.result import OnUpdate, PPOResult
-from refine_af.ppo.settings import PPOSettings
 from refine_af.ppo.trainer import train
 from refine_af.ppo.transformers_rollout import TransformersRollout
 
@@ -61,7 +62,23 @@ def tiny_model(seed: int = 0, **changes: Any) -> LlamaForCausalLM:  # noqa: ANN4
         return LlamaForCausalLM(LlamaConfig(**(config | changes)))  # type: ignore[no-untyped-call]
 
 
-def tiny_settings(**changes: Any) -> PPOSettings:  # noqa: ANN401
+class StoppingParams(PPOParams):
+    """Parameters whose actions end at given texts, as those of the stage do."""
+
+    _stop: tuple[str, ...] = PrivateAttr(())
+
+    @property
+    def stop(self) -> tuple[str, ...]:
+        """Return the texts."""
+        return self._stop
+
+    def ending(self, stop: tuple[str, ...]) -> Self:
+        """Return the same with actions that end at ``stop``."""
+        self._stop = stop
+        return self
+
+
+def tiny_settings(stop: tuple[str, ...] = (), **changes: Any) -> PPOParams:  # noqa: ANN401
     """Return settings of a run of a few seconds."""
     values: dict[str, Any] = {
         "updates": 4,
@@ -77,7 +94,7 @@ def tiny_settings(**changes: Any) -> PPOSettings:  # noqa: ANN401
         "entropy_coefficient": 0.01,
         "kl_target": 2.0,
     }
-    return PPOSettings(**(values | changes))
+    return StoppingParams.parse(values | changes).ending(stop)
 
 
 def letter_share(episodes: Sequence[Episode], letter: str = "e") -> list[Feedback]:
@@ -115,7 +132,7 @@ class CentredShare:
 def run(
     journal: Journal,
     output: Path,
-    settings: PPOSettings,
+    settings: PPOParams,
     *,
     reward: Reward | None = None,
     model: LlamaForCausalLM | None = None,

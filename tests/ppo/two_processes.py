@@ -32,7 +32,8 @@ def run(
 ) -> list[dict[str, float]]:
     """Train; the same in every process."""
     torch.set_num_threads(1)
-    settings = tiny_settings(**{k: v for k, v in changes.items() if k != "double"})
+    changed = {name: value for name, value in changes.items() if name != "double"}
+    settings = tiny_settings(**changed, processes=processes.count)
     tokenizer = tiny_tokenizer()
     policy = Policy(tiny_model(), settings, base_name="tiny")
     if changes.get("double"):

@@ -5,13 +5,14 @@ from refine_af.reporting.inputs import ReportInputs
 from refine_af.reporting.report import render
 from refine_af.reporting.samples import dropped_samples
 from refine_af.self_instruct.decide import Answer, Decider
+from refine_af.self_instruct.params import BootstrapParams
 
 KNOWN = "Name three animals that live on a farm."
 
 
 def test_a_copy_of_a_training_text_is_shown_beside_it() -> None:
     text = "1. Name three animals that live on the farm.\n2. Write a poem about the open sea.\n3."
-    rows = Decider((), [KNOWN]).decide([Answer(0, (), text, "stop")])
+    rows = Decider((), BootstrapParams(), [KNOWN]).decide([Answer(0, (), text, "stop")])
     dropped = [row for row in rows if isinstance(row, Rejected)]
     assert [(row.reason, row.neighbour, row.detail) for row in dropped] == [
         ("known", "known-0", KNOWN)

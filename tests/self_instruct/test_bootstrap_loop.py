@@ -1,6 +1,5 @@
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 import pytest
 from rouge_score.rouge_scorer import RougeScorer
@@ -8,9 +7,16 @@ from rouge_score.rouge_scorer import RougeScorer
 from refine_af.contracts.errors import DataError, ParameterError
 from refine_af.contracts.records import Instruction, Pair, Rejected, Seed
 from refine_af.engines.text import Completion, Request
-from refine_af.self_instruct.bootstrap import Bootstrap, BootstrapSettings
+from refine_af.self_instruct.bootstrap import Bootstrap
+from refine_af.self_instruct.params import BootstrapParams
 
-SETTINGS = BootstrapSettings(seed=1, target=60, round_size=4)
+SETTINGS = BootstrapParams(seed=1, target=60, round_size=4, max_empty_rounds=20)
+
+
+def changed(**values: int) -> BootstrapParams:
+    return BootstrapParams.parse(SETTINGS.model_dump() | values)
+
+
 WORDS = [
     "river",
     "lamp",
@@ -90,7 +96,7 @@ def test_decisions_equal_the_published_loop() -> None:
     """Compare with everything one by one, in order of request and position, as accepted."""
     scorer = RougeScorer(["rougeL"])
     pool = [seed.instruction for seed in seeds()]
-    loop = Bootstrap(seeds(), replace(SETTINGS, round_size=7))
+    loop = Bootstrap(seeds(), changed(round_size=7))
     kept: list[str] = []
     while requests := loop.next_requests():
         completions = [inventive(request) for request in requests]
@@ -111,7 +117,7 @@ def test_decisions_equal_the_published_loop() -> None:
 
 
 def test_rejected_pieces_carry_reason_neighbour_and_parents() -> None:
-    loop = Bootstrap(seeds(), replace(SETTINGS, round_size=2))
+    loop = Bootstrap(seeds(), changed(round_size=2))
 
     def model(request: Request) -> Completion:
         text = "Name the rivers of Spain\n10. Draw it\n11. Name the rivers of Spain!"
@@ -129,7 +135,7 @@ def test_rejected_pieces_carry_reason_neighbour_and_parents() -> None:
 
 
 def test_failed_request_is_a_rejected_row() -> None:
-    loop = Bootstrap(seeds(), replace(SETTINGS, round_size=1))
+    loop = Bootstrap(seeds(), changed(round_size=1))
     [request] = loop.next_requests()
     result = loop.consume([Completion(request.id, "", "error", 0, 0, error="timed out")])
     assert [(row.reason, row.detail) for row in result.rejected] == [("engine_error", "timed out")]
@@ -144,11 +150,11 @@ def test_loop_ends_at_the_target_the_cap_or_standstill() -> None:
     assert loop.acceptance_curve[-2] < 60
     assert loop.next_requests() == []
 
-    loop = Bootstrap(seeds(), replace(SETTINGS, max_requests=6))
+    loop = Bootstrap(seeds(), changed(max_requests=6))
     run(loop, inventive)
     assert (loop.end, loop.requests, len(loop.acceptance_curve)) == ("max_requests", 6, 2)
 
-    loop = Bootstrap(seeds(), replace(SETTINGS, max_idle_rounds=3))
+    loop = Bootstrap(seeds(), changed(max_empty_rounds=3))
     kept, _ = run(loop, stubborn)
     assert (loop.end, len(kept), loop.acceptance_curve) == ("no_acceptance", 1, [1, 1, 1, 1])
 
@@ -166,7 +172,7 @@ def test_resumed_loop_goes_on_as_if_never_stopped(border: int) -> None:
 
 
 def test_standstill_is_remembered_across_a_resumption() -> None:
-    settings = replace(SETTINGS, max_idle_rounds=2)
+    settings = changed(max_empty_rounds=2)
     first = Bootstrap(seeds(), settings)
     kept, _ = run(first, stubborn, rounds=2)
     second = Bootstrap(seeds(), settings)
@@ -176,26 +182,29 @@ def test_standstill_is_remembered_across_a_resumption() -> None:
 
 
 def test_shards_and_seeds_have_streams_of_their_own() -> None:
-    def prompts(settings: BootstrapSettings) -> list[tuple[str, int]]:
+    def prompts(settings: BootstrapParams) -> list[tuple[str, int]]:
         return [
             (request.prompt, request.seed)
             for request in Bootstrap(seeds(), settings).next_requests()
         ]
 
-    settings = replace(SETTINGS, round_size=30)
+    settings = changed(round_size=30)
     assert prompts(settings) == prompts(settings)
     seeds_of = [
-        {seed for _, seed in prompts(replace(settings, shard=shard, seed=seed))}
+        {seed for _, seed in prompts(changed(round_size=30, shard=shard, seed=seed))}
         for shard, seed in [(0, 1), (1, 1), (0, 2)]
     ]
     assert len(set.union(*seeds_of)) == 90
-    ids = [request.id for request in Bootstrap(seeds(), replace(settings, shard=3)).next_requests()]
+    ids = [
+        request.id
+        for request in Bootstrap(seeds(), changed(round_size=30, shard=3)).next_requests()
+    ]
     assert ids[0] == "shard-3-request-0"
 
 
 def test_shards_show_different_rows_of_equal_pools() -> None:
     def shown(shard: int) -> set[str]:
-        loop = Bootstrap(seeds(), replace(SETTINGS, shard=shard, target=1_000, shown=2))
+        loop = Bootstrap(seeds(), changed(shard=shard, target=1_000, in_context=2))
         texts = [f"{word} {number}" for number, word in enumerate(WORDS)]
         loop.resume(
             [Instruction.make(text, (), 0, place, 0) for place, text in enumerate(texts)], 4
@@ -218,10 +227,10 @@ def test_completions_of_other_requests_are_refused() -> None:
 def test_settings_that_cannot_be_are_refused() -> None:
     with pytest.raises(DataError, match="7 seeds; a prompt shows 8"):
         Bootstrap(seeds(7), SETTINGS)
-    with pytest.raises(ParameterError, match="machine_shown is 9"):
-        Bootstrap(seeds(), replace(SETTINGS, machine_shown=9))
-    with pytest.raises(ParameterError, match="at least 1"):
-        Bootstrap(seeds(), replace(SETTINGS, round_size=0))
+    with pytest.raises(ParameterError, match="machine_in_context is 9; it must be at most in_cont"):
+        changed(machine_in_context=9)
+    with pytest.raises(ParameterError, match="round_size is 0; it must be greater than or equal"):
+        changed(round_size=0)
     with pytest.raises(DataError, match="but 0 were made"):
         Bootstrap(seeds(), SETTINGS).resume(
             [Instruction.make("a", (), request=0, position=0, shard=0)], 0

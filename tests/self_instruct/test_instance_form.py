@@ -3,10 +3,10 @@
 import pytest
 
 from refine_af.self_instruct.drafts import Draft
-from refine_af.self_instruct.instance_form import FORM, Asked, InstanceForm, style_for
+from refine_af.self_instruct.instance_form import Asked, InstanceForm, style_for
+from refine_af.self_instruct.params import FORM, InstancesParams
 from refine_af.self_instruct.prompts import render
-from refine_af.stages.generate_instances import GenerateInstancesParams
-from refine_af.stages.train_ppo import TrainPpoParams
+from refine_af.stages.train_ppo import TrainPPOParams
 
 
 @pytest.mark.parametrize(
@@ -23,7 +23,7 @@ def test_which_style_a_model_is_asked_in(asked: Asked, model: str, style: str) -
 
 
 def test_training_and_writing_ask_alike_where_nothing_is_said() -> None:
-    trained, written = TrainPpoParams(), GenerateInstancesParams()
+    trained, written = TrainPPOParams(), InstancesParams()
     assert all(getattr(trained, name) == getattr(written, name) for name in FORM)
 
 

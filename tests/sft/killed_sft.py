@@ -16,8 +16,8 @@ from pathlib import Path
 
 from tiny_sft import material
 
+from refine_af.sft.params import SFTParams
 from refine_af.sft.run import fine_tune
-from refine_af.sft.settings import SFTSettings
 from refine_af.storage.entry import Identity
 from refine_af.storage.journal import open_journal
 
@@ -47,7 +47,7 @@ class Killer:
         """Say nothing."""
 
 
-def run(model: str, work: Path, settings: SFTSettings, killer: Killer) -> None:
+def run(model: str, work: Path, settings: SFTParams, killer: Killer) -> None:
     """Train with the journal below ``work``."""
     with open_journal(str(work / "journal"), Identity("train_sft", {}, {}, "test")) as journal:
         publish = journal.publish_directory
@@ -81,7 +81,7 @@ def main() -> None:
         child = os.fork()
         if child == 0:
             killer = Killer(event, passes, log)
-            run(model, folder, SFTSettings(**settings), killer)
+            run(model, folder, SFTParams(**settings), killer)
             os._exit(0)
         _, status = os.waitpid(child, 0)
         steps = [int(line) for line in log.read_text().split()]

@@ -13,8 +13,8 @@ from refine_af.engines.text import Request, Sampling
 from refine_af.engines.transformers_text import TransformersText
 from refine_af.sft.base_model import load_tokenizer, save_merged
 from refine_af.sft.encoding import encode
+from refine_af.sft.params import SFTParams
 from refine_af.sft.run import fine_tune
-from refine_af.sft.settings import SFTSettings
 from refine_af.sft.templates import Template, training_text
 from refine_af.storage.journal import MemoryJournal
 
@@ -122,8 +122,8 @@ def tune(base: Path, folder: Path, rows: list[Instance], **changes: Any) -> Path
         "device": "cpu",
     }
     fine_tune(
-        material(changes.pop("template"), instances=rows),
-        SFTSettings(**settings | changes),
+        material(instances=rows),
+        SFTParams(**settings | changes),
         str(base),
         folder / "tuned",
         journal=MemoryJournal(),

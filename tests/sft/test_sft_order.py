@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from refine_af.contracts.errors import ParameterError
 from refine_af.sft.order import tokens_after_steps, training_order
-from refine_af.sft.settings import SFTSettings
+from refine_af.sft.params import SFTParams
 
 
 @given(st.integers(1, 30), st.integers(1, 4), st.integers(0, 5))
@@ -40,11 +40,13 @@ def test_tokens_are_summed_by_step() -> None:
     ("batch", "asked", "pieces"), [(16, 0, 1), (17, 0, 17), (24, 0, 2), (128, 0, 8), (128, 4, 4)]
 )
 def test_a_batch_is_cut_into_the_fewest_equal_pieces(batch: int, asked: int, pieces: int) -> None:
-    assert SFTSettings(batch_size=batch, gradient_accumulation=asked).pieces == pieces
+    assert SFTParams(batch_size=batch, gradient_accumulation=asked).pieces() == pieces
 
 
 def test_settings_that_cannot_work_are_refused_by_name() -> None:
-    with pytest.raises(ParameterError, match="batch_size is 10 and gradient_accumulation 4"):
-        SFTSettings(batch_size=10, gradient_accumulation=4)
-    with pytest.raises(ParameterError, match="method is 'qlora' and device is 'cpu'"):
-        SFTSettings(method="qlora", device="cpu")
+    with pytest.raises(ParameterError, match=r"batch_size is 10; .* gradient_accumulation"):
+        SFTParams(batch_size=10, gradient_accumulation=4)
+    with pytest.raises(ParameterError, match=r"method is 'qlora'; .* device is 'cpu'"):
+        SFTParams(method="qlora", device="cpu")
+    with pytest.raises(ParameterError, match="batch_size is 6; it must be a multiple of processes"):
+        SFTParams(batch_size=6, processes=4)

@@ -14,8 +14,8 @@ import torch
 from tiny_sft import material, save_random_model
 
 from refine_af.contracts.progress import StageProgress
+from refine_af.sft.params import SFTParams
 from refine_af.sft.run import Outcome, fine_tune
-from refine_af.sft.settings import SFTSettings
 from refine_af.storage.journal import MemoryJournal
 
 HERE = Path(__file__).parent
@@ -29,6 +29,7 @@ SETTINGS: dict[str, Any] = {
     "lora_dropout": 0.3,  # draws from the generators in every step
     "max_length": 256,
     "checkpoint_steps": 2,
+    "model": "test/random",
 }
 
 
@@ -92,7 +93,7 @@ def run_here(
         scratch.mkdir()
         outcome = fine_tune(
             material(),
-            SFTSettings(**SETTINGS | changes),
+            SFTParams(**SETTINGS | changes),
             str(model),
             Path(folder, "adapter"),
             journal=journal,

@@ -17,8 +17,8 @@ from refine_af.contracts.records import Pair, Seed
 from refine_af.sft.base_model import load_tokenizer, load_trainable, save_merged
 from refine_af.sft.encoding import encode, write_examples
 from refine_af.sft.order import training_order
+from refine_af.sft.params import SFTParams
 from refine_af.sft.run import Material, Outcome, fine_tune
-from refine_af.sft.settings import SFTSettings
 from refine_af.sft.templates import training_text
 from refine_af.sft.trainer import train
 from refine_af.storage.journal import MemoryJournal
@@ -31,6 +31,7 @@ SETTINGS: dict[str, Any] = {
     "lora_dropout": 0.0,
     "max_length": 256,
     "checkpoint_steps": 0,
+    "model": "test/random",
 }
 
 
@@ -51,7 +52,7 @@ def run(model: Path, tmp_path: Path) -> Run:
         scratch.mkdir()
         outcome = fine_tune(
             given or material(),
-            SFTSettings(**SETTINGS | changes),
+            SFTParams(**SETTINGS | changes),
             str(base),
             tmp_path / f"adapter-{number}",
             journal=MemoryJournal(),
@@ -203,7 +204,7 @@ def test_every_offered_row_is_listed_with_what_became_of_it(run: Run) -> None:
     other = [instance(number, "other") for number in (0, 1, 2, 3, 4, 6)]
     pairs = (Pair(input="", output="one"), Pair(input="", output="y" * 300))
     seeds = [Seed.make("s", "n", "Do it.", pairs, False, "CC-BY-4.0")]
-    outcome, trained = run(material(instances=own, others=[other], seeds=seeds, rows=4))
+    outcome, trained = run(material(instances=own, others=[other], seeds=seeds), rows=4)
     reasons = Counter((row.source, row.reason) for row in outcome.used)
     assert reasons == {
         ("instance", ""): 4,
@@ -297,7 +298,7 @@ def test_weights_in_a_pickle_are_not_loaded(run: Run, tmp_path: Path) -> None:
 
 
 def test_training_that_diverges_stops_with_the_step(model: Path, tmp_path: Path) -> None:
-    settings = SFTSettings(**SETTINGS)
+    settings = SFTParams(**SETTINGS)
     lm = load_trainable(str(model), settings, "cpu")
     with torch.no_grad():
         next(lm.parameters()).fill_(float("nan"))

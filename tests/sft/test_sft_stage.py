@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -13,8 +12,6 @@ from refine_af.contracts.errors import DataError
 from refine_af.contracts.jsonl import write_rows
 from refine_af.contracts.records import Pair, Seed
 from refine_af.runner import run_stage
-from refine_af.sft.settings import SFTSettings
-from refine_af.stages.train_sft import TrainSFTParams
 
 PARAMS = {"max_steps": 3, "batch_size": 4, "max_length": 256, "lora_rank": 2}
 
@@ -99,12 +96,6 @@ def test_an_arm_without_rows_is_refused(tmp_path: Path) -> None:
             outputs=places(tmp_path, "out"),
             params=PARAMS,
         )
-
-
-def test_every_setting_is_a_parameter_with_the_same_default() -> None:
-    params = TrainSFTParams()
-    assert params.settings() == SFTSettings()
-    assert {item.name for item in fields(SFTSettings)} <= set(TrainSFTParams.model_fields)
 
 
 def test_the_stage_file_loads_no_heavy_library() -> None:

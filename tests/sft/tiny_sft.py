@@ -5,7 +5,6 @@ from typing import Any
 
 from refine_af.contracts.records import Instance
 from refine_af.sft.run import Material
-from refine_af.sft.templates import Template
 
 END = "<|end|>"
 
@@ -60,16 +59,12 @@ def instance(number: int, output: str = "", *, parent: str = "", sample: int = 0
     )
 
 
-def material(template: Template = "plain", **changes: Any) -> Material:  # noqa: ANN401
+def material(**changes: Any) -> Material:  # noqa: ANN401
     """Return 24 rows of our own for an arm without others."""
     rows = [instance(number) for number in range(24)]
     known: dict[str, Any] = {
         "instances": rows,
         "others": [],
         "seeds": [],
-        "rows": 0,
-        "template": template,
-        "model": "test/random",
-        "model_digest": "",
     }
     return Material(**known | changes)

@@ -204,7 +204,7 @@ def test_a_policy_reads_a_sentence_model_and_no_other_one(
 
 def test_wrong_settings_are_refused_at_the_start(tmp_path: Path, seeds: str, script: str) -> None:
     params = SMALL | {"model": script}
-    with pytest.raises(ParameterError, match="no policy is given"):
+    with pytest.raises(ParameterError, match="needs the input operator_policy"):
         run("evolve_instructions", tmp_path / "a", {"seeds": seeds}, params)
     own = tmp_path / "operators.yaml"
     own.write_text("forbidden: []\nprompts:\n  plain: '{{ task }}'\noperators: []\n")
@@ -237,7 +237,7 @@ def test_responses_hold_whole_roots_out(tmp_path: Path, seeds: str, script: str)
     assert not trained & held_out
     assert not reference & (trained | held_out)
     assert sum(metrics[side] for side in (*sides, "rejected")) == metrics["instructions"]
-    with pytest.raises(ParameterError, match="leave no row to train on"):
+    with pytest.raises(ParameterError, match="no row is left to train on"):
         run("generate_responses", tmp_path / "no", inputs, answer | {"reference_share": 0.7})
 
 

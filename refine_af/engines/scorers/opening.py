@@ -1,155 +1,84 @@
-"""The one place that opens scorers and rewards by name."""
+"""Opens the scorers that a reward needs; a scorer's library loads when it is opened."""
 
 import importlib
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from pathlib import Path
 
 from refine_af.contracts.errors import ParameterError, missing_library, nearest
+from refine_af.engines.opening import open_engine
+from refine_af.engines.params import EngineParams
 from refine_af.engines.scorers.checkpoint import Loading
-from refine_af.engines.text import TextEngine
 from refine_af.feedback.interface import Scorer
-from refine_af.feedback.presets import Preset, find_preset
-from refine_af.feedback.reward import Reward, RewardSettings
-
-EMBEDDED = "builtin:tiny"
-SCORERS = ("embedded", "reward_model", "unieval", "language_model", "judge")
-UNIEVAL_PARTS = {"naturalness", "coherence", "understandability"}
-LANGUAGE_MODEL_PARTS = {"perplexity", "answer_perplexity", "ifd", "pmi"}
+from refine_af.feedback.params import EMBEDDED, SCORER_PARTS, RewardParams
+from refine_af.feedback.reward import Reward
 
 
-@dataclass(frozen=True, slots=True)
-class ScorerModels:
-    """Which model stands behind each scorer, and how models are loaded.
-
-    Attributes:
-        reward_model: Directory or hub id; ``builtin:tiny`` takes all four learned parts from the
-            package's own evaluator and needs no other model.
-        reward_model_revision: Revision on the hub.
-        unieval: Directory or hub id of the dialogue evaluator.
-        unieval_revision: Revision on the hub.
-        language_model: Directory or hub id of any causal model, for perplexity, IFD and PMI.
-        language_model_revision: Revision on the hub.
-        judge: The engine of the judge; the caller opens and closes it.
-        loading: Device, precision and batch size for all of them.
-    """
-
-    reward_model: str = "OpenAssistant/oasst-rm-2.1-pythia-1.4b-epoch-2.5"
-    reward_model_revision: str = ""
-    unieval: str = "MingZhong/unieval-dialog"
-    unieval_revision: str = ""
-    language_model: str = "openai-community/gpt2"
-    language_model_revision: str = ""
-    judge: TextEngine | None = None
-    loading: Loading = field(default_factory=Loading)
-
-
-def open_reward(
-    preset: str,
-    models: ScorerModels | None = None,
-    settings: RewardSettings | None = None,
-    *,
-    drop: Sequence[str] = (),
-    extra: Sequence[str] = (),
-) -> Reward:
-    """Return a reward with the scorers that its preset needs, and ``extra`` ones to log.
-
-    Args:
-        preset: A preset's name, or ``module:function``.
-        models: Models behind the scorers.
-        settings: Normalisation, guards and floor.
-        drop: Terms of the preset to switch off, for ablations.
-        extra: Names for :func:`open_scorer` whose parts are measured but not weighed.
+def open_reward(params: RewardParams) -> Reward:
+    """Return the reward with the scorers that it needs, and those of ``reward_extra`` to log.
 
     Raises:
-        ParameterError: For an unknown preset, term or scorer, with the nearest match.
+        ParameterError: When a function of the user's cannot be found.
         MissingLibraryError: When a scorer's library is not installed.
         DependencyError: When a model cannot be loaded.
     """
-    rule = find_preset(preset, drop)
-    return Reward(rule, open_scorers(rule, models, extra=extra), settings)
+    return Reward([open_scorer(name, params) for name in params.scorers], params)
 
 
-def open_scorers(
-    preset: Preset | str, models: ScorerModels | None = None, *, extra: Sequence[str] = ()
-) -> list[Scorer]:
-    """Return one open scorer for each source of the preset's parts, then the extra ones.
+def open_scorer(name: str, params: RewardParams) -> Scorer:
+    """Return one open scorer: one of :data:`SCORER_PARTS`, or ``module:function``.
 
     Raises:
         ParameterError, MissingLibraryError, DependencyError: As :func:`open_reward`.
     """
-    rule = find_preset(preset) if isinstance(preset, str) else preset
-    models = models or ScorerModels()
-    wanted = [*_needed(rule, models), *extra]
-    return [open_scorer(name, models) for name in dict.fromkeys(wanted)]
-
-
-def open_scorer(name: str, models: ScorerModels | None = None) -> Scorer:
-    """Return one open scorer: one of :data:`SCORERS`, or ``module:function``.
-
-    Raises:
-        ParameterError, MissingLibraryError, DependencyError: As :func:`open_reward`.
-    """
-    if name not in SCORERS and ":" not in name:
+    if name not in SCORER_PARTS and ":" not in name:
         raise ParameterError(
-            f"scorer is {name!r};{nearest(name, list(SCORERS))} it must be one of:"
-            f" {', '.join(SCORERS)}, or module:function of your own"
+            f"scorer is {name!r};{nearest(name, list(SCORER_PARTS))} it must be one of:"
+            f" {', '.join(SCORER_PARTS)}, or module:function of your own"
         )
-    _require_libraries(name)
-    return _opened(name, models or ScorerModels())
+    if ":" in name:
+        from refine_af.engines.scorers.user import UserScorer
 
-
-def _needed(rule: Preset, models: ScorerModels) -> list[str]:
-    """Return the scorers that give the rule's parts."""
-    if ":" in rule.name:
-        return [rule.name]
-    if rule.name.startswith("embedded") or models.reward_model == EMBEDDED:
-        learned = ["embedded"] if {"reward", *UNIEVAL_PARTS} & set(rule.weights) else []
-    else:
-        learned = ["reward_model"] if "reward" in rule.weights else []
-        learned += ["unieval"] if UNIEVAL_PARTS & set(rule.weights) else []
-    learned += ["language_model"] if LANGUAGE_MODEL_PARTS & set(rule.weights) else []
-    return learned + (["judge"] if "judge" in rule.weights else [])
-
-
-def _opened(name: str, models: ScorerModels) -> Scorer:
-    if name == "embedded" or (name == "reward_model" and models.reward_model == EMBEDDED):
-        from refine_af.engines.scorers.embedded import EmbeddedScorer
-
-        return EmbeddedScorer()
-    if name == "reward_model":
-        from refine_af.engines.scorers.reward_model import open_reward_model
-
-        return open_reward_model(
-            models.reward_model, _at(models.loading, models.reward_model_revision)
-        )
-    if name == "unieval":
-        from refine_af.engines.scorers.unieval import UniEval
-
-        return UniEval(models.unieval, _at(models.loading, models.unieval_revision))
-    if name == "language_model":
-        from refine_af.engines.scorers.language_model import LanguageModelScorer
-
-        return LanguageModelScorer(
-            models.language_model, _at(models.loading, models.language_model_revision)
-        )
+        return UserScorer(name)
     if name == "judge":
         from refine_af.engines.scorers.judge import JudgeScorer
 
-        if models.judge is None:
-            raise ParameterError("scorer judge needs a text engine; give models.judge")
-        return JudgeScorer(models.judge)
-    from refine_af.engines.scorers.user import UserScorer
+        return JudgeScorer(open_engine(judge_engine(params)))
+    _require_libraries(name)
+    if name == "embedded" or (name == "reward_model" and params.reward_model == EMBEDDED):
+        from refine_af.engines.scorers.embedded import EmbeddedScorer
 
-    return UserScorer(name)
+        return EmbeddedScorer()
+    return _from_checkpoint(name, params)
 
 
-def _at(loading: Loading, revision: str) -> Loading:
-    return Loading(loading.device, loading.precision, loading.batch_size, revision)
+def judge_engine(params: RewardParams) -> EngineParams:
+    """Return the parameters of the judge's text engine."""
+    return EngineParams(model=params.judge, engine=params.judge_engine, base_url=params.judge_url)
+
+
+def _from_checkpoint(name: str, params: RewardParams) -> Scorer:
+    model, loading = _located(getattr(params, name), params.scorer_device)
+    if name == "reward_model":
+        from refine_af.engines.scorers.reward_model import open_reward_model
+
+        return open_reward_model(model, loading)
+    if name == "unieval":
+        from refine_af.engines.scorers.unieval import UniEval
+
+        return UniEval(model, loading)
+    from refine_af.engines.scorers.language_model import LanguageModelScorer
+
+    return LanguageModelScorer(model, loading)
+
+
+def _located(model: str, device: str) -> tuple[str, Loading]:
+    """Return a folder or Hub id without its ``@revision``, and how it is loaded."""
+    if Path(model).is_dir():
+        return model, Loading(device=device)
+    name, _, revision = model.partition("@")
+    return name, Loading(device=device, revision=revision)
 
 
 def _require_libraries(name: str) -> None:
-    if name not in ("embedded", "reward_model", "unieval", "language_model"):
-        return
     for library in ("torch", "transformers"):
         try:
             importlib.import_module(library)

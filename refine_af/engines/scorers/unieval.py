@@ -11,9 +11,8 @@ score is p(Yes) / (p(Yes) + p(No)) at the first decoder position. Differences fr
 """
 
 from collections.abc import Sequence
-from pathlib import PurePath
 
-from refine_af.contracts.errors import DataError, ParameterError
+from refine_af.contracts.errors import DataError
 from refine_af.engines.control_tokens import text_encoder
 from refine_af.engines.scorers.checkpoint import (
     Loading,
@@ -26,7 +25,6 @@ from refine_af.feedback.interface import Parts, Triplet
 MODEL = "MingZhong/unieval-dialog"
 MAX_TOKENS = 1024
 DIMENSIONS = ("naturalness", "coherence", "understandability")
-OTHER_TASKS = ("unieval-sum", "unieval-fact", "unieval-intermediate")
 
 
 QUESTIONS = {
@@ -60,7 +58,6 @@ class UniEval:
         """
         from transformers import T5ForConditionalGeneration
 
-        _refuse_other_tasks(model)
         self.name = f"unieval:{model}"
         self._loading = loading or Loading()
         self._model, self._tokenizer = load_model(T5ForConditionalGeneration, model, self._loading)
@@ -110,12 +107,3 @@ class UniEval:
             for place, value in zip(places, torch.sigmoid(difference).tolist(), strict=True):
                 scores[place] = value
         return scores
-
-
-def _refuse_other_tasks(model: str) -> None:
-    last = PurePath(model).name
-    if last.endswith("-sum") or last in OTHER_TASKS:
-        raise ParameterError(
-            f"unieval model is {model!r}; it was trained on other questions. Use {MODEL}, the"
-            " dialogue evaluator"
-        )

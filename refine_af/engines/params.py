@@ -1,0 +1,93 @@
+"""Which model a stage works with, and the text engine that runs it."""
+
+from collections.abc import Collection
+from typing import Literal
+
+from refine_af.contracts.content import EngineKind
+from refine_af.contracts.params import Params, param, rule
+
+MAX_FAILED = 0.01
+"""Default share of requests that an engine may leave unanswered: one bad answer must not end a
+stage of thousands, an endpoint without credit must."""
+
+
+class ModelParams(Params):
+    """The start model, as every stage that opens one names it."""
+
+    model: str = param(
+        "builtin:tiny",
+        "builtin:tiny, a Hub id (org/name@revision), a path, gs:// or s3://.",
+        names="model",
+        digest="model_digest",
+    )
+    model_digest: str = param("", "Digest or revision of the model, as check_inputs found it.")
+    seed: int = param(1, "Seed of all randomness.")
+
+
+class EngineParams(ModelParams):
+    """Which model writes, and through which engine; each engine reads what concerns it."""
+
+    model: str = param(
+        "builtin:tiny",
+        "builtin:tiny, a Hub id (org/name@revision), a path, gs:// or s3://; for the engine openai"
+        " the endpoint's name of it, for scripted a file of answers.",
+        names="model",
+        digest="model_digest",
+        opened_by="engine",
+    )
+    engine: EngineKind = param("transformers", "Text engine.")
+    chat: bool = param(False, "Put prompts into the model's chat template.")
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = param("auto", "Weights' precision.")
+    engine_batch: int = param(
+        32, "Prompts per batch (transformers) or in flight (openai, vllm).", method=False, ge=1
+    )
+    max_model_len: int = param(0, "Longest prompt and answer, tokens (vllm); 0: the model's.", ge=0)
+    gpu_memory_utilization: float = param(
+        0.9, "Share of the GPU's memory that vLLM takes.", method=False, gt=0.0, le=1.0
+    )
+    tensor_parallel_size: int = param(1, "GPUs per model (vllm).", method=False, ge=1)
+    quantization: str = param("", "Quantisation that vLLM applies, such as fp8 or awq.")
+    max_lora_rank: int = param(64, "Largest adapter rank (vllm).", method=False, ge=1)
+    base_url: str = param(
+        "", "Address of an OpenAI-compatible endpoint (openai).", names="endpoint"
+    )
+    api_key_variable: str = param(
+        "OPENAI_API_KEY", "Environment variable that holds the endpoint's key.", method=False
+    )
+    endpoint_dialect: Literal["auto", "openai", "vllm"] = param(
+        "auto",
+        "Fields that the endpoint takes (openai): the standard ones, or vLLM's; auto asks its list"
+        " of models. A field that is refused is left out from then on.",
+        method=False,
+    )
+    endpoint_seconds: float = param(
+        900.0,
+        "Most seconds for one request to an endpoint (openai), all tries together.",
+        method=False,
+        ge=1.0,
+    )
+    max_failed: float = param(
+        MAX_FAILED,
+        "Largest share of requests that the engine may leave unanswered; above it the stage ends"
+        " and keeps what was answered.",
+        method=False,
+        ge=0.0,
+        le=1.0,
+    )
+
+    @rule("base_url")
+    def endpoint_has_an_address(self) -> str:
+        """The engine openai asks an endpoint."""
+        if self.engine == "openai" and not self.base_url.startswith(("http://", "https://")):
+            return "engine openai needs an address such as http://HOST:8000/v1"
+        return ""
+
+    @rule("engine", reads_inputs=True)
+    def engine_applies_the_adapter(self, inputs: Collection[str]) -> str:
+        """Only engines that load weights here can apply what a training wrote."""
+        if "adapter" in inputs and self.engine in ("openai", "scripted"):
+            return (
+                "it cannot apply an adapter; use transformers or vllm, or serve the adapter and"
+                " name it as the model"
+            )
+        return ""
