@@ -5,7 +5,7 @@ from typing import Any
 from refine_af.pipelines.build import build
 from refine_af.pipelines.config import RunConfig
 from refine_af.pipelines.local import task_names
-from refine_af.targets.placement import load_profile
+from refine_af.targets.profile import load_profile
 
 
 def planned_values(config: RunConfig) -> dict[str, dict[str, Any]]:
