@@ -12,7 +12,7 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 PICTURE = ROOT / "docs" / "images" / "architecture.svg"
 WIDTH, BOX_HEIGHT, GAP, LEFT = 1120, 64, 10, 16
-CHARACTER = 5.6
+CHARACTER = 6.3
 """Width of a character of the small text, pixels."""
 
 
@@ -32,7 +32,7 @@ def summary(name: str) -> str:
     package = ROOT / "refine_af" / name / "__init__.py"
     path = package if package.exists() else ROOT / "refine_af" / f"{name}.py"
     text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
-    return text.split("\n")[0].rstrip(".")
+    return text.split("\n")[0].rstrip(".").replace("``", "")
 
 
 def wrapped(text: str, most: int) -> list[str]:

@@ -1,4 +1,4 @@
-"""The embedded start model, its reward, its corpus generator and its gold scorer.
+"""The embedded start model, its skills, its reward and its gold scorer.
 
 Importing this package loads no heavy library: it only knows where the files are.
 """
