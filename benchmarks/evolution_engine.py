@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 
 from refine_af.engines.opening import open_engine
 from refine_af.engines.text import Completion, Request, Sampling, TextEngine
+from refine_af.evolve.assembly import EvolutionParams, make_evolver
 from refine_af.evolve.bank import Bank
 from refine_af.evolve.choosers import uniform_mix
 from refine_af.evolve.embedding import LIGHT, open_embedding
@@ -25,7 +26,6 @@ from refine_af.evolve.operators import load_operators
 from refine_af.pipelines.bounds import resolved
 from refine_af.pipelines.config import load_config
 from refine_af.runner import find_stage
-from refine_af.stages.evolution import EvolutionParams, make_evolver
 from refine_af.stages.seed_ingest import read_seeds
 from refine_af.storage.sources import BUILTIN
 

@@ -6,8 +6,7 @@ from refine_af.contracts.jsonl import write_object, write_rows
 from refine_af.contracts.records import Evolved, ModelCall, OperatorStep, Rejected, content_id
 from refine_af.contracts.stage import Artifact, Metrics, Resources, Stage, Task
 from refine_af.engines.text import TextEngine
-from refine_af.evolve.params import EvolveParams
-from refine_af.stages.evolution import (
+from refine_af.evolve.assembly import (
     BANK_INPUT,
     bank_of,
     finish,
@@ -17,6 +16,7 @@ from refine_af.stages.evolution import (
     roots_of,
     write_bank,
 )
+from refine_af.evolve.params import EvolveParams
 
 if TYPE_CHECKING:
     from refine_af.evolve.choosers import Chooser

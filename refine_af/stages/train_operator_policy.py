@@ -8,8 +8,7 @@ from refine_af.contracts.jsonl import read_rows, write_object, write_rows
 from refine_af.contracts.randomness import derive, sample, shuffled
 from refine_af.contracts.records import OperatorStep
 from refine_af.contracts.stage import Artifact, Metrics, Resources, Stage, Task
-from refine_af.evolve.params import PolicyParams
-from refine_af.stages.evolution import (
+from refine_af.evolve.assembly import (
     BANK_INPUT,
     bank_of,
     finish,
@@ -18,6 +17,7 @@ from refine_af.stages.evolution import (
     operators_of,
     roots_of,
 )
+from refine_af.evolve.params import PolicyParams
 
 if TYPE_CHECKING:
     from refine_af.evolve.bank import Bank
@@ -207,9 +207,9 @@ def _write(
     play: _Live | _Replayed,
     table: dict[str, Any],
 ) -> None:
+    from refine_af.evolve.assembly import write_bank
     from refine_af.evolve.embedding import open_embedding
     from refine_af.evolve.trained import save_policy
-    from refine_af.stages.evolution import write_bank
 
     embedding = open_embedding(params.embedding)
     facts = {

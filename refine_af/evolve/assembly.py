@@ -1,4 +1,4 @@
-"""What the stages of the second pipeline share: parameters, and the evolver that they describe."""
+"""What a stage of TeaMs-RL is put together from: engines, seeds, memory bank, evolver."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -87,7 +87,9 @@ def bank_of(params: EvolutionParams, task: Task) -> "Bank":
         texts = []
         for number, row in iter_objects(task.inputs["bank"]):
             if not isinstance(row.get(BANK_TEXTS), str):
-                raise DataError(f"{task.inputs['bank']}:{number}: field 'instruction' is no text")
+                raise DataError(
+                    f"{task.inputs['bank']}:{number}: field 'instruction' must be a string"
+                )
             texts.append(row[BANK_TEXTS])
         bank.add(embedding.embed(texts))
     return bank
