@@ -144,6 +144,7 @@ PIPELINE_COMMANDS = {
     "rating-sheet": "commands.rating_sheet",
     "read-ratings": "commands.read_ratings",
     "judge": "commands.judge",
+    "preflight": "commands.preflight",
     "convert-model": "commands.convert_model",
     "doctor": "commands.doctor",
 }

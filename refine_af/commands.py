@@ -18,6 +18,7 @@ from refine_af.lineage.command import verify as verify
 from refine_af.rating.command import judge as judge
 from refine_af.rating.command import rating_sheet as rating_sheet
 from refine_af.rating.command import read_ratings as read_ratings
+from refine_af.rating.preflight import preflight as preflight
 from refine_af.storage.journal import Resume
 
 PRESET = click.option(

@@ -19,5 +19,6 @@ def broken_guards(parts: Mapping[str, float], params: RewardParams) -> tuple[str
         "too_long": parts["words"] > params.guard_max_words,
         "repetitive": parts["repetition"] > params.guard_repetition,
         "wrong_script": parts["script_share"] < params.guard_script_share,
+        "copied": parts.get("copied", 0.0) > params.guard_copied,
     }
     return tuple(name for name, is_broken in tests.items() if is_broken)

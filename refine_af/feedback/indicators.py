@@ -11,7 +11,7 @@ NGRAM = 4
 
 
 class TextIndicators:
-    """Scores the output's surface: ``words``, ``repetition`` and ``script_share``.
+    """Scores the output's surface: ``words``, ``repetition``, ``script_share``, perhaps ``copied``.
 
     Attributes:
         script: First word of the Unicode names of the expected letters, such as ``LATIN``,
@@ -19,18 +19,21 @@ class TextIndicators:
     """
 
     name: str = "text"
-    part_names: tuple[str, ...] = ("words", "repetition", "script_share")
 
-    def __init__(self, script: str = "LATIN") -> None:
-        self.script = script
+    def __init__(self, script: str = "LATIN", *, copied: bool = False) -> None:
+        """Expect letters of ``script``; ``copied`` asks for that part too."""
+        self.script, self._copied = script, copied
+        parts = ("words", "repetition", "script_share")
+        self.part_names: tuple[str, ...] = (*parts, "copied") if copied else parts
 
     def score(self, rows: Sequence[Triplet]) -> list[Parts]:
-        """Return the three indicators of each output."""
+        """Return the indicators of each output."""
         return [
             {
                 "words": float(len(row.output.split())),
                 "repetition": repeated_share(row.output.lower().split()),
                 "script_share": script_share(row.output, self.script, row.prompt),
+                **({"copied": copied_share(row.output, row.prompt)} if self._copied else {}),
             }
             for row in rows
         ]
@@ -42,8 +45,23 @@ def repeated_share(words: Sequence[str], size: int = NGRAM) -> float:
     0 for a text with fewer than ``size`` words. "a b a b a b a b" has 5 four-grams of which 2
     differ, hence 0.6.
     """
-    grams = [tuple(words[start : start + size]) for start in range(len(words) - size + 1)]
+    grams = _grams(words, size)
     return 1.0 - len(set(grams)) / len(grams) if grams else 0.0
+
+
+def copied_share(output: str, prompt: str, size: int = NGRAM) -> float:
+    """Return the share in [0, 1] of the output's word n-grams that stand in the prompt.
+
+    0 for an output with fewer than ``size`` words: a label or a name is rightly copied.
+    """
+    given = _grams(prompt.lower().split(), size)
+    grams = _grams(output.lower().split(), size)
+    known = set(given)
+    return sum(gram in known for gram in grams) / len(grams) if grams else 0.0
+
+
+def _grams(words: Sequence[str], size: int) -> list[tuple[str, ...]]:
+    return [tuple(words[start : start + size]) for start in range(len(words) - size + 1)]
 
 
 def script_share(text: str, script: str, prompt: str = "") -> float:

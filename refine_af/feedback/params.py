@@ -12,7 +12,7 @@ SCORER_PARTS: dict[str, tuple[str, ...]] = {
     "embedded": ("naturalness", "coherence", "understandability", "reward"),
     "reward_model": ("reward",),
     "unieval": ("naturalness", "coherence", "understandability"),
-    "language_model": ("perplexity", "answer_perplexity", "ifd", "pmi"),
+    "language_model": ("perplexity", "answer_perplexity", "ifd", "pmi", "likelihood"),
     "judge": ("judge",),
 }
 """The scorers of the package and the parts that each measures; the user's own is a further one."""
@@ -26,8 +26,8 @@ class RewardRuleParams(Params):
 
     reward: str = param(
         "balanced",
-        "instructmining, no_und, balanced, reward_model, embedded, judge, or module:function of"
-        " your own.",
+        "instructmining, no_und, balanced, reward_model, embedded, judge, pmi and pmi_likelihood"
+        " (by language_model alone), or module:function of your own.",
         source="refine_af/feedback/presets.py names paper and test vectors of each",
         names="code",
     )
@@ -105,6 +105,14 @@ class RewardParams(RewardRuleParams):
     guard_min_words: int = param(1, "Fewest words of an output.", ge=0)
     guard_max_words: int = param(512, "Most words of an output.", ge=1)
     guard_repetition: float = param(0.5, "Largest share of repeated 4-grams.", ge=0.0, le=1.0)
+    guard_copied: float = param(
+        1.0,
+        "Largest share of the output's 4-grams that stand in the prompt; 1 allows an echo. Rewards"
+        " by likelihood pay for one: set 0.8 with pmi and pmi_likelihood.",
+        source="benchmarks/README.md",
+        ge=0.0,
+        le=1.0,
+    )
     guard_script: str = param(
         "LATIN", "Expected script, the first word of its Unicode names: LATIN, CYRILLIC, CJK, ..."
     )

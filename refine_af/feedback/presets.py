@@ -141,6 +141,29 @@ PRESETS: tuple[Preset, ...] = (
         ),
     ),
     Preset(
+        name="pmi",
+        weights=_weights(pmi=1.0),
+        constant=0.0,
+        standardised=False,
+        source=(
+            "project choice: pointwise mutual information of prompt and answer, nats per token,"
+            " under any causal language model (-log of IFD, 2308.12032). Pays for answers that are"
+            " cut off: benchmarks/README.md"
+        ),
+        vectors=((_weights(pmi=1.5), 1.5),),
+    ),
+    Preset(
+        name="pmi_likelihood",
+        weights=_weights(pmi=1.0, likelihood=1.0),
+        constant=0.0,
+        standardised=False,
+        source=(
+            "project choice: pmi and the mean log-probability of the answer given the prompt, both"
+            " nats per token, so that text in a wrong order is not paid for: benchmarks/README.md"
+        ),
+        vectors=((_weights(pmi=1.5, likelihood=-2.0), -0.5),),
+    ),
+    Preset(
         name="judge",
         weights=_weights(judge=1.0),
         constant=0.0,

@@ -54,7 +54,10 @@ class Reward:
         """
         self.preset = preset or params.preset
         self.params = params
-        self.scorers: tuple[Scorer, ...] = (TextIndicators(params.guard_script), *scorers)
+        self.scorers: tuple[Scorer, ...] = (
+            TextIndicators(params.guard_script, copied=params.guard_copied < 1),
+            *scorers,
+        )
         _check_sources(self.preset, self.scorers)
         self._parts = {name: RunningMoments() for name in self.preset.weights}
         self._raw = RunningMoments()

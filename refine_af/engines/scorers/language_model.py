@@ -5,6 +5,7 @@ With A the answer's tokens and Q the prompt, in nats per token::
     given = mean log p(A | Q)      alone = mean log p(A)
     perplexity = exp(-given)       answer_perplexity = exp(-alone)
     ifd = perplexity / answer_perplexity      pmi = given - alone = -log ifd
+    likelihood = given
 
 Source: IFD is from Li et al., "From Quantity to Quality" (NAACL 2024), and Superfiltering (ACL
 2024), which computes it with GPT-2. Difference: they score A alone without its first token, which
@@ -34,7 +35,7 @@ class LanguageModelScorer:
     A text over the context loses the left of the prompt, then the right of the answer.
     """
 
-    part_names: tuple[str, ...] = ("perplexity", "answer_perplexity", "ifd", "pmi")
+    part_names: tuple[str, ...] = ("perplexity", "answer_perplexity", "ifd", "pmi", "likelihood")
 
     def __init__(self, model: str, loading: Loading | None = None) -> None:
         """Load any causal language model, such as ``gpt2``."""
@@ -52,7 +53,7 @@ class LanguageModelScorer:
         self._max_tokens = min(MAX_TOKENS, int(context))
 
     def score(self, rows: Sequence[Triplet]) -> list[Parts]:
-        """Return the four numbers of each row; two forward passes each."""
+        """Return the numbers of each row; two forward passes each."""
         answers = [self._answer(row) for row in rows]
         prompts = [self._ids(f"{row.prompt}\n") for row in rows]
         given = self._mean_log_probs(prompts, answers)
@@ -103,4 +104,5 @@ def _parts(given: float, alone: float) -> Parts:
         "answer_perplexity": math.exp(-alone),
         "ifd": math.exp(alone - given),
         "pmi": given - alone,
+        "likelihood": given,
     }
