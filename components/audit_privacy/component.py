@@ -18,6 +18,7 @@ def audit_privacy(
     model: str = "builtin:tiny",
     model_digest: str = "",
     seed: int = 1,
+    chat: str = "auto",
     template: str = "plain",
     resamples: int = 1000,
     work_dir: str = "",
@@ -42,6 +43,8 @@ def audit_privacy(
         model: builtin:tiny, a Hub id (org/name@revision), a path, gs:// or s3://.
         model_digest: Digest or revision of the model, as check_inputs found it.
         seed: Seed of all randomness.
+        chat: Ask through the model's chat template: yes, no, or auto: where it has one (the
+            engines transformers and vllm; for others auto is no).
         template: Words around a row: the template that train_sft used.
         resamples: Resamples of the bootstrap interval.
         work_dir: Folder or URI of the journals; a retried task continues from there.

@@ -39,8 +39,8 @@ def check_inputs(
         metrics: Deterministic numbers.
         provenance: Parameters, digests of inputs and code that decided the rows.
         telemetry: Seconds, rates, host: all that differs between equal runs.
-        reward: instructmining, no_und, balanced, reward_model, embedded, judge, or
-            module:function of your own.
+        reward: instructmining, no_und, balanced, reward_model, embedded, judge, pmi and
+            pmi_likelihood (by language_model alone), or module:function of your own.
         reward_drop: Terms of the preset to switch off, comma separated (ablations).
         reward_extra: Scorers whose parts are kept beside the total, comma separated: embedded,
             reward_model, unieval, language_model, judge, module:function.

@@ -14,8 +14,8 @@ def evaluate(
     model: str = "builtin:tiny",
     model_digest: str = "",
     seed: int = 1,
+    chat: str = "auto",
     engine: str = "transformers",
-    chat: bool = False,
     dtype: str = "auto",
     engine_batch: int = 32,
     max_model_len: int = 0,
@@ -32,7 +32,7 @@ def evaluate(
     tasks_digest: str = "",
     instances: int = 100,
     gpt2_tokenizer: str = "",
-    prompt: str = "tk_instruct",
+    prompt: str = "auto",
     max_tokens: int = 128,
     stop: str = "\\n\\n",
     lm_eval: str = "",
@@ -54,8 +54,9 @@ def evaluate(
             openai the endpoint's name of it, for scripted a file of answers.
         model_digest: Digest or revision of the model, as check_inputs found it.
         seed: Seed of all randomness.
+        chat: Ask through the model's chat template: yes, no, or auto: where it has one (the
+            engines transformers and vllm; for others auto is no).
         engine: Text engine.
-        chat: Put prompts into the model's chat template.
         dtype: Weights' precision.
         engine_batch: Prompts per batch (transformers) or in flight (openai, vllm).
         max_model_len: Longest prompt and answer, tokens (vllm); 0: the model's.
@@ -76,7 +77,9 @@ def evaluate(
         tasks_digest: Expected digest of the tasks; empty accepts any.
         instances: First N instances of each task.
         gpt2_tokenizer: GPT-2's tokenizer.json, a path or a URI: tasks in other languages need it.
-        prompt: tk_instruct, plain, alpaca, or a Jinja2 template of your own.
+        prompt: tk_instruct, plain, alpaca, bare (the task's words and the input alone), or a
+            Jinja2 template of your own; auto: bare where the chat template is used, as train_sft
+            trains there, else tk_instruct.
         max_tokens: Most tokens of an answer.
         stop: Text that ends an answer, backslash escapes allowed; empty: end token only.
         lm_eval: Tasks of lm-evaluation-harness beside, comma separated: names or .yaml files.

@@ -16,8 +16,8 @@ def generate_instances(
     model: str = "builtin:tiny",
     model_digest: str = "",
     seed: int = 1,
+    chat: str = "auto",
     engine: str = "transformers",
-    chat: bool = False,
     dtype: str = "auto",
     engine_batch: int = 32,
     max_model_len: int = 0,
@@ -62,8 +62,9 @@ def generate_instances(
             openai the endpoint's name of it, for scripted a file of answers.
         model_digest: Digest or revision of the model, as check_inputs found it.
         seed: Seed of all randomness.
+        chat: Ask through the model's chat template: yes, no, or auto: where it has one (the
+            engines transformers and vllm; for others auto is no).
         engine: Text engine.
-        chat: Put prompts into the model's chat template.
         dtype: Weights' precision.
         engine_batch: Prompts per batch (transformers) or in flight (openai, vllm).
         max_model_len: Longest prompt and answer, tokens (vllm); 0: the model's.
@@ -79,8 +80,9 @@ def generate_instances(
             together.
         max_failed: Largest share of requests that the engine may leave unanswered; above it the
             stage ends and keeps what was answered.
-        style: few_shot: worked tasks of our own, for base models; plain: the instruction alone;
-            auto: plain for a builtin: model, else few_shot.
+        style: few_shot: worked tasks of our own, for base models; chat: a request in words, for
+            chat models; plain: the instruction alone; auto: plain for a builtin: model, chat
+            where the chat template is used, else few_shot.
         split: classification: ask first, then write outputs first for such tasks; none: inputs
             first.
         samples: Completions per instruction.

@@ -16,8 +16,8 @@ def generate_instructions(
     model: str = "builtin:tiny",
     model_digest: str = "",
     seed: int = 1,
+    chat: str = "auto",
     engine: str = "transformers",
-    chat: bool = False,
     dtype: str = "auto",
     engine_batch: int = 32,
     max_model_len: int = 0,
@@ -39,6 +39,7 @@ def generate_instructions(
     machine_in_context: int = 2,
     sampling: str = "small_lm",
     temperature: float = 0.0,
+    top_p: float = 0.0,
     max_tokens: int = 1024,
     max_rouge_l: float = 0.7,
     tokens: str = "rouge",
@@ -65,8 +66,9 @@ def generate_instructions(
             openai the endpoint's name of it, for scripted a file of answers.
         model_digest: Digest or revision of the model, as check_inputs found it.
         seed: Seed of all randomness.
+        chat: Ask through the model's chat template: yes, no, or auto: where it has one (the
+            engines transformers and vllm; for others auto is no).
         engine: Text engine.
-        chat: Put prompts into the model's chat template.
         dtype: Weights' precision.
         engine_batch: Prompts per batch (transformers) or in flight (openai, vllm).
         max_model_len: Longest prompt and answer, tokens (vllm); 0: the model's.
@@ -82,7 +84,8 @@ def generate_instructions(
             together.
         max_failed: Largest share of requests that the engine may leave unanswered; above it the
             stage ends and keeps what was answered.
-        target: Instructions to reach.
+        target: Instructions to reach. The round that reaches it counts whole, so there may be
+            more: up to 8 for each prompt of round_size.
         shard: Number of this shard; each has a random stream of its own.
         round_size: Prompts drawn from one frozen pool; the published loop has 5, more keep a GPU
             busy.
@@ -92,6 +95,7 @@ def generate_instructions(
         machine_in_context: Of them written by the model, where there are any.
         sampling: self_instruct (published values) or small_lm.
         temperature: Instead of the sampling's own; 0 keeps that.
+        top_p: Likewise, nucleus mass.
         max_tokens: Most new tokens of a request.
         max_rouge_l: Drop an instruction whose ROUGE-L F1 with an earlier one is strictly above
             this.

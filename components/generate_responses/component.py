@@ -19,8 +19,8 @@ def generate_responses(
     model: str = "builtin:tiny",
     model_digest: str = "",
     seed: int = 1,
+    chat: str = "auto",
     engine: str = "transformers",
-    chat: bool = False,
     dtype: str = "auto",
     engine_batch: int = 32,
     max_model_len: int = 0,
@@ -64,8 +64,9 @@ def generate_responses(
             openai the endpoint's name of it, for scripted a file of answers.
         model_digest: Digest or revision of the model, as check_inputs found it.
         seed: Seed of all randomness.
+        chat: Ask through the model's chat template: yes, no, or auto: where it has one (the
+            engines transformers and vllm; for others auto is no).
         engine: Text engine.
-        chat: Put prompts into the model's chat template.
         dtype: Weights' precision.
         engine_batch: Prompts per batch (transformers) or in flight (openai, vllm).
         max_model_len: Longest prompt and answer, tokens (vllm); 0: the model's.

@@ -29,6 +29,7 @@ def score_rewards(
     guard_min_words: int = 1,
     guard_max_words: int = 512,
     guard_repetition: float = 0.5,
+    guard_copied: float = 1.0,
     guard_script: str = "LATIN",
     guard_script_share: float = 0.5,
     guard_penalty: float = 1.0,
@@ -52,8 +53,8 @@ def score_rewards(
         provenance: Parameters, digests of inputs and code that decided the rows.
         telemetry: Seconds, rates, host: all that differs between equal runs.
         reference: Scored rows that set the zero and unit of totals. Optional.
-        reward: instructmining, no_und, balanced, reward_model, embedded, judge, or
-            module:function of your own.
+        reward: instructmining, no_und, balanced, reward_model, embedded, judge, pmi and
+            pmi_likelihood (by language_model alone), or module:function of your own.
         reward_drop: Terms of the preset to switch off, comma separated (ablations).
         reward_extra: Scorers whose parts are kept beside the total, comma separated: embedded,
             reward_model, unieval, language_model, judge, module:function.
@@ -74,6 +75,8 @@ def score_rewards(
         guard_min_words: Fewest words of an output.
         guard_max_words: Most words of an output.
         guard_repetition: Largest share of repeated 4-grams.
+        guard_copied: Largest share of the output's 4-grams that stand in the prompt; 1 allows an
+            echo. Rewards by likelihood pay for one: set 0.8 with pmi and pmi_likelihood.
         guard_script: Expected script, the first word of its Unicode names: LATIN, CYRILLIC, CJK,
             ...
         guard_script_share: Smallest share of letters of that script; 0 allows any.

@@ -17,7 +17,7 @@ def train_ppo(
     model: str = "builtin:tiny",
     model_digest: str = "",
     seed: int = 1,
-    chat: bool = False,
+    chat: str = "auto",
     algorithm: str = "ppo",
     updates: int = 200,
     episodes_per_update: int = 64,
@@ -75,6 +75,7 @@ def train_ppo(
     guard_min_words: int = 1,
     guard_max_words: int = 512,
     guard_repetition: float = 0.5,
+    guard_copied: float = 1.0,
     guard_script: str = "LATIN",
     guard_script_share: float = 0.5,
     guard_penalty: float = 1.0,
@@ -102,7 +103,8 @@ def train_ppo(
         model: builtin:tiny, a Hub id (org/name@revision), a path, gs:// or s3://.
         model_digest: Digest or revision of the model, as check_inputs found it.
         seed: Seed of all randomness.
-        chat: Put prompts into the model's chat template.
+        chat: Ask through the model's chat template: yes, no, or auto: where it has one (the
+            engines transformers and vllm; for others auto is no).
         algorithm: ppo is our own; rloo and grpo are TRL's trainers with the same reward.
         updates: Rollouts, each with its optimisation.
         episodes_per_update: Episodes of one rollout.
@@ -147,12 +149,13 @@ def train_ppo(
         processes: Processes, one GPU each; 0 takes all GPUs.
         sharded: Split the weights over the processes (FSDP) instead of copying.
         checkpoint_every: Updates between checkpoints.
-        style: few_shot: worked tasks of our own, for base models; plain: the instruction alone;
-            auto: plain for a builtin: model, else few_shot.
+        style: few_shot: worked tasks of our own, for base models; chat: a request in words, for
+            chat models; plain: the instruction alone; auto: plain for a builtin: model, chat
+            where the chat template is used, else few_shot.
         split: classification: ask first, then write outputs first for such tasks; none: inputs
             first.
-        reward: instructmining, no_und, balanced, reward_model, embedded, judge, or
-            module:function of your own.
+        reward: instructmining, no_und, balanced, reward_model, embedded, judge, pmi and
+            pmi_likelihood (by language_model alone), or module:function of your own.
         reward_drop: Terms of the preset to switch off, comma separated (ablations).
         reward_extra: Scorers whose parts are kept beside the total, comma separated: embedded,
             reward_model, unieval, language_model, judge, module:function.
@@ -173,6 +176,8 @@ def train_ppo(
         guard_min_words: Fewest words of an output.
         guard_max_words: Most words of an output.
         guard_repetition: Largest share of repeated 4-grams.
+        guard_copied: Largest share of the output's 4-grams that stand in the prompt; 1 allows an
+            echo. Rewards by likelihood pay for one: set 0.8 with pmi and pmi_likelihood.
         guard_script: Expected script, the first word of its Unicode names: LATIN, CYRILLIC, CJK,
             ...
         guard_script_share: Smallest share of letters of that script; 0 allows any.

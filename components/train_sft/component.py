@@ -20,11 +20,12 @@ def train_sft(
     model: str = "builtin:tiny",
     model_digest: str = "",
     seed: int = 1,
+    chat: str = "auto",
     replicate: int = 0,
     method: str = "lora",
     rows: int = 0,
     include_seed_tasks: bool = True,
-    template: str = "plain",
+    template: str = "auto",
     epochs: float = 2.0,
     max_steps: int = 0,
     batch_size: int = 128,
@@ -69,12 +70,14 @@ def train_sft(
         model: builtin:tiny, a Hub id (org/name@revision), a path, gs:// or s3://.
         model_digest: Digest or revision of the model, as check_inputs found it.
         seed: Seed of all randomness.
+        chat: Ask through the model's chat template: yes, no, or auto: where it has one (the
+            engines transformers and vllm; for others auto is no).
         replicate: Number of the repetition: other draws, all else equal (the A/A arm has 1).
         method: lora; qlora (4-bit base weights, CUDA only); full (every weight).
         rows: Train on at most this many instances, one of each instruction first; 0: all.
         include_seed_tasks: Train on the seed tasks too.
         template: Words around a row: plain, alpaca, mix (13 forms), chat (the model's own
-            template).
+            template); auto: chat where the chat template is used, else plain.
         epochs: Passes over the rows; max_steps sets them aside.
         max_steps: Optimizer steps; 0 follows epochs.
         batch_size: Rows of one optimizer step.

@@ -88,3 +88,32 @@ class Failures:
         """Return the most frequent reason in words."""
         [(reason, times)] = self.reasons.most_common(1)
         return f"most often ({times} of {self.reasons.total()}): {readable(reason)}"
+
+
+FEWEST_PARSED = 0.1
+"""Smallest share of answers that must have the form asked for; with fewer the form is wrong for
+the model, and the next stages would work on leftovers."""
+
+FEWEST_ANSWERS = 10
+"""With fewer answers nothing is claimed about their share."""
+
+
+def check_parsed(parsed: int, answers: int, example: str) -> None:
+    """End the stage when hardly any answer has the form that was asked for.
+
+    Args:
+        parsed: Answers that have it.
+        answers: All of them.
+        example: One that has not.
+
+    Raises:
+        DataError: For less than :data:`FEWEST_PARSED` of at least :data:`FEWEST_ANSWERS`.
+    """
+    if answers < FEWEST_ANSWERS or parsed >= FEWEST_PARSED * answers:
+        return
+    raise DataError(
+        f"{parsed} of {answers} answers have the form that was asked for, fewer than 1 in 10; one"
+        f" without it begins {readable(example)[:120]!r}. Ask in the form that suits the model:"
+        " chat=yes for one tuned to follow instructions, chat=no and style=few_shot for a base"
+        " model; and see whether max_tokens leaves room for an answer"
+    )

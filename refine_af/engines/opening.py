@@ -60,7 +60,7 @@ def _transformers(params: EngineParams, model: str, adapter: Path | None) -> Tex
     from refine_af.engines.transformers_text import TransformersText
 
     return TransformersText(
-        model, adapter, dtype=params.dtype, batch_size=params.engine_batch, chat=params.chat
+        model, adapter, dtype=params.dtype, batch_size=params.engine_batch, chat=params.asks_by_chat
     )
 
 
@@ -71,7 +71,7 @@ def _vllm(params: EngineParams, model: str, adapter: Path | None) -> TextEngine:
         model,
         adapter,
         dtype=params.dtype,
-        chat=params.chat,
+        chat=params.asks_by_chat,
         max_num_seqs=params.engine_batch,
         max_model_len=params.max_model_len or None,
         gpu_memory_utilization=params.gpu_memory_utilization,
@@ -89,7 +89,7 @@ def _openai(params: EngineParams, model: str, _adapter: Path | None) -> TextEngi
         base_url=params.base_url,
         api_key_variable=params.api_key_variable,
         concurrency=params.engine_batch,
-        chat=params.chat,
+        chat=params.asks_by_chat,
         dialect=params.endpoint_dialect,
         patience=Patience(total=params.endpoint_seconds),
     )

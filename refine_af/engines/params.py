@@ -5,6 +5,7 @@ from typing import Literal
 
 from refine_af.contracts.content import EngineKind
 from refine_af.contracts.params import Params, param, rule
+from refine_af.engines.chat import Chat, uses_chat
 
 MAX_FAILED = 0.01
 """Default share of requests that an engine may leave unanswered: one bad answer must not end a
@@ -22,6 +23,16 @@ class ModelParams(Params):
     )
     model_digest: str = param("", "Digest or revision of the model, as check_inputs found it.")
     seed: int = param(1, "Seed of all randomness.")
+    chat: Chat = param(
+        "auto",
+        "Ask through the model's chat template: yes, no, or auto: where it has one (the engines"
+        " transformers and vllm; for others auto is no).",
+    )
+
+    @property
+    def asks_by_chat(self) -> bool:
+        """Return whether prompts go through the chat template; ``auto`` may fetch the model."""
+        return uses_chat(self.chat, self.model, getattr(self, "engine", "transformers"))
 
 
 class EngineParams(ModelParams):
@@ -36,7 +47,6 @@ class EngineParams(ModelParams):
         opened_by="engine",
     )
     engine: EngineKind = param("transformers", "Text engine.")
-    chat: bool = param(False, "Put prompts into the model's chat template.")
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = param("auto", "Weights' precision.")
     engine_batch: int = param(
         32, "Prompts per batch (transformers) or in flight (openai, vllm).", method=False, ge=1

@@ -179,6 +179,8 @@ def _answer(value: dict[str, object], place: str) -> _Answer:
 
 def write(prompt: str, seed: int, choices: Sequence[str] = ()) -> str:
     """Return what the grammar writes after ``prompt``."""
+    if {choice.strip() for choice in choices} == {"Yes", "No"}:
+        return choices["lassify" not in prompt]
     if choices:
         return choices[derive(seed, "scripted", "choice") % len(choices)]
     numbered = re.search(r"(?:^|\n)(\d+)\.\s*$", prompt)

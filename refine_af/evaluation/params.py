@@ -33,8 +33,10 @@ class AnswerParams(TasksParams):
     """How the tasks are asked, and where an answer ends."""
 
     prompt: str = param(
-        "tk_instruct",
-        "tk_instruct, plain, alpaca, or a Jinja2 template of your own.",
+        "auto",
+        "tk_instruct, plain, alpaca, bare (the task's words and the input alone), or a Jinja2"
+        " template of your own; auto: bare where the chat template is used, as train_sft trains"
+        " there, else tk_instruct.",
         source="Tk-Instruct, definition only",
     )
     max_tokens: int = param(128, "Most tokens of an answer.", source="Tk-Instruct", ge=1)
@@ -64,5 +66,6 @@ class AnswerParams(TasksParams):
     @rule("prompt")
     def prompt_is_a_template(self) -> str:
         """``prompt`` names a template or is one."""
-        render_prompt(self.prompt, "Add the numbers.", "1 2")
+        if self.prompt != "auto":
+            render_prompt(self.prompt, "Add the numbers.", "1 2")
         return ""

@@ -17,7 +17,7 @@ from refine_af.contracts.templates import sandbox
 
 TEMPLATES = Path(__file__).parent / "templates"
 
-NAMES = ("tk_instruct", "plain", "alpaca")
+NAMES = ("tk_instruct", "plain", "alpaca", "bare")
 """The templates that come with the package."""
 
 

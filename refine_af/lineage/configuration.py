@@ -4,7 +4,7 @@ from typing import Any
 
 from refine_af.lineage.run import Run, RunTask
 
-PIPELINE_PARAMETERS = ("seeds_uri", "model", "engine", "tasks_uri", "seed")
+PIPELINE_PARAMETERS = ("seeds_uri", "model", "engine", "chat", "tasks_uri", "seed")
 """Parameters that every stage of a run gets alike."""
 GIVEN_BY_THE_PIPELINE = ("arms", "shard", "replicate", "rows", "sizes")
 """Parameters that differ between the tasks of a stage, or name what an earlier task found."""

@@ -38,6 +38,7 @@ PIPELINE_PARAMETERS: dict[str, str] = {
     "seeds_uri": "Seed tasks: builtin:seeds, a path, gs://, s3://, https:// or hf://.",
     "model": "Start model: builtin:tiny, a Hub id (org/name@revision), a path, gs:// or s3://.",
     "engine": "Text engine: vllm, transformers, openai or scripted.",
+    "chat": "Ask through the model's chat template: auto (where it has one), yes or no.",
     "tasks_uri": "Evaluation tasks in the Natural-Instructions shape: builtin:tasks or a URI.",
     "work_dir": "Folder or URI of the journals; retried and repeated tasks continue from there.",
     "seed": "Seed of all randomness.",
@@ -96,6 +97,21 @@ class RunConfig(BaseModel):
     backbone: Backbone | None = None
     parameters: dict[str, Value] = Field(default_factory=dict)
     stages: dict[str, dict[str, Value]] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _chat_is_a_word(cls, data: Any) -> Any:  # noqa: ANN401  what a file holds
+        """Undo YAML's reading of ``chat: yes`` as a truth value."""
+        if isinstance(data, dict):
+            stages = data.get("stages")
+            values = [
+                data.get("parameters"),
+                *(stages.values() if isinstance(stages, dict) else ()),
+            ]
+            for named in values:
+                if isinstance(named, dict) and isinstance(named.get("chat"), bool):
+                    named["chat"] = ("no", "yes")[named["chat"]]
+        return data
 
     @model_validator(mode="after")
     def _names_exist(self) -> Self:

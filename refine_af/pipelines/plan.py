@@ -2,7 +2,9 @@
 
 from pathlib import Path
 
+from refine_af.engines.chat import uses_chat
 from refine_af.pipelines.bounds import model_calls, resolved
+from refine_af.pipelines.build import DEFAULTS
 from refine_af.pipelines.config import RunConfig
 from refine_af.pipelines.estimate import GPUS, estimates, summary_line
 from refine_af.pipelines.execute import pipeline_tasks
@@ -12,7 +14,12 @@ from refine_af.runner import find_stage
 def dry_run_text(config: RunConfig, folder: Path) -> str:
     """Return the DAG, the parameters and the bound on model calls, for people."""
     calls = model_calls(config)
-    lines = [f"output: {folder}", f"arms: {', '.join(config.arms)}; start model beside them", ""]
+    lines = [
+        f"output: {folder}",
+        f"arms: {', '.join(config.arms)}; start model beside them",
+        _chat_line(config),
+        "",
+    ]
     for name in pipeline_tasks(config):
         stage = find_stage(name.split(" ")[0])
         lines.append(f"{name}: {stage.summary}")
@@ -26,6 +33,18 @@ def dry_run_text(config: RunConfig, folder: Path) -> str:
     lines += _hours(config)
     lines += [f"in all {line}" for profile in GPUS if (line := summary_line(config, profile))]
     return "\n".join(lines)
+
+
+def _chat_line(config: RunConfig) -> str:
+    """Return whether the run asks through the model's chat template, as far as can be told now."""
+    shared = DEFAULTS | config.parameters
+    chat, model, engine = (str(shared[name]) for name in ("chat", "model", "engine"))
+    if chat != "auto":
+        return f"chat: {chat}"
+    known = model.startswith("builtin:") or Path(model).is_dir()
+    if not known and engine in ("transformers", "vllm"):
+        return "chat: auto: yes where the model, once it is fetched, has a chat template"
+    return f"chat: auto: {'yes' if uses_chat('auto', model, engine) else 'no'}"
 
 
 def _hours(config: RunConfig) -> list[str]:

@@ -14,7 +14,6 @@ Precision = Literal["float32", "bfloat16"]
 class PPOParams(ModelParams):
     """PPO and its critic-free variants on actions of text."""
 
-    chat: bool = param(False, "Put prompts into the model's chat template.")
     algorithm: Algorithm = param(
         "ppo", "ppo is our own; rloo and grpo are TRL's trainers with the same reward."
     )

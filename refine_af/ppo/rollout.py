@@ -68,7 +68,7 @@ def encode_prompts(
     """
     if not text_encoder(tokenizer).ends:
         raise ParameterError("the tokenizer has no eos_token; set one, or no action ever ends")
-    encoder = PromptEncoder(tokenizer, context=longest, chat=settings.chat)
+    encoder = PromptEncoder(tokenizer, context=longest, chat=settings.asks_by_chat)
     rows = [encoder.encode(prompt.text) for prompt in prompts]
     room = settings.max_new_tokens
     for prompt, row in zip(prompts, rows, strict=True):

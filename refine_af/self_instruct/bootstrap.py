@@ -155,7 +155,7 @@ class Bootstrap:
         rows = shuffled(rows, params.seed, "shown-order", *keys)
         request = Request(
             id=request_name(params.shard, number),
-            prompt=instructions_prompt([text for _, text in rows]),
+            prompt=instructions_prompt([text for _, text in rows], self._params.style),
             seed=derive(params.seed, STAGE, *keys),
         )
         return request, tuple(row_id for row_id, _ in rows)

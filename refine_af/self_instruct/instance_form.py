@@ -11,14 +11,16 @@ if TYPE_CHECKING:
     from refine_af.self_instruct.drafts import Draft
     from refine_af.self_instruct.prompts import Layout, Style
 
-Asked = Literal["auto", "plain", "few_shot"]
+Asked = Literal["auto", "plain", "few_shot", "chat"]
 Split = Literal["classification", "none"]
 
 
-def style_for(asked: Asked, model: str) -> "Style":
+def style_for(asked: Asked, model: str, *, chat: bool = False) -> "Style":
     """Return the style of ``asked``; the embedded models were trained on the plain one."""
     if asked != "auto":
         return asked
+    if chat:
+        return "chat"
     return "plain" if model.startswith("builtin:") else "few_shot"
 
 
@@ -43,6 +45,8 @@ class InstanceForm:
         second = ("\nClass label:",) if self.instances == 1 else ()
         if self.style == "plain":
             return ("\nInstruction:", *second)
+        if self.style == "chat":
+            return ()
         line = "" if self.published else "\n"
         return (f"{line}Example {self.instances + 1}", f"{line}Task:", *second)
 
@@ -61,10 +65,13 @@ class InstanceForm:
         :func:`refine_af.self_instruct.parse_instances.filter_instances`.
         """
         from refine_af.contracts.readable import readable
+        from refine_af.self_instruct.chat_answers import parse_chat
         from refine_af.self_instruct.drafts import Draft
         from refine_af.self_instruct.parse_instances import parse_instances, parse_plain
         from refine_af.self_instruct.prompts import answer_opening
 
+        if self.style == "chat":
+            return [parse_chat(answer, finish, layout)]
         if self.style == "plain" and layout == "input_first" and not self.published:
             pair = parse_plain(answer)
             if pair is None:

@@ -18,7 +18,13 @@ FORM = ("style", "split", "chat")
 class BootstrapParams(EngineParams):
     """How many instructions, from which prompts, drawn how, filtered how."""
 
-    target: int = param(15000, "Instructions to reach.", source="REFINE-AF: 15K per backbone", ge=1)
+    target: int = param(
+        15000,
+        "Instructions to reach. The round that reaches it counts whole, so there may be more: up to"
+        " 8 for each prompt of round_size.",
+        source="REFINE-AF: 15K per backbone",
+        ge=1,
+    )
     shard: int = param(0, "Number of this shard; each has a random stream of its own.", ge=0)
     round_size: int = param(
         64,
@@ -36,6 +42,7 @@ class BootstrapParams(EngineParams):
         "small_lm", "self_instruct (published values) or small_lm."
     )
     temperature: float = param(0.0, "Instead of the sampling's own; 0 keeps that.", ge=0.0)
+    top_p: float = param(0.0, "Likewise, nucleus mass.", ge=0.0, le=1.0)
     max_tokens: int = param(1024, "Most new tokens of a request.", source="Self-Instruct", ge=8)
     max_rouge_l: float = param(
         0.7,
@@ -71,9 +78,15 @@ class BootstrapParams(EngineParams):
     @property
     def requested(self) -> Sampling:
         """Return the sampling of a request."""
-        preset = instructions_sampling(self.sampling, self.in_context)
+        preset = instructions_sampling(self.sampling, self.in_context, chat=self.style == "chat")
         temperature = self.temperature or preset.temperature
-        return replace(preset, max_tokens=self.max_tokens, temperature=temperature)
+        top_p = self.top_p or preset.top_p
+        return replace(preset, max_tokens=self.max_tokens, temperature=temperature, top_p=top_p)
+
+    @property
+    def style(self) -> Literal["plain", "chat"]:
+        """Return how a prompt asks: a list to go on with, or in words where it is a chat."""
+        return "chat" if self.asks_by_chat else "plain"
 
     @rule("machine_in_context")
     def machine_written_are_shown(self) -> str:
@@ -88,8 +101,9 @@ class InstanceFormParams(Params):
 
     style: Asked = param(
         "auto",
-        "few_shot: worked tasks of our own, for base models; plain: the instruction alone; auto:"
-        " plain for a builtin: model, else few_shot.",
+        "few_shot: worked tasks of our own, for base models; chat: a request in words, for chat"
+        " models; plain: the instruction alone; auto: plain for a builtin: model, chat where the"
+        " chat template is used, else few_shot.",
     )
     split: Split = param(
         "classification",
@@ -97,9 +111,9 @@ class InstanceFormParams(Params):
         source="Self-Instruct, section 2.3",
     )
 
-    def form(self, model: str, instances: int = 1) -> InstanceForm:
+    def form(self, model: str, instances: int = 1, *, chat: bool = False) -> InstanceForm:
         """Return how ``model`` is asked for at most so many instances."""
-        return InstanceForm(style_for(self.style, model), instances)
+        return InstanceForm(style_for(self.style, model, chat=chat), instances)
 
 
 class InstancesParams(InstanceFormParams, EngineParams):
@@ -145,5 +159,5 @@ class InstancesParams(InstanceFormParams, EngineParams):
     @property
     def instance_form(self) -> InstanceForm:
         """Return the form of a request and its answer."""
-        form = self.form(self.model, self.max_instances)
+        form = self.form(self.model, self.max_instances, chat=self.asks_by_chat)
         return replace(form, published=self.parity)

@@ -17,9 +17,10 @@ from refine_af.contracts.templates import sandbox
 
 TEMPLATES = Path(__file__).parent / "templates"
 
-Style = Literal["plain", "few_shot"]
-"""``plain``: the bare instruction, for models trained on that form (the embedded one) or tuned to
-follow instructions. ``few_shot``: worked tasks first, for base models."""
+Style = Literal["plain", "few_shot", "chat"]
+"""``plain``: the bare instruction, for models trained on that form, as the embedded one is.
+``few_shot``: worked tasks first, for base models. ``chat``: a request in words, for models tuned
+to follow instructions, through their chat template."""
 
 Layout = Literal["input_first", "output_first"]
 """Which part of an instance the model writes first. ``output_first`` (the class label, then an
@@ -30,21 +31,27 @@ _INSTANCE_TEMPLATES: dict[tuple[Layout, Style], str] = {
     ("output_first", "plain"): "instance_output_first",
     ("input_first", "few_shot"): "few_shot_input_first",
     ("output_first", "few_shot"): "few_shot_output_first",
+    ("input_first", "chat"): "chat_input_first",
+    ("output_first", "chat"): "chat_output_first",
 }
 _CLASSIFICATION_TEMPLATES: dict[Style, str] = {
     "plain": "classification",
     "few_shot": "few_shot_classification",
+    "chat": "chat_classification",
 }
 
 
-def instructions_prompt(instructions: Sequence[str]) -> str:
+def instructions_prompt(instructions: Sequence[str], style: Style = "plain") -> str:
     """Return a numbered list of ``instructions`` that ends with the next number and a dot.
+
+    In style ``chat`` it is a request for as many more.
 
     White space in an instruction is collapsed and a colon at its end removed, as in the
     reference: a list item is one line, and a colon would ask for a continuation.
     """
     lines = [" ".join(text.split()).rstrip(":") for text in instructions]
-    return render("instructions", instructions=list(enumerate(lines, start=1)))
+    template = "chat_instructions" if style == "chat" else "instructions"
+    return render(template, instructions=list(enumerate(lines, start=1)))
 
 
 def classification_prompt(instruction: str, style: Style = "plain") -> str:

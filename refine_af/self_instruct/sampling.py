@@ -1,8 +1,11 @@
 """How each step of Self-Instruct samples, as published and for small open models."""
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from refine_af.engines.text import Sampling
+
+if TYPE_CHECKING:
+    from refine_af.self_instruct.prompts import Style
 
 Preset = Literal["self_instruct", "small_lm"]
 """``self_instruct``: the published values, tuned on davinci. ``small_lm``: hotter and without the
@@ -11,22 +14,30 @@ strong presence penalty, which pushes small models off the list's form (project 
 _PUBLISHED_SHOWN = 8
 
 
-def instructions_sampling(preset: Preset, shown: int = _PUBLISHED_SHOWN) -> Sampling:
+def instructions_sampling(
+    preset: Preset, shown: int = _PUBLISHED_SHOWN, *, chat: bool = False
+) -> Sampling:
     """Return the sampling of an instruction list of which ``shown`` items are given.
+
+    A chat model may leave blank lines, and ends its list by itself.
 
     Source: Self-Instruct, table 4 and ``bootstrap_instructions.py``. With 8 items shown the stop
     texts are the published ones: seven new items, numbers 9 to 15.
     """
     last = 2 * shown
-    stop = ("\n\n", f"\n{last}", f"{last}.", f"{last} .")
+    stop: tuple[str, ...] = ("\n\n", f"\n{last}", f"{last}.", f"{last} .")
+    if chat:
+        stop = (f"\n{last + 1}.",)
     if preset == "self_instruct":
         return Sampling(1024, temperature=0.7, top_p=0.5, presence_penalty=2.0, stop=stop)
     return Sampling(1024, temperature=0.9, top_p=0.95, presence_penalty=0.3, stop=stop)
 
 
-def classification_sampling() -> Sampling:
-    """Return the sampling of the classification question: greedy, 3 tokens.
+def classification_sampling(style: "Style") -> Sampling:
+    """Return the sampling of the classification question: the likelier of yes and no.
 
-    Source: ``identify_clf_or_not.py``.
+    Difference from ``identify_clf_or_not.py``, which reads three greedy tokens: a small model often
+    writes neither word.
     """
-    return Sampling(3, temperature=0.0, stop=("\n", "Task"))
+    choices = ("Yes", "No") if style == "chat" else (" Yes", " No")
+    return Sampling(3, temperature=0.0, choices=choices)

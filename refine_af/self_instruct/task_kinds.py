@@ -37,7 +37,7 @@ def layouts(
     requests = [
         Request(row.id, classification_prompt(row.instruction, style), seed) for row in rows
     ]
-    answers = engine.generate(requests, classification_sampling())
+    answers = engine.generate(requests, classification_sampling(style))
     return {
         row.id: "output_first" if is_classification(answer.text) else "input_first"
         for row, answer in zip(rows, answers, strict=True)

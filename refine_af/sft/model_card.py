@@ -8,7 +8,7 @@ from refine_af.sft.params import SFTParams
 
 UNKNOWN = "unknown"
 NOT_SETTINGS = {
-    *("model", "model_digest", "template", "seed", "replicate"),
+    *("model", "model_digest", "template", "chat", "seed", "replicate"),
     *("rows", "include_seed_tasks", "merge", "device"),
 }
 """Parameters that the page tells in words, or that say nothing of the method."""
@@ -57,7 +57,7 @@ def model_card(facts: CardFacts) -> str:
             f"# {kind} fine-tuned on instruction data",
             "",
             f"Base model: `{params.model}`, digest `{params.model_digest or UNKNOWN}`.",
-            f"Prompt template: `{params.template}`; ask the model in the same words.",
+            f"Prompt template: `{params.words}`; ask the model in the same words.",
             "",
             "## Data",
             "",

@@ -26,9 +26,10 @@ class SFTParams(ModelParams):
     include_seed_tasks: bool = param(
         True, "Train on the seed tasks too.", source="Self-Instruct, prepare_for_finetuning.py"
     )
-    template: Literal["plain", "alpaca", "mix", "chat"] = param(
-        "plain",
-        "Words around a row: plain, alpaca, mix (13 forms), chat (the model's own template).",
+    template: Literal["auto", "plain", "alpaca", "mix", "chat"] = param(
+        "auto",
+        "Words around a row: plain, alpaca, mix (13 forms), chat (the model's own template); auto:"
+        " chat where the chat template is used, else plain.",
         source="mix: Self-Instruct, prepare_for_finetuning.py",
     )
     epochs: float = param(
@@ -78,6 +79,13 @@ class SFTParams(ModelParams):
     checkpoint_steps: int = param(
         50, "Optimizer steps between checkpoints; 0 keeps none.", method=False, ge=0
     )
+
+    @property
+    def words(self) -> Literal["plain", "alpaca", "mix", "chat"]:
+        """Return the template that ``template`` stands for."""
+        if self.template != "auto":
+            return self.template
+        return "chat" if self.asks_by_chat else "plain"
 
     @property
     def draws(self) -> int:

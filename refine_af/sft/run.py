@@ -201,7 +201,7 @@ def _tuned(
 
 def _choose(material: Material, params: SFTParams, tokenizer: Any) -> _Chosen:  # noqa: ANN401
     def tokens_of(rows: Sequence[Instance]) -> list[Example]:
-        texts = [training_text(row, params.template, params.draws, tokenizer) for row in rows]
+        texts = [training_text(row, params.words, params.draws, tokenizer) for row in rows]
         return list(encode(texts, tokenizer))
 
     def fits(examples: Sequence[Example]) -> list[bool]:

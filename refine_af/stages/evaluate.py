@@ -93,7 +93,10 @@ def _beside(params: EvaluateParams, task: Task) -> dict[str, Any]:
 def _prompt(params: EvaluateParams, item: EvaluationTask, instance: TaskInstance) -> str:
     from refine_af.evaluation.prompts import render_prompt
 
-    return render_prompt(params.prompt, item.definition, instance.input)
+    template = params.prompt
+    if template == "auto":
+        template = "bare" if params.asks_by_chat else "tk_instruct"
+    return render_prompt(template, item.definition, instance.input)
 
 
 def _scored(

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from refine_af.calls.failures import check_parsed
 from refine_af.calls.journalled import journalled
 from refine_af.contracts.jsonl import read_rows, write_rows
 from refine_af.contracts.randomness import derive, replicate_seed
@@ -22,6 +23,14 @@ if TYPE_CHECKING:
     from refine_af.self_instruct.prompts import Layout
 
 
+UNREAD = ("unparseable", "unreadable", "engine_error")
+"""Reasons that say of an answer that it has not the form asked for."""
+
+MUCH_CLASSIFICATION = 0.6
+"""Share of classification tasks above which a warning is given: about a third of Self-Instruct's
+seeds are such, and a small model that says yes to everything spoils the rest."""
+
+
 def run(params: InstancesParams, task: Task, *, opener: Opener = open_engine) -> Metrics:
     """Ask for the kind of task, write, parse and filter.
 
@@ -36,6 +45,7 @@ def run(params: InstancesParams, task: Task, *, opener: Opener = open_engine) ->
     engine = journalled(params, task, opener)
     asked = layouts(rows, params.split, form.style, engine, params.seed)
     engine.end_phase()
+    _say_much_classification(asked, task)
     owners = [(row, sample) for row in rows for sample in range(params.samples)]
     requests = [
         Request(
@@ -50,6 +60,15 @@ def run(params: InstancesParams, task: Task, *, opener: Opener = open_engine) ->
     shown = {request.id: (row.id,) for request, (row, _) in zip(requests, owners, strict=True)}
     write_rows(task.outputs["calls"], engine.calls(shown.get))
     return _parse_and_write(params, owners, answers, asked, task)
+
+
+def _say_much_classification(asked: "Mapping[str, Layout]", task: Task) -> None:
+    share = sum(one == "output_first" for one in asked.values()) / max(len(asked), 1)
+    if share > MUCH_CLASSIFICATION:
+        task.progress.say(
+            f"{share:.0%} of the instructions are taken for classification, so their outputs are"
+            " written first; where that is wrong, set split=none"
+        )
 
 
 def _seed(params: InstancesParams, row: Instruction, sample: int) -> int:
@@ -71,6 +90,12 @@ def _parse_and_write(
         _drafts(params, answer, asked[row.id])
         for (row, _), answer in zip(owners, answers, strict=True)
     ]
+    unread = [
+        answer.text
+        for answer, drafts in zip(answers, parsed, strict=True)
+        if all(draft.reason in UNREAD for draft in drafts)
+    ]
+    check_parsed(len(answers) - len(unread), len(answers), "".join(unread[:1]))
     leaks = _leaks(params, owners, parsed, task)
     seed = replicate_seed(params.seed, params.replicate)
     for number, ((row, sample), drafts) in enumerate(zip(owners, parsed, strict=True)):
@@ -128,7 +153,7 @@ def _drafts(params: InstancesParams, answer: Completion, layout: "Layout") -> "l
 
     if answer.finish == "error":
         return [Draft("", answer.error, "engine_error")]
-    return params.form(params.model, params.max_instances).drafts(
+    return params.form(params.model, params.max_instances, chat=params.asks_by_chat).drafts(
         answer.text, answer.finish, layout
     )
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from refine_af.calls.failures import check_parsed
 from refine_af.calls.journalled import journalled
 from refine_af.contracts.errors import DataError
 from refine_af.contracts.jsonl import iter_objects, read_rows, write_rows
@@ -18,6 +19,10 @@ from refine_af.storage.sources import fetch_rows_file
 
 if TYPE_CHECKING:
     from refine_af.self_instruct.bootstrap import Round
+
+
+UNREAD = ("empty", "unreadable", "chatter", "ambiguous", "truncated", "engine_error")
+"""Reasons that say of a piece that it is no item of the list that was asked for."""
 
 
 def run(params: BootstrapParams, task: Task, *, opener: Opener = open_engine) -> Metrics:
@@ -44,7 +49,23 @@ def run(params: BootstrapParams, task: Task, *, opener: Opener = open_engine) ->
         task.progress.step(done, params.target, "instructions", requests=bootstrap.requests)
     engine.finish()
     found.calls = list(engine.calls(shown.get))
+    _check_answers(found, params.shard)
+    if len(found.kept) > params.target:
+        task.progress.say(
+            f"{len(found.kept)} instructions: the round of {params.round_size} prompts that reached"
+            f" the target of {params.target} counts whole"
+        )
     return write_found(found, bootstrap.requests, task.outputs)
+
+
+def _check_answers(found: "Found", shard: int) -> None:
+    """End the stage when hardly any answer is a list of instructions."""
+    from refine_af.self_instruct.decide import request_name
+
+    read = {request_name(shard, row.request) for row in found.kept}
+    read |= {row.request for row in found.rejected if row.reason not in UNREAD}
+    unread = [call.text for call in found.calls if call.request not in read]
+    check_parsed(len(read), len(found.calls), "".join(unread[:1]))
 
 
 @dataclass

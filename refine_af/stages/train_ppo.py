@@ -55,7 +55,7 @@ class TrainPPOParams(RewardParams, InstanceFormParams, PPOParams):
         Input first, it is ``Input: ...`` and ``Output: ...``; output first, for classification,
         it is a class label and then an input that has it.
         """
-        return self.form(self.model).stop
+        return self.form(self.model, chat=self.asks_by_chat).stop
 
     @rule("held_out")
     def held_out_is_not_rewarded(self) -> str:
@@ -129,7 +129,7 @@ def _train(
     model, tokenizer = load_model(params.model, quantization=params.quantization)
     scorer = open_reward(params)
     check_held_out(params.held_out, scorer)
-    form = params.form(params.model)
+    form = params.form(params.model, chat=params.asks_by_chat)
     asked = processes.from_main(
         _layouts(params, rows, model, tokenizer, journal, progress) if processes.main else {}
     )
@@ -186,9 +186,9 @@ def _layouts(
 
     task = Task({}, {}, journal, progress, Path())  # neither calls nor telemetry are kept
     engine = JournalledEngine(
-        lambda: TransformersText.wrap(model, tokenizer, chat=params.chat), task, "kinds"
+        lambda: TransformersText.wrap(model, tokenizer, chat=params.asks_by_chat), task, "kinds"
     )
-    style = params.form(params.model).style
+    style = params.form(params.model, chat=params.asks_by_chat).style
     found = layouts(rows, params.split, style, engine, params.seed)
     engine.finish()
     return found

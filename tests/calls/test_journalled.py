@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from refine_af.calls import journalled as module
+from refine_af.calls.failures import check_parsed
 from refine_af.calls.journalled import STEP, JournalledEngine
 from refine_af.contracts.errors import DataError, DependencyError
 from refine_af.contracts.progress import StageProgress
@@ -249,3 +250,10 @@ def test_any_completion_survives_the_journal() -> None:
     odd = Completion("x", "\udc00\x00é", "stop", 1, 2, -0.5, "", (-0.1, -2.0), False)
     assert load_answers(dump_answers({"k": odd})) == {"k": odd}
     assert load_answers(None) == {}
+
+
+def test_answers_without_the_form_end_the_stage_when_hardly_any_has_it() -> None:
+    check_parsed(1, 10, "")
+    check_parsed(0, 9, "")  # too few to say
+    with pytest.raises(DataError, match=r"9 of 100 answers .*begins 'Sure, I can'.*chat=yes"):
+        check_parsed(9, 100, "Sure, I can")

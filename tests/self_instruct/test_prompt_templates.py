@@ -69,7 +69,7 @@ def test_worked_questions_hold_both_answers() -> None:
 def test_missing_value_or_template_is_an_error_that_names_it() -> None:
     with pytest.raises(ParameterError, match="instance_input_first: 'instruction' is undefined"):
         render("instance_input_first")
-    with pytest.raises(ParameterError, match="'nothing' is not one of: classification, few_shot"):
+    with pytest.raises(ParameterError, match="'nothing' is not one of: chat_classification, "):
         render("nothing")
     with pytest.raises(ParameterError, match="is not one of"):
         render("../prompts")
@@ -81,4 +81,6 @@ def test_published_sampling() -> None:
     assert lists.max_tokens == 1024
     assert lists.stop == ("\n\n", "\n16", "16.", "16 .")
     assert instructions_sampling("small_lm", shown=3).stop[1] == "\n6"
-    assert classification_sampling().max_tokens == 3
+    assert classification_sampling("few_shot").choices == (" Yes", " No")
+    assert classification_sampling("chat").choices == ("Yes", "No")
+    assert instructions_sampling("small_lm", chat=True).stop == ("\n17.",)

@@ -1,0 +1,43 @@
+"""Whether a model is asked through its chat template."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator
+
+
+def _as_word(value: object) -> object:
+    """Return a truth value as the word that YAML made it of: ``chat: yes`` is read as true."""
+    return ("no", "yes")[value] if isinstance(value, bool) else value
+
+
+Chat = Annotated[Literal["auto", "yes", "no"], BeforeValidator(_as_word)]
+
+
+def uses_chat(chat: Chat, model: str, engine: str = "transformers") -> bool:
+    """Return whether prompts go through the chat template of ``model``.
+
+    Args:
+        chat: What was asked for.
+        model: As :func:`refine_af.engines.models.resolve_model`; ``auto`` may download it.
+        engine: The text engine.
+    """
+    if chat != "auto":
+        return chat == "yes"
+    if engine not in ("transformers", "vllm") or model.startswith("builtin:"):
+        return False
+    from refine_af.engines.models import resolve_model
+
+    return has_chat_template(Path(resolve_model(model)))
+
+
+def has_chat_template(folder: Path) -> bool:
+    """Return whether the model in ``folder`` comes with a chat template."""
+    if (folder / "chat_template.jinja").is_file() or (folder / "chat_template.json").is_file():
+        return True
+    try:
+        config = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(config, dict) and bool(config.get("chat_template"))
