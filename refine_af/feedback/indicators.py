@@ -19,12 +19,13 @@ class TextIndicators:
     """
 
     name: str = "text"
+    part_names: tuple[str, ...] = ("words", "repetition", "script_share")
 
     def __init__(self, script: str = "LATIN", *, copied: bool = False) -> None:
         """Expect letters of ``script``; ``copied`` asks for that part too."""
         self.script, self._copied = script, copied
-        parts = ("words", "repetition", "script_share")
-        self.part_names: tuple[str, ...] = (*parts, "copied") if copied else parts
+        if copied:
+            self.part_names = (*self.part_names, "copied")
 
     def score(self, rows: Sequence[Triplet]) -> list[Parts]:
         """Return the indicators of each output."""
