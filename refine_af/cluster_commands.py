@@ -80,6 +80,7 @@ def _compiled(
     from refine_af.pipelines.compiling import compile_request, read_digests
     from refine_af.pipelines.config import load_config
     from refine_af.pipelines.flow import Images
+    from refine_af.pipelines.tasks import planned
 
     if bool(artifacts) != bool(only or since) or (only and since):
         raise ParameterError("give --artifacts together with one of --only and --from")
@@ -88,7 +89,7 @@ def _compiled(
         raise ParameterError(
             f"--pipeline {pipeline!r}: the preset {preset!r} is of the pipeline {chosen.pipeline!r}"
         )
-    chosen.check_values()
+    planned(chosen)  # refuses wrong values
     digests = read_digests(images) if images else {}
     pinned = Images(registry, tag or __version__, digests)
     part = (artifacts, only, since)

@@ -97,25 +97,29 @@ def run(
 
     Run again with the same output folder: finished tasks republish, a killed one continues.
     """
-    need_kfp("local")
-    from rich.console import Console
-
-    from refine_af.health import require_for_run
-    from refine_af.pipelines import execute
     from refine_af.pipelines.config import load_config
-    from refine_af.pipelines.flow import Images
+    from refine_af.pipelines.inputs import check_contents
     from refine_af.pipelines.plan import dry_run_text
-    from refine_af.pipelines.summary import closing_lines
+    from refine_af.pipelines.tasks import planned
 
     if only and since:
         raise ParameterError("--only and --from exclude each other; give one")
     extra = () if seed is None else (f"seed={seed}",)
     chosen = load_config(preset, config).with_values(assignments + extra)
-    chosen.check_values()
+    tasks = planned(chosen)
+    check_contents(tasks)
     folder = Path(output_dir or f"runs/{preset}-seed{chosen.parameters.get('seed', 1)}")
     if dry_run:
-        click.echo(dry_run_text(chosen, folder))
+        click.echo(dry_run_text(chosen, load_config(preset, ""), folder))
         return
+    need_kfp("local")
+    from rich.console import Console
+
+    from refine_af.health import require_for_run
+    from refine_af.pipelines import execute
+    from refine_af.pipelines.flow import Images
+    from refine_af.pipelines.summary import closing_lines
+
     if runner == "subprocess":
         require_for_run(chosen.engines)
     images = Images(registry, tag or __version__) if runner == "docker" else None

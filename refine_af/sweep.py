@@ -119,7 +119,8 @@ class Sweep:
                     f"--set {stage}: a sweep runs {', '.join(STAGES)};"
                     f"{nearest(stage, list(STAGES))}"
                 )
-            find_stage(stage).params.parse(dict(values), where=stage)
+            for name in values.keys() - find_stage(stage).params.model_fields.keys():
+                find_stage(stage).params.parse({name: values[name]}, where=stage)  # refuses it
         for name in SHARED:
             found = {str(self.settings.get(one, {}).get(name, "")) for one in ASKING} - {""}
             if len(found) > 1:
@@ -133,6 +134,7 @@ class Sweep:
 
         ``cells.jsonl`` and ``table.md`` hold the cells that are done, after each.
         """
+        self.check(grid)
         rows: list[dict[str, Any]] = []
         cells, progress = list(grid.cells()), StageProgress("sweep")
         for number, cell in enumerate(cells, start=1):
@@ -143,6 +145,34 @@ class Sweep:
             progress.step(number, len(cells), "cells")
         return rows
 
+    def check(self, grid: Grid) -> None:
+        """Check the parameters of every cell's tasks before the first one runs.
+
+        Raises:
+            ParameterError: As a task would.
+        """
+        for cell in grid.cells():
+            asked = [("generate_instances", self._writing(cell, grid.samples))]
+            asked.append(("score_rewards", self._reward(cell)))
+            if cell.algorithm in ("ppo", "rloo", "grpo"):
+                asked.append(("train_ppo", self._training(cell)))
+            for stage, own in asked:
+                find_stage(stage).params.parse(self._params(stage, own), where=stage)
+
+    def _writing(self, cell: Cell, samples: int) -> dict[str, Any]:
+        """Return how a cell's instances are written; samples to choose from must differ."""
+        own: dict[str, Any] = {"seed": cell.seed, "samples": 1, "max_instances": 1}
+        if cell.algorithm != "best_of_n":
+            return own
+        warm = "temperature" in self.settings.get("generate_instances", {})
+        return own | {"samples": samples} | ({} if warm else {"temperature": 1.0})
+
+    def _training(self, cell: Cell) -> dict[str, Any]:
+        return self._reward(cell) | {"algorithm": cell.algorithm, "seed": cell.seed}
+
+    def _params(self, stage: str, own: Mapping[str, Any]) -> dict[str, Any]:
+        return {**self.settings.get(stage, {}), **own, **self._shared(stage)}
+
     def _measured(self, cell: Cell, samples: int) -> dict[str, Any]:
         place = self.folder / cell.name
         trained = self._trained(cell, place) if cell.algorithm in ("ppo", "rloo", "grpo") else {}
@@ -151,7 +181,7 @@ class Sweep:
             "generate_instances",
             place,
             {"instructions": self.prompts, "adapter": place / "adapter" if trained else None},
-            {"seed": cell.seed, "samples": samples if best else 1, "max_instances": 1},
+            self._writing(cell, samples),
         )["instances"]
         if cell.algorithm != START and not read_rows(instances, Instance):
             return asdict(cell) | self._numbers([]) | trained  # a policy that broke is a result
@@ -171,8 +201,8 @@ class Sweep:
         return asdict(cell) | self._numbers(read_rows(scored, Instance)) | trained
 
     def _trained(self, cell: Cell, place: Path) -> dict[str, float]:
-        given = self._reward(cell) | {"algorithm": cell.algorithm, "seed": cell.seed}
-        files = self._task("train_ppo", place, {"instructions": self.instructions}, given)
+        inputs = {"instructions": self.instructions}
+        files = self._task("train_ppo", place, inputs, self._training(cell))
         metrics = json.loads(files["metrics"].read_text(encoding="utf-8"))
         return {"alarms": metrics["alarms"]} | (
             {"kl": metrics["kl_last"]} if "kl_last" in metrics else {}
@@ -197,7 +227,7 @@ class Sweep:
             stage,
             inputs={name: str(path) for name, path in inputs.items() if path is not None},
             outputs={name: str(path) for name, path in files.items()},
-            params={**self.settings.get(stage, {}), **own, **self._shared(stage)},
+            params=self._params(stage, own),
             work_dir=str(self.folder / "work"),
             label=place.relative_to(self.folder).as_posix(),
         )

@@ -9,9 +9,16 @@ has passed every check, so nothing is checked again where the values are used.
 from collections.abc import Callable, Collection
 from copy import copy
 from types import FunctionType
-from typing import Any, Literal, Self, TypeVar, get_args, get_origin
+from typing import Annotated, Any, Literal, Self, TypeVar, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
 from pydantic.fields import FieldInfo
 
 from refine_af.contracts.content import BY_ENGINE, Content, ContentKind
@@ -20,6 +27,8 @@ from refine_af.contracts.errors import ParameterError, nearest
 
 Scalar = str | int | float | bool
 Method = TypeVar("Method", bound=Callable[..., str])
+LARGEST = 2**53 - 1
+"""Largest integer: JSON and KFP keep no larger one exactly."""
 LONGEST_SHOWN = 80
 """Characters of a value that a message shows."""
 
@@ -135,6 +144,19 @@ class Params(BaseModel):
         return found
 
     @classmethod
+    def check_value(cls, name: str, value: Scalar, *, where: str) -> None:
+        """Check one value against type and range of its parameter alone.
+
+        Raises:
+            ParameterError: As :meth:`parse`.
+        """
+        field = cls.model_fields[name]
+        try:
+            TypeAdapter(Annotated[field.annotation, field]).validate_python(value)
+        except ValidationError as error:
+            raise ParameterError(_message(error, f"{where}.{name}")) from None
+
+    @classmethod
     def rules(cls) -> dict[str, Callable[..., str]]:
         """Return the rules across parameters, own and inherited, by the method's name."""
         return {
@@ -146,6 +168,10 @@ class Params(BaseModel):
 
     @model_validator(mode="after")
     def _keep_rules(self) -> Self:
+        for name in type(self).model_fields:
+            value = getattr(self, name)
+            if isinstance(value, int) and abs(value) > LARGEST:
+                raise ParameterError(f"{name} is too large; an integer is at most {LARGEST}")
         for method in self.rules().values():
             if not method.reads_inputs:  # type: ignore[attr-defined]
                 self._check(method)

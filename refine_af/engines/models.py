@@ -220,6 +220,21 @@ def is_hub_id(model: str) -> bool:
     return not (model.startswith(builtin.SCHEME) or Path(model).is_dir() or "://" in model)
 
 
+def check_name(model: str) -> None:
+    """Refuse what names no model in any of the allowed forms; nothing is asked of a store or Hub.
+
+    Raises:
+        ParameterError: With the forms.
+        DependencyError: An embedded model that this installation lacks.
+    """
+    if model.startswith(builtin.SCHEME):
+        _embedded(model)
+    elif "://" in model and locate(model).scheme not in ("s3", "gs"):
+        raise ParameterError(f"model is {model!r}; it must be one of: {ALLOWED}")
+    elif is_hub_id(model):
+        _hub_name(model)
+
+
 def _hub_name(model: str) -> tuple[str, str | None]:
     if not _HUB_ID.fullmatch(model):
         raise ParameterError(

@@ -3,19 +3,18 @@
 from typing import Any
 
 from refine_af.contracts.stage import Stage
-from refine_af.pipelines.build import DEFAULTS
-from refine_af.pipelines.config import ASK_FOR_INSTANCES, RunConfig
+from refine_af.pipelines.config import ASK_FOR_INSTANCES, DEFAULTS, RunConfig
+from refine_af.pipelines.tasks import given_values, planned
 from refine_af.runner import find_stage
+from refine_af.self_instruct.params import InstancesParams
 
 
 def resolved(config: RunConfig, stage: Stage) -> dict[str, Any]:
     """Return every parameter of a stage as the run would set it."""
-    shared = DEFAULTS | config.parameters
-    given = {name: value for name, value in shared.items() if name in stage.params.model_fields}
-    given |= config.stages.get(stage.name, {})
+    given = given_values(config, stage, DEFAULTS | config.parameters)
     if stage.name in ASK_FOR_INSTANCES:
         given |= config.instance_form()
-    return stage.params.parse(given).model_dump()
+    return stage.params.parse(given, where=stage.name).model_dump()
 
 
 def model_calls(config: RunConfig) -> dict[str, tuple[int, int]]:
@@ -30,11 +29,10 @@ def model_calls(config: RunConfig) -> dict[str, tuple[int, int]]:
     bootstrap = resolved(config, find_stage("generate_instructions"))
     requests = bootstrap["max_requests"]
     bound["generate_instructions"] = (requests, requests * bootstrap["max_tokens"])
-    instances = resolved(config, find_stage("generate_instances"))
-    for arm in config.arms:
-        calls = bootstrap["target"] * config.shards * instances["samples"]
-        calls *= config.best_of_n if arm == "best_of_n" else 1
-        bound[f"generate_instances ({arm})"] = (calls, calls * instances["max_tokens"])
+    for task in planned(config):
+        if isinstance(task.params, InstancesParams):
+            calls = bootstrap["target"] * config.shards * task.params.samples
+            bound[task.name] = (calls, calls * task.params.max_tokens)
     if "rl" in config.arms:
         ppo = resolved(config, find_stage("train_ppo"))
         calls = ppo["updates"] * ppo["episodes_per_update"]

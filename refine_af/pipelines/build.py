@@ -6,21 +6,9 @@ from typing import Any
 
 from kfp import dsl
 
-from refine_af.pipelines.config import PIPELINE_PARAMETERS, RunConfig
+from refine_af.pipelines.config import DEFAULTS, MODULES, PIPELINE_PARAMETERS, RunConfig
 from refine_af.pipelines.flow import Flow, Images, Selection
 from refine_af.targets.profile import Profile
-
-MODULES = {"refine-af": "refine_af.pipelines.refine_af", "teams-rl": "refine_af.pipelines.teams_rl"}
-
-DEFAULTS: dict[str, Any] = {
-    "seeds_uri": "builtin:seeds",
-    "model": "builtin:tiny",
-    "engine": "transformers",
-    "chat": "auto",
-    "tasks_uri": "builtin:tasks",
-    "work_dir": "",
-    "seed": 1,
-}
 
 
 def build(

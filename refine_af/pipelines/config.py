@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from refine_af.contracts.credentials import refuse_credentials
 from refine_af.contracts.errors import ParameterError, nearest
+from refine_af.contracts.params import listed, scalar_type
 from refine_af.self_instruct.params import FORM
 from refine_af.stages import STAGES
 from refine_af.stages.report import MOST_SIZES
@@ -44,6 +45,20 @@ PIPELINE_PARAMETERS: dict[str, str] = {
     "seed": "Seed of all randomness.",
 }
 """What a run is asked for in the KFP form, in this order; every stage that has the name gets it."""
+
+DEFAULTS: dict[str, Any] = {
+    "seeds_uri": "builtin:seeds",
+    "model": "builtin:tiny",
+    "engine": "transformers",
+    "chat": "auto",
+    "tasks_uri": "builtin:tasks",
+    "work_dir": "",
+    "seed": 1,
+}
+"""The pipeline's parameters where nothing else is said."""
+
+MODULES = {"refine-af": "refine_af.pipelines.refine_af", "teams-rl": "refine_af.pipelines.teams_rl"}
+"""Which module says what tasks a pipeline has."""
 
 
 class Backbone(BaseModel):
@@ -154,13 +169,14 @@ class RunConfig(BaseModel):
             if not equals:
                 raise ParameterError(f"--set {text!r}: write it as stage.param=value")
             stage, dot, name = key.strip().partition(".")
-            value = yaml.safe_load(raw) if raw else ""
             if dot:
-                data["stages"].setdefault(stage, {})[name] = value
-            elif stage in ("arms", "shards", "sizes"):
-                data[stage] = value if stage == "shards" else [one for one in raw.split(",") if one]
+                data["stages"].setdefault(stage, {})[name] = _typed(stage, name, raw)
+            elif stage in ("arms", "sizes"):
+                data[stage] = listed(raw)
+            elif stage == "shards":
+                data[stage] = raw
             else:
-                data["parameters"][stage] = value
+                data["parameters"][stage] = raw if stage != "seed" else _yaml_scalar(raw)
         return parse(data, "--set")
 
     @property
@@ -192,15 +208,23 @@ class RunConfig(BaseModel):
                 found[name] = next(iter(given.values()))
         return found
 
-    def check_values(self) -> None:
-        """Check every stage's parameters now, so that a wrong value costs no GPU hour."""
-        for stage in STAGES:
-            values: dict[str, Any] = {
-                name: value
-                for name, value in self.parameters.items()
-                if name in stage.params.model_fields
-            }
-            stage.params.parse(values | self.stages.get(stage.name, {}), where=stage.name)
+
+def _typed(stage: str, name: str, raw: str) -> Value:
+    """Return what ``--set`` gives: literally for a text, read as YAML for a number or a flag."""
+    params = next((item.params for item in STAGES if item.name == stage), None)
+    field = params.model_fields.get(name) if params else None
+    if field is None or scalar_type(field.annotation) is str:
+        return raw
+    return _yaml_scalar(raw)
+
+
+def _yaml_scalar(raw: str) -> Value:
+    """Return a number or flag as YAML reads it; anything else stays text, which is then refused."""
+    try:
+        value = yaml.safe_load(raw)
+    except (yaml.YAMLError, ValueError):  # an integer of thousands of digits is a ValueError
+        return raw
+    return value if isinstance(value, int | float | bool) else raw
 
 
 def _known(name: str, allowed: list[str], where: str) -> None:

@@ -11,7 +11,7 @@ from rich.live import Live
 from rich.table import Table
 
 from refine_af.contracts.progress import printable, time_left
-from refine_af.pipelines.flow import task_name
+from refine_af.pipelines.tasks import task_name
 
 STATES = {"start": "running", "end": "done", "fail": "failed"}
 PLAIN_SECONDS = 10.0

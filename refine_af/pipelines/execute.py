@@ -24,6 +24,7 @@ from refine_af.pipelines.containers import end as end_containers
 from refine_af.pipelines.display import Display
 from refine_af.pipelines.flow import Images
 from refine_af.pipelines.resume import resume_environment
+from refine_af.pipelines.tasks import planned
 from refine_af.processes.together import LOCK, hand_on, take_lock
 from refine_af.runner import code_version
 from refine_af.storage.atomic import write_bytes
@@ -146,11 +147,7 @@ def prepare_folder(path: Path) -> Path:
 
 def pipeline_tasks(config: RunConfig) -> list[str]:
     """Return the names of all tasks of a configuration, in the order of the DAG."""
-    from refine_af.pipelines.build import build
-    from refine_af.pipelines.local import task_names
-    from refine_af.targets.profile import load_profile
-
-    return list(task_names(build(config, load_profile("local"))).values())
+    return [task.name for task in planned(config)]
 
 
 def choose_tasks(

@@ -5,12 +5,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kfp import dsl
+from pydantic import TypeAdapter
+from pydantic.fields import FieldInfo
 
 from refine_af.contracts.errors import ParameterError, nearest
-from refine_af.contracts.params import scalar_type
 from refine_af.contracts.stage import Stage
 from refine_af.pipelines.config import RunConfig
 from refine_af.pipelines.placing import place_task
+from refine_af.pipelines.tasks import Outputs, given_values, task_name
 from refine_af.runner import find_stage
 from refine_af.targets.kfp_component import kfp_component
 from refine_af.targets.kfp_source import KFP_TYPES, image_name
@@ -20,9 +22,6 @@ from refine_af.targets.profile import Profile
 RETRIED_FOR = "30d"
 """Counted from the start of a task's first attempt; when it is over, KFP's engine tries no more and
 ends what runs. KFP's default of an hour would leave a task that lost its node after two."""
-
-Outputs = Mapping[str, Any]
-"""Outputs of a task by name: what a later task takes as input or parameter."""
 
 
 @dataclass(frozen=True)
@@ -79,11 +78,6 @@ class Earlier:
             importer = dsl.importer(artifact_uri=self._uri, artifact_class=self._kind)
             self._output = importer.output
         return self._output
-
-
-def task_name(stage: str, label: str) -> str:
-    """Return the name of a task for people: the stage, and the arm or shard where it has one."""
-    return f"{stage} ({label})" if label else stage
 
 
 class Flow:
@@ -157,17 +151,12 @@ class Flow:
         return task
 
     def _parameters(self, stage: Stage, own: Mapping[str, Any]) -> dict[str, Any]:
-        chosen: dict[str, Any] = {}
-        constants = self._config.stages.get(stage.name, {})
-        for name, field_info in stage.params.model_fields.items():
-            if name in own:
-                chosen[name] = own[name]
-            elif name in constants:
-                # KFP refuses an int literal for a float input
-                chosen[name] = scalar_type(field_info.annotation)(constants[name])
-            elif name in self._values:
-                chosen[name] = self._values[name]
-        return chosen
+        given = given_values(self._config, stage, self._values) | dict(own)
+        fields = stage.params.model_fields
+        constants = self._config.stages.get(stage.name, {}).keys() - own.keys()
+        # KFP refuses an int literal for a float input
+        typed = {name: _typed(fields[name], given[name]) for name in constants}
+        return {name: (given | typed)[name] for name in fields if name in given}
 
     def _earlier(self, stage: Stage, name: str) -> Outputs:
         found = self._selection.reuse.get(name, {})
@@ -181,6 +170,10 @@ class Flow:
             kind = getattr(dsl, KFP_TYPES[item.kind].removeprefix("dsl."))
             outputs[item.name] = Earlier(found[item.name], kind)
         return outputs
+
+
+def _typed(field: FieldInfo, value: Any) -> Any:  # noqa: ANN401  a scalar
+    return TypeAdapter(field.annotation).validate_python(value)
 
 
 def _check_complete(

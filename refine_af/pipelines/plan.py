@@ -1,36 +1,38 @@
 """What a run would do: ``refine-af run --dry-run``."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from refine_af.contracts.params import shown
 from refine_af.engines.chat import uses_chat
-from refine_af.pipelines.bounds import model_calls, resolved
-from refine_af.pipelines.build import DEFAULTS
-from refine_af.pipelines.config import RunConfig
+from refine_af.pipelines.bounds import model_calls
+from refine_af.pipelines.config import DEFAULTS, RunConfig
 from refine_af.pipelines.estimate import GPUS, estimates, summary_line
-from refine_af.pipelines.execute import pipeline_tasks
-from refine_af.runner import find_stage
+from refine_af.pipelines.tasks import PlannedTask, planned
+
+Calls = Mapping[str, tuple[int, int]]
 
 
-def dry_run_text(config: RunConfig, folder: Path) -> str:
-    """Return the DAG, the parameters and the bound on model calls, for people."""
+def dry_run_text(config: RunConfig, preset: RunConfig, folder: Path) -> str:
+    """Return the plan as a table for people, in the order of the run.
+
+    Args:
+        config: What would run.
+        preset: What it was made from; parameters that differ from it are marked.
+        folder: Where the output would go.
+    """
     calls = model_calls(config)
+    tasks = planned(config)
     lines = [
         f"output: {folder}",
         f"arms: {', '.join(config.arms)}; start model beside them",
         _chat_line(config),
         "",
     ]
-    for name in pipeline_tasks(config):
-        stage = find_stage(name.split(" ")[0])
-        lines.append(f"{name}: {stage.summary}")
-        if name in calls:
-            requests, tokens = calls[name]
-            lines.append(f"    at most {requests:,} model calls, {tokens:,} new tokens")
-        values = resolved(config, stage)
-        lines.append("    " + ", ".join(f"{key}={value}" for key, value in values.items()))
+    lines += _table(tasks, preset, calls, _hours(config))
     total = sum(tokens for _, tokens in calls.values())
-    lines += ["", f"estimate: at most {total:,} new tokens before evaluation"]
-    lines += _hours(config)
+    lines += ["", "* differs from the preset; `refine-af config show` lists every value"]
+    lines.append(f"estimate: at most {total:,} new tokens before evaluation")
     lines += [f"in all {line}" for profile in GPUS if (line := summary_line(config, profile))]
     return "\n".join(lines)
 
@@ -47,11 +49,55 @@ def _chat_line(config: RunConfig) -> str:
     return f"chat: auto: {'yes' if uses_chat('auto', model, engine) else 'no'}"
 
 
-def _hours(config: RunConfig) -> list[str]:
-    lines: list[str] = []
-    for profile in GPUS:
-        for one in estimates(config, profile):
-            time = "too large" if one.hours is None else f"{one.hours:7.2f} h"
-            numbers = f"{one.memory_gib:6.1f} GiB  {time:9}"
-            lines.append(f"estimate, not measured: {profile:5} {numbers}  {one.task}")
-    return lines
+def _table(
+    tasks: Sequence[PlannedTask], preset: RunConfig, calls: Calls, hours: Mapping[str, list[str]]
+) -> list[str]:
+    """Return one row per task, and below it one line per parameter that differs."""
+    usual = {task.name: task for task in planned(preset)}
+    head = ["task", "model calls", *next(iter(hours.values()), []), "what it does"]
+    rows = [head]
+    for task in tasks:
+        known = calls.get(task.name) or calls.get(task.stage.name)
+        count = f"{known[0]:,}" if known else ""
+        times = hours.get(task.name) or hours.get(task.stage.name) or [""] * (len(head) - 3)
+        rows.append([task.name, count, *times, task.stage.summary])
+    widths = [max(len(row[column]) for row in rows) for column in range(len(head) - 1)]
+    lines = [_row(row, widths) for row in rows]
+    found = lines[:1]
+    for task, line in zip(tasks, lines[1:], strict=True):
+        found.append(line)
+        found += [f"  * {change}" for change in changes(task, usual.get(task.name))]
+    return found
+
+
+def _row(cells: Sequence[str], widths: Sequence[int]) -> str:
+    first, *numbers, last = cells
+    padded = [cell.rjust(width) for cell, width in zip(numbers, widths[1:], strict=True)]
+    return "  ".join([first.ljust(widths[0]), *padded, last])
+
+
+def changes(task: PlannedTask, usual: PlannedTask | None) -> list[str]:
+    """Return ``name = value (preset: value)`` of each parameter that differs from the preset's."""
+    if usual is None:
+        return ["not a task of the preset"]
+    before = usual.params.model_dump()
+    return [
+        f"{name} = {shown(value)} (preset: {shown(before[name])})"
+        for name, value in task.params.model_dump().items()
+        if value != before[name]
+    ]
+
+
+def _hours(config: RunConfig) -> dict[str, list[str]]:
+    """Return GPU hours by task, one cell per profile, under a row of the profiles' names."""
+    by_profile = {profile: estimates(config, profile) for profile in GPUS}
+    names = [profile for profile, found in by_profile.items() if found]
+    if not names:
+        return {}
+    table = {"task": [f"{name} h" for name in names]}
+    for at in range(len(by_profile[names[0]])):
+        column = [by_profile[name][at] for name in names]
+        table[column[0].task] = [
+            "too large" if one.hours is None else f"{one.hours:.2f}" for one in column
+        ]
+    return table

@@ -18,7 +18,7 @@ The arms share instructions, counts, seeds and settings; only the writer of the 
 from typing import Any
 
 from refine_af.pipelines.config import RunConfig
-from refine_af.pipelines.flow import Flow, Outputs
+from refine_af.pipelines.tasks import Flow, Outputs
 from refine_af.runner import find_stage
 from refine_af.stages.train_sft import MATCHES
 
@@ -102,9 +102,7 @@ def _instances(
         pages = {f"ppo_{name}": trained.get(name) for name in ("curves", "episodes", "alarms")}
         pages["ppo_provenance"] = trained.get("provenance")
     best = arm == "best_of_n"
-    own = (
-        config.instance_form() | ({"samples": config.best_of_n} if best else {}) | _repetition(arm)
-    )
+    own = config.instance_form() | (_several(config) if best else {}) | _repetition(arm)
     written = flow.add(
         "generate_instances",
         arm,
@@ -124,6 +122,12 @@ def _instances(
         f"writing_{arm}": written.get("provenance"),
     }
     return scored.get("scored"), _read_by_the_report(pages)
+
+
+def _several(config: RunConfig) -> dict[str, Any]:
+    """Return how ``best_of_n`` writes: greedy samples would all be the same, so these are not."""
+    warm = config.stages.get("generate_instances", {}).get("temperature")
+    return {"samples": config.best_of_n} | ({} if warm else {"temperature": 1.0})
 
 
 def _repetition(arm: str) -> dict[str, Any]:

@@ -18,7 +18,7 @@ parent are known; an instruction alone has nothing else that ``score_rewards`` c
 from typing import Any
 
 from refine_af.pipelines.config import RunConfig
-from refine_af.pipelines.flow import Flow, Outputs
+from refine_af.pipelines.tasks import Flow, Outputs
 from refine_af.runner import find_stage
 
 DESCRIPTION = (

@@ -38,7 +38,11 @@ class CheckInputsParams(RewardRuleParams):
 def run(params: CheckInputsParams, task: Task) -> Metrics:
     """Resolve everything to a digest or revision and write the run's manifest."""
     from refine_af.engines.models import model_revision
+    from refine_af.engines.scorers.user import UserScorer
 
+    for content in params.content():
+        if content.kind == "code":
+            UserScorer(content.value)  # refuses what cannot be imported
     seeds_path = fetch_rows_file(params.seeds_uri, task.scratch)
     seeds = read_seeds(seeds_path, params.seeds_uri, "unknown")
     task.progress.say(f"{len(seeds)} seeds are readable")

@@ -153,9 +153,7 @@ def _drafts(params: InstancesParams, answer: Completion, layout: "Layout") -> "l
 
     if answer.finish == "error":
         return [Draft("", answer.error, "engine_error")]
-    return params.form(params.model, params.max_instances, chat=params.asks_by_chat).drafts(
-        answer.text, answer.finish, layout
-    )
+    return params.instance_form.drafts(answer.text, answer.finish, layout)
 
 
 def _instance(row: Instruction, draft: "Draft", is_classification: bool, sample: int) -> Instance:

@@ -35,7 +35,7 @@ PARTS: dict[str, str] = {
 }
 SETTINGS = {"writing": "sft.instances", "tuning": "sft.training", "judging": "evaluate"}
 """Prefix of each step's settings; the untuned start model is compared without the ``sft.`` ones."""
-MAY_DIFFER = {"samples"}
+MAY_DIFFER = {"samples", "temperature"}  # greedy samples of best_of_n would all be the same
 ONLY = {
     "start": ("predictions", "judging"),
     "baseline_b": ("used", "writing", "tuning", "predictions", "judging"),

@@ -17,6 +17,7 @@ from refine_af.engines.text import Finish
 from refine_af.evaluation.task_sets import load_tasks
 from refine_af.lineage.digest_list import LIST, read_digest_list
 from refine_af.pipelines.config import load_config
+from refine_af.pipelines.tasks import planned
 from refine_af.self_instruct.decide import Answer, Decider
 from refine_af.self_instruct.params import BootstrapParams
 from refine_af.self_instruct.parse_instances import (
@@ -98,7 +99,7 @@ def config(data: bytes) -> None:
     """YAML of a person."""
     with _file(data, "config.yaml") as path:
         try:
-            load_config("smoke", str(path)).check_values()
+            planned(load_config("smoke", str(path)))
         except RefineAfError:
             return
 

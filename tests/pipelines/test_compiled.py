@@ -19,6 +19,7 @@ from refine_af.pipelines.compiling import compile_request
 from refine_af.pipelines.config import PIPELINE_PARAMETERS, load_config
 from refine_af.pipelines.execute import pipeline_tasks
 from refine_af.pipelines.flow import Images
+from refine_af.pipelines.tasks import planned
 from refine_af.runner import find_stage
 from refine_af.self_instruct.params import FORM
 from refine_af.stages import STAGES
@@ -227,7 +228,7 @@ def test_a_wrong_key_names_the_nearest(assignment: str, message: str) -> None:
 def test_a_value_out_of_range_is_found_before_anything_runs() -> None:
     config = load_config("quickstart", "").with_values(("dedup_filter.max_rouge_l=1.5",))
     with pytest.raises(ParameterError, match=r"dedup_filter.max_rouge_l is 1.5; it must be less"):
-        config.check_values()
+        planned(config)
 
 
 def test_a_file_lies_over_the_preset(tmp_path: Path) -> None:

@@ -55,6 +55,8 @@ def test_a_preset_without_a_backbone_has_none_and_a_base_is_inherited() -> None:
 def test_the_dry_run_lists_the_estimates() -> None:
     from pathlib import Path
 
-    text = dry_run_text(load_config("llama3.2-1b", ""), Path("runs/x"))
-    assert text.count("estimate, not measured: l4") == text.count("estimate, not measured: h100")
+    config = load_config("llama3.2-1b", "")
+    text = dry_run_text(config, config, Path("runs/x"))
+    head = next(line for line in text.splitlines() if line.startswith("task"))
+    assert head.split()[:5] == ["task", "model", "calls", "l4", "h"]
     assert text.splitlines()[-1].startswith("in all on h100: at most ")

@@ -1,0 +1,126 @@
+"""The tasks of a run with the parameters that each will get, worked out without KFP.
+
+Plans, checks and KFP's pipeline (:mod:`refine_af.pipelines.flow`) read the same declaration: a
+pipeline's module adds its tasks to anything that has ``add``.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Any, Protocol
+
+from refine_af.contracts.params import Params
+from refine_af.contracts.stage import Stage
+from refine_af.pipelines.config import DEFAULTS, MODULES, RunConfig
+from refine_af.runner import find_stage
+
+Outputs = Mapping[str, Any]
+"""Outputs of a task by name: what a later task takes as input or parameter."""
+
+
+class Flow(Protocol):
+    """What a pipeline's tasks are added to."""
+
+    def add(
+        self,
+        stage_name: str,
+        label: str = "",
+        *,
+        inputs: Mapping[str, Any] | None = None,
+        params: Mapping[str, Any] | None = None,
+    ) -> Outputs:
+        """Add one task and return its outputs.
+
+        Args:
+            stage_name: A stage of the registry.
+            label: The arm or shard; part of the task's name.
+            inputs: Outputs of earlier tasks by input name; None values are left out.
+            params: Values that this task alone gets; they win over the configuration.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Later:
+    """An output that is known when the run has made it."""
+
+    task: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedTask:
+    """One task.
+
+    Attributes:
+        stage: What runs.
+        label: The arm or shard, or an empty string.
+        params: Its parameters, checked; one that an earlier task sets has its default.
+        own: Values that the pipeline gives this task alone.
+        inputs: Names of the inputs that it gets.
+    """
+
+    stage: Stage
+    label: str
+    params: Params
+    own: Mapping[str, Any]
+    inputs: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """Return the name for people: the stage, and the arm or shard where it has one."""
+        return task_name(self.stage.name, self.label)
+
+
+@dataclass(slots=True)
+class _Plan:
+    config: RunConfig
+    tasks: list[PlannedTask] = field(default_factory=list)
+
+    def add(
+        self,
+        stage_name: str,
+        label: str = "",
+        *,
+        inputs: Mapping[str, Any] | None = None,
+        params: Mapping[str, Any] | None = None,
+    ) -> Outputs:
+        stage = find_stage(stage_name)
+        own = {key: value for key, value in (params or {}).items() if not isinstance(value, Later)}
+        present = tuple(name for name, given in (inputs or {}).items() if given is not None)
+        shared = DEFAULTS | self.config.parameters
+        values = given_values(self.config, stage, shared) | own
+        checked = stage.params.parse(values, where=stage_name)
+        checked.check_inputs(present, where=stage_name)
+        task = PlannedTask(stage, label, checked, own, present)
+        self.tasks.append(task)
+        return {item.name: Later(task.name, item.name) for item in stage.written}
+
+
+def planned(config: RunConfig) -> list[PlannedTask]:
+    """Return the tasks in an order in which they can run, every parameter checked.
+
+    Raises:
+        ParameterError: For the first value that is wrong, or the first rule that is broken; also
+            of a stage that is configured and does not run.
+    """
+    for name, values in config.stages.items():  # each where it was given, before it is handed on
+        for parameter, value in values.items():
+            find_stage(name).params.check_value(parameter, value, where=name)
+    plan = _Plan(config)
+    import_module(MODULES[config.pipeline]).tasks(plan, config)
+    running = {task.stage.name for task in plan.tasks}
+    for name in config.stages.keys() - running:
+        stage = find_stage(name)
+        stage.params.parse(given_values(config, stage, config.parameters), where=name)
+    return plan.tasks
+
+
+def given_values(config: RunConfig, stage: Stage, shared: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the configuration gives every task of a stage, over the pipeline's parameters."""
+    given = {name: value for name, value in shared.items() if name in stage.params.model_fields}
+    return given | config.stages.get(stage.name, {})
+
+
+def task_name(stage: str, label: str) -> str:
+    """Return the name of a task for people: the stage, and the arm or shard where it has one."""
+    return f"{stage} ({label})" if label else stage
