@@ -1,6 +1,5 @@
 """Runs one stage: the only way in for the KFP shim, the Argo container, the CLI and tests."""
 
-import hashlib
 import json
 import platform
 import signal
@@ -9,33 +8,30 @@ import tempfile
 import threading
 import time
 from collections.abc import Mapping
-from functools import cache
 from pathlib import Path
 from typing import Any, Literal, cast
 
-import refine_af
 from refine_af.contracts.content import EngineKind
 from refine_af.contracts.credentials import refuse_credentials
 from refine_af.contracts.errors import (
     EXIT_BUG,
     DataError,
-    MemoryShortageError,
     ParameterError,
     RefineAfError,
     missing_library,
     nearest,
 )
 from refine_af.contracts.jsonl import write_object
-from refine_af.contracts.params import Params, Scalar
+from refine_af.contracts.params import Params
 from refine_af.contracts.progress import StageProgress
 from refine_af.contracts.stage import EVERY_STAGE_WRITES, Metrics, Stage, Task
 from refine_af.engines.memory import out_of_memory, shortage
 from refine_af.engines.opening import PROMISED
+from refine_af.identity import environment, stage_identity
 from refine_af.stages import STAGES
 from refine_af.storage.atomic import disk_trouble
 from refine_af.storage.entry import Identity, canonical
 from refine_af.storage.journal import MemoryJournal, WorkJournal, open_journal
-from refine_af.storage.manifest import digest_path
 from refine_af.storage.schemes import open_store
 from refine_af.storage.sources import fetch
 
@@ -125,8 +121,7 @@ def _run(
     with tempfile.TemporaryDirectory(prefix="refine-af-") as folder:
         scratch = Path(folder)
         present = fetch_inputs(stage, inputs, scratch / "inputs")
-        values = settings.method_values()
-        identity = stage_identity(stage, values, present | _named_by_params(values))
+        identity = stage_identity(stage, settings, present)
         names = [artifact.name for artifact in (*stage.outputs, *EVERY_STAGE_WRITES)]
         staged = {name: scratch / "outputs" / name for name in names}
         for part in ("outputs", "work"):
@@ -148,17 +143,6 @@ def _provenance(identity: Identity) -> bytes:
     return canonical(json.loads(identity.dump()) | {"determinism": promised}) + b"\n"
 
 
-def _named_by_params(values: Mapping[str, Scalar]) -> dict[str, Path]:
-    """Return local files and folders that parameters name: changed content is another input."""
-    found: dict[str, Path] = {}
-    for name, value in values.items():
-        if not name.endswith("_uri") or not isinstance(value, str) or not value:
-            continue
-        if "://" not in value and not value.startswith("builtin:") and Path(value).exists():
-            found[name] = Path(value)
-    return found
-
-
 def _execute_once(
     stage: Stage,
     settings: Params,
@@ -167,18 +151,20 @@ def _execute_once(
 ) -> Metrics:
     """Run the stage unless the journal knows how it ended."""
     # a stage that is never cached looks at things outside, which may have changed since
-    if stage.cache and (failure := journal.failure()):
+    if stage.cache and (failure := journal.failure()) and failure.cause == environment():
         kind = ParameterError if failure.exit_code == ParameterError.exit_code else DataError
-        raise kind(f"{failure.message} (it failed so before; a retry repeats it)")
+        raise kind(
+            f"{failure.message} (it failed so before, with the same parameters, inputs and"
+            " software: change what the message names, or try again with --resume never)"
+        )
     if stage.cache and journal.republish(task.outputs):
         task.progress.say("finished before with the same inputs and parameters: republished")
         return dict(json.loads(task.outputs["metrics"].read_text(encoding="utf-8")))
     try:
         metrics = _execute(stage, settings, task)
-    except MemoryShortageError:
-        raise  # no mark: a larger machine may do it
     except RefineAfError as error:
-        journal.fail(str(error), error.exit_code)
+        if error.is_remembered:
+            journal.fail(str(error), error.exit_code, environment())
         raise
     journal.finish(task.outputs, metrics)
     return metrics
@@ -267,29 +253,3 @@ def publish_outputs(staged: Mapping[str, Path], outputs: Mapping[str, str]) -> N
             store.publish_directory(uri, path)
         else:
             store.publish(uri, path)
-
-
-def stage_identity(
-    stage: Stage, values: Mapping[str, Scalar], inputs: Mapping[str, Path]
-) -> Identity:
-    """Return what decides the stage's rows: its name, parameters, inputs' digests and code."""
-    digests = {name: digest_path(path) for name, path in sorted(inputs.items())}
-    return Identity(stage.name, dict(values), digests, code_version())
-
-
-@cache
-def code_version() -> str:
-    """Return the version with a digest of the package's sources (prompts included).
-
-    Weights are left out: whoever runs a pipeline hands on the model's digest as a parameter. So are
-    the pipelines: what they set reaches a stage as parameters.
-    """
-    root = Path(refine_af.__file__).parent
-    total = hashlib.sha256()
-    for path in sorted(root.rglob("*")):
-        name = path.relative_to(root)
-        if path.suffix in {".py", ".j2", ".yaml"} and not {"weights", "pipelines"} & set(
-            name.parts
-        ):
-            total.update(name.as_posix().encode() + b"\0" + path.read_bytes())
-    return f"{refine_af.__version__}+{total.hexdigest()[:12]}"

@@ -25,6 +25,7 @@ def dedup_filter(
     tokens: str = "rouge",
     max_rows: int = 0,
     tasks_uri: str = "",
+    tasks_digest: str = "",
     max_cosine: float = 0.0,
     max_per_root: int = 0,
     root_field: str = "root",
@@ -58,6 +59,8 @@ def dedup_filter(
         max_rows: Keep at most this many rows, in order; 0 keeps all.
         tasks_uri: Evaluation tasks that no row may match: builtin:tasks or a URI; empty checks
             nothing.
+        tasks_digest: Digest of the tasks, as check_inputs found them: other tasks are another
+            run.
         max_cosine: Semantic mode: drop a row whose embedding's cosine with a pool or kept row is
             strictly above this; 0 compares wording alone.
         max_per_root: Keep at most this many rows of one root, in order; 0 sets no cap.

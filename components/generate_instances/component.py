@@ -42,6 +42,7 @@ def generate_instances(
     parity: bool = False,
     limit: int = 0,
     tasks_uri: str = "",
+    tasks_digest: str = "",
     work_dir: str = "",
     label: str = "",
 ) -> None:
@@ -96,6 +97,8 @@ def generate_instances(
         limit: First N instructions; 0 takes all.
         tasks_uri: Evaluation tasks that no instance may match: builtin:tasks or a URI; empty: no
             check.
+        tasks_digest: Digest of the tasks, as check_inputs found them: other tasks are another
+            run.
         work_dir: Folder or URI of the journals; a retried task continues from there.
         label: Tells apart several tasks of this stage in progress reports.
     """

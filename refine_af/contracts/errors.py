@@ -18,6 +18,9 @@ class RefineAfError(Exception):
 
     exit_code = EXIT_BUG
     retry_can_help = False
+    is_remembered = True
+    """Whether a journal may answer the next try with it, while parameters, inputs and software
+    are the same. Not where something outside of these is missing."""
 
     def __init__(self, *parts: object) -> None:
         super().__init__(*(masked(part) if isinstance(part, str) else part for part in parts))
@@ -38,6 +41,8 @@ class DataError(RefineAfError):
 class MemoryShortageError(DataError):
     """One row does not fit the memory. A retry repeats it on this machine, not on a larger one."""
 
+    is_remembered = False
+
 
 class DependencyError(RefineAfError):
     """A library, model, service or disk that the stage needs is not usable now."""
@@ -53,6 +58,7 @@ class MissingLibraryError(RefineAfError):
     """
 
     exit_code = 64
+    is_remembered = False
 
 
 class StorageError(DependencyError):

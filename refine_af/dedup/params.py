@@ -25,6 +25,10 @@ class FilterParams(Params):
         "",
         "Evaluation tasks that no row may match: builtin:tasks or a URI; empty checks nothing.",
         names="tasks",
+        digest="tasks_digest",
+    )
+    tasks_digest: str = param(
+        "", "Digest of the tasks, as check_inputs found them: other tasks are another run."
     )
     max_cosine: float = param(
         0.0,

@@ -29,7 +29,7 @@ def load_tasks(sources: Sequence[Path], *, first: int = FIRST_INSTANCES) -> Task
     """
     found: dict[str, EvaluationTask] = {}
     files: dict[str, str] = {}
-    for path in _files(sources):
+    for path in task_files(sources):
         data = path.read_bytes()
         files[path.name] = hashlib.sha256(data).hexdigest()
         for task in read_task_file(path, data, first):
@@ -62,7 +62,8 @@ def evaluation_texts(source: Path) -> list[tuple[str, str]]:
     ]
 
 
-def _files(sources: Sequence[Path]) -> Iterator[Path]:
+def task_files(sources: Sequence[Path]) -> Iterator[Path]:
+    """Yield the files of tasks that files, folders and lists name; see :func:`load_tasks`."""
     for source in sources:
         if source.is_dir():
             wanted = (".json", ".jsonl", ".jsonl.gz")

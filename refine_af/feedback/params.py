@@ -2,7 +2,7 @@
 
 import re
 
-from refine_af.contracts.content import EngineKind
+from refine_af.contracts.content import Content, EngineKind
 from refine_af.contracts.errors import nearest
 from refine_af.contracts.params import Params, listed, param, rule
 from refine_af.feedback.presets import Preset, find_preset
@@ -136,6 +136,22 @@ class RewardParams(RewardRuleParams):
             names = (*learned, "language_model", "judge")
             needed = [name for name in names if weighed & set(SCORER_PARTS[name])]
         return list(dict.fromkeys([*needed, *listed(self.reward_extra)]))
+
+    def content(self) -> list[Content]:
+        """Return what the values name; of the scorers' models those that are read."""
+        scorers = self.scorers
+        models = {
+            "reward_model": "reward_model",
+            "unieval": "unieval",
+            "language_model": "language_model",
+            "judge": "judge",
+            "judge_url": "judge",
+        }
+        named = super().content()
+        read = [item for item in named if models.get(item.parameter, "") in ("", *scorers)]
+        if "embedded" in scorers:
+            read.append(Content("reward", "model", EMBEDDED))
+        return read
 
     @rule("reward_extra")
     def each_part_has_one_scorer(self) -> str:

@@ -17,6 +17,7 @@ from rich.console import Console
 
 from refine_af.contracts.errors import EXIT_BUG, ParameterError, RefineAfError
 from refine_af.contracts.progress import EVENTS_VARIABLE
+from refine_af.identity import code_version
 from refine_af.lineage.digest_list import LIST, PAGE, write_digest_list
 from refine_af.pipelines.config import RunConfig
 from refine_af.pipelines.containers import check_images
@@ -26,7 +27,6 @@ from refine_af.pipelines.flow import Images
 from refine_af.pipelines.resume import resume_environment
 from refine_af.pipelines.tasks import planned
 from refine_af.processes.together import LOCK, hand_on, take_lock
-from refine_af.runner import code_version
 from refine_af.storage.atomic import write_bytes
 from refine_af.storage.journal import Resume
 from refine_af.storage.lease import LEASE_SECONDS, Lease

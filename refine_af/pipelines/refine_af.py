@@ -42,7 +42,8 @@ def tasks(flow: Flow, config: RunConfig) -> None:
         )
         for number in range(config.shards)
     ]
-    filtered = flow.add("dedup_filter", inputs=_candidates(shards, seeds))
+    tasks = {"tasks_digest": checked.get("tasks_digest")}
+    filtered = flow.add("dedup_filter", inputs=_candidates(shards, seeds), params=tasks)
     shared = {"seeds": seeds.get("seeds"), "instructions": filtered.get("kept")}
     report: dict[str, Any] = {
         "manifest": checked.get("manifest"),
@@ -52,11 +53,12 @@ def tasks(flow: Flow, config: RunConfig) -> None:
     for number, shard in enumerate(shards, start=1):
         for name in ("rejected", "rounds"):
             report[name if number == 1 else f"{name}_{number}"] = shard.get(name)
-    tasks = {"tasks_digest": checked.get("tasks_digest")}
     scored: dict[str, Any] = {}
     for arm in sorted(config.arms, key=lambda arm: arm != "baseline"):
         # the baseline first: it sets the zero and the unit of the other arms' rewards
-        scored[arm], pages = _instances(flow, arm, config, shared, model, scored.get("baseline"))
+        scored[arm], pages = _instances(
+            flow, arm, config, shared, model, tasks, scored.get("baseline")
+        )
         report |= pages
     for arm in config.arms:
         report |= _tuned_and_judged(flow, arm, scored, shared["seeds"], model, tasks)
@@ -90,6 +92,7 @@ def _instances(
     config: RunConfig,
     shared: Outputs,
     model: dict[str, Any],
+    tasks: dict[str, Any],
     reference: Any,  # noqa: ANN401  a KFP channel or None
 ) -> tuple[Any, dict[str, Any]]:
     """Write and score an arm's instances; return them and what the report reads."""
@@ -107,7 +110,7 @@ def _instances(
         "generate_instances",
         arm,
         inputs={"instructions": shared["instructions"], "adapter": adapter},
-        params=model | own,
+        params=model | tasks | own,
     )
     scored = flow.add(
         "score_rewards",

@@ -94,6 +94,7 @@ def _arm(
             "candidates": evolved.get("instructions"),
             "pool": None if own_seeds else seeds.get("seeds"),
         },
+        params=tasks,
     )
     answered = flow.add(
         "generate_responses",

@@ -136,6 +136,10 @@ class InstancesParams(InstanceFormParams, EngineParams):
         "",
         "Evaluation tasks that no instance may match: builtin:tasks or a URI; empty: no check.",
         names="tasks",
+        digest="tasks_digest",
+    )
+    tasks_digest: str = param(
+        "", "Digest of the tasks, as check_inputs found them: other tasks are another run."
     )
 
     @rule("samples")

@@ -36,7 +36,7 @@ _ADVICE = {
     errno.ENAMETOOLONG: "a name in the path is longer than the disk allows; choose a shorter one",
     errno.ELOOP: "links in the path lead in a circle; choose another path",
 }
-_WRONG_PATH = (errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP)
+_WRONG_PATH = (errno.ENAMETOOLONG, errno.ELOOP)
 """A retry repeats these: the path itself cannot be used."""
 
 _DISK_ONLY = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)

@@ -142,10 +142,17 @@ class Pointer:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A failure that a retry would repeat: its first message and the exit code."""
+    """A failure that a retry would repeat.
+
+    Attributes:
+        message: The first message.
+        exit_code: Of the failed run.
+        cause: Digest of what caused it beside the identity: the software and the hardware.
+    """
 
     message: str
     exit_code: int
+    cause: str = ""
 
     def dump(self) -> bytes:
         """Return JSON."""
@@ -154,7 +161,7 @@ class Failure:
     @classmethod
     def load(cls, raw: bytes) -> "Failure | None":
         """Return the failure in ``raw``, or None when it holds anything else."""
-        value = _fields(raw, message=str, exit_code=int)
+        value = _fields(raw, message=str, exit_code=int, cause=str)
         return cls(**value) if value else None
 
 

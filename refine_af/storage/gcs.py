@@ -142,6 +142,15 @@ class GcsClient:
             for blob in blobs:
                 yield blob.name
 
+    def versions(self, bucket: str, prefix: str) -> Iterator[tuple[str, str]]:
+        """Yield keys and generations."""
+        with self._errors("list", bucket, prefix):
+            blobs = self._client.list_blobs(
+                bucket, prefix=prefix, fields=_VERSION_FIELDS, **self._options
+            )
+            for blob in blobs:
+                yield blob.name, str(blob.generation)
+
     def folders(self, bucket: str, prefix: str) -> list[str]:
         """Return the parts before the next ``/``."""
         with self._errors("list", bucket, prefix):
@@ -281,6 +290,7 @@ def _session_lost(error: Any, source: Path) -> bool:  # noqa: ANN401
 
 
 _KEY_FIELDS = "items(name),nextPageToken"
+_VERSION_FIELDS = "items(name,generation),nextPageToken"
 
 
 class _Download:

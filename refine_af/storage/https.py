@@ -5,6 +5,7 @@ import http.client
 import io
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import IO, BinaryIO
@@ -12,7 +13,7 @@ from typing import IO, BinaryIO
 from refine_af.contracts.errors import RefineAfError, StorageError
 from refine_af.storage.atomic import disk_errors, new_file
 from refine_af.storage.location import locate
-from refine_af.storage.manifest import CHUNK_BYTES
+from refine_af.storage.manifest import CHUNK_BYTES, digest_bytes
 from refine_af.storage.retry import STATUS_CODES, is_permanent, repeated
 from refine_af.storage.store import MissingObjectError, require_digest
 
@@ -45,10 +46,24 @@ class HttpsSource:
             require_digest(uri, digest, expected)
         return digest
 
+    def fingerprint(self, uri: str) -> str:
+        """Return the strong entity tag that the server gives, or else the content's sha256."""
+
+        def request() -> str:
+            with self._request(uri) as answer:
+                tag = answer.headers.get("ETag", "")
+            return "" if tag.startswith("W/") else tag
+
+        tag = self._asked(uri, request)
+        return f"entity tag {tag}" if tag else digest_bytes(self.read(uri))
+
     def _receive(self, uri: str, sink: BinaryIO) -> str:
         """Write the content to ``sink`` and return its sha256; starts over when it is cut."""
+        return self._asked(uri, partial(self._receive_once, uri, sink))
+
+    def _asked(self, uri: str, request: Callable[[], str]) -> str:
         try:
-            return repeated(partial(self._receive_once, uri, sink), _is_transient, self._count)
+            return repeated(request, _is_transient, self._count)
         except _ERRORS as error:
             raise _translated(uri, error) from error
 

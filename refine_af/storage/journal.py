@@ -240,10 +240,10 @@ class WorkJournal(Entries):
             digests[name] = publish(uri, outputs[name])
         self._write_entry("done.entry", Done(digests, dict(metrics or {}), token).dump())
 
-    def fail(self, message: str, exit_code: int) -> None:
+    def fail(self, message: str, exit_code: int, cause: str = "") -> None:
         """Mark a permanent failure (exit codes 64 and 65); others leave no mark."""
         if exit_code in PERMANENT_EXIT_CODES:
-            self._write_entry("failed.entry", Failure(message, exit_code).dump())
+            self._write_entry("failed.entry", Failure(message, exit_code, cause).dump())
 
     def clear(self) -> None:
         """Remove everything but identity and lease."""
@@ -284,7 +284,7 @@ class MemoryJournal(Entries):
     ) -> None:
         """Do nothing: no later run could ask for it."""
 
-    def fail(self, message: str, exit_code: int) -> None:
+    def fail(self, message: str, exit_code: int, cause: str = "") -> None:
         """Do nothing: no later run could ask for it."""
 
 

@@ -15,7 +15,7 @@ from refine_af.storage.atomic import (
     write_bytes,
 )
 from refine_af.storage.location import OWN_PREFIX
-from refine_af.storage.manifest import MANIFEST_NAME, Manifest, digest_bytes
+from refine_af.storage.manifest import MANIFEST_NAME, Manifest, digest_bytes, digest_path
 from refine_af.storage.store import MissingObjectError, Versioned, require_digest
 
 
@@ -44,6 +44,11 @@ class LocalStore:
                 require_digest(uri, listed, expected)
                 expected = listed
             return copy_directory(source, target, expected, durable=False)
+
+    def fingerprint(self, uri: str) -> str:
+        """Return the sha256 of the file, or the digest of the directory."""
+        with disk_errors("read", uri):
+            return digest_path(Path(uri))
 
     def publish(self, uri: str, source: Path) -> str:
         """Copy ``source`` beside ``uri``, then rename."""

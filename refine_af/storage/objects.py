@@ -53,6 +53,9 @@ class BucketClient(Protocol):
     def keys(self, bucket: str, prefix: str, limit: int | None = None) -> Iterator[str]:
         """Yield the keys with that prefix in code point order."""
 
+    def versions(self, bucket: str, prefix: str) -> Iterator[tuple[str, str]]:
+        """Yield the keys with that prefix, each with its version (entity tag, generation)."""
+
     def folders(self, bucket: str, prefix: str) -> list[str]:
         """Return the parts between ``prefix`` and the next ``/``, each once."""
 
@@ -103,6 +106,18 @@ class ObjectStore:
                 except MissingObjectError:
                     pass
             return self._download_directory(location, target, uri, expected)
+
+    def fingerprint(self, uri: str) -> str:
+        """Return the version of the object, or a digest of the versions of all below."""
+        location = locate(uri)
+        versions = dict(self._client.versions(location.bucket, location.key))
+        if location.key in versions:
+            return f"version {versions[location.key]}"
+        prefix = _prefix(location)
+        below = [(key, version) for key, version in versions.items() if key.startswith(prefix)]
+        if not below:
+            raise MissingObjectError(f"{uri}: nothing is stored there; check bucket and key")
+        return f"versions {digest_listing(below)}"
 
     def publish(self, uri: str, source: Path) -> str:
         """Send one file; object stores show it only when all of it has arrived."""

@@ -189,6 +189,12 @@ class S3Client:
                 yielded += 1
                 yield item["Key"]
 
+    def versions(self, bucket: str, prefix: str) -> Iterator[tuple[str, str]]:
+        """Yield keys and entity tags; an object that is written again gets another one."""
+        for page in self._pages(bucket, prefix):
+            for item in page.get("Contents", ()):
+                yield item["Key"], str(item["ETag"])
+
     def folders(self, bucket: str, prefix: str) -> list[str]:
         """Return the parts before the next ``/``."""
         return [

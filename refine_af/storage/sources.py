@@ -8,8 +8,10 @@ from typing import Any, TypeVar
 import refine_af
 from refine_af.contracts.errors import DataError, ParameterError, StorageError, missing_library
 from refine_af.storage.location import locate
+from refine_af.storage.manifest import digest_path
 from refine_af.storage.retry import STATUS_CODES, causes, is_permanent, repeated
 from refine_af.storage.schemes import open_source
+from refine_af.storage.store import MissingObjectError
 
 Result = TypeVar("Result")
 
@@ -52,11 +54,44 @@ def fetch(uri: str, folder: Path) -> Path:
     if location.scheme == "local":
         path = Path(uri)
         if not path.exists():
-            raise DataError(f"{uri}: no such file or directory; check the path")
+            raise MissingObjectError(f"{uri}: no such file or directory; check the path")
         return path
     target = folder / (location.key.rsplit("/", 1)[-1].partition("?")[0] or "content")
     open_source(uri).download(uri, target)
     return target
+
+
+def fingerprint(uri: str) -> str:
+    """Return what changes whenever the content that ``uri`` names does.
+
+    Raises:
+        ParameterError, DataError, StorageError: As :func:`fetch_source`.
+    """
+    if uri.startswith("builtin:"):
+        return digest_path(fetch_source(uri, Path()))
+    if uri.startswith("hf://"):
+        return _hub_commit(uri)
+    if "://" not in uri and not Path(uri).exists():
+        raise MissingObjectError(f"{uri}: no such file or directory; check the path")
+    return open_source(uri).fingerprint(uri)
+
+
+def _hub_commit(uri: str) -> str:
+    from huggingface_hub import HfApi
+
+    name = uri.removeprefix("hf://").partition(":")[0]
+    return f"hub:{_asked_of_hub(uri, lambda: HfApi().dataset_info(name).sha)}"
+
+
+def _asked_of_hub(uri: str, request: Callable[[], Result]) -> Result:
+    try:
+        return from_hub(request)
+    except (OSError, ValueError) as error:
+        first = next(iter(str(error).splitlines()), type(error).__name__)
+        raise StorageError(
+            f"{uri}: the Hub did not give this data set ({first}); check its name and split, the"
+            " network and the access token"
+        ) from error
 
 
 def fetch_named(uri: str, folder: Path) -> Path | None:
@@ -111,14 +146,7 @@ def _from_hub(uri: str, target: Path) -> Path:
         remedy = "pip install 'refine-af[train]'"
         raise missing_library(error, f"{uri}: reading a Hub data set", remedy) from None
     name, _, split = uri.removeprefix("hf://").partition(":")
-    try:
-        data = from_hub(lambda: datasets.load_dataset(name, split=split or "train"))
-    except (OSError, ValueError) as error:
-        first = next(iter(str(error).splitlines()), type(error).__name__)
-        raise StorageError(
-            f"{uri}: the Hub did not give this data set ({first}); check its name and split, the"
-            " network and the access token"
-        ) from error
+    data = _asked_of_hub(uri, lambda: datasets.load_dataset(name, split=split or "train"))
     return _write(data.to_list(), target)
 
 

@@ -8,7 +8,9 @@ from refine_af.contracts.errors import DataError
 
 
 class MissingObjectError(DataError):
-    """Nothing is stored under the URI."""
+    """Nothing is stored under the URI; it may come."""
+
+    is_remembered = False
 
 
 class DamagedError(DataError):
@@ -48,6 +50,9 @@ class Source(Protocol):
         Raises:
             DataError: For content with another checksum or digest.
         """
+
+    def fingerprint(self, uri: str) -> str:
+        """Return what changes whenever the content at ``uri`` does; read as little as possible."""
 
 
 class Store(Source, Protocol):

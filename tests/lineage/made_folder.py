@@ -15,11 +15,14 @@ from refine_af.calls.record import model_call
 from refine_af.contracts.jsonl import read_rows, write_rows
 from refine_af.contracts.records import Instance, Instruction, Prediction, Rejected, Seed
 from refine_af.engines.text import Completion, Request, Sampling
+from refine_af.identity import code_version
 from refine_af.lineage.digest_list import write_digest_list
-from refine_af.runner import find_stage, run_stage, stage_identity
+from refine_af.runner import find_stage, run_stage
 from refine_af.self_instruct.bootstrap import Bootstrap
 from refine_af.self_instruct.params import BootstrapParams
 from refine_af.stages.generate_instructions import Found, write_found
+from refine_af.storage.entry import Identity
+from refine_af.storage.manifest import digest_path
 
 ARMS = ("baseline", "rl")
 WORDS = [f"{first}{second}" for first in "bcdfghjklmnprstvwz" for second in ("a", "ela", "ino")]
@@ -68,7 +71,9 @@ def _describe(
     place: Path, inputs: Mapping[str, Path], values: Mapping[str, str | float] | None = None
 ) -> None:
     stage = find_stage(place.name.partition("-")[0])
-    identity = stage_identity(stage, stage.params().method_values() | dict(values or {}), inputs)
+    params = stage.params(**dict(values or {})).method_values()
+    digests = {name: digest_path(path) for name, path in sorted(inputs.items())}
+    identity = Identity(stage.name, params, digests, code_version())
     (place / "provenance").write_bytes(identity.dump() + b"\n")
     (place / "metrics").write_text("{}\n", encoding="utf-8")
 

@@ -391,3 +391,19 @@ def test_the_preset_parity_is_the_published_bootstrap() -> None:
 def test_an_arm_of_the_other_pipeline_is_refused() -> None:
     with pytest.raises(ParameterError, match="'rl' is no arm of the pipeline teams-rl"):
         load_config("teams-rl", "").with_values(("arms=rl",))
+
+
+@pytest.mark.parametrize("preset", ["quickstart", "teams-rl-smoke"])
+def test_the_tasks_digest_reaches_every_task_that_reads_the_tasks(preset: str) -> None:
+    readers = {stage.name for stage in STAGES if "tasks_digest" in stage.params.model_fields}
+    assert {"dedup_filter", "generate_instances", "evaluate"} <= readers
+    spec = build(load_config(preset, ""), load_profile("local")).pipeline_spec
+    tasks = [
+        task
+        for task in spec.root.dag.tasks.values()
+        if task.task_info.name.split(" ")[0] in readers
+    ]
+    assert tasks
+    for task in tasks:
+        given = task.inputs.parameters["tasks_digest"]
+        assert given.task_output_parameter.producer_task == "check-inputs", task.task_info.name

@@ -1,0 +1,191 @@
+"""What decides a stage's rows: its parameters, the code, and all content that it reads.
+
+Inputs and local files count by content, objects of a store by the store's own versions, web pages
+by a strong entity tag or else by content, Hub models and data sets by commit, the user's code by
+its source. An endpoint's model cannot be pinned; its identity says so.
+
+Local weights are digested anew each time, without a cache: a model that was trained again in place
+can have the size, and with a copying tool also the times, of the one before.
+"""
+
+import ast
+import hashlib
+import os
+import sysconfig
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache
+from importlib.machinery import PathFinder
+from importlib.metadata import PackageNotFoundError, distributions, version
+from pathlib import Path
+
+import refine_af
+from refine_af.contracts.content import Content, ContentKind
+from refine_af.contracts.errors import DependencyError
+from refine_af.contracts.params import Params
+from refine_af.contracts.stage import Stage
+from refine_af.storage.entry import Identity
+from refine_af.storage.manifest import digest_bytes, digest_file, digest_listing, digest_path
+from refine_af.storage.sources import fingerprint
+
+UNPINNED = "unpinned"
+"""Begins the identity of what an endpoint serves: it may change behind the same name."""
+
+
+def stage_identity(stage: Stage, params: Params, inputs: Mapping[str, Path]) -> Identity:
+    """Return what decides the rows of a stage run.
+
+    Raises:
+        RefineAfError: When something that a parameter names is missing or cannot be reached.
+    """
+    digests = {name: digest_path(path) for name, path in sorted(inputs.items())}
+    digests |= content_digests(params)
+    return Identity(stage.name, params.method_values(), digests, code_version())
+
+
+def content_digests(params: Params) -> dict[str, str]:
+    """Return what pins the content that each parameter names, by the parameter's name."""
+    digests: dict[str, list[str]] = {}
+    for content in params.content():
+        digests.setdefault(content.parameter, []).append(_KINDS[content.kind](content))
+    return {
+        name: values[0] if len(values) == 1 else digest_bytes("\n".join(values).encode())
+        for name, values in digests.items()
+    }
+
+
+@cache
+def code_version() -> str:
+    """Return the version with a digest of the package's sources (prompts included).
+
+    Weights are left out: whoever runs a pipeline hands on the model's digest as a parameter.
+    """
+    root = Path(refine_af.__file__).parent
+    total = hashlib.sha256()
+    for path in sorted(root.rglob("*")):
+        if path.suffix in {".py", ".j2", ".yaml"} and "weights" not in path.parts:
+            total.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())
+    return f"{refine_af.__version__}+{total.hexdigest()[:12]}"
+
+
+@cache
+def environment() -> str:
+    """Return a digest of the installed software and the GPUs: a failure may be their doing."""
+    installed = sorted(f"{found.name} {found.version}" for found in distributions())
+    gpus = sorted(path.name for path in Path("/dev").glob("nvidia[0-9]*"))
+    return digest_bytes("\n".join([code_version(), *installed, *gpus]).encode())
+
+
+def _file(content: Content) -> str:
+    return fingerprint(content.value)
+
+
+def _tasks(content: Content) -> str:
+    from refine_af.evaluation.task_sets import task_files
+
+    path = Path(content.value)
+    if "://" in content.value or path.suffix != ".txt":
+        return fingerprint(content.value)
+    files = [path, *task_files([path])]
+    return digest_listing((str(file), digest_file(file)) for file in files)
+
+
+def _operators(content: Content) -> str:
+    from refine_af.evolve.operators import BUILTIN, PACKAGED
+
+    return digest_file(PACKAGED) if content.value == BUILTIN else fingerprint(content.value)
+
+
+def _model(content: Content) -> str:
+    from refine_af.engines.models import model_revision, resolve_model
+    from refine_af.evolve.embedding import LIGHT
+
+    if content.value == LIGHT:
+        return content.value  # code, which the code's version covers
+    if "://" in content.value:
+        return fingerprint(content.value)
+    try:
+        return model_revision(content.value)
+    except DependencyError:
+        # The Hub does not answer; what its cache holds will be read. A folder there is a commit.
+        return f"hub:{resolve_model(content.value).name}"
+
+
+def _answers(content: Content) -> str:
+    # A grammar of the package is code, which the code's version covers.
+    is_packaged = content.value.startswith("builtin:")
+    return content.value if is_packaged else fingerprint(content.value)
+
+
+def _served(content: Content) -> str:
+    return f"{UNPINNED}: {content.value}"
+
+
+def _code(content: Content) -> str:
+    module = content.value.partition(":")[0]
+    files = sorted(set(_sources(module.partition(".")[0], set())))
+    return digest_listing((str(path), digest_file(path)) for path in files)
+
+
+def _harness(content: Content) -> str:
+    """Return the harness's version for a task of its own; the files around a task file."""
+    path = Path(content.value)
+    if path.suffix != ".yaml":
+        try:
+            return f"lm_eval {version('lm_eval')}: {content.value}"
+        except PackageNotFoundError:
+            return f"lm_eval: {content.value}"
+    beside = (file for file in path.parent.glob("*") if file.suffix in {".yaml", ".py", ".jsonl"})
+    return digest_listing((file.name, digest_file(file)) for file in beside if file.is_file())
+
+
+_KINDS: dict[ContentKind, Callable[[Content], str]] = {
+    "file": _file,
+    "tasks": _tasks,
+    "operators": _operators,
+    "model": _model,
+    "answers": _answers,
+    "served_model": _served,
+    "endpoint": _served,
+    "code": _code,
+    "harness": _harness,
+}
+
+
+def _sources(module: str, seen: set[str]) -> Iterator[Path]:
+    """Yield the source files of a top-level module and of all that it imports of the user's own.
+
+    Nothing is imported; what is installed, or part of Python, is left out.
+    """
+    if module in seen:
+        return
+    seen.add(module)
+    for path in _files_of(module):
+        yield path
+        try:
+            tree = ast.parse(path.read_bytes())
+        except (SyntaxError, ValueError):
+            continue
+        for node in ast.walk(tree):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                names = [node.module]
+            for name in names:
+                yield from _sources(name.partition(".")[0], seen)
+
+
+def _files_of(module: str) -> list[Path]:
+    spec = PathFinder.find_spec(module)
+    if spec is None or spec.origin is None or _is_installed(Path(spec.origin)):
+        return []
+    origin = Path(spec.origin)
+    if spec.submodule_search_locations:
+        return sorted(origin.parent.rglob("*.py"))
+    return [origin] if origin.suffix == ".py" else []
+
+
+def _is_installed(path: Path) -> bool:
+    installed = {
+        sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")
+    }
+    own = str(Path(refine_af.__file__).parent)
+    return any(str(path).startswith(folder + os.sep) for folder in (*installed, own))
