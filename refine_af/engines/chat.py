@@ -7,12 +7,13 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator
 
 
-def _as_word(value: object) -> object:
+def chat_word(value: object) -> object:
     """Return a truth value as the word that YAML made it of: ``chat: yes`` is read as true."""
-    return ("no", "yes")[value] if isinstance(value, bool) else value
+    truth = value.lower() if isinstance(value, str) else value
+    return "yes" if truth in (True, "true") else "no" if truth in (False, "false") else value
 
 
-Chat = Annotated[Literal["auto", "yes", "no"], BeforeValidator(_as_word)]
+Chat = Annotated[Literal["auto", "yes", "no"], BeforeValidator(chat_word)]
 
 
 def uses_chat(chat: Chat, model: str, engine: str = "transformers") -> bool:

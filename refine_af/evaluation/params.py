@@ -1,7 +1,6 @@
 """Which evaluation tasks are answered, and in which words they are asked."""
 
 from refine_af.contracts.params import Params, param, rule
-from refine_af.evaluation.prompts import render_prompt
 from refine_af.evaluation.task_sets import FIRST_INSTANCES
 
 
@@ -66,6 +65,8 @@ class AnswerParams(TasksParams):
     @rule("prompt")
     def prompt_is_a_template(self) -> str:
         """``prompt`` names a template or is one."""
+        from refine_af.evaluation.prompts import render_prompt  # loads Jinja2
+
         if self.prompt != "auto":
             render_prompt(self.prompt, "Add the numbers.", "1 2")
         return ""

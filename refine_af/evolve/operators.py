@@ -6,15 +6,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import yaml
-from jinja2 import Environment, Template, TemplateSyntaxError, nodes
 
 from refine_af.contracts.errors import DataError, ParameterError, nearest
 from refine_af.contracts.params import listed
-from refine_af.contracts.templates import sandbox
 from refine_af.storage.sources import fetch_source
+
+if TYPE_CHECKING:
+    from jinja2 import Environment, Template
 
 PACKAGED = Path(__file__).parent / "operators.yaml"
 BUILTIN = "builtin:operators"
@@ -50,7 +51,7 @@ class Operators:
 
     operators: tuple[Operator, ...]
     forbidden: tuple[str, ...]
-    templates: Mapping[str, Template]
+    templates: "Mapping[str, Template]"
     digest: str
 
     @property
@@ -119,12 +120,14 @@ def render(name: str, **values: object) -> str:
 
 
 @cache
-def _environment() -> Environment:
+def _environment() -> "Environment":
+    from refine_af.contracts.templates import sandbox  # loads Jinja2, which a parameter does not
+
     return sandbox().overlay(trim_blocks=True, lstrip_blocks=True)
 
 
 @cache
-def _packaged(name: str) -> Template:
+def _packaged(name: str) -> "Template":
     text = (TEMPLATES / f"{name}.j2").read_text(encoding="utf-8")
     return _environment().from_string(text)
 
@@ -177,7 +180,7 @@ def _forbidden(value: Any, name: str, lines: dict[str, int]) -> tuple[str, ...]:
     return tuple(one.casefold() for one in value)
 
 
-def _templates(value: Any, name: str, lines: dict[str, int]) -> dict[str, Template]:  # noqa: ANN401
+def _templates(value: Any, name: str, lines: dict[str, int]) -> "dict[str, Template]":  # noqa: ANN401
     styles = ("instruct", "plain")
     if not isinstance(value, dict) or set(value) != set(styles):
         raise DataError(f"{name}:{lines['prompts']}: prompts needs exactly {', '.join(styles)}")
@@ -189,8 +192,10 @@ def _templates(value: Any, name: str, lines: dict[str, int]) -> dict[str, Templa
     }
 
 
-def _template(text: str, name: str, first: int, lines: int) -> Template:
+def _template(text: str, name: str, first: int, lines: int) -> "Template":
     """Compile a prompt; ``lines`` is 1 where each of its lines is one of the file, else 0."""
+    from jinja2 import TemplateSyntaxError, nodes
+
     try:
         tree = _environment().parse(text)
     except TemplateSyntaxError as error:

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from refine_af.contracts.credentials import refuse_credentials
 from refine_af.contracts.errors import ParameterError, nearest
 from refine_af.contracts.params import listed, scalar_type
+from refine_af.engines.chat import chat_word
 from refine_af.self_instruct.params import FORM
 from refine_af.stages import STAGES
 from refine_af.stages.report import MOST_SIZES
@@ -124,8 +125,8 @@ class RunConfig(BaseModel):
                 *(stages.values() if isinstance(stages, dict) else ()),
             ]
             for named in values:
-                if isinstance(named, dict) and isinstance(named.get("chat"), bool):
-                    named["chat"] = ("no", "yes")[named["chat"]]
+                if isinstance(named, dict) and "chat" in named:
+                    named["chat"] = chat_word(named["chat"])
         return data
 
     @model_validator(mode="after")

@@ -47,7 +47,9 @@ def test_the_embedded_model_is_no_chat_model() -> None:
     assert EngineParams().asks_by_chat is False
 
 
-@pytest.mark.parametrize(("given", "word"), [(True, "yes"), (False, "no"), ("auto", "auto")])
+@pytest.mark.parametrize(
+    ("given", "word"), [(True, "yes"), (False, "no"), ("true", "yes"), ("auto", "auto")]
+)
 def test_yaml_reads_yes_as_true_and_the_word_is_meant(given: object, word: str) -> None:
     assert EngineParams.parse({"chat": given}).chat == word
     config = parse({"parameters": {"chat": given}, "stages": {"evaluate": {"chat": given}}}, "test")

@@ -101,9 +101,9 @@ def test_ppo_and_writing_ask_in_one_form(tmp_path: Path) -> None:
         tasks = compiled(tmp_path, "cpu", *assignments)[0]["root"]["dag"]["tasks"].values()
         return [
             {
-                name: task["inputs"]["parameters"][name]["runtimeValue"]["constant"]
-                for name in FORM
-                if name in task["inputs"]["parameters"]
+                name: given["runtimeValue"]["constant"]
+                for name, given in task["inputs"]["parameters"].items()
+                if name in FORM and "runtimeValue" in given  # chat comes from the run otherwise
             }
             for task in tasks
             if task["taskInfo"]["name"].startswith(("train_ppo", "generate_instances"))
@@ -112,8 +112,8 @@ def test_ppo_and_writing_ask_in_one_form(tmp_path: Path) -> None:
     assert asked() == [{}, {}, {}]  # the stages' default, which is the same
     for stage in ("train_ppo", "generate_instances"):
         assert (
-            asked(f"{stage}.style=plain", f"{stage}.chat=true", f"{stage}.split=none")
-            == [{"style": "plain", "chat": True, "split": "none"}] * 3
+            asked(f"{stage}.style=plain", f"{stage}.chat=yes", f"{stage}.split=none")
+            == [{"style": "plain", "chat": "yes", "split": "none"}] * 3
         )
     with pytest.raises(ParameterError, match=r"train_ppo.style is 'plain', .* set one of them"):
         asked("train_ppo.style=plain", "generate_instances.style=few_shot")
@@ -206,7 +206,7 @@ def test_a_stage_setting_wins_over_a_parameter_of_the_pipeline(tmp_path: Path) -
 def test_the_file_is_small(tmp_path: Path) -> None:
     made = compile_request(load_config("default", ""), "l4", Images())
     made.write_ir(tmp_path / "pipeline.yaml")
-    assert (tmp_path / "pipeline.yaml").stat().st_size < 100_000
+    assert (tmp_path / "pipeline.yaml").stat().st_size < 110_000
 
 
 @pytest.mark.parametrize(
