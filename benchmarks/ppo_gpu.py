@@ -102,6 +102,7 @@ def measured(size: str, options: argparse.Namespace, batch: int) -> dict[str, An
         lora_rank=16,
         precision="bfloat16",
         max_kl=1e9,
+        rollout_batch=batch,
         checkpoint_every=options.updates,
     )
     prompts = [Prompt(str(n), chr(97 + n) * options.prompt) for n in range(8)]
@@ -118,7 +119,7 @@ def measured(size: str, options: argparse.Namespace, batch: int) -> dict[str, An
             settings,
             journal=MemoryJournal(),
             progress=StageProgress("train_ppo"),
-            rollout=TransformersRollout(tokenizer, settings, batch=batch),
+            rollout=TransformersRollout(tokenizer, settings),
             output=Path(folder),
         )
     return numbers(

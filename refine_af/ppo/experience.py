@@ -19,9 +19,6 @@ from refine_af.ppo.rollout import Action
 from refine_af.ppo.schedule import microbatches, minibatches
 from refine_af.processes.group import ALONE, Processes
 
-IMPORTANCE_CAP = 2.0
-"""Largest importance weight of an action that another engine drew."""
-
 
 @dataclass(frozen=True, slots=True)
 class Readings:
@@ -150,5 +147,5 @@ def experience(
         returns=returns,
         weights=None
         if readings.acted is None
-        else importance_weights(readings.logprobs, readings.acted, IMPORTANCE_CAP),
+        else importance_weights(readings.logprobs, readings.acted, settings.importance_cap),
     )

@@ -86,7 +86,7 @@ class PPOParams(ModelParams):
     whiten: bool = param(True, "Advantages get mean 0 and standard deviation 1.")
     detach_value: bool = param(False, "The value loss trains the value head alone.")
     precision: Precision = param(
-        "float32", "Of forward passes; bfloat16 is autocast, weights stay as loaded."
+        "float32", "Of products in forward passes; what is trained is float32 in any case."
     )
     quantization: Literal["none", "nf4"] = param(
         "none", "nf4 loads the base model in 4 bits (bitsandbytes, NVIDIA GPU, with an adapter)."
@@ -102,6 +102,17 @@ class PPOParams(ModelParams):
     )
     rollout_memory: float = param(
         0.4, "Share of the GPU's memory for rollout=vllm.", method=False, gt=0.0, lt=1.0
+    )
+    rollout_batch: int = param(
+        64,
+        "rollout=transformers: episodes written at once; bounds the memory of keys and values.",
+        ge=1,
+    )
+    importance_cap: float = param(
+        2.0,
+        "Largest importance weight of an action that another engine drew; 0 weighs none.",
+        source="truncated importance sampling: Ionides 2008; IMPALA (1802.01561), section 4.1",
+        ge=0.0,
     )
     processes: int = param(1, "Processes, one GPU each; 0 takes all GPUs.", method=False, ge=0)
     sharded: bool = param(

@@ -31,6 +31,7 @@ def shard(policy: Policy, processes: Processes) -> None:
     for model in (policy.model, policy.reference):
         if model is not None:
             _shard(model)
+    policy.value_head.to(policy.device)  # the split moved the rest to this process's GPU
     policy.sharded = True
 
 

@@ -17,10 +17,10 @@ from refine_af.ppo.rollout import Action
 class TransformersRollout:
     """Acts with the trained model itself."""
 
-    def __init__(self, tokenizer: Any, settings: PPOParams, *, batch: int = 64) -> None:  # noqa: ANN401
-        """Decode ``batch`` episodes at a time, fewer where memory runs out."""
+    def __init__(self, tokenizer: Any, settings: PPOParams) -> None:  # noqa: ANN401
+        """Decode ``rollout_batch`` episodes at a time, fewer where memory runs out."""
         self._tokenizer = tokenizer
-        self._passes = RowsAtOnce(batch, task="train_ppo: rollout", lower=LOWER)
+        self._passes = RowsAtOnce(settings.rollout_batch, task="train_ppo: rollout", lower=LOWER)
         self._sampling = Sampling(
             max_tokens=settings.max_new_tokens,
             temperature=settings.temperature,

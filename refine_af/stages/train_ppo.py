@@ -122,11 +122,15 @@ def _train(
     on_update: "OnUpdate | None",
     progress: Progress,
 ) -> "tuple[PPOResult, InstanceReward]":
-    from refine_af.engines.models import load_model
+    from refine_af.engines.models import load_model, resolve_model
     from refine_af.ppo.episodes import Prompt
 
     rows = _chosen(params, instructions)
-    model, tokenizer = load_model(params.model, quantization=params.quantization)
+    # One download; the others read what the main process has put there.
+    folder = processes.from_main(str(resolve_model(params.model)) if processes.main else "")
+    model, tokenizer = load_model(
+        folder, quantization=params.quantization, **(_sharded_place() if params.sharded else {})
+    )
     scorer = open_reward(params)
     check_held_out(params.held_out, scorer)
     form = params.form(params.model, chat=params.asks_by_chat)
@@ -170,6 +174,18 @@ def _train(
         **shared,
     )
     return result, reward
+
+
+def _sharded_place() -> dict[str, Any]:
+    """Return where a model is loaded that is split afterwards.
+
+    In main memory, in the precision of the GPU: layer by layer it is moved there and split, so that
+    no GPU ever holds the whole.
+    """
+    from refine_af.engines.models import pick_device, pick_dtype
+
+    dtype = pick_dtype("auto", pick_device("auto"))
+    return {"device": "cpu", "dtype": str(dtype).removeprefix("torch.")}
 
 
 def _layouts(

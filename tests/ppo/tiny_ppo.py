@@ -93,6 +93,7 @@ def tiny_settings(stop: tuple[str, ...] = (), **changes: Any) -> PPOParams:  # n
         "max_kl": 100.0,
         "entropy_coefficient": 0.01,
         "kl_target": 2.0,
+        "rollout_batch": 8,
     }
     return StoppingParams.parse(values | changes).ending(stop)
 
@@ -149,7 +150,7 @@ def run(
         settings,
         journal=journal,
         progress=StageProgress("train_ppo"),
-        rollout=TransformersRollout(tokenizer, settings, batch=8),
+        rollout=TransformersRollout(tokenizer, settings),
         output=output,
         on_update=on_update,
     )

@@ -46,7 +46,7 @@ def run(
         settings,
         journal=journal,
         progress=StageProgress("train_ppo"),
-        rollout=TransformersRollout(tokenizer, settings, batch=8),
+        rollout=TransformersRollout(tokenizer, settings),
         output=folder / "trained",
         processes=processes,
     )
