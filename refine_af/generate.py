@@ -85,12 +85,20 @@ def all_files(root: Path) -> dict[Path, str]:
     found: dict[Path, str] = {}
     for stage in STAGES:
         found |= component_files(stage, root)
-    return found | manifest_files(root) | schema_files(root)
+    return found | manifest_files(root) | schema_files(root) | costs_file(root)
 
 
 def schema_files(root: Path) -> dict[Path, str]:
     """Return the JSON Schemas that editors read, by their path."""
     return {root / "docs" / "profile.schema.json": json_schema()}
+
+
+def costs_file(root: Path) -> dict[Path, str]:
+    """Return the page of costs with the estimates of today's parameters."""
+    from refine_af.pipelines.costs import costs_page
+
+    path = root / "docs" / "costs-and-gpus.md"
+    return {path: costs_page(path.read_text(encoding="utf-8"))}
 
 
 def stale(root: Path) -> list[Path]:
@@ -127,7 +135,7 @@ def main() -> int:
         return 1 if wrong else 0
     for stage in STAGES:
         write(component_files(stage, ROOT))
-    write(manifest_files(ROOT) | schema_files(ROOT))
+    write(manifest_files(ROOT) | schema_files(ROOT) | costs_file(ROOT))
     return 0
 
 

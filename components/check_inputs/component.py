@@ -21,6 +21,7 @@ def check_inputs(
     expected_tasks: str = "",
     instances: int = 100,
     gpt2_tokenizer: str = "",
+    packaged_tasks: bool = True,
     operators_uri: str = "",
     arms: str = "rl,baseline",
     seed: int = 1,
@@ -52,6 +53,7 @@ def check_inputs(
         expected_tasks: Digest that the tasks must have; empty accepts any.
         instances: First N instances of each task.
         gpt2_tokenizer: GPT-2's tokenizer.json, a path or a URI: tasks in other languages need it.
+        packaged_tasks: Evaluation may run on builtin:tasks, which are the embedded model's.
         operators_uri: Textual operations of the second pipeline; empty where none are read.
         arms: Trained arms, comma separated; part of the provenance.
         seed: Seed of all randomness.

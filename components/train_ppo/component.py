@@ -53,6 +53,8 @@ def train_ppo(
     rollout: str = "transformers",
     rollout_url: str = "",
     rollout_memory: float = 0.4,
+    rollout_batch: int = 64,
+    importance_cap: float = 2.0,
     processes: int = 1,
     sharded: bool = False,
     checkpoint_every: int = 1,
@@ -140,12 +142,16 @@ def train_ppo(
         max_kl: Stop above this KL per episode, nats.
         whiten: Advantages get mean 0 and standard deviation 1.
         detach_value: The value loss trains the value head alone.
-        precision: Of forward passes; bfloat16 is autocast, weights stay as loaded.
+        precision: Of products in forward passes; what is trained is float32 in any case.
         quantization: nf4 loads the base model in 4 bits (bitsandbytes, NVIDIA GPU, with an
             adapter).
         rollout: Who acts; vllm and vllm_server reload the adapter after each update.
         rollout_url: Address of the server of rollout=vllm_server; it shares TMPDIR.
         rollout_memory: Share of the GPU's memory for rollout=vllm.
+        rollout_batch: rollout=transformers: episodes written at once; bounds the memory of keys
+            and values.
+        importance_cap: Largest importance weight of an action that another engine drew; 0 weighs
+            none.
         processes: Processes, one GPU each; 0 takes all GPUs.
         sharded: Split the weights over the processes (FSDP) instead of copying.
         checkpoint_every: Updates between checkpoints.

@@ -16,6 +16,7 @@ from refine_af.contracts.yaml_text import yaml_text
 from refine_af.pipelines.build import build
 from refine_af.pipelines.config import PIPELINE_PARAMETERS, RunConfig
 from refine_af.pipelines.earlier import select
+from refine_af.pipelines.estimate import refuse_misfit
 from refine_af.pipelines.flow import Images
 from refine_af.pipelines.slim import slim
 from refine_af.stages import STAGES
@@ -113,6 +114,7 @@ def compile_request(
         ui_host: Address of the engine's user interface, for the link that it sends.
     """
     hardware = _hardware(profile, config)
+    refuse_misfit(config, hardware.gpu_kind, hardware.gpus)
     selection = None
     if artifacts:
         selection = select(artifacts, build(config, hardware, images), only, since)

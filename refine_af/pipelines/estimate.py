@@ -1,41 +1,53 @@
-"""GPU memory and hours of a preset, by formula: estimates until someone has measured them.
+"""GPU memory and hours of a preset, by formula, from every parameter that they depend on.
 
-Legend: P parameters, L layers, h hidden size, V vocabulary, r adapter rank, B sequences at once,
-S tokens of a sequence, W bytes of the weights, K bytes of the KV cache of one token.
+Legend: P parameters, L layers, h hidden size, i intermediate size, V vocabulary, A weights of the
+adapter, B sequences at once, S tokens of a sequence, K bytes of the KV cache of one token.
 
-Memory: weights; 16 bytes a trained weight (weight, gradient, two Adam moments, float32); with
-gradient checkpointing 2 B S h L for what is kept between layers and 34 B S h inside one
-(Korthikanti et al., arXiv 2205.05198, without attention scores); 8 B S V for logits and their
-gradient. Generation: W + S K, the least that works; the text engine takes what there is for B.
-
-Time: training 6 P a token with recomputation (2 forward, 2 recomputed, 2 backward through frozen
-weights) at 35 % of the GPU's peak; reading a prompt 2 P a token at the same share; writing is bound
-by memory: B tokens cost one pass over W + B S K at 60 % of the bandwidth, B being what 90 % of the
-GPU holds, at most 256.
+Memory of an update is fitted to counts of the real modules at full size (``refine_af.ppo
+.activations``, ``benchmarks/ppo_memory.py``); memory of writing and all hours are formulas that
+nobody has measured. Time: training 6 P a token with recomputation (2 forward, 2 recomputed, 2
+backward through frozen weights; 8 where all weights train) at 35 % of the GPU's peak; reading a
+prompt 2 P a token at the same share; writing is bound by memory: B tokens cost one pass over the
+weights and B S K at 60 % of the bandwidth, B being what 90 % of the GPU holds, at most 256.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from refine_af.contracts.errors import ParameterError
 from refine_af.pipelines.bounds import model_calls, resolved
 from refine_af.pipelines.config import Backbone, RunConfig
+from refine_af.ppo.activations import LayerShape, is_recomputed, update_bytes
 from refine_af.runner import find_stage
 
 GIB = 1024.0**3
 TRAINING_SHARE = 0.35
 BANDWIDTH_SHARE = 0.6
 MEMORY_SHARE = 0.9
+"""Share of a GPU's memory that may be planned with: its context and what the allocator cannot use
+again take the rest. Presets of 1 to 2 B are held to 0.85 by a test."""
 AT_ONCE = 256
 """Most sequences that are written side by side (vLLM's default)."""
 
-PROMPT_TOKENS = 800
+PROMPT_TOKENS = {"few_shot": 756, "plain": 120}
+"""Of an instance prompt with LLaMA's tokenizer, by style; counted."""
 ROW_TOKENS = 200
-"""Assumed means: a few-shot prompt, and prompt with completion of a training row."""
+"""Assumed mean of a training row."""
+PREFILL_TOKENS = 16384
+"""Prompt tokens that the rollout reads at a time (engines/decode.py)."""
+LOGIT_BYTES = 12
+"""Of one logit in fine-tuning: bfloat16 and float32, and their gradients."""
 
 TEST_INSTANCES = 119 * 100
-SCORER_PARAMETERS = 1.4e9 + 0.77e9
-"""The published reward's scorers: a 1.4 B reward model and UniEval on T5-large."""
+_PUBLISHED = 1.4e9 + 0.77e9
+SCORER_PARAMETERS = {
+    "instructmining": _PUBLISHED,
+    "no_und": _PUBLISHED,
+    "balanced": _PUBLISHED,
+    "reward_model": 1.4e9,
+}
+"""By reward preset: a 1.4 B reward model and UniEval on T5-large; others load no model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,30 +61,43 @@ class Gpu:
 
 GPUS = {
     "l4": Gpu(121e12, 300e9, 24 * GIB),
-    "a100": Gpu(312e12, 2039e9, 80 * GIB),
     "a100-40": Gpu(312e12, 1555e9, 40 * GIB),
+    "a100": Gpu(312e12, 2039e9, 80 * GIB),
     "h100": Gpu(989e12, 3350e9, 80 * GIB),
 }
-"""By hardware profile, as the maker states."""
+"""By kind, as the maker states."""
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """One task: the GPU memory that it needs in GiB, and hours on one GPU (None: too small)."""
+    """One task.
+
+    Attributes:
+        task: Stage and arm.
+        memory_gib: Of one GPU, GiB.
+        hours: On its GPUs; None where they are too small.
+        cure: Parameters to change where the GPU is too small.
+    """
 
     task: str
     memory_gib: float
     hours: float | None
+    cure: str
 
 
-def estimates(config: RunConfig, profile: str) -> list[Estimate]:
-    """Return one estimate per GPU task; nothing for a preset without a backbone or GPU facts."""
-    if config.backbone is None or profile not in GPUS:
+def estimates(config: RunConfig, kind: str, gpus: int = 1) -> list[Estimate]:
+    """Return one estimate per GPU task; nothing for a preset without a backbone or GPU facts.
+
+    Args:
+        config: Of the run.
+        kind: Of the GPU, a key of :data:`GPUS`.
+        gpus: Of one task; parameters say how many of them a stage uses.
+    """
+    if config.backbone is None or kind not in GPUS or config.pipeline != "refine-af":
         return []
     calls = model_calls(config)
-    made = _Estimator(config, config.backbone, GPUS[profile])
-    requests, tokens = calls["generate_instructions"]
-    found = [made.writing("generate_instructions", requests, tokens)] * config.shards
+    made = _Estimator(config, config.backbone, GPUS[kind], gpus)
+    found = [made.writing("generate_instructions", *calls["generate_instructions"])] * config.shards
     if "train_ppo" in calls:
         found.append(made.ppo(*calls["train_ppo"]))
     for arm in config.arms:
@@ -86,60 +111,166 @@ def estimates(config: RunConfig, profile: str) -> list[Estimate]:
 
 
 class _Estimator:
-    def __init__(self, config: RunConfig, model: Backbone, gpu: Gpu) -> None:
-        self._config = config
-        self._model = model
+    def __init__(self, config: RunConfig, model: Backbone, gpu: Gpu, gpus: int) -> None:
+        self._config, self._model, self._gpu, self._gpus = config, model, gpu, gpus
+        self._shape = LayerShape(model.layers, model.hidden, model.intermediate)
         self._rate = TRAINING_SHARE * gpu.peak
         self._bytes = BANDWIDTH_SHARE * gpu.bandwidth
         self._memory = MEMORY_SHARE * gpu.memory
+        self._values: dict[str, dict[str, Any]] = {}
 
     def value(self, stage: str, name: str) -> Any:  # noqa: ANN401  any scalar
-        return resolved(self._config, find_stage(stage))[name]
+        if stage not in self._values:
+            self._values[stage] = resolved(self._config, find_stage(stage))
+        return self._values[stage][name]
 
     def writing(self, task: str, requests: int, tokens: int) -> Estimate:
-        """Return the estimate of a text engine's task."""
-        each = tokens / max(requests, 1)
-        memory = self._weights(2) + (PROMPT_TOKENS + each) * self._cache()
-        return self._estimate(task, memory, lambda: self._write_seconds(requests, tokens))
+        """Return the estimate of a text engine's task: the least that works."""
+        stage = task.split(" ")[0]
+        shares = self.value(stage, "tensor_parallel_size")
+        length = self._prompt_tokens(stage) + tokens / max(requests, 1)
+        memory = (self._weights(2) + length * self._cache()) / shares
+        return self._estimate(
+            task,
+            memory,
+            lambda: self._write_seconds(requests, tokens, length, shares),
+            f"{stage}.tensor_parallel_size={2 * shares} on a profile with as many GPUs",
+        )
 
     def tuning(self, task: str) -> Estimate:
         """Return the estimate of a fine-tuning."""
-        rows = min(self.value("generate_instructions", "target") * self._config.shards, 10**9)
+        method = self.value("train_sft", "method")
+        processes = self._processes("train_sft")
+        rows = self.value("generate_instructions", "target") * self._config.shards
         tokens = rows * ROW_TOKENS * self.value("train_sft", "epochs")
+        read = self._rows_at_once(processes) * self.value("train_sft", "max_length")
+        recomputed = self.value("train_sft", "gradient_checkpointing")
+        half = self.value("train_sft", "dtype") != "float32"
+        memory = self._trained(method == "full", self.value("train_sft", "lora_rank"), copy=False)
+        if method != "full":
+            memory += self._nf4() if method == "qlora" else self._weights(2 if half else 4)
+        memory += update_bytes(self._shape, read, half=half, recomputed=recomputed)
+        memory += read * LOGIT_BYTES * self._model.vocabulary
+        each = 8 if method == "full" else 6
+        seconds = each * self._model.parameters * tokens / self._rate / processes
+        pieces = self.value("train_sft", "batch_size") // self._rows_at_once(processes)
+        cure = f"train_sft.gradient_accumulation={2 * pieces * processes}, or method=qlora"
+        return self._estimate(task, memory, lambda: seconds, cure)
+
+    def _rows_at_once(self, processes: int) -> int:
+        """Return the rows of one forward pass of a process."""
         batch = self.value("train_sft", "batch_size")
         pieces = self.value("train_sft", "gradient_accumulation")
-        at_once = batch // pieces if pieces else min(16, batch)
-        memory = self._weights(2) + 16 * self._adapter(self.value("train_sft", "lora_rank"))
-        memory += self._activations(at_once, self.value("train_sft", "max_length"))
-        return self._estimate(
-            task, memory, lambda: 6 * self._model.parameters * tokens / self._rate
-        )
+        pieces = pieces or max(processes, -(-batch // 16))
+        return max(1, int(batch // pieces))
 
     def ppo(self, episodes: int, tokens: int) -> Estimate:
-        """Return the estimate of PPO: rollouts, scoring, optimisation; one copy of the weights."""
-        length = PROMPT_TOKENS + tokens / episodes
-        nf4 = self.value("train_ppo", "quantization") == "nf4"
-        width = 0.55 if nf4 else 4 if self.value("train_ppo", "precision") == "float32" else 2
-        memory = self._weights(width) + 2 * SCORER_PARAMETERS
-        memory += 16 * self._adapter(self.value("train_ppo", "lora_rank"))
-        rollout = self.value("train_ppo", "episodes_per_update") * length * self._cache()
-        memory += max(rollout, self._activations(self.value("train_ppo", "microbatch"), length))
+        """Return the estimate of PPO: acting, scoring, optimisation; one copy of the weights."""
+        processes = self._processes("train_ppo")
+        shares = processes if self.value("train_ppo", "sharded") else 1
+        length = self._prompt_tokens("train_ppo") + tokens / episodes
+        scorers = 2 * SCORER_PARAMETERS.get(self.value("train_ppo", "reward"), 0.0)
+        still = self._ppo_weights() / shares + scorers
+        memory = still + max(self._acting(length, still), self._improving(length))
         read = episodes * length
         # Reference and old policy once, 2 P a token each; then every pass of the optimiser.
-        passes = 4 + 6 * self.value("train_ppo", "epochs")
-        work = read * (passes * self._model.parameters + 2 * SCORER_PARAMETERS)
+        passes = 4 + self._passes(length) * self.value("train_ppo", "epochs")
+        work = read * (passes * self._model.parameters + scorers)
         return self._estimate(
             "train_ppo",
             memory,
-            lambda: self._write_seconds(episodes, tokens) + work / self._rate,
+            lambda: (
+                (self._write_seconds(episodes, tokens, length, 1) + work / self._rate) / processes
+            ),
+            self._ppo_cure(),
         )
 
-    def _estimate(self, task: str, memory: float, seconds: Callable[[], float]) -> Estimate:
+    def _ppo_cure(self) -> str:
+        given = {
+            name: self.value("train_ppo", name)
+            for name in ("microbatch", "quantization", "sharded")
+        }
+        cures = [f"train_ppo.microbatch={given['microbatch'] // 2}"] * (given["microbatch"] > 1)
+        cures += ["quantization=nf4"] * (given["quantization"] == "none" and not given["sharded"])
+        cures += ["rollout_batch=8"] * (self.value("train_ppo", "rollout") == "transformers")
+        return ", or ".join(cures)
+
+    def _ppo_weights(self) -> float:
+        """Return weights, gradients and moments."""
+        rank = self.value("train_ppo", "lora_rank")
+        whole = not rank and not self.value("train_ppo", "trained_weights")
+        if whole:
+            return self._trained(True, 0, copy=True)
+        half = self.value("train_ppo", "precision") == "bfloat16"
+        if self.value("train_ppo", "quantization") == "nf4":
+            frozen = self._nf4()
+        else:
+            frozen = self._weights(2 if half else 4)
+        return (frozen if rank else 2 * frozen) + self._trained(False, rank, copy=False)
+
+    def _trained(self, whole: bool, rank: int, *, copy: bool) -> float:
+        """Return 4 bytes each for weight, gradient and two moments, 2 for autocast's copy."""
+        if not whole:
+            return 18 * self._adapter(rank)
+        return (18 + 4 * copy) * self._model.parameters
+
+    def _improving(self, length: float) -> float:
+        """Return what forward and backward pass of a microbatch hold."""
+        tokens = int(self._microbatch() * length)
+        half = self.value("train_ppo", "precision") == "bfloat16"
+        recomputed = is_recomputed(self._shape, tokens, half=half)
+        return update_bytes(self._shape, tokens, half=half, recomputed=recomputed)
+
+    def _passes(self, length: float) -> int:
+        """Return the operations of one optimiser pass by parameter and token."""
+        tokens = int(self._microbatch() * length)
+        half = self.value("train_ppo", "precision") == "bfloat16"
+        return 6 if is_recomputed(self._shape, tokens, half=half) else 4
+
+    def _microbatch(self) -> int:
+        processes = self._processes("train_ppo")
+        share = -(-self.value("train_ppo", "minibatch") // processes)
+        return min(int(self.value("train_ppo", "microbatch")), share)
+
+    def _acting(self, length: float, still: float) -> float:
+        """Return what a rollout holds besides what stands still."""
+        rollout = self.value("train_ppo", "rollout")
+        if rollout == "vllm_server":
+            return 0.0
+        if rollout == "vllm":
+            return float(self.value("train_ppo", "rollout_memory") * self._gpu.memory)
+        processes = self._processes("train_ppo")
+        episodes = -(-self.value("train_ppo", "episodes_per_update") // processes)
+        rows = min(self.value("train_ppo", "rollout_batch"), episodes)
+        reading = 2 * (4 * self._model.hidden + 3 * self._model.intermediate)
+        gathered = 0.0
+        if self.value("train_ppo", "sharded"):  # all weights stand whole while tokens are written
+            gathered = self._weights(2) * (1 - 1 / processes)
+        return float(rows * length * self._cache() + PREFILL_TOKENS * reading + gathered)
+
+    def _processes(self, stage: str) -> int:
+        return int(self.value(stage, "processes")) or self._gpus
+
+    def _prompt_tokens(self, stage: str) -> float:
+        if stage in ("generate_instances", "train_ppo"):
+            style = self.value(stage, "style")
+            return PROMPT_TOKENS["plain" if style == "plain" else "few_shot"]
+        return PROMPT_TOKENS["few_shot"]
+
+    def _estimate(
+        self, task: str, memory: float, seconds: Callable[[], float], cure: str
+    ) -> Estimate:
         hours = seconds() / 3600 if memory <= self._memory else None
-        return Estimate(task, memory / GIB, hours)
+        return Estimate(task, memory / GIB, hours, cure)
 
     def _weights(self, width: float) -> float:
         return width * self._model.parameters
+
+    def _nf4(self) -> float:
+        """Return 4 bits and a little a weight, but 16 for embedding and output layer."""
+        outside = 2 * self._model.vocabulary * self._model.hidden
+        matrix = 2 * self._model.hidden * self._model.intermediate  # one at a time, in bfloat16
+        return 0.52 * (self._model.parameters - outside) + 2 * outside + matrix
 
     def _cache(self) -> float:
         return 2 * 2 * self._model.layers * self._model.kv_width
@@ -150,28 +281,41 @@ class _Estimator:
         attention = 2 * (2 * model.hidden) + 2 * (model.hidden + model.kv_width)
         return rank * model.layers * (attention + 3 * (model.hidden + model.intermediate))
 
-    def _activations(self, at_once: int, length: float) -> float:
-        model = self._model
-        kept = 2 * model.hidden * model.layers + 34 * model.hidden + 8 * model.vocabulary
-        return at_once * length * kept
-
-    def _write_seconds(self, requests: int, tokens: int) -> float:
-        length = PROMPT_TOKENS + tokens / max(requests, 1)
-        room = (self._memory - self._weights(2)) / (length * self._cache())
-        at_once = max(1, min(AT_ONCE, int(room)))
-        pass_bytes = self._weights(2) + at_once * length * self._cache()
-        reading = 2 * self._model.parameters * PROMPT_TOKENS * requests / self._rate
-        return tokens / at_once * pass_bytes / self._bytes + reading
+    def _write_seconds(self, requests: int, tokens: int, length: float, shares: int) -> float:
+        weights = self._weights(2) / shares
+        cache = length * self._cache() / shares
+        at_once = max(1, min(AT_ONCE, int((self._memory - weights) / cache)))
+        read = length * requests - tokens
+        reading = 2 * self._model.parameters * read / self._rate / shares
+        return tokens / at_once * (weights + at_once * cache) / self._bytes + reading
 
 
-def summary_line(config: RunConfig, profile: str) -> str:
+def summary_line(config: RunConfig, kind: str, gpus: int = 1) -> str:
     """Return most memory and all hours in one line; empty where there is no estimate."""
-    found = estimates(config, profile)
+    found = estimates(config, kind, gpus)
     if not found:
         return ""
     memory = max(found, key=lambda one: one.memory_gib)
     needs = f"{memory.memory_gib:.0f} GiB ({memory.task})"
     if any(one.hours is None for one in found):
-        return f"on {profile}: does not fit, {needs} are needed; an estimate, not measured"
+        return f"on {kind}: does not fit, {needs} are needed; an estimate, not measured"
     hours = sum(one.hours or 0.0 for one in found)
-    return f"on {profile}: at most {hours:.0f} GPU-hours, {needs}; an estimate, not measured"
+    return f"on {kind}: at most {hours:.0f} GPU-hours, {needs}; an estimate, not measured"
+
+
+def refuse_misfit(config: RunConfig, kind: str, gpus: int) -> None:
+    """Refuse to compile tasks that do not fit the profile's GPU.
+
+    Raises:
+        ParameterError: With each task, what it needs, and what would make it fit.
+    """
+    misfits = [one for one in estimates(config, kind, gpus) if one.hours is None]
+    if not misfits:
+        return
+    limit = MEMORY_SHARE * GPUS[kind].memory / GIB
+    lines = {f"{one.task} needs {one.memory_gib:.0f} GiB (set {one.cure})" for one in misfits}
+    raise ParameterError(
+        f"{kind} has {limit:.0f} GiB to plan with for each of {gpus} GPUs, and by estimate "
+        + "; ".join(sorted(lines))
+        + "; or choose a profile with a larger GPU"
+    )

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from refine_af import __version__
-from refine_af.contracts.errors import DataError
+from refine_af.contracts.errors import DataError, ParameterError
 from refine_af.contracts.jsonl import write_object
 from refine_af.contracts.params import param, same_as
 from refine_af.contracts.stage import Artifact, Metrics, Resources, Stage, Task
@@ -16,6 +16,8 @@ from refine_af.stages.seed_ingest import SeedParams, read_seeds
 from refine_af.storage.manifest import digest_path
 from refine_af.storage.sources import fetch_named, fetch_rows_file, fetch_source
 
+PACKAGED_TASKS = "builtin:tasks"
+
 
 class CheckInputsParams(RewardRuleParams):
     """What the run will read and write."""
@@ -26,6 +28,9 @@ class CheckInputsParams(RewardRuleParams):
     expected_tasks: str = param("", "Digest that the tasks must have; empty accepts any.")
     instances: int = same_as(TasksParams, "instances")
     gpt2_tokenizer: str = same_as(TasksParams, "gpt2_tokenizer")
+    packaged_tasks: bool = param(
+        True, "Evaluation may run on builtin:tasks, which are the embedded model's."
+    )
     operators_uri: str = param(
         "",
         "Textual operations of the second pipeline; empty where none are read.",
@@ -40,6 +45,7 @@ def run(params: CheckInputsParams, task: Task) -> Metrics:
     from refine_af.engines.models import model_revision
     from refine_af.engines.scorers.user import UserScorer
 
+    _refuse_packaged_tasks(params)
     for content in params.content():
         if content.kind == "code":
             UserScorer(content.value)  # refuses what cannot be imported
@@ -74,6 +80,16 @@ def run(params: CheckInputsParams, task: Task) -> Metrics:
     }
     write_object(task.outputs["manifest"], manifest)
     return {"seeds": len(seeds), "tasks": len(tasks.tasks), "task_instances": tasks.count}
+
+
+def _refuse_packaged_tasks(params: CheckInputsParams) -> None:
+    if not params.packaged_tasks and params.tasks_uri == PACKAGED_TASKS:
+        raise ParameterError(
+            f"tasks_uri is {PACKAGED_TASKS}, the embedded model's own 40 tasks, and this preset is"
+            " measured on SUPER-NI's: git clone https://github.com/allenai/natural-instructions,"
+            " then --set tasks_uri=natural-instructions/splits/default/test_tasks.txt (in a bucket"
+            " for a cluster); --set check_inputs.packaged_tasks=true takes the small ones"
+        )
 
 
 def _check_operators(params: CheckInputsParams, task: Task) -> None:

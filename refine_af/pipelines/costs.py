@@ -1,0 +1,60 @@
+"""The tables of docs/costs-and-gpus.md, derived from the estimates."""
+
+from refine_af.pipelines.config import RunConfig, load_config, preset_names
+from refine_af.pipelines.estimate import GPUS, Estimate, estimates
+
+BEGIN, END = "<!-- derived: estimates -->\n", "<!-- end of derived -->\n"
+DETAILED = ("llama2-7b", "llama2-13b", "mistral-7b")
+TITLES = {"l4": "L4 24 GB", "a100-40": "A100 40 GB", "a100": "A100 80 GB", "h100": "H100 80 GB"}
+
+
+def costs_page(text: str) -> str:
+    """Return the page with its derived part anew; what people wrote around it stays."""
+    before, _, rest = text.partition(BEGIN)
+    after = rest.partition(END)[2]
+    return before + BEGIN + _pairs() + "\n" + _stages() + END + after
+
+
+def _presets() -> list[tuple[str, RunConfig]]:
+    found = [(name, load_config(name, "")) for name in preset_names()]
+    return [(name, config) for name, config in found if config.backbone is not None]
+
+
+def _pairs() -> str:
+    """Return one row per preset: what its largest task needs, and what each GPU makes of it."""
+    lines = ["| preset | most GiB | " + " | ".join(TITLES[kind] for kind in GPUS) + " |"]
+    lines.append("| --- | --- |" + " --- |" * len(GPUS))
+    for name, config in _presets():
+        found = {kind: estimates(config, kind) for kind in GPUS}
+        most = max(found["h100"], key=lambda one: one.memory_gib)
+        cells = [_pair(found[kind]) for kind in GPUS]
+        lines.append(
+            f"| {name} | {most.memory_gib:.0f} ({most.task}) | " + " | ".join(cells) + " |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def _pair(found: list[Estimate]) -> str:
+    misfits = [one.task for one in found if one.hours is None]
+    if not misfits:
+        return f"{sum(one.hours or 0 for one in found):.0f} h"
+    stages = sorted({task.split(" ")[0] for task in misfits})
+    return "refused: " + ", ".join(stages)
+
+
+def _stages() -> str:
+    """Return one row per preset and stage of the paper's backbones; an arm counts for all."""
+    head = " | ".join(f"{TITLES[kind]}, h" for kind in GPUS)
+    lines = [f"| preset | stage | GiB | {head} |", "| --- | --- | --- |" + " --- |" * len(GPUS)]
+    for name in DETAILED:
+        config = load_config(name, "")
+        found = {kind: {one.task: one for one in estimates(config, kind)} for kind in GPUS}
+        for task, one in found["h100"].items():
+            stage, _, arm = task.partition(" ")
+            if arm in ("", "(rl)"):
+                hours = [found[kind][task].hours for kind in GPUS]
+                cells = ["does not fit" if hour is None else f"{hour:.1f}" for hour in hours]
+                lines.append(
+                    f"| {name} | {stage} | {one.memory_gib:.0f} | " + " | ".join(cells) + " |"
+                )
+    return "\n".join(lines) + "\n"
