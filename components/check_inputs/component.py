@@ -22,6 +22,9 @@ def check_inputs(
     instances: int = 100,
     gpt2_tokenizer: str = "",
     packaged_tasks: bool = True,
+    reward_model: str = "OpenAssistant/oasst-rm-2.1-pythia-1.4b-epoch-2.5",
+    unieval: str = "MingZhong/unieval-dialog",
+    language_model: str = "openai-community/gpt2",
     operators_uri: str = "",
     arms: str = "rl,baseline",
     seed: int = 1,
@@ -54,6 +57,10 @@ def check_inputs(
         instances: First N instances of each task.
         gpt2_tokenizer: GPT-2's tokenizer.json, a path or a URI: tasks in other languages need it.
         packaged_tasks: Evaluation may run on builtin:tasks, which are the embedded model's.
+        reward_model: Reward model, a path or Hub id (org/name@revision); builtin:tiny takes every
+            learned part from the package.
+        unieval: UniEval's dialogue evaluator, likewise.
+        language_model: Of perplexity and IFD, likewise.
         operators_uri: Textual operations of the second pipeline; empty where none are read.
         arms: Trained arms, comma separated; part of the provenance.
         seed: Seed of all randomness.

@@ -83,6 +83,50 @@ def model_revision(model: str) -> str:
         return f"hub:{from_hub(lambda: HfApi().model_info(name, revision=revision).sha)}"
 
 
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "spiece.model", "vocab.json", "vocab.txt")
+
+
+def check_model(model: str) -> None:
+    """Refuse a model that could not be loaded, by its files' names: nothing large is fetched.
+
+    Raises:
+        ParameterError: The name has none of the allowed forms.
+        DataError: Configuration, tokenizer or safetensors weights are missing.
+        DependencyError: The place cannot be asked now.
+    """
+    names = _file_names(model)
+    if "config.json" not in names:
+        raise DataError(f"{model}: it has no config.json, so it is not a model")
+    if not any(name in names for name in TOKENIZER_FILES):
+        raise DataError(f"{model}: it has no tokenizer ({', '.join(TOKENIZER_FILES)})")
+    if not any(name.endswith(".safetensors") for name in names):
+        raise DataError(
+            f"{model}: its weights are not safetensors; pickled weights are never read here, so"
+            f" convert them (refine-af convert-model {model} FOLDER) and name the folder"
+        )
+
+
+def _file_names(model: str) -> set[str]:
+    """Return the names of a model's files, in its first level."""
+    if "://" in model:
+        if locate(model).scheme not in ("s3", "gs"):
+            raise ParameterError(f"model is {model!r}; it must be one of: {ALLOWED}")
+        files = open_store(model).list_files(model)
+        start = model.rstrip("/") + "/"
+        return {uri.removeprefix(start) for uri in files}
+    if not is_hub_id(model):
+        return {path.name for path in resolve_model(model).iterdir()}
+    name, revision = _hub_name(model)
+    with _hub_errors(model):
+        from huggingface_hub import HfApi
+        from huggingface_hub.constants import is_offline_mode
+
+        if is_offline_mode():
+            return {path.name for path in resolve_model(model).iterdir()}
+        info = from_hub(lambda: HfApi().model_info(name, revision=revision))
+        return {file.rfilename for file in info.siblings or ()}
+
+
 def load_model(
     model: str,
     *,

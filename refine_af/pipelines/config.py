@@ -36,6 +36,16 @@ ARMS: dict[str, tuple[str, ...]] = {
 Value = str | int | float | bool
 ASK_FOR_INSTANCES = ("train_ppo", "generate_instances")
 
+REWARD_NAMES = (
+    "reward",
+    "reward_drop",
+    "reward_extra",
+    "reward_model",
+    "unieval",
+    "language_model",
+)
+"""Parameters of ``score_rewards`` that ``check_inputs`` finds the scorers' models by."""
+
 PIPELINE_PARAMETERS: dict[str, str] = {
     "seeds_uri": "Seed tasks: builtin:seeds, a path, gs://, s3://, https:// or hf://.",
     "model": "Start model: builtin:tiny, a Hub id (org/name@revision), a path, gs:// or s3://.",

@@ -230,7 +230,7 @@ class _Estimator:
     def _microbatch(self) -> int:
         processes = self._processes("train_ppo")
         share = -(-self.value("train_ppo", "minibatch") // processes)
-        return min(int(self.value("train_ppo", "microbatch")), share)
+        return int(min(self.value("train_ppo", "microbatch"), share))
 
     def _acting(self, length: float, still: float) -> float:
         """Return what a rollout holds besides what stands still."""

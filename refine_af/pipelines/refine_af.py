@@ -17,7 +17,7 @@ The arms share instructions, counts, seeds and settings; only the writer of the 
 
 from typing import Any
 
-from refine_af.pipelines.config import RunConfig
+from refine_af.pipelines.config import REWARD_NAMES, RunConfig
 from refine_af.pipelines.tasks import Flow, Outputs
 from refine_af.runner import find_stage
 from refine_af.stages.train_sft import MATCHES
@@ -72,7 +72,8 @@ def tasks(flow: Flow, config: RunConfig) -> None:
 def _to_check(config: RunConfig) -> dict[str, Any]:
     """Return what ``check_inputs`` must know of the later stages' parameters."""
     wanted: dict[str, Any] = {"arms": ",".join(config.arms)}
-    told = ("instances", "evaluate"), ("gpt2_tokenizer", "evaluate"), ("reward", "score_rewards")
+    told = [("instances", "evaluate"), ("gpt2_tokenizer", "evaluate")]
+    told += [(name, "score_rewards") for name in REWARD_NAMES]
     for name, stage in told:
         if name in config.stages.get(stage, {}):
             wanted[name] = config.stages[stage][name]

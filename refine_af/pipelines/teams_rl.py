@@ -17,7 +17,7 @@ parent are known; an instruction alone has nothing else that ``score_rewards`` c
 
 from typing import Any
 
-from refine_af.pipelines.config import RunConfig
+from refine_af.pipelines.config import REWARD_NAMES, RunConfig
 from refine_af.pipelines.tasks import Flow, Outputs
 from refine_af.runner import find_stage
 
@@ -59,7 +59,8 @@ def _to_check(config: RunConfig) -> dict[str, Any]:
         "arms": ",".join(config.arms),
         "operators_uri": evolve.get("operators_uri", "builtin:operators"),
     }
-    for name, stage in (("instances", "evaluate"), ("reward", "score_rewards")):
+    told = [("instances", "evaluate"), *((name, "score_rewards") for name in REWARD_NAMES)]
+    for name, stage in told:
         if name in config.stages.get(stage, {}):
             wanted[name] = config.stages[stage][name]
     return wanted

@@ -11,7 +11,7 @@ from refine_af.engines.params import ModelParams
 from refine_af.evaluation.gpt2_tokens import track_tokenizer
 from refine_af.evaluation.params import TasksParams
 from refine_af.evaluation.task_sets import load_tasks
-from refine_af.feedback.params import RewardRuleParams
+from refine_af.feedback.params import RewardParams, RewardRuleParams
 from refine_af.stages.seed_ingest import SeedParams, read_seeds
 from refine_af.storage.manifest import digest_path
 from refine_af.storage.sources import fetch_named, fetch_rows_file, fetch_source
@@ -31,6 +31,9 @@ class CheckInputsParams(RewardRuleParams):
     packaged_tasks: bool = param(
         True, "Evaluation may run on builtin:tasks, which are the embedded model's."
     )
+    reward_model: str = same_as(RewardParams, "reward_model")
+    unieval: str = same_as(RewardParams, "unieval")
+    language_model: str = same_as(RewardParams, "language_model")
     operators_uri: str = param(
         "",
         "Textual operations of the second pipeline; empty where none are read.",
@@ -61,6 +64,7 @@ def run(params: CheckInputsParams, task: Task) -> Metrics:
             f"{params.tasks_uri}: the digest of its first {params.instances} instances a task is"
             f" {tasks.digest}, expected {params.expected_tasks}; other tasks, or other instances"
         )
+    _check_models(params, task)
     found = {
         "seeds_digest": digest_path(seeds_path),
         "model_digest": model_revision(params.model),
@@ -80,6 +84,18 @@ def run(params: CheckInputsParams, task: Task) -> Metrics:
     }
     write_object(task.outputs["manifest"], manifest)
     return {"seeds": len(seeds), "tasks": len(tasks.tasks), "task_instances": tasks.count}
+
+
+def _check_models(params: CheckInputsParams, task: Task) -> None:
+    """Refuse a start model or a scorer's that could not be loaded hours later."""
+    from refine_af.engines.models import check_model
+    from refine_af.engines.scorers.opening import check_scorers
+
+    check_model(params.model)
+    names = RewardParams.model_fields.keys() & type(params).model_fields.keys()
+    reward = RewardParams.parse({name: getattr(params, name) for name in names})
+    for model in check_scorers(reward):
+        task.progress.say(f"scorer {model} can be loaded")
 
 
 def _refuse_packaged_tasks(params: CheckInputsParams) -> None:

@@ -55,7 +55,7 @@ def small_stages(folder: Path) -> list[SmallStage]:
     ppo = {"updates": 3, "episodes_per_update": 8, "minibatch": 8, "epochs": 1, "lora_rank": 4}
     sft = {"max_steps": 4, "batch_size": 4, "lora_rank": 4, "max_length": 128}
     return [
-        SmallStage("check_inputs", MODEL | {"instances": 2}),
+        SmallStage("check_inputs", MODEL | {"instances": 2, "reward": "embedded"}),
         SmallStage("seed_ingest", {}),
         SmallStage(
             "generate_instructions",

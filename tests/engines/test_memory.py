@@ -6,6 +6,7 @@ import torch
 from refine_af.contracts.errors import MemoryShortageError
 from refine_af.engines.decode import decode
 from refine_af.engines.memory import RowsAtOnce, out_of_memory, shortage
+from refine_af.engines.scorers.checkpoint import in_batches
 from refine_af.engines.text import Request, Sampling
 from refine_af.engines.transformers_text import TransformersText
 
@@ -85,3 +86,15 @@ def test_generation_goes_on_with_smaller_batches(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr("refine_af.engines.transformers_text.decode", smaller)
     assert [one.text for one in engine.generate(requests, sampling)] == expected
     assert sizes == [8, 4, 2, 2, 2, 2]
+
+
+def test_scorers_go_on_with_smaller_batches() -> None:
+    seen: list[list[int]] = []
+
+    def score(indices: Sequence[int]) -> None:
+        if len(indices) > 2:
+            raise full()
+        seen.append(list(indices))
+
+    in_batches([5, 9, 7, 7, 1], 4, score)
+    assert seen == [[1, 2], [3, 0], [4]]  # longest first, ties in order

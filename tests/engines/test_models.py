@@ -162,6 +162,7 @@ def test_offline_a_filled_cache_is_enough(filled_cache: Path, tmp_path: Path) ->
     assert done.stdout == "hub:0123456789abcdef0123456789abcdef01234567 True\n", done.stderr
     out = tmp_path / "out"
     arguments = ["check-inputs", "--model", "org/small", "--outputs-dir", str(out)]
+    arguments.append("--reward=embedded")
     done = offline(filled_cache, f"from refine_af.cli import main; exit(main({arguments!r}))")
     assert done.returncode == 0, done.stderr
     assert (out / "model_digest").read_text().startswith("hub:0123")

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from refine_af.contracts.errors import DataError
+from refine_af.contracts.errors import DataError, ParameterError
 from refine_af.evolve.operators import PACKAGED
+from refine_af.pipelines.config import load_config
 from refine_af.runner import run_stage
 
 ROW = {
@@ -23,7 +24,7 @@ def check(folder: Path, seeds: Path, **params: object) -> str:
         "check_inputs",
         inputs={},
         outputs={name: str(folder / name) for name in names},
-        params={"seeds_uri": str(seeds), "model": "builtin:fixture"} | params,
+        params={"seeds_uri": str(seeds), "model": "builtin:fixture", "reward": "embedded"} | params,
         work_dir=str(folder / "work"),
     )
     return (folder / "seeds_digest").read_text()
@@ -60,3 +61,12 @@ def test_a_wrong_placeholder_of_the_operators_is_found_before_anything_runs(tmp_
     message = rf"operators\.yaml:{number}: placeholder 'operator' does not exist; allowed: ask,"
     with pytest.raises(DataError, match=message):
         check(tmp_path, seeds, operators_uri=str(own))
+
+
+def test_a_preset_of_the_paper_refuses_the_embedded_tasks(tmp_path: Path) -> None:
+    seeds = tmp_path / "seeds.jsonl"
+    seeds.write_text(json.dumps(ROW) + "\n")
+    with pytest.raises(ParameterError, match=r"--set tasks_uri=natural-instructions/splits"):
+        check(tmp_path, seeds, packaged_tasks=False)
+    for name in ("llama2-7b", "llama2-13b", "mistral-7b"):
+        assert load_config(name, "").stages["check_inputs"] == {"packaged_tasks": False}

@@ -1,11 +1,12 @@
 """Loading of scorer weights: safetensors only, every tensor accounted for, clear refusals."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from refine_af.contracts.errors import DataError, DependencyError, missing_library
+from refine_af.engines.memory import RowsAtOnce
 
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
 
@@ -105,14 +106,20 @@ def _refuse_holes(model: str, class_name: str, report: Any) -> None:  # noqa: AN
         )
 
 
-def length_batches(lengths: Sequence[int], batch_size: int) -> Iterator[list[int]]:
-    """Yield positions in batches of similar length, longest first; ties in input order.
+def in_batches(
+    lengths: Sequence[int], batch_size: int, score: Callable[[Sequence[int]], None]
+) -> None:
+    """Call ``score`` with positions in batches of similar length, longest first; ties in order.
 
-    Longest first, so that a batch which does not fit in memory fails at once.
+    Longest first, so that a batch which does not fit in memory is halved at once, and with it all
+    that follow.
+
+    Raises:
+        MemoryShortageError: When one row does not fit.
     """
-    order = sorted(range(len(lengths)), key=lambda place: (-lengths[place], place))
-    for start in range(0, len(order), batch_size):
-        yield order[start : start + batch_size]
+    order = sorted(range(len(lengths)), key=lambda index: (-lengths[index], index))
+    lower = "the guard guard_max_words, or set scorer_device to cpu"
+    RowsAtOnce(batch_size, task="scoring", lower=lower).run(order, score)
 
 
 def right_padded(rows: Sequence[Sequence[int]], pad: int, device: Any) -> tuple[Any, Any]:  # noqa: ANN401

@@ -20,7 +20,7 @@ from refine_af.contracts.errors import DataError
 from refine_af.engines.control_tokens import text_encoder
 from refine_af.engines.scorers.checkpoint import (
     Loading,
-    length_batches,
+    in_batches,
     load_model,
     right_padded,
 )
@@ -84,7 +84,8 @@ class LanguageModelScorer:
             heads.append([self._begin, *(prompt[-room:] if room else [])])
         full = [head + answer for head, answer in zip(heads, answers, strict=True)]
         found = [0.0] * len(full)
-        for places in length_batches([len(ids) for ids in full], self._loading.batch_size):
+
+        def score_part(places: Sequence[int]) -> None:
             ids, mask = right_padded([full[place] for place in places], 0, self._model.device)
             with torch.inference_mode():
                 # float [rows, tokens, vocabulary]; position t predicts token t + 1
@@ -95,6 +96,8 @@ class LanguageModelScorer:
                 target = ids[line, start + 1 : end + 1]
                 picked = log_probs.gather(-1, target[:, None]).squeeze(-1)
                 found[place] = float(picked.double().mean())
+
+        in_batches([len(ids) for ids in full], self._loading.batch_size, score_part)
         return found
 
 

@@ -4,12 +4,16 @@ import importlib
 from pathlib import Path
 
 from refine_af.contracts.errors import ParameterError, missing_library, nearest
+from refine_af.engines.models import check_model, resolve_model
 from refine_af.engines.opening import open_engine
 from refine_af.engines.params import EngineParams
 from refine_af.engines.scorers.checkpoint import Loading
 from refine_af.feedback.interface import Scorer
 from refine_af.feedback.params import EMBEDDED, SCORER_PARTS, RewardParams
 from refine_af.feedback.reward import Reward
+
+LEARNED = ("reward_model", "unieval", "language_model")
+"""Scorers whose model a parameter of the same name gives."""
 
 
 def open_reward(params: RewardParams) -> Reward:
@@ -21,6 +25,20 @@ def open_reward(params: RewardParams) -> Reward:
         DependencyError: When a model cannot be loaded.
     """
     return Reward([open_scorer(name, params) for name in params.scorers], params)
+
+
+def check_scorers(params: RewardParams) -> list[str]:
+    """Refuse models of scorers that could not be loaded; return those that can.
+
+    Raises:
+        ParameterError, DataError, DependencyError: As :func:`refine_af.engines.models.check_model`.
+    """
+    names = [name for name in params.scorers if name in LEARNED]
+    models: list[str] = [getattr(params, name) for name in names]
+    wanted = [model for model in models if model != EMBEDDED]
+    for model in wanted:
+        check_model(model)
+    return wanted
 
 
 def open_scorer(name: str, params: RewardParams) -> Scorer:
@@ -74,6 +92,8 @@ def _located(model: str, device: str) -> tuple[str, Loading]:
     """Return a folder or Hub id without its ``@revision``, and how it is loaded."""
     if Path(model).is_dir():
         return model, Loading(device=device)
+    if "://" in model:
+        return str(resolve_model(model)), Loading(device=device)
     name, _, revision = model.partition("@")
     return name, Loading(device=device, revision=revision)
 

@@ -12,7 +12,7 @@ from refine_af.contracts.errors import DataError, DependencyError
 from refine_af.engines.control_tokens import text_encoder
 from refine_af.engines.scorers.checkpoint import (
     Loading,
-    length_batches,
+    in_batches,
     load_model,
     right_padded,
 )
@@ -85,13 +85,16 @@ class OpenAssistantScorer:
 
         encoded = [self._encode(row) for row in rows]
         scores = [0.0] * len(rows)
-        for places in length_batches([len(ids) for ids in encoded], self._loading.batch_size):
+
+        def score_part(places: Sequence[int]) -> None:
             batch = [encoded[place] for place in places]
             ids, mask = right_padded(batch, self._eos, self._model.device)
             with torch.inference_mode():
                 values = self._model(ids, mask).float().tolist()
             for place, value in zip(places, values, strict=True):
                 scores[place] = value
+
+        in_batches([len(ids) for ids in encoded], self._loading.batch_size, score_part)
         return [{PART: score} for score in scores]
 
     def _encode(self, row: Triplet) -> list[int]:
@@ -148,13 +151,16 @@ class ChatRewardScorer:
         pad = self._model.config.pad_token_id
         # Without a pad id the class cannot tell padding from text, so rows go alone.
         size = 1 if pad is None else self._loading.batch_size
-        for places in length_batches([len(ids) for ids in encoded], size):
+
+        def score_part(places: Sequence[int]) -> None:
             batch = [encoded[place] for place in places]
             ids, mask = right_padded(batch, pad or 0, self._model.device)
             with torch.inference_mode():
                 logits = self._model(input_ids=ids, attention_mask=mask).logits
             for place, value in zip(places, logits[:, 0].float().tolist(), strict=True):
                 scores[place] = value
+
+        in_batches([len(ids) for ids in encoded], size, score_part)
         return [{PART: score} for score in scores]
 
     def _encode(self, row: Triplet) -> list[int]:

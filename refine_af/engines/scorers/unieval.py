@@ -16,7 +16,7 @@ from refine_af.contracts.errors import DataError
 from refine_af.engines.control_tokens import text_encoder
 from refine_af.engines.scorers.checkpoint import (
     Loading,
-    length_batches,
+    in_batches,
     load_model,
     right_padded,
 )
@@ -91,7 +91,8 @@ class UniEval:
         import torch
 
         scores = [0.0] * len(encoded)
-        for places in length_batches([len(ids) for ids in encoded], self._loading.batch_size):
+
+        def score_part(places: Sequence[int]) -> None:
             ids, mask = right_padded(
                 [encoded[place] for place in places],
                 self._model.config.pad_token_id,
@@ -106,4 +107,6 @@ class UniEval:
             difference = logits[:, 0, self._yes].float() - logits[:, 0, self._no].float()
             for place, value in zip(places, torch.sigmoid(difference).tolist(), strict=True):
                 scores[place] = value
+
+        in_batches([len(ids) for ids in encoded], self._loading.batch_size, score_part)
         return scores
