@@ -12,6 +12,7 @@ from mkdocs.structure.files import File, Files
 from refine_af.cli import root as cli
 from refine_af.contracts import records
 from refine_af.stages import STAGES
+from refine_af.targets.pages import columns
 
 ROOT = Path(__file__).parent.parent
 PAGES = {
@@ -112,13 +113,7 @@ def records_page() -> str:
     for name, model in sorted(vars(records).items()):
         if isinstance(model, type) and issubclass(model, records.Row) and model is not records.Row:
             lines += ["", f"## {name}", "", (model.__doc__ or "").split("\n\n")[0], ""]
-            lines += ["| column | type | |", "| --- | --- | --- |"]
-            for column, field in model.model_fields.items():
-                kind = str(field.annotation).replace("typing.", "").replace("|", "\\|")
-                kind = re.sub(r"<class '(?:[\w.]*\.)?(\w+)'>", r"\1", kind)
-                lines.append(
-                    f"| `{column}` | `{kind}` | {'required' if field.is_required() else ''} |"
-                )
+            lines += columns(model)
     return "\n".join(lines)
 
 

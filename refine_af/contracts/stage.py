@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from refine_af.contracts.params import Params
+from refine_af.contracts.records import Row
 
 Kind = Literal["rows", "model", "folder", "json", "html", "markdown", "parameter"]
 Image = Literal["core", "vllm", "train"]
@@ -23,12 +24,14 @@ class Artifact:
             ``markdown`` or ``parameter`` (a short text handed on as a value, not as an artifact).
         summary: One line for people.
         optional: For inputs: the stage also runs without it.
+        record: What each row holds, where all rows have one form.
     """
 
     name: str
     kind: Kind
     summary: str
     optional: bool = False
+    record: type[Row] | None = None
 
 
 EVERY_STAGE_WRITES = (

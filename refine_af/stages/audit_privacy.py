@@ -87,9 +87,11 @@ STAGE = Stage(
     run=run,
     inputs=(
         Artifact("adapter", "model", "The fine-tuned model's adapter (train_sft)."),
-        Artifact("instances", "rows", "Rows that were offered to train_sft."),
+        Artifact("instances", "rows", "Rows that were offered to train_sft.", record=Instance),
         Artifact("used", "rows", "Which of them it trained on (train_sft)."),
-        Artifact("held_out", "rows", "Rows of held-out roots (generate_responses)."),
+        Artifact(
+            "held_out", "rows", "Rows of held-out roots (generate_responses).", record=Instance
+        ),
         Artifact(
             "reference",
             "model",

@@ -1,5 +1,6 @@
 """Near-duplicates out, shards merged, evaluation texts kept out of the training data."""
 
+from refine_af.contracts.records import Rejected
 from refine_af.contracts.stage import Artifact, Metrics, Resources, Stage, Task
 from refine_af.dedup.params import FilterParams
 from refine_af.storage.sources import fetch_source
@@ -49,7 +50,9 @@ STAGE = Stage(
     ),
     outputs=(
         Artifact("kept", "rows", "Rows that repeat nothing, unchanged."),
-        Artifact("rejected", "rows", "Dropped rows with reason, neighbour and score."),
+        Artifact(
+            "rejected", "rows", "Dropped rows with reason, neighbour and score.", record=Rejected
+        ),
     ),
     image="core",
     resources=Resources(cpu="2", memory="4Gi"),

@@ -140,7 +140,9 @@ STAGE = Stage(
         Artifact("adapter", "model", "What a training wrote; without it the model as it is.", True),
     ),
     outputs=(
-        Artifact("predictions", "rows", "One row per instance with both scores."),
+        Artifact(
+            "predictions", "rows", "One row per instance with both scores.", record=Prediction
+        ),
         Artifact("scores", "json", "Per task, per category and overall, times 100."),
     ),
     image="vllm",

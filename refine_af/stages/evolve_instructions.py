@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from refine_af.contracts.jsonl import write_object, write_rows
-from refine_af.contracts.records import Evolved, ModelCall, OperatorStep, Rejected, content_id
+from refine_af.contracts.records import Evolved, ModelCall, OperatorStep, Rejected, Seed, content_id
 from refine_af.contracts.stage import Artifact, Metrics, Resources, Stage, Task
 from refine_af.engines.text import TextEngine
 from refine_af.evolve.assembly import (
@@ -183,15 +183,25 @@ STAGE = Stage(
     params=EvolveParams,
     run=run,
     inputs=(
-        Artifact("seeds", "rows", "Seed tasks to start from."),
+        Artifact("seeds", "rows", "Seed tasks to start from.", record=Seed),
         Artifact("operator_policy", "folder", "Policy of train_operator_policy.", optional=True),
         BANK_INPUT,
     ),
     outputs=(
-        Artifact("instructions", "rows", "Kept instructions with root, parent and operator."),
-        Artifact("rejected", "rows", "Dropped rewrites with the rule."),
-        Artifact("trace", "rows", "Every operation tried, kept or not."),
-        Artifact("calls", "rows", "Every model call: prompt's digest, seed, answer as it came."),
+        Artifact(
+            "instructions",
+            "rows",
+            "Kept instructions with root, parent and operator.",
+            record=Evolved,
+        ),
+        Artifact("rejected", "rows", "Dropped rewrites with the rule.", record=Rejected),
+        Artifact("trace", "rows", "Every operation tried, kept or not.", record=OperatorStep),
+        Artifact(
+            "calls",
+            "rows",
+            "Every model call: prompt's digest, seed, answer as it came.",
+            record=ModelCall,
+        ),
         Artifact("ledger", "json", "Calls and tokens per role and phase."),
         Artifact("bank_out", "rows", "The memory bank with what was written."),
     ),

@@ -7,7 +7,7 @@ from refine_af.calls.failures import check_parsed
 from refine_af.calls.journalled import journalled
 from refine_af.contracts.jsonl import read_rows, write_rows
 from refine_af.contracts.randomness import derive, replicate_seed
-from refine_af.contracts.records import Instance, Instruction, Rejected
+from refine_af.contracts.records import Instance, Instruction, ModelCall, Rejected
 from refine_af.contracts.stage import Artifact, Metrics, Resources, Stage, Task
 from refine_af.engines.opening import Opener, open_engine
 from refine_af.engines.text import Completion, Request
@@ -192,13 +192,20 @@ STAGE = Stage(
     params=InstancesParams,
     run=run,
     inputs=(
-        Artifact("instructions", "rows", "Instructions to write instances for."),
+        Artifact(
+            "instructions", "rows", "Instructions to write instances for.", record=Instruction
+        ),
         Artifact("adapter", "model", "What train_ppo wrote; else the start model.", optional=True),
     ),
     outputs=(
-        Artifact("instances", "rows", "Instruction-input-output rows."),
-        Artifact("rejected", "rows", "What could not be used, with the reason."),
-        Artifact("calls", "rows", "Every model call: prompt's digest, seed, answer as it came."),
+        Artifact("instances", "rows", "Instruction-input-output rows.", record=Instance),
+        Artifact("rejected", "rows", "What could not be used, with the reason.", record=Rejected),
+        Artifact(
+            "calls",
+            "rows",
+            "Every model call: prompt's digest, seed, answer as it came.",
+            record=ModelCall,
+        ),
     ),
     image="vllm",
     resources=Resources(cpu="4", memory="16Gi", gpu=True),

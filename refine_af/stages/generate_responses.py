@@ -8,7 +8,7 @@ from refine_af.contracts.jsonl import JsonObject, iter_objects, write_object, wr
 from refine_af.contracts.params import param, rule
 from refine_af.contracts.randomness import derive, uniform
 from refine_af.contracts.readable import readable
-from refine_af.contracts.records import Instance, Rejected
+from refine_af.contracts.records import Instance, ModelCall, Rejected
 from refine_af.contracts.stage import Artifact, Metrics, Resources, Stage, Task
 from refine_af.engines.opening import open_engine
 from refine_af.engines.params import EngineParams
@@ -190,11 +190,28 @@ STAGE = Stage(
         Artifact("adapter", "model", "What a training wrote, if anything.", optional=True),
     ),
     outputs=(
-        Artifact("instances", "rows", "Instruction-input-output rows to train on."),
-        Artifact("held_out", "rows", "The same of held-out roots: members of no training."),
-        Artifact("reference_rows", "rows", "The same of roots that train the reference model."),
-        Artifact("rejected", "rows", "Dropped answers with the rule."),
-        Artifact("calls", "rows", "Every model call: prompt's digest, seed, answer as it came."),
+        Artifact(
+            "instances", "rows", "Instruction-input-output rows to train on.", record=Instance
+        ),
+        Artifact(
+            "held_out",
+            "rows",
+            "The same of held-out roots: members of no training.",
+            record=Instance,
+        ),
+        Artifact(
+            "reference_rows",
+            "rows",
+            "The same of roots that train the reference model.",
+            record=Instance,
+        ),
+        Artifact("rejected", "rows", "Dropped answers with the rule.", record=Rejected),
+        Artifact(
+            "calls",
+            "rows",
+            "Every model call: prompt's digest, seed, answer as it came.",
+            record=ModelCall,
+        ),
         Artifact("ledger", "json", "Calls and tokens per role and phase."),
     ),
     image="vllm",

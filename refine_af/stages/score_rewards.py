@@ -156,7 +156,12 @@ STAGE = Stage(
     ),
     outputs=(
         Artifact("scored", "rows", "The instances with `parts` and `total`."),
-        Artifact("rejected", "rows", "Dropped rows with the rule; empty when only measuring."),
+        Artifact(
+            "rejected",
+            "rows",
+            "Dropped rows with the rule; empty when only measuring.",
+            record=Rejected,
+        ),
     ),
     image="train",
     resources=Resources(cpu="4", memory="16Gi", gpu=True),

@@ -120,7 +120,9 @@ STAGE = Stage(
     params=SeedParams,
     run=run,
     inputs=(),
-    outputs=(Artifact("seeds", "rows", "Checked seed tasks with content-derived ids."),),
+    outputs=(
+        Artifact("seeds", "rows", "Checked seed tasks with content-derived ids.", record=Seed),
+    ),
     image="core",
     resources=Resources(cpu="1", memory="2Gi"),
     source="Self-Instruct (arXiv 2212.10560), section 3.1; REFINE-AF, stage 1.",

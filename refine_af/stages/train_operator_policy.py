@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from refine_af.contracts.errors import DataError
 from refine_af.contracts.jsonl import read_rows, write_object, write_rows
 from refine_af.contracts.randomness import derive, sample, shuffled
-from refine_af.contracts.records import OperatorStep
+from refine_af.contracts.records import OperatorStep, Seed
 from refine_af.contracts.stage import Artifact, Metrics, Resources, Stage, Task
 from refine_af.evolve.assembly import (
     BANK_INPUT,
@@ -256,7 +256,7 @@ STAGE = Stage(
     params=PolicyParams,
     run=run,
     inputs=(
-        Artifact("seeds", "rows", "Seed tasks to practise on."),
+        Artifact("seeds", "rows", "Seed tasks to practise on.", record=Seed),
         BANK_INPUT,
         Artifact(
             "rollouts",
@@ -267,7 +267,12 @@ STAGE = Stage(
     ),
     outputs=(
         Artifact("policy", "folder", "Weights as safetensors, and what they belong to."),
-        Artifact("trace", "rows", "Every operation tried: what was seen, chosen and earned."),
+        Artifact(
+            "trace",
+            "rows",
+            "Every operation tried: what was seen, chosen and earned.",
+            record=OperatorStep,
+        ),
         Artifact("curve", "rows", "Numbers per update and per test on held-out seeds."),
         Artifact("table", "json", "Seeds by operators after one step, and whether learning pays."),
         Artifact("ledger", "json", "Calls and tokens per role and phase."),

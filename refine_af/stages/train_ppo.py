@@ -263,7 +263,11 @@ STAGE = Stage(
     summary="Train the model by PPO from automated feedback to write better instances.",
     params=TrainPPOParams,
     run=run,
-    inputs=(Artifact("instructions", "rows", "Instructions to write instances for."),),
+    inputs=(
+        Artifact(
+            "instructions", "rows", "Instructions to write instances for.", record=Instruction
+        ),
+    ),
     outputs=(
         Artifact("adapter", "model", "The trained policy: PEFT directory, or whole model."),
         Artifact("curves", "rows", "One row of numbers per update."),

@@ -70,7 +70,9 @@ STAGE = Stage(
     params=SFTParams,
     run=run,
     inputs=(
-        Artifact("instances", "rows", "Instruction-input-output rows to train on."),
+        Artifact(
+            "instances", "rows", "Instruction-input-output rows to train on.", record=Instance
+        ),
         Artifact(
             "match",
             "rows",
@@ -79,7 +81,13 @@ STAGE = Stage(
             optional=True,
         ),
         *[Artifact(name, "rows", "Rows of a further arm, likewise.", True) for name in MATCHES[1:]],
-        Artifact("seeds", "rows", "Seed tasks, trained on too where asked for.", optional=True),
+        Artifact(
+            "seeds",
+            "rows",
+            "Seed tasks, trained on too where asked for.",
+            optional=True,
+            record=Seed,
+        ),
     ),
     outputs=(
         Artifact("adapter", "model", "PEFT adapter with its page, or the full model."),

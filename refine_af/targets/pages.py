@@ -1,6 +1,10 @@
 """The reference page and the catalogue entry of a component."""
 
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, get_args, get_origin
+
 from refine_af.contracts.params import choices, scalar_type
+from refine_af.contracts.records import Row
 from refine_af.contracts.stage import EVERY_STAGE_WRITES, Artifact, Stage
 from refine_af.contracts.yaml_text import yaml_text
 
@@ -38,6 +42,7 @@ def page(stage: Stage, custom: str, version: str) -> str:
         "",
         *_artifacts(EVERY_STAGE_WRITES),
         "",
+        *_columns(stage),
         "## Parameters",
         "",
         *_parameters(stage),
@@ -65,10 +70,48 @@ def _artifacts(items: tuple[Artifact, ...]) -> list[str]:
     if not items:
         return ["None."]
     rows = [
-        f"| `{item.name}` | {item.kind} | {item.summary}{' Optional.' if item.optional else ''} |"
+        f"| `{item.name}` | {_kind(item)} | {item.summary}{' Optional.' if item.optional else ''} |"
         for item in items
     ]
     return ["| name | kind | what |", "| --- | --- | --- |", *rows]
+
+
+def _kind(item: Artifact) -> str:
+    return f"rows of {item.record.__name__}" if item.record else item.kind
+
+
+def _columns(stage: Stage) -> list[str]:
+    """Return a table for each record that the stage reads or writes."""
+    records = {item.record for item in (*stage.inputs, *stage.outputs) if item.record}
+    lines: list[str] = []
+    for record in sorted(records, key=lambda record: record.__name__):
+        lines += ["", f"### {record.__name__}", "", *columns(record)]
+    return ["## Columns", *lines, ""] if lines else []
+
+
+def columns(record: type[Row]) -> list[str]:
+    """Return the table of a record's columns."""
+    lines = ["| column | type | |", "| --- | --- | --- |"]
+    for name, field in record.model_fields.items():
+        needed = "required" if field.is_required() else ""
+        lines.append(f"| `{name}` | {type_name(field.annotation)} | {needed} |")
+    return lines
+
+
+def type_name(annotation: Any) -> str:  # noqa: ANN401  what a field's annotation may be
+    """Return a column's type in words for a page, such as ``list of str``."""
+    outer, parts = get_origin(annotation), get_args(annotation)
+    if outer is Literal:
+        return " or ".join(f"`{word}`" for word in parts)
+    if outer is Annotated:
+        return type_name(parts[0])
+    if outer in (tuple, list):
+        return f"list of {type_name(parts[0])}"
+    if outer in (dict, Mapping):
+        return f"object of {type_name(parts[1])}"
+    if parts:
+        return " or ".join(type_name(part) for part in parts)
+    return "null" if annotation is type(None) else str(annotation.__name__)
 
 
 def _parameters(stage: Stage) -> list[str]:
