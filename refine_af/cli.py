@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from refine_af import __version__
-from refine_af.contracts.errors import EXIT_BUG, ParameterError, RefineAfError
+from refine_af.contracts.errors import EXIT_BUG, ParameterError, RefineAfError, nearest
 from refine_af.contracts.params import choices, scalar_type
 from refine_af.contracts.progress import printable
 from refine_af.contracts.stage import EVERY_STAGE_WRITES, Artifact, Stage
@@ -120,11 +120,23 @@ class LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Return the command of that name, or None."""
         if cmd_name in PIPELINE_COMMANDS:
-            module, name = PIPELINE_COMMANDS[cmd_name].split(".")
+            module, name = PIPELINE_COMMANDS[cmd_name].rsplit(".", 1)
             found = getattr(import_module(f"refine_af.{module}"), name)
             assert isinstance(found, click.Command)  # noqa: S101  a wrong table is a bug
             return found
         return next((stage_command(stage) for stage in STAGES if stage.command == cmd_name), None)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return the command, or an error that names the nearest one."""
+        known = self.list_commands(ctx)
+        if args[0] not in known and not args[0].startswith("-"):
+            ctx.fail(
+                f"{args[0]!r} is not a command.{nearest(args[0], known)} `refine-af --help` lists"
+                " them"
+            )
+        return super().resolve_command(ctx, args)
 
 
 PIPELINE_COMMANDS = {
@@ -132,6 +144,7 @@ PIPELINE_COMMANDS = {
     "compile": "cluster_commands.compile_pipeline",
     "submit": "cluster_commands.submit",
     "presets": "commands.presets",
+    "config": "pipelines.configuration.config_commands",
     "score-predictions": "commands.score_predictions",
     "sweep": "commands.sweep",
     "export": "commands.export",

@@ -97,7 +97,7 @@ def run(
 
     Run again with the same output folder: finished tasks republish, a killed one continues.
     """
-    from refine_af.pipelines.config import load_config
+    from refine_af.pipelines.config import base_preset, load_config
     from refine_af.pipelines.inputs import check_contents
     from refine_af.pipelines.plan import dry_run_text
     from refine_af.pipelines.tasks import planned
@@ -110,7 +110,7 @@ def run(
     check_contents(tasks)
     folder = Path(output_dir or f"runs/{preset}-seed{chosen.parameters.get('seed', 1)}")
     if dry_run:
-        click.echo(dry_run_text(chosen, load_config(preset, ""), folder))
+        click.echo(dry_run_text(chosen, load_config(base_preset(preset, config), ""), folder))
         return
     need_kfp("local")
     from rich.console import Console

@@ -107,12 +107,14 @@ def rule(parameter: str, *, reads_inputs: bool = False) -> Callable[[Method], Me
     return mark
 
 
+CONVERSION = ConfigDict(allow_inf_nan=False, coerce_numbers_to_str=True)
+"""How raw values become typed ones: a number is text where text is asked for (licence: 2024)."""
+
+
 class Params(BaseModel):
     """Base of all parameters: frozen, no unknown key, no non-finite number."""
 
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, allow_inf_nan=False, coerce_numbers_to_str=True
-    )
+    model_config = ConfigDict(extra="forbid", frozen=True, **CONVERSION)
 
     @classmethod
     def parse(cls, values: dict[str, Any], *, where: str = "") -> Self:
@@ -144,17 +146,19 @@ class Params(BaseModel):
         return found
 
     @classmethod
-    def check_value(cls, name: str, value: Scalar, *, where: str) -> None:
-        """Check one value against type and range of its parameter alone.
+    def check_value(cls, name: str, value: Scalar, *, where: str) -> Scalar:
+        """Return one value in its parameter's type, checked against that and its range alone.
 
         Raises:
             ParameterError: As :meth:`parse`.
         """
         field = cls.model_fields[name]
         try:
-            TypeAdapter(Annotated[field.annotation, field]).validate_python(value)
+            kind = TypeAdapter(Annotated[field.annotation, field], config=CONVERSION)
+            found: Scalar = kind.validate_python(value)
         except ValidationError as error:
             raise ParameterError(_message(error, f"{where}.{name}")) from None
+        return found
 
     @classmethod
     def rules(cls) -> dict[str, Callable[..., str]]:

@@ -8,13 +8,14 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from refine_af.contracts.credentials import refuse_credentials
 from refine_af.contracts.errors import ParameterError, nearest
-from refine_af.contracts.params import listed, scalar_type
+from refine_af.contracts.params import listed, scalar_type, shown
 from refine_af.engines.chat import chat_word
 from refine_af.self_instruct.params import FORM
 from refine_af.stages import STAGES
 from refine_af.stages.report import MOST_SIZES
 
 MOST_VALUES = 100_000
+DEFAULT_PRESET = "quickstart"
 PRESET_FOLDER = Path(__file__).parent / "presets"
 Arm = Literal[
     "rl",
@@ -252,23 +253,56 @@ def parse(data: Any, where: str) -> RunConfig:  # noqa: ANN401  what a YAML file
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         field = ".".join(str(part) for part in first["loc"])
-        hint = nearest(field, list(RunConfig.model_fields))
-        raise ParameterError(f"{where}: {field}: {first['msg']};{hint}") from None
+        if first["type"] == "extra_forbidden":
+            raise ParameterError(f"{where}: {field}: {_placed(field)}") from None
+        raise ParameterError(
+            f"{where}: {field} is {shown(first['input'])}; {first['msg'].lower()}"
+        ) from None
+
+
+def _placed(key: str) -> str:
+    """Return where a key belongs that is none of a configuration's."""
+    top = [*RunConfig.model_fields, "base"]
+    if key in [stage.name for stage in STAGES]:
+        return f"parameters of a stage stand one level down:\nstages:\n  {key}:\n    NAME: VALUE"
+    if key in PIPELINE_PARAMETERS:
+        return f"it stands one level down:\nparameters:\n  {key}: VALUE"
+    owners = [stage.name for stage in STAGES if key in stage.params.model_fields]
+    if owners:
+        return (
+            f"it is a parameter of {', '.join(owners)}:\nstages:\n  {owners[0]}:\n    {key}: VALUE"
+        )
+    return f"there is no such key;{nearest(key, top)} keys: {', '.join(top)}"
 
 
 def load_config(preset: str, config: str) -> RunConfig:
-    """Return a preset by name, or the file at ``config`` laid over it.
+    """Return a preset by name, or the file at ``config`` laid over it or over its own ``base``.
 
     Raises:
         ParameterError: For an unknown preset or key, or a file that is not YAML.
     """
-    base = _read_preset(_preset_name(preset))
+    base = base_preset(preset, config)
+    values = _read_preset(_preset_name(base))
     if not config:
-        return parse(base, f"preset {preset}")
-    path = Path(config)
-    if not path.is_file():
+        return parse(values, f"preset {preset}")
+    own = {key: value for key, value in _read(Path(config)).items() if key != "base"}
+    return parse(_laid_over(values, own), config)
+
+
+def base_preset(preset: str, config: str) -> str:
+    """Return the preset that a configuration is laid over: the file's ``base``, or ``preset``.
+
+    Raises:
+        ParameterError: Both are given and differ, or there is no such file.
+    """
+    if not config:
+        return preset
+    if not Path(config).is_file():
         raise ParameterError(f"--config {config}: no such file")
-    return parse(_laid_over(base, _read(path)), config)
+    base = str(_read(Path(config)).get("base", preset))
+    if preset not in (base, DEFAULT_PRESET):
+        raise ParameterError(f"{config}: base is {base!r}, --preset {preset!r}; give one of them")
+    return base
 
 
 def _read_preset(name: str) -> dict[str, Any]:

@@ -5,8 +5,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kfp import dsl
-from pydantic import TypeAdapter
-from pydantic.fields import FieldInfo
 
 from refine_af.contracts.errors import ParameterError, nearest
 from refine_af.contracts.stage import Stage
@@ -155,7 +153,10 @@ class Flow:
         fields = stage.params.model_fields
         constants = self._config.stages.get(stage.name, {}).keys() - own.keys()
         # KFP refuses an int literal for a float input
-        typed = {name: _typed(fields[name], given[name]) for name in constants}
+        typed = {
+            name: stage.params.check_value(name, given[name], where=stage.name)
+            for name in constants
+        }
         return {name: (given | typed)[name] for name in fields if name in given}
 
     def _earlier(self, stage: Stage, name: str) -> Outputs:
@@ -170,10 +171,6 @@ class Flow:
             kind = getattr(dsl, KFP_TYPES[item.kind].removeprefix("dsl."))
             outputs[item.name] = Earlier(found[item.name], kind)
         return outputs
-
-
-def _typed(field: FieldInfo, value: Any) -> Any:  # noqa: ANN401  a scalar
-    return TypeAdapter(field.annotation).validate_python(value)
 
 
 def _check_complete(
