@@ -16,6 +16,7 @@ def check_inputs(
     reward_drop: str = "",
     reward_extra: str = "",
     seeds_uri: str = "builtin:seeds",
+    field_map: str = "",
     model: str = "builtin:tiny",
     tasks_uri: str = "builtin:tasks",
     expected_tasks: str = "",
@@ -48,8 +49,11 @@ def check_inputs(
         reward_drop: Terms of the preset to switch off, comma separated (ablations).
         reward_extra: Scorers whose parts are kept beside the total, comma separated: embedded,
             reward_model, unieval, language_model, judge, module:function.
-        seeds_uri: builtin:seeds, a path, gs://, s3://, https:// (JSON Lines or Parquet), or
-            hf://data-set.
+        seeds_uri: builtin:seeds, a path, gs://, s3://, https:// (JSON Lines, a JSON array, CSV,
+            Parquet or plain lines, also .gz), or hf://data-set.
+        field_map: Our fields by those of the file, such as instruction=question,output=answer;
+            empty: known schemas are recognised (Self-Instruct, Alpaca, Dolly, ShareGPT, messages,
+            prompt and completion, plain lines).
         model: builtin:tiny, a Hub id (org/name@revision), a path, gs:// or s3://.
         tasks_uri: Natural-Instructions task files, or a list of them: builtin:tasks, a path or a
             URI.

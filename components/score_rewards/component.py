@@ -46,7 +46,7 @@ def score_rewards(
 
     Args:
         instances: Instances to score: ours, or any JSON Lines with `instruction`, `output` and
-            perhaps `input` and `id`; other columns are left out.
+            perhaps `input` and `id`; other columns pass through.
         scored: The instances with `parts` and `total`.
         rejected: Dropped rows with the rule; empty when only measuring.
         metrics: Deterministic numbers.

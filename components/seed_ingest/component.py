@@ -11,6 +11,8 @@ def seed_ingest(
     telemetry: dsl.Output[dsl.Artifact],
     seeds_uri: str = "builtin:seeds",
     seeds_digest: str = "",
+    field_map: str = "",
+    classification: str = "rule",
     licence: str = "",
     work_dir: str = "",
     label: str = "",
@@ -24,9 +26,14 @@ def seed_ingest(
         metrics: Deterministic numbers.
         provenance: Parameters, digests of inputs and code that decided the rows.
         telemetry: Seconds, rates, host: all that differs between equal runs.
-        seeds_uri: builtin:seeds, a path, gs://, s3://, https:// (JSON Lines or Parquet), or
-            hf://data-set.
+        seeds_uri: builtin:seeds, a path, gs://, s3://, https:// (JSON Lines, a JSON array, CSV,
+            Parquet or plain lines, also .gz), or hf://data-set.
         seeds_digest: Expected sha256 of the file; empty accepts any.
+        field_map: Our fields by those of the file, such as instruction=question,output=answer;
+            empty: known schemas are recognised (Self-Instruct, Alpaca, Dolly, ShareGPT, messages,
+            prompt and completion, plain lines).
+        classification: What tasks are that do not say whether they are classification: rule
+            (short answers, and words such as classify or sentiment), yes, no.
         licence: Licence of seeds that name none; builtin:seeds are Apache-2.0.
         work_dir: Folder or URI of the journals; a retried task continues from there.
         label: Tells apart several tasks of this stage in progress reports.

@@ -4,21 +4,28 @@ Lines are split at ``\n`` only: ``str.splitlines`` also splits at U+2028 and its
 does not escape, so one model answer with a line separator would break a whole artifact.
 """
 
+import io
 import json
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, BinaryIO, TypeVar, cast
 
 from pydantic import BaseModel, ValidationError
 
+from refine_af.contracts import row_files
 from refine_af.contracts.errors import DataError
+from refine_af.contracts.schemas import as_instance
 
 RowType = TypeVar("RowType", bound=BaseModel)
 JsonObject = dict[str, Any]
 
 MAX_LINE_BYTES = 16 * 1024 * 1024
 """A longer line is refused: no row of ours comes near, and reading it could exhaust memory."""
+
+
+_BOM = b"\xef\xbb\xbf"
+"""What some editors and spreadsheet programs put in front of UTF-8."""
 
 
 def dump_line(row: BaseModel | JsonObject) -> str:
@@ -44,22 +51,63 @@ def write_object(path: Path, value: Mapping[str, Any]) -> None:
 
 
 def iter_objects(path: Path) -> Iterator[tuple[int, JsonObject]]:
-    """Yield (line number from 1, JSON object) of each non-blank line.
+    """Yield (line number from 1, JSON object) of each row.
+
+    JSON Lines, and what :mod:`refine_af.contracts.row_files` reads: a JSON array, Parquet, CSV,
+    plain lines, each also packed by gzip; the number is then that of the row.
 
     Raises:
         DataError: With file and line, for bytes that are not UTF-8, text that is not one JSON
             object, a NUL or a lone surrogate inside a string, or a line over 16 MiB.
     """
     with path.open("rb") as source:
-        number = 0
-        while raw := source.readline(MAX_LINE_BYTES + 1):
-            number += 1
-            place = f"{path}:{number}"
-            if len(raw) > MAX_LINE_BYTES:
-                raise DataError(f"{place}: the line is longer than {MAX_LINE_BYTES} bytes")
-            if not raw.strip():
-                continue
-            yield number, parse_object(raw, place)
+        yield from objects_in(source, path)
+
+
+def objects_in(source: io.BufferedReader, path: Path) -> Iterator[tuple[int, JsonObject]]:
+    """Yield what :func:`iter_objects` does, from the bytes of a file that is called ``path``."""
+    if source.peek(1)[:1] == b"{" and row_files.suffix(path) not in row_files.TABLES:
+        yield from _lines(source, path)
+        return
+    for number, value in row_files.other_rows(path, source, _lines, _DECODER.decode):
+        _refuse_bad_text(value, f"{path}:{number}")
+        yield number, value
+
+
+def _lines(source: BinaryIO, path: Path) -> Iterator[tuple[int, JsonObject]]:
+    number = 0
+    while raw := source.readline(MAX_LINE_BYTES + 1):
+        number += 1
+        place = f"{path}:{number}"
+        if len(raw) > MAX_LINE_BYTES:
+            raise DataError(f"{place}: the line is longer than {MAX_LINE_BYTES} bytes")
+        if not raw.strip():
+            continue
+        try:
+            value = parse_object(raw, place)
+        except DataError:
+            rows = _rows_of_document(raw, source, path) if number == 1 else None
+            if rows is None:
+                raise
+            for at, row in enumerate(rows, start=1):
+                _refuse_bad_text(row, f"{path}:{at}")
+                yield at, row
+            return
+        yield number, value
+
+
+def _rows_of_document(first: bytes, source: BinaryIO, path: Path) -> list[JsonObject] | None:
+    """Return the rows of a JSON object over several lines; None where the file is none."""
+    rest = source.read(row_files.MOST_DOCUMENT_BYTES)
+    if not rest.strip():
+        return None
+    try:
+        value = row_files.decode_document(path, first + rest, _DECODER.decode)
+    except DataError:
+        return None
+    if not isinstance(value, dict):
+        return None
+    return cast(list[JsonObject], row_files.rows_of_object(cast(JsonObject, value)))
 
 
 def parse_object(raw: bytes, place: str) -> JsonObject:
@@ -69,6 +117,8 @@ def parse_object(raw: bytes, place: str) -> JsonObject:
     except UnicodeDecodeError as error:
         raise DataError(f"{place}: not UTF-8 at byte {error.start + 1}; save it as UTF-8") from None
     except json.JSONDecodeError as error:
+        if raw.startswith(_BOM):
+            return parse_object(raw.removeprefix(_BOM), place)
         raise DataError(f"{place}: not JSON at column {error.colno} ({error.msg})") from None
     except RecursionError:
         raise DataError(f"{place}: JSON nested too deeply to be a row") from None
@@ -130,11 +180,36 @@ def iter_rows(path: Path, kind: type[RowType]) -> Iterator[RowType]:
 
 
 def as_row(value: JsonObject, kind: type[RowType], place: str) -> RowType:
-    """Return ``value`` as a row of type ``kind``, or raise a DataError that names the field."""
+    """Return ``value`` as a row of type ``kind``.
+
+    A row of somebody else's may have no id, and may be in another schema
+    (:mod:`refine_af.contracts.schemas`).
+
+    Raises:
+        DataError: With the field.
+    """
     try:
         return kind.model_validate(value)
     except ValidationError as error:
-        raise DataError(f"{place}: {kind.__name__} {_first_problem(error)}") from None
+        row = _from_elsewhere(value, kind)
+        if row is None:
+            raise DataError(f"{place}: {kind.__name__} {_first_problem(error)}") from None
+        return row
+
+
+def _from_elsewhere(value: JsonObject, kind: type[RowType]) -> RowType | None:
+    make_again = getattr(kind, "made_again", None)
+    if make_again is None:
+        return None
+    known = value if "instruction" in value else as_instance(value)
+    if known is None:
+        return None
+    missing = known.get("id") in (None, "")
+    try:
+        row = kind.model_validate({**known, "id": "new"} if missing else known)
+    except ValidationError:
+        return None
+    return row.model_copy(update={"id": make_again(row).id}) if missing else row
 
 
 def _first_problem(error: ValidationError) -> str:

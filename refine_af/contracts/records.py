@@ -8,10 +8,24 @@ import hashlib
 import json
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 Text = Annotated[str, Field(max_length=1_000_000)]
 NonEmptyText = Annotated[str, Field(min_length=1, max_length=1_000_000)]
+OptionalText = Annotated[
+    str,
+    BeforeValidator(lambda value: "" if value is None else value),
+    Field(max_length=1_000_000),
+]
+"""Text that may be absent; files of others write null for that."""
+
+
+def _as_id(value: object) -> object:
+    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+
+Id = Annotated[str, BeforeValidator(_as_id), Field(min_length=1, max_length=1_000_000)]
+"""Numbers of other people's files are ids too."""
 
 _CANONICAL = json.JSONEncoder(
     ensure_ascii=False, sort_keys=True, separators=(",", ":"), check_circular=False
@@ -25,35 +39,38 @@ def content_id(kind: str, *content: object) -> str:
 
 
 class Row(BaseModel):
-    """A row of an artifact.
+    """A row of an artifact; columns that it does not know are not read.
 
     Attributes:
         id: Content-derived, see :func:`content_id`.
         parents: Ids of the rows that this one was made from, in order.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="ignore", frozen=True, allow_inf_nan=False)
 
-    id: NonEmptyText
+    id: Id
     parents: tuple[str, ...] = ()
 
 
 class Pair(BaseModel):
     """One input (may be empty) with its output."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="ignore", frozen=True)
 
-    input: Text
+    input: OptionalText = ""
     output: NonEmptyText
 
 
 class Seed(Row):
-    """A seed task. ``seed_id`` is the id in the file it came from."""
+    """A seed task. ``seed_id`` is the id in the file it came from.
+
+    A seed of a plain list of instructions has no instances.
+    """
 
     seed_id: NonEmptyText
     name: Text
     instruction: NonEmptyText
-    instances: Annotated[tuple[Pair, ...], Field(min_length=1)]
+    instances: tuple[Pair, ...]
     is_classification: bool
     licence: str = "unknown"
 
@@ -180,7 +197,7 @@ class Instance(Row):
     """
 
     instruction: NonEmptyText
-    input: Text
+    input: OptionalText = ""
     output: NonEmptyText
     is_classification: bool = False
     sample: int = 0

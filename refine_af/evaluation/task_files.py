@@ -14,11 +14,15 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from refine_af.contracts.errors import DataError, nearest
-from refine_af.contracts.jsonl import JsonObject, parse_object
+from refine_af.contracts.jsonl import JsonObject, objects_in, parse_object
 from refine_af.evaluation.tasks import EvaluationTask, TaskInstance, Track
 
 MOST_UNPACKED_BYTES = 1024**3
 """Of a packed file: a few kilobytes can unpack to more than memory holds."""
+
+_NAMES = (".jsonl", ".json", ".csv", ".tsv", ".parquet")
+ROW_FILES = (*_NAMES, *(f"{name}.gz" for name in _NAMES))
+_BOM = b"\xef\xbb\xbf"
 
 OFFICIAL_SHAPE = (
     "a .json task file is one object with Definition, Categories and Instances, as in"
@@ -41,19 +45,17 @@ def read_task_file(path: Path, data: bytes, first: int) -> list[EvaluationTask]:
     Raises:
         DataError: For a file of another shape.
     """
-    if path.suffix == ".json":
+    if path.suffix == ".json" and data.removeprefix(_BOM).lstrip()[:1] != b"[":
         return [_official_task(path, data, first)]
-    if path.name.endswith((".jsonl", ".jsonl.gz")):
+    if path.name.endswith(ROW_FILES):
         return _flat_tasks(path, data, first)
     raise DataError(
-        f"{path}: a task file ends with .json (official shape), .jsonl or .jsonl.gz (one instance"
-        " a row)"
+        f"{path}: a task file ends with .json (official shape, or an array of rows), .jsonl, .csv"
+        " or .parquet (one instance a row), or with one of these and .gz"
     )
 
 
 def _official_task(path: Path, data: bytes, first: int) -> EvaluationTask:
-    if data.lstrip()[:1] == b"[":
-        raise DataError(f"{path}: found a list; {OFFICIAL_SHAPE}")
     value = parse_object(data, str(path))
     if not {"Definition", "Instances"} & set(value):
         raise DataError(f"{path}: found the fields {sorted(value)[:8]}; {OFFICIAL_SHAPE}")
@@ -77,7 +79,7 @@ def _official_instance(item: object, path: Path, place: int) -> TaskInstance:
     return TaskInstance(
         # Older task files have no ids; the place in the file is then the id.
         id=str(item.get("id", f"{path.stem}-{place}")),
-        input=_field(item, "input", str, where),
+        input=_input(item, where),
         references=_references(item, "output", where),
     )
 
@@ -87,6 +89,8 @@ def _flat_tasks(path: Path, data: bytes, first: int) -> list[EvaluationTask]:
     read = list(_rows(path, data))
     if read and {"instruction", "instances"} <= set(read[0][1]):
         return [_user_oriented_task(row, where, first) for where, row in read]
+    if read and "Definition" in read[0][1]:
+        raise DataError(f"{path}: found a list of official tasks; {OFFICIAL_SHAPE}")
     for where, row in read:
         rows = groups.setdefault(_field(row, "task", str, where), [])
         if len(rows) < first:
@@ -95,7 +99,7 @@ def _flat_tasks(path: Path, data: bytes, first: int) -> list[EvaluationTask]:
 
 
 def _user_oriented_task(row: JsonObject, where: str, first: int) -> EvaluationTask:
-    name = _field(row, "id", str, where)
+    name = _id(row, where)
     pairs = _field(row, "instances", list, where)
     if not pairs or not all(isinstance(pair, dict) for pair in pairs):
         raise DataError(f"{where}: field 'instances' must be a list of objects, at least one")
@@ -107,7 +111,7 @@ def _user_oriented_task(row: JsonObject, where: str, first: int) -> EvaluationTa
         instances=tuple(
             TaskInstance(
                 id=f"{name}-{place}",
-                input=_field(pair, "input", str, f"{where}: instances[{place}]"),
+                input=_input(pair, f"{where}: instances[{place}]"),
                 references=_references(pair, "output", f"{where}: instances[{place}]"),
             )
             for place, pair in enumerate(pairs[:first])
@@ -131,8 +135,8 @@ def _flat_task(name: str, rows: list[tuple[str, JsonObject]]) -> EvaluationTask:
         track=_track(head, where),
         instances=tuple(
             TaskInstance(
-                id=_field(row, "id", str, place),
-                input=_field(row, "input", str, place),
+                id=_id(row, place),
+                input=_input(row, place),
                 references=_references(row, "references", place),
             )
             for place, row in rows
@@ -143,9 +147,8 @@ def _flat_task(name: str, rows: list[tuple[str, JsonObject]]) -> EvaluationTask:
 def _rows(path: Path, data: bytes) -> Iterator[tuple[str, JsonObject]]:
     if path.suffix == ".gz":
         data = _unpacked(path, data)
-    for number, line in enumerate(data.split(b"\n"), start=1):
-        if line.strip():
-            yield f"{path}:{number}", parse_object(line, f"{path}:{number}")
+    for number, row in objects_in(io.BufferedReader(io.BytesIO(data)), path):
+        yield f"{path}:{number}", row
 
 
 def _unpacked(path: Path, data: bytes) -> bytes:
@@ -174,6 +177,17 @@ def _field(value: JsonObject, name: str, kind: type[Kind], where: str) -> Kind:
     return found
 
 
+def _input(value: JsonObject, where: str) -> str:
+    """Return the input; null means that there is none."""
+    return "" if "input" in value and value["input"] is None else _field(value, "input", str, where)
+
+
+def _id(value: JsonObject, where: str) -> str:
+    found = value.get("id")
+    numbered = isinstance(found, int | float) and not isinstance(found, bool)
+    return str(found) if numbered else _field(value, "id", str, where)
+
+
 def _first_text(value: JsonObject, name: str, where: str) -> str:
     """Return a field that is a list of texts in new task files and one text in old ones."""
     if isinstance(value.get(name), str):
@@ -200,6 +214,9 @@ def _references(value: JsonObject, name: str, where: str) -> tuple[str, ...]:
 
 def _track(value: JsonObject, where: str) -> Track:
     for name in LANGUAGE_FIELDS:
-        if name in value and _field(value, name, list, where) != ["English"]:
+        if name not in value:
+            continue
+        languages = {str(one).strip().lower() for one in _field(value, name, list, where)}
+        if languages != {"english"}:
             return "xlingual"
     return "default"

@@ -44,7 +44,8 @@ class Root:
     def of(seed: Seed, cluster: int = 0) -> "Root":
         """Return the root of a seed: its instruction with its first input."""
         outputs = tuple(pair.output for pair in seed.instances)
-        return Root(seed.id, seed.instruction, seed.instances[0].input, outputs, cluster)
+        given = seed.instances[0].input if seed.instances else ""
+        return Root(seed.id, seed.instruction, given, outputs, cluster)
 
 
 @dataclass(slots=True)

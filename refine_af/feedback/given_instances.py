@@ -1,27 +1,48 @@
 """Instances to score: rows of this project, or anyone's with the columns of an instance."""
 
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from refine_af.contracts.errors import DataError
-from refine_af.contracts.jsonl import as_row, iter_objects
+from refine_af.contracts.jsonl import JsonObject, as_row, iter_objects
 from refine_af.contracts.records import Instance, Rejected
+from refine_af.contracts.schemas import SCHEMAS, as_instance
 
 COLUMNS = ("instruction", "input", "output")
+_KNOWN = frozenset(Instance.model_fields)
 
 
-def read_given(path: Path) -> tuple[list[Instance], list[Rejected]]:
-    """Return the rows that can be scored, in order, and those whose output is empty.
+@dataclass(slots=True)
+class Given:
+    """Rows to score.
+
+    Attributes:
+        rows: Those that can be scored, in order.
+        empty: Those whose output is empty.
+        others: Columns that an instance does not have, by the id of their row.
+    """
+
+    rows: list[Instance] = field(default_factory=list)
+    empty: list[Rejected] = field(default_factory=list)
+    others: dict[str, JsonObject] = field(default_factory=dict)
+
+    def whole(self, row: Instance) -> Instance | JsonObject:
+        """Return a row of :attr:`rows` with its other columns."""
+        others = self.others.get(row.id)
+        return row.model_dump(mode="json") | others if others else row
+
+
+def read_given(path: Path) -> Given:
+    """Return the rows of a file.
 
     A row without ``parents`` is someone else's. Its ``id`` is kept, so that scores can be joined
     to it; without one it gets one from its content and, for repeats, their number. ``input`` may
-    be absent. Columns beyond :data:`COLUMNS` are left out.
+    be absent or null. Rows of another known schema are read too.
 
     Raises:
         DataError: With the line, for a row of another shape or an id that comes twice.
     """
-    rows: list[Instance] = []
-    empty: list[Rejected] = []
+    given = Given()
     lines: dict[str, int] = {}
     repeats: dict[tuple[str, ...], int] = {}
     for number, value in iter_objects(path):
@@ -32,7 +53,7 @@ def read_given(path: Path) -> tuple[list[Instance], list[Rejected]]:
             texts = _texts(value, place)
             if not texts[-1].strip():
                 detail = f"line {number}; instruction: {texts[0][:2000]}"
-                empty.append(
+                given.empty.append(
                     Rejected.make(
                         "score_rewards", "empty_output", texts[-1], place=place
                     ).model_copy(update={"detail": detail})
@@ -43,17 +64,24 @@ def read_given(path: Path) -> tuple[list[Instance], list[Rejected]]:
         if row.id in lines:
             raise DataError(f"{place} repeats the id {row.id!r} of line {lines[row.id]}")
         lines[row.id] = number
-        rows.append(row)
-    return rows, empty
+        given.rows.append(row)
+        others = {name: item for name, item in value.items() if name not in _KNOWN}
+        if others:
+            given.others[row.id] = others
+    return given
 
 
-def _texts(value: dict[str, Any], place: str) -> tuple[str, str, str]:
+def _texts(value: JsonObject, place: str) -> tuple[str, str, str]:
+    if "instruction" not in value or "output" not in value:
+        value = as_instance(value) or value
     instruction, given, output = (value.get(name, "") for name in COLUMNS)
+    given = "" if given is None else given
     for name, text in zip(COLUMNS, (instruction, given, output), strict=True):
         if name not in value and name != "input":
             raise DataError(
                 f"{place}: no column {name!r}; a row needs instruction and output, and may have"
-                f" input. It has: {', '.join(sorted(value)[:10])}"
+                f" input, or be of a known schema ({', '.join(SCHEMAS)}). It has:"
+                f" {', '.join(sorted(value)[:10])}"
             )
         if not isinstance(text, str):
             raise DataError(f"{place}: {name} is {str(text)[:40]!r}, not a text")
@@ -62,7 +90,7 @@ def _texts(value: dict[str, Any], place: str) -> tuple[str, str, str]:
     return instruction, given, output
 
 
-def _instance(value: dict[str, Any], texts: tuple[str, str, str], repeat: int) -> Instance:
+def _instance(value: JsonObject, texts: tuple[str, str, str], repeat: int) -> Instance:
     made = Instance.make("", *texts, is_classification=False, sample=repeat)
     own = {"id": str(value["id"])} if value.get("id") not in (None, "") else {}
     return made.model_copy(update={"parents": (), "sample": 0, **own})

@@ -72,7 +72,7 @@ def tasks(flow: Flow, config: RunConfig) -> None:
 def _to_check(config: RunConfig) -> dict[str, Any]:
     """Return what ``check_inputs`` must know of the later stages' parameters."""
     wanted: dict[str, Any] = {"arms": ",".join(config.arms)}
-    told = [("instances", "evaluate"), ("gpt2_tokenizer", "evaluate")]
+    told = [("field_map", "seed_ingest"), ("instances", "evaluate"), ("gpt2_tokenizer", "evaluate")]
     told += [(name, "score_rewards") for name in REWARD_NAMES]
     for name, stage in told:
         if name in config.stages.get(stage, {}):

@@ -59,7 +59,8 @@ def _to_check(config: RunConfig) -> dict[str, Any]:
         "arms": ",".join(config.arms),
         "operators_uri": evolve.get("operators_uri", "builtin:operators"),
     }
-    told = [("instances", "evaluate"), *((name, "score_rewards") for name in REWARD_NAMES)]
+    told = [("field_map", "seed_ingest"), ("instances", "evaluate")]
+    told += [(name, "score_rewards") for name in REWARD_NAMES]
     for name, stage in told:
         if name in config.stages.get(stage, {}):
             wanted[name] = config.stages[stage][name]

@@ -103,7 +103,7 @@ def _assigned(assignments: Sequence[str]) -> dict[str, str]:
 def _right_answers(uri: str, scratch: Path) -> list[Triplet]:
     """Return different rows to be scored as right answers."""
     if uri in BUILTIN:
-        seeds = read_seeds(BUILTIN[uri], uri, "")
+        seeds = read_seeds(BUILTIN[uri], uri, "").rows
         pairs = [(seed.instruction, seed.instances[0]) for seed in seeds]
         return [Triplet(text, pair.input, pair.output) for text, pair in pairs]
     rows = [_triplet(row, "output", uri) for row in _objects(uri, scratch)]

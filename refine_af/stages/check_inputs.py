@@ -23,6 +23,7 @@ class CheckInputsParams(RewardRuleParams):
     """What the run will read and write."""
 
     seeds_uri: str = same_as(SeedParams, "seeds_uri")
+    field_map: str = same_as(SeedParams, "field_map")
     model: str = same_as(ModelParams, "model")
     tasks_uri: str = same_as(TasksParams, "tasks_uri")
     expected_tasks: str = param("", "Digest that the tasks must have; empty accepts any.")
@@ -53,8 +54,8 @@ def run(params: CheckInputsParams, task: Task) -> Metrics:
         if content.kind == "code":
             UserScorer(content.value)  # refuses what cannot be imported
     seeds_path = fetch_rows_file(params.seeds_uri, task.scratch)
-    seeds = read_seeds(seeds_path, params.seeds_uri, "unknown")
-    task.progress.say(f"{len(seeds)} seeds are readable")
+    seeds = read_seeds(seeds_path, params.seeds_uri, "unknown", field_map=params.field_map)
+    task.progress.say(seeds.said(params.seeds_uri))
     tasks = load_tasks([fetch_source(params.tasks_uri, task.scratch)], first=params.instances)
     task.progress.say(f"{len(tasks.tasks)} evaluation tasks with {tasks.count} instances")
     _check_operators(params, task)
@@ -83,7 +84,7 @@ def run(params: CheckInputsParams, task: Task) -> Metrics:
         **found,
     }
     write_object(task.outputs["manifest"], manifest)
-    return {"seeds": len(seeds), "tasks": len(tasks.tasks), "task_instances": tasks.count}
+    return {"seeds": len(seeds.rows), "tasks": len(tasks.tasks), "task_instances": tasks.count}
 
 
 def _check_models(params: CheckInputsParams, task: Task) -> None:

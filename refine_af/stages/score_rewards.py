@@ -30,7 +30,8 @@ class ScoreRewardsParams(RewardParams):
 
 def run(params: ScoreRewardsParams, task: Task) -> Metrics:
     """Score every instance; drop by the chosen rule."""
-    rows, empty = read_given(task.inputs["instances"])
+    given = read_given(task.inputs["instances"])
+    rows = given.rows
     if not rows:
         raise DataError(f"{task.inputs['instances']}: no row with an output; nothing to score")
     reward = open_reward(params)
@@ -38,8 +39,8 @@ def run(params: ScoreRewardsParams, task: Task) -> Metrics:
     reward.observe(_reference(reward, task) if "reference" in task.inputs else parts)
     scored = [_with_score(row, one) for row, one in zip(rows, reward.combine(parts), strict=True)]
     kept, dropped = _choose(params, scored)
-    dropped = [*empty, *dropped]
-    write_rows(task.outputs["scored"], kept)
+    dropped = [*given.empty, *dropped]
+    write_rows(task.outputs["scored"], map(given.whole, kept))
     write_rows(task.outputs["rejected"], dropped)
     _preflight(reward, parts, task)
     return _metrics(kept, dropped)
@@ -148,7 +149,7 @@ STAGE = Stage(
             "instances",
             "rows",
             "Instances to score: ours, or any JSON Lines with `instruction`, `output` and perhaps"
-            " `input` and `id`; other columns are left out.",
+            " `input` and `id`; other columns pass through.",
         ),
         Artifact(
             "reference", "rows", "Scored rows that set the zero and unit of totals.", optional=True

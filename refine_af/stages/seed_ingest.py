@@ -1,16 +1,44 @@
 """Seeds in: any URI, Parquet or Hub data set becomes checked seed rows."""
 
+import json
+import re
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
-from pydantic import ConfigDict
+from pydantic import BaseModel, ConfigDict
 
 from refine_af.contracts.errors import DataError
 from refine_af.contracts.jsonl import JsonObject, as_row, iter_objects, write_rows
 from refine_af.contracts.params import Params, param
-from refine_af.contracts.records import NonEmptyText, Pair, Row, Seed
+from refine_af.contracts.records import Id, NonEmptyText, OptionalText, Pair, Seed, content_id
+from refine_af.contracts.schemas import (
+    SCHEMAS,
+    mapped,
+    nearest_map,
+    parse_field_map,
+    recognise,
+)
 from refine_af.contracts.stage import Artifact, Metrics, Resources, Stage, Task
 from refine_af.storage.manifest import digest_path
 from refine_af.storage.sources import fetch_rows_file
+
+Classification = Literal["rule", "yes", "no"]
+
+LABEL_WORDS = 4
+"""Most words of an answer that may be a label."""
+
+LABEL_TASK = re.compile(
+    r"\b(classif|categori[sz]|label|sentiment|which (category|class|of the)|true or false"
+    r"|yes or no|positive or negative|options?:|decide (whether|if)|tell (whether|if))",
+    re.IGNORECASE,
+)
+"""Words of tasks that choose among a few answers."""
+
+SHOWN = 300
+"""Characters of a row that a message shows."""
 
 
 class SeedParams(Params):
@@ -18,26 +46,62 @@ class SeedParams(Params):
 
     seeds_uri: str = param(
         "builtin:seeds",
-        "builtin:seeds, a path, gs://, s3://, https:// (JSON Lines or Parquet), or hf://data-set.",
+        "builtin:seeds, a path, gs://, s3://, https:// (JSON Lines, a JSON array, CSV, Parquet or"
+        " plain lines, also .gz), or hf://data-set.",
         source="Self-Instruct, section 3: 175 human-written seed tasks",
         names="file",
         digest="seeds_digest",
     )
     seeds_digest: str = param("", "Expected sha256 of the file; empty accepts any.")
+    field_map: str = param(
+        "",
+        "Our fields by those of the file, such as instruction=question,output=answer; empty: known"
+        " schemas are recognised (Self-Instruct, Alpaca, Dolly, ShareGPT, messages, prompt and"
+        " completion, plain lines).",
+    )
+    classification: Classification = param(
+        "rule",
+        "What tasks are that do not say whether they are classification: rule (short answers, and"
+        " words such as classify or sentiment), yes, no.",
+    )
     licence: str = param("", "Licence of seeds that name none; builtin:seeds are Apache-2.0.")
 
 
-class SeedTask(Row):
-    """A line of a seed file, in the Self-Instruct schema; other keys are ignored."""
+class SeedTask(BaseModel):
+    """A seed in our fields, before its content-derived id."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
-    id: NonEmptyText
-    name: str = ""
+    id: Id | None = None
+    name: OptionalText = ""
     instruction: NonEmptyText
     instances: tuple[Pair, ...]
-    is_classification: bool
-    licence: str = ""
+    is_classification: bool | None = None
+    licence: OptionalText = ""
+
+
+@dataclass(slots=True)
+class Seeds:
+    """What a file held.
+
+    Attributes:
+        rows: The seeds, in order.
+        schemas: How many rows came in each schema.
+        repeated: Rows without an id that repeat another one and were left out.
+        ruled: Seeds whose kind the rule decided.
+    """
+
+    rows: list[Seed] = field(default_factory=list)
+    schemas: Counter[str] = field(default_factory=Counter)
+    repeated: int = 0
+    ruled: int = 0
+
+    def said(self, name: str) -> str:
+        """Return in words what was read."""
+        schemas = ", ".join(f"{count} as {schema}" for schema, count in self.schemas.items())
+        text = f"{name}: {len(self.rows)} seeds, read {schemas}"
+        text += f"; {self.repeated} repeated rows left out" if self.repeated else ""
+        return text + (f"; the kind of {self.ruled} tasks by rule" if self.ruled else "")
 
 
 def run(params: SeedParams, task: Task) -> Metrics:
@@ -50,58 +114,118 @@ def run(params: SeedParams, task: Task) -> Metrics:
             " changed since it was checked: run check_inputs again"
         )
     fallback = params.licence or ("Apache-2.0" if params.seeds_uri == "builtin:seeds" else "")
-    seeds = read_seeds(path, params.seeds_uri, fallback or "unknown")
-    write_rows(task.outputs["seeds"], seeds)
-    return _counts(seeds)
+    seeds = read_seeds(
+        path,
+        params.seeds_uri,
+        fallback or "unknown",
+        field_map=params.field_map,
+        classification=params.classification,
+    )
+    task.progress.say(seeds.said(params.seeds_uri))
+    write_rows(task.outputs["seeds"], seeds.rows)
+    return _counts(seeds.rows)
 
 
-def read_seeds(path: Path, name: str, licence: str) -> list[Seed]:
-    """Return the seeds of a file in the Self-Instruct schema.
+def read_seeds(
+    path: Path,
+    name: str,
+    licence: str,
+    *,
+    field_map: str = "",
+    classification: Classification = "rule",
+) -> Seeds:
+    """Return the seeds of a file in any known schema.
 
     Args:
-        path: JSON Lines, one object ``{id, name, instruction, instances, is_classification}``.
+        path: Rows as :func:`refine_af.contracts.jsonl.iter_objects` reads them.
         name: What to call the source in messages.
         licence: Licence of rows that name none.
+        field_map: Our fields by theirs, see :func:`refine_af.contracts.schemas.parse_field_map`.
+        classification: What rows that do not say whether they are classification are.
 
     Raises:
-        DataError: With line and field, for a row of another shape, an id or a task that comes
+        ParameterError: For a field map that cannot be read.
+        DataError: With line and field, for a row of no known schema, an id or a task that comes
             twice, or no row.
     """
-    seeds: list[Seed] = []
+    fields = parse_field_map(field_map)
+    seeds = Seeds()
     first_line: dict[str, int] = {}
     same_task: dict[str, int] = {}
     for number, value in iter_objects(path):
         place = f"{name}:{number}"
-        row = _seed_task(value, place)
-        if row.id in first_line:
+        schema, row = _seed_task(value, place, fields)
+        if row.id is not None and row.id in first_line:
             raise DataError(
                 f"{place}: field 'id': {row.id!r} is also on line {first_line[row.id]};"
                 " give every seed its own id"
             )
-        first_line[row.id] = number
-        seed = Seed.make(
-            row.id,
-            row.name,
-            row.instruction,
-            row.instances,
-            row.is_classification,
-            row.licence or licence,
-        )
+        seed = _seed(row, licence, classification)
         if (twin := same_task.setdefault(seed.id, number)) != number:
+            if row.id is None:
+                seeds.repeated += 1
+                continue
             raise DataError(f"{place}: it is the task of line {twin} once more; drop one of them")
-        seeds.append(seed)
-    if not seeds:
-        raise DataError(f"{name}: no seed in it; one JSON object a line is needed")
+        first_line[seed.seed_id] = number
+        seeds.schemas[schema] += 1
+        seeds.ruled += row.is_classification is None and classification == "rule"
+        seeds.rows.append(seed)
+    if not seeds.rows:
+        raise DataError(f"{name}: no seed in it; one row a task is needed")
     return seeds
 
 
-def _seed_task(value: JsonObject, place: str) -> SeedTask:
-    row = as_row(value, SeedTask, place)
-    if not row.instruction.strip():
-        raise DataError(f"{place}: field 'instruction': it is blank; write the task")
-    if not row.instances:
+def _seed(row: SeedTask, licence: str, classification: Classification) -> Seed:
+    kind = row.is_classification
+    if kind is None:
+        kind = classification == "yes" or (classification == "rule" and looks_like_labels(row))
+    pairs = [[pair.input, pair.output] for pair in row.instances]
+    own = row.id or content_id("task", row.instruction, pairs)
+    return Seed.make(own, row.name, row.instruction, row.instances, kind, row.licence or licence)
+
+
+def looks_like_labels(row: SeedTask) -> bool:
+    """Tell whether a task asks to choose among a few answers: by its words and short outputs."""
+    short = all(len(pair.output.split()) <= LABEL_WORDS for pair in row.instances)
+    return bool(row.instances) and short and LABEL_TASK.search(row.instruction) is not None
+
+
+def _seed_task(value: JsonObject, place: str, fields: Mapping[str, str]) -> tuple[str, SeedTask]:
+    """Return the row's schema and the row.
+
+    Raises:
+        DataError: With the row, the schemas and the nearest field map.
+    """
+    if fields:
+        row, schema = mapped(value, fields), "mapped fields"
+    else:
+        found = recognise(value)
+        row, schema = (found.row, found.schema) if found else (None, "")
+    if row is None:
+        raise DataError(_no_schema(value, place, fields))
+    if "instances" not in row:
+        given, output = row.get("input"), row.get("output")
+        plain = output is None and schema == "plain instructions"
+        row = row | {"instances": [] if plain else [{"input": given, "output": output}]}
+    elif not row["instances"]:
         raise DataError(f"{place}: field 'instances': it is empty; give at least one instance")
-    return row
+    seed = as_row(row, SeedTask, place)
+    if not seed.instruction.strip():
+        raise DataError(f"{place}: field 'instruction': it is blank; write the task")
+    return schema, seed
+
+
+def _no_schema(value: JsonObject, place: str, fields: Mapping[str, str]) -> str:
+    shown = json.dumps(value, ensure_ascii=False)
+    shown = shown if len(shown) <= SHOWN else f"{shown[:SHOWN]}..."
+    nearest = nearest_map(value)
+    if fields:
+        theirs = fields.get("instruction", "instruction")
+        advice = f"it has no field {theirs!r}, which field_map gives as the instruction"
+    else:
+        advice = f"its fields are none of a known schema ({', '.join(SCHEMAS)})"
+    hint = f"; perhaps field_map={nearest}" if nearest else "; name its fields by field_map"
+    return f"{place}: {advice}{hint}. The row: {shown}"
 
 
 def _counts(seeds: list[Seed]) -> Metrics:
@@ -109,7 +233,7 @@ def _counts(seeds: list[Seed]) -> Metrics:
     return {
         "seeds": len(seeds),
         "classification": sum(seed.is_classification for seed in seeds),
-        "empty_input": sum(not seed.instances[0].input for seed in seeds),
+        "empty_input": sum(not any(pair.input for pair in seed.instances[:1]) for seed in seeds),
         "mean_instruction_words": sum(words) / len(words),
     }
 

@@ -1,9 +1,9 @@
-"""Rows from anywhere: packaged files, paths, object stores, HTTPS, Parquet, Hub data sets."""
+"""Rows from anywhere: packaged files, paths, object stores, HTTPS, Hub data sets."""
 
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import refine_af
 from refine_af.contracts.errors import DataError, ParameterError, StorageError, missing_library
@@ -14,10 +14,6 @@ from refine_af.storage.schemes import open_source
 from refine_af.storage.store import MissingObjectError
 
 Result = TypeVar("Result")
-
-MOST_ROWS = 5_000_000
-MOST_UNPACKED_BYTES = 4 * 1024**3
-"""Of a Parquet file: no instruction data set comes near, and a small file can claim any size."""
 
 SEEDS = "seed_tasks.jsonl"
 PACKAGE = Path(refine_af.__file__).parent
@@ -100,43 +96,17 @@ def fetch_named(uri: str, folder: Path) -> Path | None:
 
 
 def fetch_rows_file(uri: str, folder: Path) -> Path:
-    """Return a local JSON Lines file of the rows that ``uri`` names.
+    """Return a local file of the rows that ``uri`` names, for ``contracts.jsonl.iter_objects``.
 
-    Parquet files and Hub data sets (``hf://owner/name`` or ``hf://owner/name:split``) are
-    converted, rows in their order, through ``datasets``.
+    A Hub data set (``hf://owner/name`` or ``hf://owner/name:split``) is written as JSON Lines,
+    rows in their order, through ``datasets``.
     """
     if uri.startswith("hf://"):
         return _from_hub(uri, folder / "hub.jsonl")
     path = fetch_source(uri, folder)
     if path.is_dir():
         raise DataError(f"{uri}: it is a folder; name the file with the rows")
-    if path.suffix == ".parquet":
-        return _from_parquet(path, folder / f"{path.stem}.jsonl")
     return path
-
-
-def _from_parquet(path: Path, target: Path) -> Path:
-    try:
-        import pyarrow.parquet
-    except ImportError as error:
-        remedy = "pip install 'refine-af[train]'"
-        raise missing_library(error, f"{path}: reading Parquet", remedy) from None
-    try:
-        _refuse_bomb(path, pyarrow.parquet.read_metadata(path))
-        rows = pyarrow.parquet.read_table(path).to_pylist()
-    except (pyarrow.ArrowInvalid, OSError) as error:
-        raise DataError(f"{path}: not a Parquet file ({error})") from None
-    return _write(rows, target)
-
-
-def _refuse_bomb(path: Path, found: Any) -> None:  # noqa: ANN401  pyarrow is untyped
-    """Refuse a file that says of itself that memory could not hold it."""
-    size = sum(found.row_group(place).total_byte_size for place in range(found.num_row_groups))
-    if found.num_rows > MOST_ROWS or size > MOST_UNPACKED_BYTES:
-        raise DataError(
-            f"{path}: {found.num_rows} rows, {size} bytes unpacked; at most {MOST_ROWS} rows and"
-            f" {MOST_UNPACKED_BYTES} bytes are read; split the file"
-        )
 
 
 def _from_hub(uri: str, target: Path) -> Path:

@@ -55,5 +55,5 @@ def test_own_template_and_mistakes() -> None:
         render_prompt("alpacca", "x", "y")
     with pytest.raises(ParameterError, match="'inputs' is undefined"):
         render_prompt("{{ inputs }}", "x", "y")
-    with pytest.raises(ParameterError, match="prompt template"):
+    with pytest.raises(ParameterError, match="access to attribute"):
         render_prompt("{{ input.__class__.__mro__ }}", "x", "y")

@@ -156,7 +156,8 @@ def test_misspelt_field_is_suggested(tmp_path: Path) -> None:
         (flat("t", "1") + flat("t", "1"), "instance id '1'"),
         (flat("t", "1") + flat("t", "2", definition="Other."), "field 'definition' differs"),
         (flat("t", "1", references=[]), "field 'references' is an empty list"),
-        ("[]\n", "it must be a JSON object"),
+        ("[1]\n", "must be a JSON object"),
+        ("[]\n", "no task found"),
         ("", "no task found"),
     ],
 )
@@ -179,9 +180,9 @@ def test_other_mistakes(tmp_path: Path) -> None:
     chosen.write_text("\n", encoding="utf-8")
     with pytest.raises(DataError, match="no task name; write one per line"):
         load_tasks([chosen])
-    (tmp_path / "x.csv").write_text("a", encoding="utf-8")
+    (tmp_path / "x.xml").write_text("a", encoding="utf-8")
     with pytest.raises(DataError, match=r"ends with \.json"):
-        load_tasks([tmp_path / "x.csv"])
+        load_tasks([tmp_path / "x.xml"])
     (tmp_path / "x.jsonl.gz").write_bytes(b"not gzip")
     with pytest.raises(DataError, match="not a whole gzip file"):
         load_tasks([tmp_path / "x.jsonl.gz"])

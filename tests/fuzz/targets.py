@@ -88,7 +88,7 @@ def seeds(data: bytes) -> None:
     """Seed files."""
     with _file(data, "seeds.jsonl") as path:
         try:
-            found = read_seeds(path, "seeds", "MIT")
+            found = read_seeds(path, "seeds", "MIT").rows
         except RefineAfError:
             return
         for row in found:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from refine_af.contracts import row_files
 from refine_af.contracts.errors import DataError, ParameterError
 from refine_af.contracts.jsonl import iter_objects
 from refine_af.evaluation import task_files
@@ -52,12 +53,12 @@ def test_a_parquet_file_that_claims_too_much_is_refused(
 ) -> None:
     pyarrow = pytest.importorskip("pyarrow")
     parquet = pytest.importorskip("pyarrow.parquet")
-    monkeypatch.setattr(sources, "MOST_ROWS", 100_000)
+    monkeypatch.setattr(row_files, "MOST_ROWS", 100_000)
     path = tmp_path / "seeds.parquet"
     parquet.write_table(pyarrow.table({"instruction": pyarrow.repeat("x", 200_000)}), path)
     assert path.stat().st_size < 10_000
     with pytest.raises(DataError, match="200000 rows"):
-        sources.fetch_rows_file(str(path), tmp_path)
+        list(iter_objects(path))
 
 
 @pytest.mark.parametrize("depth", [900, 100_000])

@@ -77,12 +77,12 @@ def test_the_best_are_kept_only_when_asked_for(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        ({"prompt": "x", "output": "y"}, "1: no column 'instruction'; .* It has: output, prompt"),
+        ({"ask": "x", "output": "y"}, "1: no column 'instruction'; .* It has: ask, output"),
         ({"instruction": "x"}, "1: no column 'output'"),
         ({"instruction": "x", "output": 3}, "1: output is '3', not a text"),
         ({"instruction": " ", "output": "y"}, "1: the instruction is empty"),
         ({"instruction": "x", "output": ""}, "no row with an output; nothing to score"),
-        ({"instruction": "x", "output": "y", "parents": []}, "Instance field 'id'"),
+        ({"instruction": "x", "output": 3, "parents": []}, "Instance field 'id'"),
     ],
 )
 def test_rows_without_the_columns_are_named(
@@ -102,3 +102,10 @@ def test_a_reward_that_cannot_be_used_writes_nothing(tmp_path: Path, name: str) 
     with pytest.raises(DataError, match=name):
         scored(tmp_path, ROWS, reward=f"{__name__}:{name}")
     assert not (tmp_path / "scored").exists()
+
+
+def test_other_columns_pass_through(tmp_path: Path) -> None:
+    own = {"id": "pair-x", "parents": ["i"], "instruction": "Sort.", "input": None, "output": "a b"}
+    rows = scored(tmp_path, [own | {"source": "crm"}, ROWS[0] | {"source": {"row": 3}}])
+    assert [row["source"] for row in rows] == ["crm", {"row": 3}]
+    assert all(row["total"] is not None for row in rows)

@@ -113,7 +113,7 @@ def test_an_output_that_cannot_be_written_says_so(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "out").write_text("a file where a folder is needed")
-    assert ingest(tmp_path) == 69
+    assert ingest(tmp_path) == 65
     assert str(tmp_path / "out") in capsys.readouterr().err
 
 
@@ -130,3 +130,87 @@ def test_one_task_under_two_ids_is_refused_here_and_not_by_the_next_stage(
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
     assert ingest(tmp_path, "--seeds-uri", str(path)) == 65
     assert "it is the task of line" in capsys.readouterr().err
+
+
+ALPACA = {"instruction": "Name the largest planet.", "input": None, "output": "Jupiter."}
+
+
+def seeds_of(folder: Path, rows: list[dict[str, Any]], *arguments: str) -> list[Seed]:
+    path = folder / "given.jsonl"
+    path.write_bytes(b"\xef\xbb\xbf" + "".join(json.dumps(row) + "\n" for row in rows).encode())
+    assert ingest(folder, "--seeds-uri", str(path), *arguments) == 0
+    return read_rows(folder / "out" / "seeds", Seed)
+
+
+def test_alpaca_rows_need_no_id_and_no_kind(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    label = {"instruction": "Classify the sentiment.", "input": "So dull.", "output": "negative"}
+    first, second = seeds_of(tmp_path, [ALPACA, label, ALPACA])
+    assert (first.instances[0].input, first.instances[0].output) == ("", "Jupiter.")
+    assert (first.is_classification, second.is_classification) == (False, True)
+    assert first.seed_id.startswith("task-")
+    said = capsys.readouterr().err
+    assert (
+        "2 seeds, read 2 as Alpaca; 1 repeated rows left out; the kind of 2 tasks by rule" in said
+    )
+    [declared] = seeds_of(tmp_path, [ALPACA], "--classification", "yes")
+    assert declared.is_classification
+
+
+def test_fields_of_another_name_are_read_through_a_map(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    row = {"question": "Name a metal.", "answer": "Tin.", "n": 7}
+    fields = "instruction=question,output=answer,id=n"
+    [seed] = seeds_of(tmp_path, [row], "--field-map", fields)
+    assert (seed.seed_id, seed.instruction, seed.instances[0].output) == (
+        "7",
+        "Name a metal.",
+        "Tin.",
+    )
+    path = tmp_path / "given.jsonl"
+    assert ingest(tmp_path, "--seeds-uri", str(path)) == 65
+    said = capsys.readouterr().err.strip().split("\n")[-1]
+    assert ":1: its fields are none of a known schema (Self-Instruct, Alpaca" in said
+    assert "perhaps field_map=instruction=question,output=answer" in said
+    assert '"question": "Name a metal."' in said
+    assert ingest(tmp_path, "--seeds-uri", str(path), "--field-map", "instruction=ask") == 65
+    assert "it has no field 'ask'" in capsys.readouterr().err
+
+
+def test_plain_lines_are_seeds_without_instances(tmp_path: Path) -> None:
+    path = tmp_path / "tasks.txt"
+    path.write_text("Name a metal that melts.\nName a long river.\n")
+    assert ingest(tmp_path, "--seeds-uri", str(path)) == 0
+    rows = read_rows(tmp_path / "out" / "seeds", Seed)
+    assert [row.instruction for row in rows] == ["Name a metal that melts.", "Name a long river."]
+    assert not any(row.instances for row in rows)
+
+
+def test_our_own_rows_are_seeds_again(tmp_path: Path) -> None:
+    assert ingest(tmp_path) == 0
+    first = (tmp_path / "out" / "seeds").read_bytes()
+    (tmp_path / "again.jsonl").write_bytes(first)
+    assert ingest(tmp_path, "--seeds-uri", str(tmp_path / "again.jsonl")) == 0
+    assert len(read_rows(tmp_path / "out" / "seeds", Seed)) == 175
+
+
+def test_the_cases_of_bug_reports(tmp_path: Path) -> None:
+    data = os.environ.get("REFINE_AF_TEST_DATA")
+    cases = Path(data).parent / "cases" if data else Path("nowhere")
+    if not cases.is_dir():
+        pytest.skip("REFINE_AF_TEST_DATA has no folder 'cases' beside it")
+    for name, count in {
+        "alpaca_bom.jsonl": 1,
+        "alpaca_null_input.jsonl": 2,
+        "array.json": 2,
+        "bom.jsonl": 2,
+        "extra_instance_key.jsonl": 2,
+        "null_input.jsonl": 1,
+        "seeds.jsonl.gz": 2,
+        "sharegpt.jsonl": 1,
+        "cols_extra_parents.jsonl": 1,
+    }.items():
+        assert ingest(tmp_path, "--seeds-uri", str(cases / name)) == 0, name
+        assert len(read_rows(tmp_path / "out" / "seeds", Seed)) == count, name

@@ -74,7 +74,7 @@ def run(
 ) -> Metrics:
     """Run a stage on three instructions, or on the seeds; ``more`` is put before each of them."""
     seeds, rows = folder / "seeds.jsonl", folder / "instructions.jsonl"
-    given = read_seeds(BUILTIN["builtin:seeds"], "builtin:seeds", "")
+    given = read_seeds(BUILTIN["builtin:seeds"], "builtin:seeds", "").rows
     longer = [row.model_copy(update={"instruction": f"{more} {row.instruction}"}) for row in given]
     write_rows(seeds, longer if more else given)
     texts = [f"{more} Sum it up.", f"{more} Count the words.", f"{more} Name the river."]
