@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import compress
 
 import numpy as np
 import numpy.typing as npt
 
 from refine_af.contracts.errors import ParameterError
+from refine_af.dedup.bulk import BulkDecisions, Report, Steps
 from refine_af.dedup.pool import EncodedPool
 from refine_af.dedup.prefixes import LengthBounds, Postings, Prefixes, distinct
 from refine_af.dedup.rouge_l import Tokens
@@ -35,6 +37,12 @@ off the time of a row that comes alone."""
 _CROWDED = 2
 """With so many postings per stored row, comparing with every row is cheaper: few different
 tokens, as when characters are the tokens."""
+
+_BULK = 4096
+"""Rows from which on deciding them together is faster than block by block."""
+
+_POOL_PER_ROW = 50
+"""The pool must not be larger than so many times the rows: all of it is prepared anew."""
 
 Admit = Callable[[int], bool]
 """Whether a row that repeats no wording joins the pool; see :meth:`RougeLIndex.offer_all`."""
@@ -89,6 +97,7 @@ class RougeLIndex:
             raise ParameterError(f"the ROUGE-L bound is {bound!r}; it must be in [0, 1]")
         self.bound = bound
         self.tokenless = 0
+        self._tokens = tokens
         self._vocabulary = Vocabulary(tokens, code_points)
         self._lengths = LengthBounds(bound)
         self._ids: list[str] = []
@@ -126,9 +135,51 @@ class RougeLIndex:
             admit: Asked once for the place in ``rows`` of each row without a neighbour, in order;
                 a row that it refuses does not join the pool. Its verdict is None all the same.
         """
+        if admit is None and self._pays_in_bulk(len(rows)):
+            self._encode(rows)
+            return self.decide(len(rows))
         verdicts: list[Neighbour | None] = []
         for start in range(0, len(rows), _BLOCK):
             verdicts += self._offer_block(rows[start : start + _BLOCK], start, admit)
+        return verdicts
+
+    def _pays_in_bulk(self, count: int) -> bool:
+        # Characters are so few that every row shares keys with every other one.
+        enough = count >= max(_BULK, len(self) // _POOL_PER_ROW)
+        return enough and self._tokens != "characters"
+
+    def _encode(self, rows: Sequence[tuple[str, str]]) -> None:
+        """Put rows behind the pool, for :meth:`decide`."""
+        for start in range(0, len(rows), _BLOCK):
+            self.add_all(rows[start : start + _BLOCK])
+
+    def decide(
+        self, count: int, *, steps: Steps | None = None, report: Report | None = None
+    ) -> list[Neighbour | None]:
+        """Take the ``count`` rows that were added last for offered ones, and decide them.
+
+        Several times faster than :meth:`offer` for thousands of rows, on all cores. Memory: about
+        700 bytes a row of 40 tokens, half of it only meanwhile.
+
+        Args:
+            count: Rows to decide.
+            steps: Keeps results of parts across kills.
+            report: Receives the share of the work that is done.
+        """
+        start = len(self) - count
+        self.tokenless += int(np.count_nonzero(self._pool.lengths[start:] == 0))
+        decisions = BulkDecisions(
+            self._pool, start, self.bound, self._vocabulary.overflows, steps=steps, report=report
+        )
+        decisions.run()
+        nearest, score = decisions.nearest[start:].tolist(), decisions.score[start:].tolist()
+        verdicts = [
+            Neighbour(self._ids[row], value) if row >= 0 else None
+            for row, value in zip(nearest, score, strict=True)
+        ]
+        kept = decisions.nearest < 0
+        self._pool.keep(kept)
+        self._ids = list(compress(self._ids, kept.tolist()))
         return verdicts
 
     def over_bound(self, texts: Sequence[str]) -> list[Neighbour | None]:

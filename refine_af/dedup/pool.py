@@ -1,11 +1,15 @@
 """The rows of a pool in compact form: about 4 bytes a token twice, and 100 bytes a row."""
 
+from itertools import compress
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from refine_af.dedup.vocabulary import WORDS, Bits, Encoded, Ints
+
+_COUNTED = 1 << 20
+"""Tokens counted together: numpy makes 8 bytes of each meanwhile."""
 
 
 class Growing:
@@ -26,6 +30,12 @@ class Growing:
             self._held = larger
         self._held[self._size : needed] = items
         self._size = needed
+
+    def keep(self, chosen: npt.NDArray[np.bool_]) -> None:
+        """Drop the items where ``chosen`` is false."""
+        count = int(np.count_nonzero(chosen))
+        self._held[:count] = self.items[chosen]
+        self._size = count
 
     @property
     def items(self) -> npt.NDArray[Any]:
@@ -73,6 +83,32 @@ class EncodedPool:
     def row(self, place: int) -> Ints:
         """Return the token numbers of one row."""
         return self.numbers(place, place + 1)
+
+    def tokens_of(self, rows: Ints) -> npt.NDArray[np.int32]:
+        """Return the token numbers of ``rows``, in ascending order, laid end to end."""
+        chosen = np.zeros(len(self), np.bool_)
+        chosen[rows] = True
+        if chosen.all():
+            return self._numbers.items
+        return self._numbers.items[np.repeat(chosen, self.lengths)]
+
+    def token_counts(self) -> Ints:
+        """Return how often each token number occurs."""
+        numbers = self._numbers.items
+        counts = np.zeros(int(numbers.max(initial=-1)) + 1, np.int64)
+        for start in range(0, len(numbers), _COUNTED):
+            part = np.bincount(numbers[start : start + _COUNTED])
+            counts[: len(part)] += part
+        return counts
+
+    def keep(self, chosen: npt.NDArray[np.bool_]) -> None:
+        """Drop the rows where ``chosen`` is false; the others move up."""
+        tokens = np.repeat(chosen, self.lengths)
+        self.codes = list(compress(self.codes, chosen.tolist()))
+        self._numbers.keep(tokens)
+        for column in (self._lengths, self._signatures, self._doubled, self._ends):
+            column.keep(chosen)
+        self._ends.items[:] = np.cumsum(self.lengths)
 
     def extend(self, rows: Encoded) -> None:
         """Append all rows of ``rows``."""

@@ -1,0 +1,522 @@
+"""Every pair of rows that may be similar, found by the rare tokens that they must share.
+
+Two rows of m and n tokens have F > t only if their longest common subsequence has at least
+o = t(m+n)/2 tokens. Sort the tokens of each row by one fixed order, rare before frequent, and look
+at the tokens of that subsequence: the first stands at position m - o of the one row (from 0) and
+n - o of the other or before, the second at most one later. So the two rows share a *key*, a token
+or two tokens within these bounds. A key of one token is used where few rows have it, else keys of
+two. A row is looked up, as the longer of a pair, with all of its keys; it is found, as the shorter
+one, by those that a partner of at least its own length leaves possible.
+
+Keys only select. Whether two rows can share o tokens is then bounded by their signatures: a bit
+per token, so that a bit of one row that the other lacks is a token that it lacks.
+
+Source: prefix, length and position filters of set-similarity joins (AllPairs, Bayardo et al. 2007;
+PPJoin, Xiao et al. 2008), keys of several prefix tokens (AdaptJoin, Wang et al. 2012), signatures
+(Bitmap filter, Sandes et al. 2020). Nothing is sorted by comparison: keys are grouped by counting.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from refine_af.dedup.vocabulary import Bits, Ints
+
+Small = npt.NDArray[np.int32]
+Hashes = npt.NDArray[np.uint32]
+Mask = npt.NDArray[np.bool_]
+
+_LOW_HALF = (1 << 32) - 1
+
+_SLACK = 1e-6
+"""Widens every bound far beyond float rounding; the exact formula decides afterwards."""
+
+_DENSE = 128
+"""Rows with one key from which on all of them are compared by signature, without a list of pairs:
+4 to 10 times faster per pair, with a fixed cost per key."""
+
+_COMMON = 1500
+"""Rows with one token from which on keys of two tokens replace it."""
+
+_KEYS = 1 << 18
+"""Keys that are handled together: bounds memory, and they fit a processor's cache."""
+
+_PAIRS = 1 << 16
+"""Pairs that are handled together."""
+
+_WORDS = 3
+"""64-bit words of the signature that is looked at first."""
+
+_WIDE = 8
+"""64-bit words of the signature that what remains is checked with."""
+
+_TOKENS = 1 << 16
+"""Tokens that are sorted together; row numbers among them fit 16 bits."""
+
+
+class Limits:
+    """How far into a row the tokens of a key may stand, for one bound.
+
+    Attributes:
+        need: Tokens in common that two rows need, as a share of the tokens of both.
+        shortest: Fewest tokens of a partner, by the length of a row.
+        as_long: How many of a row's tokens can be the last of a key when its partner is not
+            longer, by (depth - 1, length); ``depth`` is the number of tokens of the key.
+        as_short: The same when the partner is not shorter.
+    """
+
+    def __init__(self, bound: float, longest: int) -> None:
+        """Prepare for F > ``bound`` and rows of up to ``longest`` tokens."""
+        ratio = max(bound - _SLACK, _SLACK)
+        self.need = ratio / 2
+        size = np.arange(longest + 1)
+        least = np.ceil(size * (ratio / (2 - ratio)) - _SLACK)
+        self.shortest: Ints = np.maximum(least, 1).astype(np.int64)
+        self.as_long = self._usable(size, self.shortest)
+        self.as_short = self._usable(size, size)
+
+    def _usable(self, size: Ints, partner: Ints) -> Ints:
+        shared = np.maximum(np.ceil(self.need * (size + partner) - _SLACK), 1)
+        usable = [np.clip(size - shared + depth, 0, size) for depth in (1, 2)]
+        return np.array(usable, np.int64)
+
+    def reach(self, left: Ints, size: Ints | Small) -> Ints:
+        """Return the most tokens of a partner that shares at most ``left`` of ``size`` tokens."""
+        longest = left / self.need - size + _SLACK
+        return np.minimum(longest, 1 << 30).astype(np.int64)
+
+
+@dataclass(frozen=True, slots=True)
+class JoinRows:
+    """Rows with tokens, in order of length, and of arrival where lengths are equal.
+
+    Attributes:
+        number: Number of each row, as the caller counts.
+        length: Tokens of each row, ascending.
+        start: Where the prefix of each row begins in ``token``, and the end of the last.
+        token: The rarest tokens of each row, rare first, as ranks; -1 - rank from the second
+            occurrence on.
+        row: The row of each item of ``token``.
+        narrow: :data:`_WORDS` arrays of 64 bits a row.
+        slack: Tokens of each row beyond the bits of ``narrow``.
+        wide: :data:`_WIDE` words a row.
+        wide_slack: Tokens of each row beyond the bits of ``wide``.
+        ranks: Number of different tokens that there are.
+    """
+
+    number: Ints
+    length: Small
+    start: Ints
+    token: Small
+    row: Small
+    narrow: tuple[Bits, ...]
+    slack: Small
+    wide: Bits
+    wide_slack: Small
+    ranks: int
+
+    @classmethod
+    def of(
+        cls, number: Ints, length: Ints, tokens: Small, ranks: Ints, limits: Limits
+    ) -> "JoinRows":
+        """Prepare rows.
+
+        Args:
+            number: Number of each row; of rows of equal length the lower is the shorter one.
+            length: Tokens of each row.
+            tokens: Token numbers of all rows, one row after the other.
+            ranks: Place of each token in the order, rare first.
+            limits: Of the bound.
+        """
+        first = np.cumsum(length) - length
+        order = np.argsort(length, kind="stable")
+        order = order[length[order] > 0]
+        size = length[order]
+        kept = limits.as_long[1][size]
+        start = np.concatenate([[0], np.cumsum(kept)])
+        token = np.empty(start[-1], np.int32)
+        narrow = np.empty((len(order), _WORDS), np.uint64)
+        wide = np.empty((len(order), _WIDE), np.uint64)
+        for low, high in _parts(size, _TOKENS):
+            part = size[low:high]
+            held = np.take(ranks, tokens[_ranges(first[order[low:high]], part)])
+            row = np.repeat(np.arange(high - low), part)
+            token[start[low] : start[high]] = _prefixes(held, row, part, kept[low:high])
+            bit = len(ranks) - 1 - held
+            narrow[low:high] = _signatures(row, bit, high - low, _WORDS)
+            wide[low:high] = _signatures(row, bit, high - low, _WIDE)
+        return cls(
+            number[order],
+            size.astype(np.int32),
+            start,
+            token,
+            np.repeat(np.arange(len(order), dtype=np.int32), kept),
+            tuple(np.ascontiguousarray(narrow[:, word]) for word in range(_WORDS)),
+            (size - _count_bits(narrow)).astype(np.int32),
+            wide,
+            (size - _count_bits(wide)).astype(np.int32),
+            len(ranks),
+        )
+
+    def __len__(self) -> int:
+        return len(self.number)
+
+
+@dataclass(frozen=True, slots=True)
+class _Keys:
+    """Keys of rows, in order of the rows.
+
+    Attributes:
+        last: Place of the key's last token in ``JoinRows.token``.
+        row: The row of each key.
+        short_end: Where the row's tokens end that it can be found by as the shorter one.
+        hash: What equal keys have in common.
+    """
+
+    last: Ints
+    row: Small
+    short_end: Ints
+    hash: Hashes
+
+    def only(self, chosen: Mask | Ints | slice) -> "_Keys":
+        return _Keys(self.last[chosen], self.row[chosen], self.short_end[chosen], self.hash[chosen])
+
+
+class TooManyPairsError(Exception):
+    """More pairs than the caller allows may be similar."""
+
+
+class _Pairs:
+    """Pairs found so far, as ``(longer << 32) + shorter``."""
+
+    def __init__(self, most: int) -> None:
+        self._arrays: list[Ints] = []
+        self._left = most
+
+    def add(self, longer: Small, shorter: Small) -> None:
+        if not len(longer):
+            return
+        self._left -= len(longer)
+        if self._left < 0:
+            raise TooManyPairsError
+        self._arrays.append((longer.astype(np.int64) << 32) + shorter)
+
+    def distinct(self) -> Ints:
+        """Return all pairs, sorted, once each."""
+        if not self._arrays:
+            return np.empty(0, np.int64)
+        pairs = np.sort(np.concatenate(self._arrays))
+        fresh = np.ones(len(pairs), np.bool_)
+        fresh[1:] = pairs[1:] != pairs[:-1]
+        return pairs[fresh]
+
+
+class Join:
+    """Finds the pairs in parts that can be worked on in any order and by several threads.
+
+    Attributes:
+        parts: The parts, for :meth:`pairs`.
+        costs: About how much work each part is, in keys.
+    """
+
+    def __init__(
+        self, rows: JoinRows, limits: Limits, sides: Mask | None = None, most: int = 1 << 62
+    ) -> None:
+        """Prepare to join rows.
+
+        Args:
+            rows: The rows.
+            limits: Of the bound, up to the longest row.
+            sides: For each row, which of two sides it is on: only pairs of different sides are
+                found. None joins every row with every other one.
+            most: Pairs of one part, repeated ones counted, over which it is given up.
+        """
+        self._rows, self._limits, self._sides, self._most = rows, limits, sides, most
+        length = rows.length
+        self._low = np.searchsorted(length, limits.shortest[length]).astype(np.int32)
+        longest = int(length[-1]) if len(length) else 0
+        self._up_to = np.searchsorted(length, np.arange(longest + 1), "right").astype(np.int32)
+        starts = rows.start[:-1]
+        self._long_end = [starts + usable[length] for usable in limits.as_long]
+        self._short_end = [starts + usable[length] for usable in limits.as_short]
+        # What both rows of a pair contribute to the tokens that they need in common.
+        self._share = limits.need * length - rows.slack / 2
+        self._items, self._item_counts = self._grouped()
+        self.parts, self.costs = self._cut()
+
+    def _grouped(self) -> tuple[Ints, Ints]:
+        """Return the places of first tokens of keys, by token, and how many rows each finds."""
+        rows = self._rows
+        places = np.arange(len(rows.token))
+        items = np.flatnonzero((places < self._long_end[0][rows.row]) & (rows.token >= 0))
+        items = items[_stable_order(rows.token[items])]
+        token = rows.token[items]
+        early = items < self._short_end[0][rows.row[items]]
+        return items, np.bincount(token[early], minlength=rows.ranks)[token]
+
+    def _cut(self) -> tuple[list[tuple[int, int]], list[int]]:
+        """Return parts of whole groups of about :data:`_KEYS` keys, and their costs."""
+        token = self._rows.token[self._items]
+        children = self._long_end[1][self._rows.row[self._items]] - self._items
+        cost = np.where(self._item_counts > _COMMON, children, 1 + self._item_counts // 16)
+        ends = np.array([stop for _, stop in _runs(token)], np.int64)
+        total = np.cumsum(cost)[ends - 1] if len(ends) else ends
+        groups = list(_parts(np.diff(total, prepend=0), _KEYS))
+        parts = [(int(ends[low - 1]) if low else 0, int(ends[high - 1])) for low, high in groups]
+        costs = [int(total[high - 1] - (total[low - 1] if low else 0)) for low, high in groups]
+        return parts, costs
+
+    def pairs(self, part: tuple[int, int]) -> tuple[Ints, Ints]:
+        """Return the numbers of the two rows of each pair of a part that may be similar.
+
+        Raises:
+            TooManyPairsError: For more than ``most``.
+        """
+        rows = self._rows
+        items, counts = self._items[slice(*part)], self._item_counts[slice(*part)]
+        found = _Pairs(self._most)
+        common = counts > _COMMON
+        dense = items[~common & (counts >= _DENSE)]
+        # Rows so short that one token in common is enough have no key of two.
+        tiny = common & (rows.length[rows.row[items]] * self._limits.need <= 1)
+        self._match(self._keys(np.sort(items[~common & (counts < _DENSE) | tiny])), 1, found)
+        for low, high in _runs(rows.token[dense]):
+            self._match_all(self._keys(dense[low:high]), 1, found)
+        self._match(self._children(self._keys(np.sort(items[common]))), 2, found)
+        pairs = found.distinct()
+        return rows.number[pairs >> 32], rows.number[pairs & _LOW_HALF]
+
+    def _keys(self, last: Ints) -> _Keys:
+        rows = self._rows
+        row = np.take(rows.row, last)
+        hashes = _mixed(np.zeros(len(last), np.uint32), np.take(rows.token, last))
+        return _Keys(last, row, np.take(self._short_end[0], row), hashes)
+
+    def _children(self, keys: _Keys) -> _Keys:
+        """Return the keys of two tokens that begin with ``keys``."""
+        count = np.maximum(np.take(self._long_end[1], keys.row) - keys.last - 1, 0)
+        last = _ranges(keys.last + 1, count)
+        token = np.take(self._rows.token, last)
+        children = _Keys(
+            last,
+            np.repeat(keys.row, count),
+            np.repeat(np.take(self._short_end[1], keys.row), count),
+            _mixed(np.repeat(keys.hash, count), token),
+        )
+        repeated = np.flatnonzero(token < 0)
+        if not len(repeated):
+            return children
+        # A token's second occurrence can only follow its first.
+        valid = np.ones(len(token), np.bool_)
+        valid[repeated] = last[repeated] == np.repeat(keys.last, count)[repeated] + 1
+        return children.only(valid)
+
+    def _match(self, keys: _Keys, depth: int, found: _Pairs) -> None:
+        """Add pairs of rows with the same key."""
+        early = keys.last < keys.short_end
+        if self._sides is None:
+            self._look_up(keys, np.flatnonzero(early), depth, found)
+            return
+        side = self._sides[keys.row]
+        for longer in (side, ~side):
+            some = longer | early
+            ours = keys.only(some)
+            shorter = np.flatnonzero((~longer & early)[some])
+            self._look_up(ours, shorter, depth, found, longer[some])
+
+    def _look_up(
+        self,
+        keys: _Keys,
+        early: Ints,
+        depth: int,
+        found: _Pairs,
+        longer: Mask | None = None,
+    ) -> None:
+        """Add pairs of ``keys``, those that are ``longer``, with those at ``early``."""
+        if not len(early):
+            return
+        bits = max(len(early).bit_length(), 8)
+        slot = keys.hash >> np.uint32(32 - bits)
+        early_slot = np.take(slot, early)
+        order = np.take(early, _stable_order(early_slot))
+        shorter = keys.only(order)
+        counts = np.bincount(early_slot, minlength=1 << bits)
+        high = np.take(np.cumsum(counts), slot)
+        size = np.take(counts, slot)
+        low = high - size
+        # What is found as the shorter one comes before: rows are in order within a slot.
+        high[order] = np.arange(len(order))
+        if longer is not None:
+            high[~longer] = low[~longer]
+        crowded = np.flatnonzero((size >= _DENSE) & (high > low))
+        crowded = crowded[_stable_order(slot[crowded])]
+        for start, stop in _runs(slot[crowded]):
+            group = crowded[start:stop]
+            first = int(low[group[0]])
+            some = slice(first, first + int(size[group[0]]))
+            self._compare(keys.only(group), shorter.only(some), depth, found)
+        high[crowded] = low[crowded]
+        rest = np.flatnonzero(high > low)
+        if len(rest):
+            self._list(keys.only(rest), low[rest], high[rest] - low[rest], shorter, depth, found)
+
+    def _match_all(self, keys: _Keys, depth: int, found: _Pairs) -> None:
+        """Add pairs of rows that have one key, which all of ``keys`` are."""
+        early = keys.last < keys.short_end
+        if self._sides is None:
+            self._compare(keys, keys.only(early), depth, found)
+            return
+        side = self._sides[keys.row]
+        for longer in (side, ~side):
+            self._compare(keys.only(longer), keys.only(~longer & early), depth, found)
+
+    def _list(
+        self, keys: _Keys, low: Ints, count: Ints, shorter: _Keys, depth: int, found: _Pairs
+    ) -> None:
+        """Add pairs of each key with ``count`` of ``shorter`` from ``low`` on."""
+        below = self._longest_partner(keys, depth)
+        least = np.take(self._low, keys.row)
+        until = self._partners_end(shorter, depth)
+        for start, stop in _parts(count, _PAIRS):
+            times = count[start:stop]
+            place = _ranges(low[start:stop], times)
+            longer_row = np.repeat(keys.row[start:stop], times)
+            shorter_row = np.take(shorter.row, place)
+            fits = np.take(until, place) > longer_row
+            fits &= shorter_row < np.repeat(below[start:stop], times)
+            fits &= shorter_row >= np.repeat(least[start:stop], times)
+            chosen = np.flatnonzero(fits)
+            self._check(np.take(longer_row, chosen), np.take(shorter_row, chosen), found)
+
+    def _compare(self, keys: _Keys, shorter: _Keys, depth: int, found: _Pairs) -> None:
+        """Add pairs of ``keys`` and ``shorter``, which are all of one key."""
+        below = self._longest_partner(keys, depth)
+        until = self._partners_end(shorter, depth)
+        early = keys.last < keys.short_end
+        for chosen in (early, ~early):
+            rows, ends = keys.row[chosen], below[chosen]
+            step = max(16, _PAIRS // max(1, len(shorter.row)))
+            for start in range(0, len(rows), step):
+                some = rows[start : start + step]
+                first = np.searchsorted(shorter.row, self._low[some[0]])
+                last = np.searchsorted(shorter.row, ends[start : start + step].max())
+                partners = shorter.row[first:last][until[first:last] > some[0]]
+                if len(partners):
+                    self._compare_all(some, partners, found)
+
+    def _compare_all(self, longer: Small, shorter: Small, found: _Pairs) -> None:
+        common: npt.NDArray[np.uint8] | None = None
+        for bits in self._rows.narrow:
+            part = np.bitwise_count(np.take(bits, longer)[:, None] & np.take(bits, shorter))
+            common = part if common is None else np.add(common, part, out=common)
+        least = self._share[longer].min() + self._share[shorter] - _SLACK
+        enough = np.clip(np.ceil(least), 0, 255).astype(np.uint8)
+        row, column = np.divmod(np.flatnonzero(common >= enough), len(shorter))
+        ours, theirs = np.take(longer, row), np.take(shorter, column)
+        before = theirs < ours
+        self._check(ours[before], theirs[before], found)
+
+    def _longest_partner(self, keys: _Keys, depth: int) -> Small:
+        """Return the row before which the partners of each key end, by length."""
+        below = keys.row.copy()
+        late = np.flatnonzero(keys.last >= keys.short_end)
+        reach = self._reach(keys.last[late], keys.row[late], depth)
+        below[late] = np.minimum(below[late], np.take(self._up_to, reach))
+        return below
+
+    def _partners_end(self, shorter: _Keys, depth: int) -> Small:
+        """Return the row before which those end that each key can be the shorter one of."""
+        return np.take(self._up_to, self._reach(shorter.last, shorter.row, depth))
+
+    def _reach(self, last: Ints, row: Small, depth: int) -> Ints:
+        length = np.take(self._rows.length, row)
+        left = length - (last - np.take(self._rows.start, row)) + depth - 1
+        return np.minimum(self._limits.reach(left, length), len(self._up_to) - 1)
+
+    def _check(self, longer: Small, shorter: Small, found: _Pairs) -> None:
+        """Add the pairs whose signatures allow the overlap."""
+        rows = self._rows
+        tokens = np.take(rows.length, longer) + np.take(rows.length, shorter)
+        need = tokens * self._limits.need - _SLACK
+        slack = np.minimum(np.take(rows.slack, longer), np.take(rows.slack, shorter))
+        for bits in rows.narrow:
+            slack += np.bitwise_count(np.take(bits, longer) & np.take(bits, shorter))
+        some = np.flatnonzero(slack >= need)
+        longer, shorter, need = longer[some], shorter[some], need[some]
+        wide = np.take(rows.wide, longer, axis=0) & np.take(rows.wide, shorter, axis=0)
+        slack = np.minimum(np.take(rows.wide_slack, longer), np.take(rows.wide_slack, shorter))
+        some = np.flatnonzero(slack + _count_bits(wide) >= need)
+        found.add(longer[some], shorter[some])
+
+
+def _prefixes(rank: Ints, row: Ints, size: Ints, kept: Ints) -> Small:
+    """Return the ``kept`` first tokens of each row after sorting it; ranks of all rows come in."""
+    order = _stable_order(rank)
+    order = order[_stable_order(row[order])]
+    rank = rank[order]
+    again = np.zeros(len(rank), np.bool_)
+    again[1:] = (rank[1:] == rank[:-1]) & (np.diff(row) == 0)
+    token = np.where(again, -1 - rank, rank)
+    return token[_ranges(np.cumsum(size) - size, kept)].astype(np.int32)
+
+
+def _signatures(row: Ints, bit: Ints, rows: int, words: int) -> Bits:
+    held = np.zeros((rows, 64 * words), np.bool_)
+    held[row, bit % (64 * words)] = True
+    packed: Bits = np.packbits(held, axis=1, bitorder="little").view(np.uint64)
+    return packed
+
+
+def _count_bits(signatures: Bits) -> Ints:
+    counts: Ints = np.bitwise_count(signatures).sum(axis=1, dtype=np.int64)
+    return counts
+
+
+def _mixed(base: Hashes, token: Small) -> Hashes:
+    """Return a hash of each base and token; the constants are those of murmur3 and xxhash."""
+    mixed = token.astype(np.uint32)
+    mixed += np.uint32(0x9E3779B9)
+    mixed *= np.uint32(0x85EBCA6B)
+    mixed ^= mixed >> np.uint32(15)
+    mixed ^= base
+    mixed *= np.uint32(0xC2B2AE35)
+    mixed ^= mixed >> np.uint32(13)
+    mixed *= np.uint32(0x27D4EB2F)
+    return mixed
+
+
+def _stable_order(values: npt.NDArray[np.integer]) -> Ints:
+    """Return the stable order of numbers in [0, 2^32), by counting 16 bits at a time."""
+    order: Ints = np.argsort(values.astype(np.uint16), kind="stable")
+    high = (values >> 16).astype(np.uint16)
+    if high.any():
+        order = order[np.argsort(high[order], kind="stable")]
+    return order
+
+
+def _ranges(first: Ints, count: Ints) -> Ints:
+    """Return ``count[k]`` numbers from ``first[k]`` on, one range after the other."""
+    offset = first - (np.cumsum(count) - count)
+    numbers: Ints = np.repeat(offset, count) + np.arange(int(count.sum()))
+    return numbers
+
+
+def _parts(count: Ints, most: int) -> Iterator[tuple[int, int]]:
+    """Yield ranges whose counts add up to at most ``most``; one item alone may have more."""
+    ends = np.cumsum(count)
+    low = 0
+    while low < len(ends):
+        done = int(ends[low - 1]) if low else 0
+        high = max(int(np.searchsorted(ends, done + most, "right")), low + 1)
+        yield low, high
+        low = high
+
+
+def _runs(values: npt.NDArray[np.integer]) -> Iterator[tuple[int, int]]:
+    """Yield the ranges of equal neighbours."""
+    if not len(values):
+        return
+    ends = [*(np.flatnonzero(values[1:] != values[:-1]) + 1).tolist(), len(values)]
+    yield from zip([0, *ends[:-1]], ends, strict=True)
