@@ -19,6 +19,7 @@ class Candidate:
     Attributes:
         place: File and line, for people.
         order: Number of its file and line, from 1.
+        source: File and line, without names that differ from machine to machine.
         id: Its ``id``, or else a digest of the row.
         text: What is compared; None when the field is absent, not a string, or blank.
         row: All of it.
@@ -26,13 +27,14 @@ class Candidate:
 
     place: str
     order: str
+    source: str
     id: str
     text: str | None
     row: JsonObject
 
 
-def read_candidates(files: Iterable[Path], text_field: str) -> Iterator[Candidate]:
-    """Yield the rows of JSON Lines files, one file after the other.
+def read_candidates(files: Iterable[Path], text_field: str, label: str = "") -> Iterator[Candidate]:
+    """Yield the rows of JSON Lines files, one file after the other; ``label`` names the files.
 
     Raises:
         DataError: For a line that is not a JSON object.
@@ -41,7 +43,14 @@ def read_candidates(files: Iterable[Path], text_field: str) -> Iterator[Candidat
         for number, row in iter_objects(path):
             text = row.get(text_field)
             usable = text if isinstance(text, str) and text.strip() else None
-            yield Candidate(f"{path}:{number}", f"{which}:{number}", _row_id(row), usable, row)
+            yield Candidate(
+                f"{path}:{number}",
+                f"{which}:{number}",
+                f"{label or f'file {which}'}, line {number}",
+                _row_id(row),
+                usable,
+                row,
+            )
 
 
 def in_blocks(rows: Iterator[Candidate]) -> Iterator[list[Candidate]]:

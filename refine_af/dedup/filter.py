@@ -1,6 +1,8 @@
 """The filter over files of JSON Lines, anyone's: rows in, rows kept unchanged, rows rejected."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
@@ -8,10 +10,12 @@ from refine_af.contracts.errors import DataError, nearest
 from refine_af.contracts.jsonl import dump_line
 from refine_af.contracts.records import Rejected
 from refine_af.contracts.stage import Progress
-from refine_af.dedup.candidates import Candidate, in_blocks, read_candidates
+from refine_af.dedup.bulk import Steps
+from refine_af.dedup.candidates import BLOCK, Candidate, in_blocks, read_candidates
 from refine_af.dedup.contamination import ContaminationGate
 from refine_af.dedup.embeddings import Embeddings
 from refine_af.dedup.index import RougeLIndex
+from refine_af.dedup.memory import available_memory
 from refine_af.dedup.params import FilterParams
 from refine_af.dedup.semantic import Repeat, SemanticGate
 
@@ -20,6 +24,12 @@ REASONS = ("no_text", "contaminated", "similar", "semantic", "root_full", "over_
 
 _LONGEST_TEXT = 1_000_000
 """Limit of ``Rejected.text``; the row itself holds all of it."""
+
+_EXCERPT = 400
+"""Characters of a neighbour's text in a rejection."""
+
+BYTES_PER_ROW = 1_500
+"""Memory for a row of 40 tokens while rows are compared; half of it is given back afterwards."""
 
 
 def filter_rows(
@@ -32,14 +42,16 @@ def filter_rows(
     avoid: Sequence[tuple[str, str]] = (),
     embeddings: Path | None = None,
     progress: Progress | None = None,
+    steps: Steps | None = None,
 ) -> dict[str, float]:
     """Write each candidate row to ``kept`` or, with the reason, to ``rejected``; return counts.
 
     Files are merged in the order given; the first arrival of two near-duplicates is kept. Kept
     rows hold the JSON value that came in. A rejected row holds the fields of
     :class:`refine_af.contracts.records.Rejected`, ``parents`` naming the row, and the row itself
-    under ``row``. A row's id is its ``id`` or else a digest of it. Memory: the pool and kept
-    texts, the texts to avoid, and 1,024 rows.
+    under ``row``. A row's id is its ``id`` or else a digest of it; ``detail`` names file and line
+    of the neighbour, and its text. The files are read twice: to decide, and to write. Memory: see
+    :data:`BYTES_PER_ROW`; no row is held.
 
     Reasons, in the order tried:
 
@@ -62,7 +74,8 @@ def filter_rows(
         embeddings: Folder of the stage ``embed_texts`` over candidates and pool; without it the
             static vectors of :mod:`refine_af.dedup.static_vectors`, for which the files are read
             once more.
-        progress: Told about rows done, and of what a person should know.
+        progress: Receives rows done, and what a person should know.
+        steps: Keeps what was compared across kills.
 
     Returns:
         ``rows``, ``kept``, one count per reason, ``tokenless`` (candidates that could not be
@@ -72,21 +85,51 @@ def filter_rows(
         DataError: For a line that is not a JSON object, a pool row without the field, or when no
             candidate has the field.
     """
-    run = _Filter(params, avoid, embeddings, progress)
+    run = _Decisions(params, avoid, embeddings, progress)
     if params.max_cosine:
         every = read_candidates([*([pool] if pool else []), *candidates], params.text_field)
         run.fit(row.text for row in every if row.text is not None)
-    for block in in_blocks(read_candidates([pool] if pool else [], params.text_field)):
+    pools = [pool] if pool else []
+    for block in in_blocks(read_candidates(pools, params.text_field)):
         run.add_pool(block)
     total = sum(map(_count_lines, candidates))
+    require_memory(total)
+    for block in in_blocks(read_candidates(candidates, params.text_field)):
+        run.judge(block, total)
+    run.compare(steps)
     with (
         kept.open("w", encoding="utf-8", newline="\n") as kept_rows,
         rejected.open("w", encoding="utf-8", newline="\n") as rejected_rows,
     ):
-        for block in in_blocks(read_candidates(candidates, params.text_field)):
-            run.judge(block, kept_rows, rejected_rows)
-            run.report(total)
-    return run.finish(candidates)
+        writer = _Writer(run, kept_rows, rejected_rows, params.max_rows)
+        for row in read_candidates(pools, params.text_field, "pool"):
+            writer.pass_by(row)
+        for number, row in enumerate(read_candidates(candidates, params.text_field), start=1):
+            writer.write(row)
+            if number % BLOCK == 0 or number == run.rows:
+                run.report(number, total, "rows written", kept=float(writer.kept))
+    return run.finish(candidates, writer)
+
+
+def require_memory(rows: int, available: int | None = None) -> None:
+    """Refuse rows that would not fit into memory.
+
+    Args:
+        rows: Rows to compare.
+        available: Bytes; None asks the machine, and the container's limit.
+
+    Raises:
+        DataError: With the numbers.
+    """
+    free = available_memory() if available is None else available
+    needed = rows * BYTES_PER_ROW
+    if free is not None and needed > free:
+        raise DataError(
+            f"{rows:,} rows need about {needed / 2**30:.1f} GiB of memory to be compared"
+            f" ({BYTES_PER_ROW:,} bytes a row), {free / 2**30:.1f} GiB are available; give the"
+            " task more memory, or filter the rows in files, each with the rows kept before as"
+            " its pool"
+        )
 
 
 def _count_lines(path: Path) -> int:
@@ -94,8 +137,24 @@ def _count_lines(path: Path) -> int:
         return sum(chunk.count(b"\n") for chunk in iter(lambda: source.read(1 << 20), b""))
 
 
-class _Filter:
-    """One run of :func:`filter_rows`."""
+@dataclass(frozen=True, slots=True)
+class _Drop:
+    """Why a row is dropped; a neighbour is named by its number, or by its id if it is no row."""
+
+    reason: str
+    row: int | None = None
+    name: str | None = None
+    score: float | None = None
+    detail: str = ""
+
+
+class _Decisions:
+    """The decision on each row. Rows are numbered from 0: the pool's, then the candidates'.
+
+    Attributes:
+        drops: By number, the rows that are dropped.
+        rows: Candidates.
+    """
 
     def __init__(
         self,
@@ -113,141 +172,190 @@ class _Filter:
         )
         self._progress = progress
         self._fields: set[str] = set()
-        names = ("rows", "kept", *REASONS, "tokenless", "pool_rows", "pool_contaminated")
-        self._counts = dict.fromkeys(names, 0.0)
+        self._leaked = 0
+        self._waiting: list[int] = []
+        self.pool_rows = 0
+        self.rows = 0
+        self.drops: dict[int, _Drop] = {}
 
     def fit(self, texts: Iterable[str]) -> None:
         self._embeddings.fit(texts)
 
     def add_pool(self, block: list[Candidate]) -> None:
         rows = []
-        for row in block:
+        for number, row in enumerate(block, start=self.pool_rows):
             if row.text is None:
                 raise DataError(
                     f"{row.place}: a pool row needs text in the field"
                     f" {self._params.text_field!r}, found the fields {sorted(row.row)}"
                 )
-            rows.append((row.id, row.text))
+            rows.append((str(number), row.text))
         self._index.add_all(rows)
         if self._params.max_cosine:
-            ids = [name for name, _ in rows]
-            self._semantic.add_pool(ids, self._embeddings.of(ids, [text for _, text in rows]))
-        self._counts["pool_rows"] += len(block)
-        for leak in self._leaks(block):
+            vectors = self._embeddings.of([row.id for row in block], [text for _, text in rows])
+            self._semantic.add_pool([name for name, _ in rows], vectors)
+        self.pool_rows += len(block)
+        for row, leak in zip(block, self._leaks(block), strict=True):
             if leak is not None:
-                self._counts["pool_contaminated"] += 1
-                self._say(
-                    f"pool row {leak.parents[0]} is like {leak.neighbour} of the evaluation:"
-                    f" {leak.detail}"
-                )
+                self._leaked += 1
+                self._say(f"pool row {row.id} is like {leak.name} of the evaluation: {leak.detail}")
 
-    def judge(self, block: list[Candidate], kept: TextIO, rejected: TextIO) -> None:
+    def judge(self, block: list[Candidate], total: int) -> None:
+        """Decide rows, or put them into the index for :meth:`compare`."""
+        first = self.pool_rows + self.rows
         self._fields.update(*(candidate.row for candidate in block))
-        for candidate, verdict in zip(block, self._verdicts(block), strict=True):
-            self._counts["rows"] += 1
-            limit = self._params.max_rows
-            if verdict is None and 0 < limit <= self._counts["kept"]:
-                verdict = _reject(candidate, "over_limit", detail=f"{limit} rows were kept")
-            if verdict is None:
-                kept.write(dump_line(candidate.row))
-                self._counts["kept"] += 1
+        clean = []
+        for number, (row, leak) in enumerate(zip(block, self._leaks(block), strict=True), first):
+            if row.text is None:
+                self.drops[number] = _Drop("no_text", detail="the field holds no text")
+            elif leak is not None:
+                self.drops[number] = leak
             else:
-                line = verdict.model_dump(mode="json") | {"row": candidate.row}
-                rejected.write(dump_line(line))
-                self._counts[verdict.reason] += 1
+                clean.append((number, row, row.text))
+        self.rows += len(block)
+        if self._params.semantic:
+            self._by_meaning(clean)
+        else:
+            self._index.add_all([(str(number), text) for number, _, text in clean])
+            self._waiting += [number for number, _, _ in clean]
+        self.report(self.rows, total, "rows read")
 
-    def report(self, total: int) -> None:
-        if self._progress is not None:
-            done = int(self._counts["rows"])
-            self._progress.step(done, max(total, done), "rows", kept=self._counts["kept"])
+    def compare(self, steps: Steps | None) -> None:
+        """Decide the rows that are in the index."""
 
-    def finish(self, files: Sequence[Path]) -> dict[str, float]:
-        field, found = self._params.text_field, sorted(self._fields)
-        if self._counts["rows"] and field not in self._fields:
+        def report(share: float) -> None:
+            self.report(round(share * self.rows), self.rows, "rows compared")
+
+        neighbours = self._index.decide(len(self._waiting), steps=steps, report=report)
+        for number, near in zip(self._waiting, neighbours, strict=True):
+            if near is not None:
+                self.drops[number] = _Drop("similar", int(near.id), score=near.score)
+
+    def finish(self, files: Sequence[Path], writer: "_Writer") -> dict[str, float]:
+        """Return the counts."""
+        field, present = self._params.text_field, sorted(self._fields)
+        if self.rows and field not in self._fields:
             raise DataError(
-                f"{files[0]}: no row has the field {field!r};{nearest(field, found)}"
-                f" found: {', '.join(found[:20])}; name the field to compare"
+                f"{files[0]}: no row has the field {field!r};{nearest(field, present)}"
+                f" found: {', '.join(present[:20])}; name the field to compare"
             )
-        self._counts["tokenless"] = float(self._index.tokenless)
-        if self._index.tokenless:
+        tokenless = self._index.tokenless
+        if tokenless:
             self._say(
-                f"{self._index.tokenless} rows were not compared: tokens={self._params.tokens}"
+                f"{tokenless} rows were not compared: tokens={self._params.tokens}"
                 " finds no token in them; unicode_words and characters read any script"
             )
-        return self._counts
+        counts: dict[str, float] = {"rows": self.rows, "kept": writer.kept}
+        counts |= {reason: writer.dropped[reason] for reason in REASONS}
+        counts |= {"tokenless": tokenless, "pool_rows": self.pool_rows}
+        counts |= {"pool_contaminated": self._leaked}
+        return {name: float(count) for name, count in counts.items()}
+
+    def report(self, done: int, total: int, unit: str, **numbers: float) -> None:
+        """Report progress."""
+        if self._progress is not None:
+            self._progress.step(done, max(total, done), unit, **numbers)
 
     def _say(self, message: str) -> None:
         if self._progress is not None:
             self._progress.say(message)
 
-    def _verdicts(self, block: list[Candidate]) -> list[Rejected | None]:
-        """Return the rejection of each row, or None; rows that stay join the index."""
-        verdicts = self._leaks(block)
-        clean: list[tuple[int, str]] = []
-        for place, row in enumerate(block):
-            if row.text is None:
-                verdicts[place] = _reject(row, "no_text", detail="the field holds no text")
-            elif verdicts[place] is None:
-                clean.append((place, row.text))
-        if self._params.semantic:
-            self._by_meaning(block, clean, verdicts)
-            return verdicts
-        neighbours = self._index.offer_all([(block[place].id, text) for place, text in clean])
-        for (place, _), near in zip(clean, neighbours, strict=True):
-            if near is not None:
-                verdicts[place] = _reject(block[place], "similar", near.id, near.score)
-        return verdicts
-
-    def _by_meaning(
-        self,
-        block: list[Candidate],
-        clean: list[tuple[int, str]],
-        verdicts: list[Rejected | None],
-    ) -> None:
+    def _by_meaning(self, clean: list[tuple[int, Candidate, str]]) -> None:
         """Judge wording and meaning together: what one of them drops must not join the other."""
-        ids = [block[place].id for place, _ in clean]
-        roots = [self._root(block[place]) for place, _ in clean]
-        vectors = self._embeddings.of(ids, [text for _, text in clean])
-        self._semantic.begin(ids, roots, vectors)
-        again: dict[int, Repeat] = {}
+        names = [str(number) for number, _, _ in clean]
+        roots = [self._root(row) for _, row, _ in clean]
+        texts = [text for _, _, text in clean]
+        vectors = self._embeddings.of([row.id for _, row, _ in clean], texts)
+        self._semantic.begin(names, roots, vectors)
+        repeats: dict[int, Repeat] = {}
 
-        def admit(number: int) -> bool:
-            found = self._semantic.repeat(number)
-            if found is None:
-                self._semantic.accept(number)
+        def admit(position: int) -> bool:
+            repeat = self._semantic.repeat(position)
+            if repeat is None:
+                self._semantic.accept(position)
             else:
-                again[number] = found
-            return found is None
+                repeats[position] = repeat
+            return repeat is None
 
-        rows = list(zip(ids, [text for _, text in clean], strict=True))
-        neighbours = self._index.offer_all(rows, admit)
+        neighbours = self._index.offer_all(list(zip(names, texts, strict=True)), admit)
         self._semantic.end()
-        for number, (place, _) in enumerate(clean):
-            near, repeat = neighbours[number], again.get(number)
+        for position, (number, _, _) in enumerate(clean):
+            near, repeat = neighbours[position], repeats.get(position)
             if near is not None:
-                verdicts[place] = _reject(block[place], "similar", near.id, near.score)
+                self.drops[number] = _Drop("similar", int(near.id), score=near.score)
             elif repeat is not None:
-                detail = f"root {roots[number]}" if repeat.reason == "root_full" else ""
-                verdicts[place] = _reject(
-                    block[place], repeat.reason, repeat.id, repeat.score, detail
-                )
+                row = int(repeat.id) if repeat.id is not None else None
+                detail = f"root {roots[position]}" if repeat.reason == "root_full" else ""
+                self.drops[number] = _Drop(repeat.reason, row, score=repeat.score, detail=detail)
 
     def _root(self, row: Candidate) -> str:
         given = row.row.get(self._params.root_field)
         return given if isinstance(given, str) and given else row.id
 
-    def _leaks(self, block: list[Candidate]) -> list[Rejected | None]:
-        verdicts: list[Rejected | None] = [None] * len(block)
+    def _leaks(self, block: list[Candidate]) -> list[_Drop | None]:
+        verdicts: list[_Drop | None] = [None] * len(block)
         if not len(self._gate):
             return verdicts
-        asked = [(place, text) for place, row in enumerate(block) for text in _texts(row)]
+        asked = [(position, text) for position, row in enumerate(block) for text in _texts(row)]
         leaks = self._gate.leaks([text for _, text in asked])
-        for (place, _), leak in zip(asked, leaks, strict=True):
-            if leak is not None and verdicts[place] is None:
-                verdicts[place] = _reject(
-                    block[place], "contaminated", leak.id, leak.score, leak.detail
+        for (position, _), leak in zip(asked, leaks, strict=True):
+            if leak is not None and verdicts[position] is None:
+                verdicts[position] = _Drop(
+                    "contaminated", name=leak.id, score=leak.score, detail=leak.detail
                 )
         return verdicts
+
+
+class _Writer:
+    """Writes the rows in their order, and remembers those that a later one repeats."""
+
+    def __init__(
+        self, decisions: _Decisions, kept: TextIO, rejected: TextIO, max_rows: int
+    ) -> None:
+        self._drops = decisions.drops
+        self._neighbours = {drop.row for drop in decisions.drops.values()}
+        self._seen: dict[int | None, Candidate] = {}
+        self._kept, self._rejected, self._max_rows = kept, rejected, max_rows
+        self._number = 0
+        self.kept = 0
+        self.dropped: Counter[str] = Counter()
+
+    def pass_by(self, row: Candidate) -> None:
+        """Take note of the next row, which is written nowhere or by :meth:`write`."""
+        if self._number in self._neighbours:
+            self._seen[self._number] = row
+        self._number += 1
+
+    def write(self, row: Candidate) -> None:
+        """Write the next row to where it belongs."""
+        drop = self._drops.get(self._number)
+        self.pass_by(row)
+        if drop is None and 0 < self._max_rows <= self.kept:
+            drop = _Drop("over_limit", detail=f"{self._max_rows} rows were kept")
+        if drop is None:
+            self._kept.write(dump_line(row.row))
+            self.kept += 1
+            return
+        self.dropped[drop.reason] += 1
+        line = self._rejection(row, drop).model_dump(mode="json") | {"row": row.row}
+        self._rejected.write(dump_line(line))
+
+    def _rejection(self, row: Candidate, drop: _Drop) -> Rejected:
+        name, detail = drop.name, drop.detail
+        if drop.row is not None:
+            neighbour = self._seen[drop.row]
+            name = neighbour.id
+            detail = f"{neighbour.source}: {(neighbour.text or '')[:_EXCERPT]}"
+        return Rejected.make(
+            STAGE,
+            drop.reason,
+            (row.text or "")[:_LONGEST_TEXT],
+            (row.id,),
+            place=row.order,
+            neighbour=name,
+            score=drop.score,
+            detail=detail,
+        )
 
 
 def _texts(candidate: Candidate) -> Iterator[str]:
@@ -259,22 +367,3 @@ def _texts(candidate: Candidate) -> Iterator[str]:
         text = pair.get("input") if isinstance(pair, dict) else None
         if isinstance(text, str) and text.strip() and text != candidate.text:
             yield text
-
-
-def _reject(
-    candidate: Candidate,
-    reason: str,
-    neighbour: str | None = None,
-    score: float | None = None,
-    detail: str = "",
-) -> Rejected:
-    return Rejected.make(
-        STAGE,
-        reason,
-        (candidate.text or "")[:_LONGEST_TEXT],
-        (candidate.id,),
-        place=candidate.order,
-        neighbour=neighbour,
-        score=score,
-        detail=detail,
-    )

@@ -26,6 +26,7 @@ def run(params: FilterParams, task: Task) -> Metrics:
         avoid=avoid,
         embeddings=task.inputs.get("embeddings"),
         progress=task.progress,
+        steps=task.journal,
     )
 
 

@@ -2,6 +2,7 @@ import base64
 import gzip
 import json
 import os
+import random
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,11 @@ from slow_filter import decide
 
 from refine_af.contracts.errors import DataError
 from refine_af.contracts.records import Instruction, Rejected
-from refine_af.dedup.filter import filter_rows
+from refine_af.dedup import join
+from refine_af.dedup.filter import BYTES_PER_ROW, filter_rows, require_memory
+from refine_af.dedup.memory import available_memory
 from refine_af.dedup.params import FilterParams
+from refine_af.storage.journal import MemoryJournal
 
 DATA = os.environ.get("REFINE_AF_TEST_DATA")
 
@@ -22,11 +26,11 @@ class Sentences:
 
     def __init__(self) -> None:
         self.said: list[str] = []
-        self.steps: list[tuple[int, int]] = []
+        self.steps: list[tuple[int, int, str]] = []
 
     def step(self, done: int, total: int, unit: str, **numbers: float) -> None:
         """Keep how far it is."""
-        self.steps.append((done, total))
+        self.steps.append((done, total, unit))
 
     def say(self, message: str) -> None:
         """Keep the sentence."""
@@ -96,7 +100,12 @@ def test_first_arrival_wins_across_files_and_other_columns_pass_through(folder: 
         ("x",),
     )
     assert (counts["rows"], counts["kept"], counts["similar"]) == (3, 2, 1)
-    assert folder.progress.steps == [(3, 3)]
+    assert folder.progress.steps == [
+        (3, 3, "rows read"),
+        (3, 3, "rows compared"),
+        (3, 3, "rows written"),
+    ]
+    assert record.detail == "file 1, line 1: Name the rivers of Spain."
 
 
 def test_our_own_rows_come_out_as_the_same_rows(folder: Folder) -> None:
@@ -110,7 +119,8 @@ def test_pool_rows_drop_candidates_and_are_written_nowhere(folder: Folder) -> No
     counts = folder.run([{"id": "c", "instruction": "Name the rivers of France."}], pool=pool)
     # 4 of 5 tokens: 0.8.
     assert read(folder.kept) == []
-    assert read(folder.rejected)[0]["neighbour"] == "seed"
+    [rejection] = read(folder.rejected)
+    assert (rejection["neighbour"], rejection["detail"].split(":")[0]) == ("seed", "pool, line 1")
     assert read(folder.rejected)[0]["score"] == pytest.approx(0.8)
     assert counts["pool_rows"] == 2
 
@@ -220,3 +230,65 @@ def test_json_test_suite_comes_through_unharmed_or_is_refused(folder: Folder) ->
             assert len(read(folder.kept)) >= 1
         else:
             assert "case.jsonl:" in str(refused)
+
+
+def test_a_neighbour_without_an_id_is_named_by_line_and_text(folder: Folder) -> None:
+    rows = [{"instruction": "Count the birds."}, {"instruction": "Name the rivers of Spain."}]
+    again = {"instruction": "Name the rivers of Spain now."}
+    folder.run(rows, [again], settings=FilterParams(max_cosine=0.99))
+    [semantic] = read(folder.rejected)
+    folder.run(rows, [again])
+    [wording] = read(folder.rejected)
+    assert semantic["detail"] == wording["detail"] == "file 1, line 2: Name the rivers of Spain."
+
+
+def test_rows_that_do_not_fit_into_memory_are_refused_with_the_number() -> None:
+    require_memory(1_000, 1_000 * BYTES_PER_ROW)
+    with pytest.raises(DataError, match=r"1,001 rows need about .* are available"):
+        require_memory(1_001, 1_000 * BYTES_PER_ROW)
+    with pytest.raises(DataError, match=r"10,000,000 rows need about 14\.0 GiB"):
+        require_memory(10_000_000, 4 << 30)
+
+
+def test_available_memory_is_the_smaller_of_machine_and_container(tmp_path: Path) -> None:
+    meminfo = tmp_path / "meminfo"
+    meminfo.write_text("MemTotal: 9000 kB\nMemAvailable:    3000 kB\n")
+    assert available_memory(meminfo, tmp_path) == 3000 * 1024
+    (tmp_path / "memory.current").write_text("500\n")
+    (tmp_path / "memory.stat").write_text("anon 300\ninactive_file 200\n")
+    (tmp_path / "memory.max").write_text("max\n")
+    assert available_memory(meminfo, tmp_path) == 3000 * 1024
+    (tmp_path / "memory.max").write_text("2000\n")
+    assert available_memory(meminfo, tmp_path) == 2000 - 500 + 200
+    assert available_memory(tmp_path / "none", tmp_path / "none") is None
+
+
+def test_a_killed_filter_continues_and_writes_the_same_bytes(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(join, "_KEYS", 20)
+    draw = random.Random(4)
+    words = [f"w{n}" for n in range(60)]
+    texts = [" ".join(draw.choices(words, k=12)) for _ in range(40)]
+    rows = [{"instruction": text} for text in [*texts, *(f"{text} x" for text in texts)]]
+    folder.run(rows)
+    whole = folder.kept.read_bytes(), folder.rejected.read_bytes()
+
+    class Dies(MemoryJournal):
+        left = 9
+
+        def publish(self, name: str, data: bytes) -> None:
+            if self.left == 0:
+                raise KeyboardInterrupt
+            self.left -= 1
+            super().publish(name, data)
+
+    steps = Dies()
+    files = [folder.path / "0.jsonl"], None, folder.kept, folder.rejected, FilterParams()
+    with pytest.raises(KeyboardInterrupt):
+        filter_rows(*files, steps=steps)
+    assert len(steps.names("join-")) == 9
+    steps.left = 1 << 30
+    filter_rows(*files, steps=steps)
+    assert (folder.kept.read_bytes(), folder.rejected.read_bytes()) == whole
+    assert whole[1].count(b"\n") > 30
