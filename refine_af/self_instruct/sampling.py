@@ -33,11 +33,13 @@ def instructions_sampling(
     return Sampling(1024, temperature=0.9, top_p=0.95, presence_penalty=0.3, stop=stop)
 
 
-def classification_sampling(style: "Style") -> Sampling:
+def classification_sampling(style: "Style", *, by_likelihood: bool = True) -> Sampling:
     """Return the sampling of the classification question: the likelier of yes and no.
 
     Difference from ``identify_clf_or_not.py``, which reads three greedy tokens: a small model often
-    writes neither word.
+    writes neither word. An endpoint that may not hold to choices is asked as published.
     """
+    if not by_likelihood:
+        return Sampling(3, temperature=0.0, stop=("\n", "Task"))
     choices = ("Yes", "No") if style == "chat" else (" Yes", " No")
     return Sampling(3, temperature=0.0, choices=choices)

@@ -12,7 +12,13 @@ if TYPE_CHECKING:
 
 
 def layouts(
-    rows: Sequence[Instruction], split: Split, style: "Style", engine: TextEngine, seed: int
+    rows: Sequence[Instruction],
+    split: Split,
+    style: "Style",
+    engine: TextEngine,
+    seed: int,
+    *,
+    by_likelihood: bool = True,
 ) -> "dict[str, Layout]":
     """Return the layout of each instruction's instances by its id, as the model says.
 
@@ -25,6 +31,7 @@ def layouts(
         style: Of the question.
         engine: Answers; a question that failed counts as no, as every answer but a yes does.
         seed: Of the requests; the answers are greedy.
+        by_likelihood: Take the likelier of yes and no, from an engine that can tell.
 
     Source: Self-Instruct (arXiv 2212.10560), sections 2.2 and 2.3.
     """
@@ -37,7 +44,7 @@ def layouts(
     requests = [
         Request(row.id, classification_prompt(row.instruction, style), seed) for row in rows
     ]
-    answers = engine.generate(requests, classification_sampling(style))
+    answers = engine.generate(requests, classification_sampling(style, by_likelihood=by_likelihood))
     return {
         row.id: "output_first" if is_classification(answer.text) else "input_first"
         for row, answer in zip(rows, answers, strict=True)

@@ -43,7 +43,8 @@ def run(params: InstancesParams, task: Task, *, opener: Opener = open_engine) ->
     rows = rows[: params.limit] if params.limit else rows
     form = params.instance_form
     engine = journalled(params, task, opener)
-    asked = layouts(rows, params.split, form.style, engine, params.seed)
+    likelier = params.engine != "openai"  # endpoints need not hold to choices
+    asked = layouts(rows, params.split, form.style, engine, params.seed, by_likelihood=likelier)
     engine.end_phase()
     _say_much_classification(asked, task)
     owners = [(row, sample) for row in rows for sample in range(params.samples)]

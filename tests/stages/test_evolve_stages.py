@@ -212,7 +212,7 @@ def test_wrong_settings_are_refused_at_the_start(tmp_path: Path, seeds: str, scr
     with pytest.raises(DataError, match=r"operators\.yaml:4: operators must list"):
         run("evolve_instructions", tmp_path / "b", {"seeds": seeds}, wrong)
     crossed = params | {"policy": "uniform", "min_words": 9, "max_words": 3}
-    with pytest.raises(ParameterError, match="nothing fits both"):
+    with pytest.raises(ParameterError, match="at most max_words, which is 3"):
         run("evolve_instructions", tmp_path / "c", {"seeds": seeds}, crossed)
 
 
