@@ -2,12 +2,13 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from safetensors import SafetensorError, safe_open
 
 from refine_af.contracts.errors import DataError, missing_library
+from refine_af.contracts.patterns import pattern_trouble
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 WEIGHTS = "adapter_model.safetensors"
 CONFIG = "adapter_config.json"
+MOST_PATTERNS = 10_000
 
 
 def check_adapter_folder(adapter: Path) -> dict[str, object]:
@@ -35,7 +37,25 @@ def check_adapter_folder(adapter: Path) -> dict[str, object]:
     if not isinstance(config, dict):
         raise DataError(f"{adapter / CONFIG}: it must be a JSON object")
     _refuse_code(config, adapter / CONFIG)
+    _refuse_slow_patterns(config, adapter / CONFIG)
     return config
+
+
+def _refuse_slow_patterns(config: dict[str, object], path: Path) -> None:
+    """Refuse patterns for names of modules that could take for ever to match."""
+    for name in ("target_modules", "exclude_modules", "layers_pattern", "rank_pattern",
+                 "alpha_pattern", "target_parameters", "modules_to_save"):  # fmt: skip
+        value = config.get(name)
+        patterns = [value] if isinstance(value, str) else list(cast(Any, value or ()))
+        if len(patterns) > MOST_PATTERNS:
+            raise DataError(f"{path}: {name} has {len(patterns)} entries, of {MOST_PATTERNS}")
+        for pattern in patterns:
+            if trouble := pattern_trouble(str(pattern)):
+                shown = str(pattern)[:80]
+                raise DataError(
+                    f"{path}: {name} {shown!r} is refused: {trouble}; write the names of the"
+                    " modules, or .* and alternatives such as .*[.](q_proj|v_proj)"
+                )
 
 
 def _refuse_code(config: dict[str, object], place: Path) -> None:

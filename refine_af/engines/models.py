@@ -4,6 +4,7 @@ Only safetensors are ever read: pickled weights can run code. No code that trave
 is run unless ``trust_remote_code=True`` is passed by name.
 """
 
+import json
 import re
 from contextlib import contextmanager
 from functools import lru_cache
@@ -36,6 +37,8 @@ DTYPES = ("auto", "float32", "bfloat16", "float16")
 Dtype = Literal["auto", "float32", "bfloat16", "float16"]
 Quantization = Literal["none", "nf4"]
 
+MOST_LAYERS = 100_000
+MOST_CONFIG_BYTES = 16 * 1024 * 1024
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?(@[\w./-]+)?")
 _HUB_FILES = ["*.safetensors", "*.json", "*.jinja", "*.txt", "*.model"]
 _NOT_FETCHED = ["consolidated*", "original/*"]
@@ -232,7 +235,27 @@ def _checked(folder: Path, model: str) -> Path:
             f"{model}: {folder} has no *.safetensors; pickled weights are never read here, so"
             f" convert them: refine-af convert-model {model} FOLDER"
         )
+    _refuse_endless(folder / "config.json", model)
     return folder
+
+
+def _refuse_endless(path: Path, model: str) -> None:
+    """Refuse a configuration of more layers or experts than any model has: building has no end."""
+    if path.stat().st_size > MOST_CONFIG_BYTES:
+        raise DataError(f"{model}: config.json is larger than {MOST_CONFIG_BYTES} bytes")
+    try:
+        waiting = [json.loads(path.read_bytes())]
+    except (ValueError, RecursionError):
+        raise DataError(f"{model}: config.json is not JSON; restore it") from None
+    while waiting:
+        value = waiting.pop()
+        for name, item in value.items() if isinstance(value, dict) else ():
+            counts = any(word in name.lower() for word in ("layer", "expert", "depth", "block"))
+            if counts and isinstance(item, int) and item > MOST_LAYERS:
+                raise DataError(
+                    f"{model}: config.json says {name} {item}; at most {MOST_LAYERS} are built"
+                )
+            waiting.append(item)
 
 
 def _embedded(model: str) -> Path:

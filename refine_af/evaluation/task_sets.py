@@ -8,6 +8,7 @@ from pathlib import Path
 from refine_af.contracts.errors import DataError, nearest
 from refine_af.evaluation.task_files import read_task_file
 from refine_af.evaluation.tasks import EvaluationTask, TaskSet
+from refine_af.storage.manifest import require_regular
 
 FIRST_INSTANCES = 100
 """The official test set: the first 100 of each file, which are label-balanced on purpose."""
@@ -67,11 +68,12 @@ def task_files(sources: Sequence[Path]) -> Iterator[Path]:
     for source in sources:
         if source.is_dir():
             wanted = (".json", ".jsonl", ".jsonl.gz")
-            yield from (path for path in sorted(source.iterdir()) if path.name.endswith(wanted))
+            names = (path for path in sorted(source.iterdir()) if path.name.endswith(wanted))
+            yield from (_inside(path, source) for path in names)
         elif source.suffix == ".txt":
             yield from _listed(source)
         else:
-            yield source
+            yield require_regular(source)
 
 
 def _listed(path: Path) -> Iterator[Path]:
@@ -89,7 +91,19 @@ def _listed(path: Path) -> Iterator[Path]:
                 f"{path}: no {name}.json beside it nor in {folders[1]}; a list of tasks needs their"
                 f" files there, as in a checkout of the official repository.{hint}"
             )
-        yield there[name]
+        yield _inside(there[name], *folders)
+
+
+def _inside(path: Path, *folders: Path) -> Path:
+    """Return a regular file that lies in one of the folders, also where links lead.
+
+    Raises:
+        DataError: For a link out of a checkout, a device, a pipe.
+    """
+    target = path.resolve()
+    if not any(target.is_relative_to(folder.resolve()) for folder in folders):
+        raise DataError(f"{path}: the link leads outside {folders[-1]}; copy the file in its place")
+    return require_regular(path)
 
 
 def _refuse_shared_ids(tasks: tuple[EvaluationTask, ...]) -> None:

@@ -1,5 +1,6 @@
 """What a run says at its end: a short table and where the report is."""
 
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -29,5 +30,5 @@ def closing_lines(result: dict[str, Any], folder: Path) -> str:
     page, artifacts = folder / PAGE, folder / "artifacts"
     lines += ["", f"report: {page}" if page.exists() else f"artifacts: {artifacts}"]
     if digest := result.get("digest"):
-        lines.append(f"digest: {digest} (refine-af verify {folder} --expect ...)")
+        lines.append(f"digest: {digest} (refine-af verify {shlex.quote(str(folder))} --expect ...)")
     return "\n".join(lines)

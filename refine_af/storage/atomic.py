@@ -241,8 +241,9 @@ def disk_trouble(error: Exception) -> RefineAfError | None:
     if number is None or number not in (_ADVICE if name else _DISK_ONLY):
         return None
     path = str(name or f"a file of this command, or in {tempfile.gettempdir()} (see TMPDIR)")
-    kind = DataError if number in _WRONG_PATH else StorageError
-    return kind(f"{path}: cannot be used: {os.strerror(number)}; {_ADVICE[number]}")
+    if number in _WRONG_PATH:
+        return DataError(f"{path}: cannot be used: {os.strerror(number)}; {_ADVICE[number]}")
+    return StorageError(f"{path}: cannot write: {os.strerror(number)}; {_ADVICE[number]}")
 
 
 @contextmanager

@@ -35,7 +35,7 @@ from google.cloud import storage
 from google.cloud.storage.exceptions import DataCorruption, InvalidResponse
 
 from refine_af.contracts.errors import RefineAfError, StorageError
-from refine_af.storage import retry
+from refine_af.storage import limits, retry
 from refine_af.storage.manifest import digest_file
 from refine_af.storage.objects import ANY, ObjectStore
 from refine_af.storage.store import DamagedError, MissingObjectError, Versioned
@@ -212,6 +212,7 @@ class GcsClient:
         blob = self._blob(bucket, key)
         blob.reload(**self._options)
         generation, size, crc32c = int(blob.generation), int(blob.size), blob.crc32c
+        limits.check_size(f"gs://{bucket}/{key}", size)
         sink.seek(0)
         sink.truncate()
         down = _Download(sink)

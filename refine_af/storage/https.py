@@ -3,6 +3,7 @@
 import hashlib
 import http.client
 import io
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import IO, BinaryIO
 
 from refine_af.contracts.errors import RefineAfError, StorageError
+from refine_af.storage import limits
 from refine_af.storage.atomic import disk_errors, new_file
 from refine_af.storage.location import locate
 from refine_af.storage.manifest import CHUNK_BYTES, digest_bytes
@@ -63,7 +65,7 @@ class HttpsSource:
 
     def _asked(self, uri: str, request: Callable[[], str]) -> str:
         try:
-            return repeated(request, _is_transient, self._count)
+            return limits.within(uri, lambda: repeated(request, _is_transient, self._count))
         except _ERRORS as error:
             raise _translated(uri, error) from error
 
@@ -71,13 +73,18 @@ class HttpsSource:
         sink.seek(0)
         sink.truncate()
         sha256, size = hashlib.sha256(), 0
+        end = time.monotonic() + limits.seconds()
         with self._request(uri) as answer:
-            while chunk := answer.read(CHUNK_BYTES):
+            length = answer.headers.get("Content-Length", "")
+            limits.check_size(uri, int(length) if length.isdecimal() else 0)
+            # read1 returns what has arrived, so that a slow body meets the deadline.
+            while chunk := answer.read1(CHUNK_BYTES):
                 sink.write(chunk)
                 sha256.update(chunk)
                 size += len(chunk)
-            length = answer.headers.get("Content-Length")
-        if length is not None and size != int(length):
+                limits.check_size(uri, size)
+                limits.check_time(uri, end)
+        if length.isdecimal() and size != int(length):
             raise ConnectionResetError(f"{size} of {length} bytes arrived")
         return sha256.hexdigest()
 

@@ -15,7 +15,13 @@ from refine_af.storage.atomic import (
     write_bytes,
 )
 from refine_af.storage.location import OWN_PREFIX
-from refine_af.storage.manifest import MANIFEST_NAME, Manifest, digest_bytes, digest_path
+from refine_af.storage.manifest import (
+    MANIFEST_NAME,
+    Manifest,
+    digest_bytes,
+    digest_path,
+    require_regular,
+)
 from refine_af.storage.store import MissingObjectError, Versioned, require_digest
 
 
@@ -30,14 +36,14 @@ class LocalStore:
     def read(self, uri: str) -> bytes:
         """Return the content of one file."""
         with disk_errors("read", uri):
-            return Path(uri).read_bytes()
+            return require_regular(Path(uri)).read_bytes()
 
     def download(self, uri: str, target: Path, expected: str | None = None) -> str:
         """Copy the file or directory to ``target``; a manifest in a directory is verified."""
         source = Path(uri)
         with disk_errors("read", uri):
             if not source.is_dir():
-                return copy_file(source, target, expected, durable=False)
+                return copy_file(require_regular(source), target, expected, durable=False)
             manifest = source / MANIFEST_NAME
             if manifest.exists():
                 listed = Manifest.load(manifest.read_bytes(), uri).digest
@@ -51,19 +57,19 @@ class LocalStore:
             return digest_path(Path(uri))
 
     def publish(self, uri: str, source: Path) -> str:
-        """Copy ``source`` beside ``uri``, then rename."""
+        """Copy ``source`` beside ``uri``, then rename; a link there is followed."""
         with disk_errors("write", uri):
-            return copy_file(source, Path(uri))
+            return copy_file(source, _behind(uri))
 
     def publish_bytes(self, uri: str, data: bytes, *, durable: bool = True) -> None:
         """Write ``data`` beside ``uri``, then rename."""
         with disk_errors("write", uri):
-            write_bytes(Path(uri), data, durable=durable)
+            write_bytes(_behind(uri), data, durable=durable)
 
     def publish_directory(self, uri: str, source: Path) -> str:
         """Copy ``source`` beside ``uri``, then rename or exchange; no manifest is needed."""
         with disk_errors("write", uri):
-            return copy_directory(source, Path(uri))
+            return copy_directory(source, _behind(uri))
 
     def list_files(self, uri: str) -> list[str]:
         """Return the paths of all files below the directory, sorted."""
@@ -137,6 +143,11 @@ class LocalStore:
 
 
 _GUARD_FLAGS = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+
+
+def _behind(uri: str) -> Path:
+    """Return where a link leads, which a person may have set to another disk, or the path."""
+    return Path(os.path.realpath(uri)) if os.path.islink(uri) else Path(uri)
 
 
 def _unfinished(name: str) -> bool:

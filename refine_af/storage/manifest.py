@@ -27,9 +27,24 @@ def digest_bytes(data: bytes) -> str:
 
 
 def digest_file(path: Path) -> str:
-    """Return the sha256 of a file's content in hexadecimal; memory is constant."""
-    with path.open("rb") as source:
+    """Return the sha256 of a file's content in hexadecimal; memory is constant.
+
+    Raises:
+        DataError: As :func:`require_regular`.
+    """
+    with require_regular(path).open("rb") as source:
         return hashlib.file_digest(source, "sha256").hexdigest()
+
+
+def require_regular(path: Path) -> Path:
+    """Return ``path`` unless it is something that may never end: a device, pipe or socket.
+
+    Raises:
+        DataError: Naming it.
+    """
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise DataError(f"{path}: it is a device, pipe, socket or folder; give a regular file")
+    return path
 
 
 def digest_directory(root: Path) -> str:

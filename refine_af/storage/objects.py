@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import BinaryIO, Literal, Protocol, TypeVar
 
 from refine_af.contracts.errors import DataError, ParameterError
+from refine_af.storage import limits
 from refine_af.storage.atomic import disk_errors, new_directory, new_file
 from refine_af.storage.location import Location, check_name, locate
 from refine_af.storage.manifest import INCOMPLETE, MANIFEST_NAME, Manifest, digest_listing
@@ -94,7 +95,7 @@ class ObjectStore:
     def read(self, uri: str) -> bytes:
         """Return the content of one object."""
         location = _object(uri)
-        return self._client.get(location.bucket, location.key).data
+        return self._get(location, uri).data
 
     def download(self, uri: str, target: Path, expected: str | None = None) -> str:
         """Copy the object, or else the directory, to ``target``."""
@@ -201,7 +202,7 @@ class ObjectStore:
         """Return content and version of an object."""
         location = _object(uri)
         try:
-            return self._client.get(location.bucket, location.key)
+            return self._get(location, uri)
         except MissingObjectError:
             return None
 
@@ -223,6 +224,9 @@ class ObjectStore:
         current = self.read_version(uri)
         return current.version if current is not None and current.data == data else None
 
+    def _get(self, location: Location, uri: str) -> Versioned:
+        return limits.within(uri, lambda: self._client.get(location.bucket, location.key))
+
     def _download_file(
         self, location: Location, target: Path, uri: str, expected: str | None
     ) -> str:
@@ -230,7 +234,9 @@ class ObjectStore:
             new_file(target, durable=False) as descriptor,
             open(descriptor, "w+b", closefd=False) as sink,
         ):
-            digest = self._client.get_to(location.bucket, location.key, sink)
+            digest = limits.within(
+                uri, lambda: self._client.get_to(location.bucket, location.key, sink)
+            )
             require_digest(uri, digest, expected)
         return digest
 
@@ -245,7 +251,10 @@ class ObjectStore:
                 copy = staged / name
                 copy.parent.mkdir(parents=True, exist_ok=True)
                 with copy.open("x+b") as sink:
-                    digest = self._client.get_to(location.bucket, prefix + name, sink)
+                    digest = limits.within(
+                        f"{uri}/{name}",
+                        lambda: self._client.get_to(location.bucket, prefix + name, sink),
+                    )
                 if manifest is not None:
                     require_digest(f"{uri}/{name}", digest, manifest.files[name].sha256)
                 return name, digest

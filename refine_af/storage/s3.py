@@ -37,6 +37,7 @@ from s3transfer.exceptions import (  # type: ignore[import-untyped]
 )
 
 from refine_af.contracts.errors import RefineAfError, StorageError
+from refine_af.storage import limits
 from refine_af.storage.manifest import CHUNK_BYTES, digest_bytes, digest_file
 from refine_af.storage.objects import ANY, ObjectStore
 from refine_af.storage.retry import STATUS_CODES, is_permanent, pauses, repeated
@@ -116,6 +117,7 @@ class S3Client:
 
         def request() -> Versioned:
             answer = self._client.get_object(Bucket=bucket, Key=key)
+            limits.check_size(f"s3://{bucket}/{key}", answer["ContentLength"])
             data = answer["Body"].read()
             digests = {"sha256": digest_bytes(data)}
             if _expected_digest(answer)[0] == "md5":
@@ -133,6 +135,7 @@ class S3Client:
             sink.seek(0)
             sink.truncate()
             stored = self._client.head_object(Bucket=bucket, Key=key)
+            limits.check_size(f"s3://{bucket}/{key}", stored["ContentLength"])
             self._client.download_fileobj(bucket, key, sink, Config=TRANSFER)
             digests = _digests(sink, _expected_digest(stored)[0])
             _verify(stored, digests, f"s3://{bucket}/{key}")

@@ -8,7 +8,7 @@ from typing import TypeVar
 import refine_af
 from refine_af.contracts.errors import DataError, ParameterError, StorageError, missing_library
 from refine_af.storage.location import locate
-from refine_af.storage.manifest import digest_path
+from refine_af.storage.manifest import digest_path, require_regular
 from refine_af.storage.retry import STATUS_CODES, causes, is_permanent, repeated
 from refine_af.storage.schemes import open_source
 from refine_af.storage.store import MissingObjectError
@@ -51,7 +51,7 @@ def fetch(uri: str, folder: Path) -> Path:
         path = Path(uri)
         if not path.exists():
             raise MissingObjectError(f"{uri}: no such file or directory; check the path")
-        return path
+        return path if path.is_dir() else require_regular(path)
     target = folder / (location.key.rsplit("/", 1)[-1].partition("?")[0] or "content")
     open_source(uri).download(uri, target)
     return target

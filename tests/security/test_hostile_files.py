@@ -212,5 +212,5 @@ def test_a_credential_in_an_address_is_refused_and_not_repeated(uri: str) -> Non
 def test_a_run_folder_of_nonsense_is_refused(tmp_path: Path) -> None:
     (tmp_path / "artifacts" / "seed_ingest").mkdir(parents=True)
     (tmp_path / "artifacts" / "seed_ingest" / "provenance").write_text("[" * 100_000)
-    with pytest.raises(DataError, match="the file was altered"):
+    with pytest.raises(DataError, match=r"the file was altered|nested too deeply"):
         open_run(tmp_path)
