@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent / "examples"
 LONGEST = 80
-SCRIPTS = sorted(path.stem for path in ROOT.glob("*.py"))
+METHOD = ("bootstrap", "ppo_loop", "sft_and_compare", "operator_policy")
 
 
 def load(name: str, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
@@ -18,10 +18,15 @@ def load(name: str, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     return import_module(name)
 
 
-@pytest.mark.parametrize("name", SCRIPTS)
-def test_an_example_is_short_and_named_on_the_page(name: str) -> None:
+@pytest.mark.parametrize("name", METHOD)
+def test_an_example_of_the_method_is_short(name: str) -> None:
     assert len((ROOT / f"{name}.py").read_text(encoding="utf-8").splitlines()) <= LONGEST
-    assert f"`{name}.py`" in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_page_names_every_example() -> None:
+    page = (ROOT / "README.md").read_text(encoding="utf-8")
+    for path in ROOT.glob("*.py"):
+        assert f"`{path.name}`" in page
 
 
 def test_bootstrap_accepts_new_instructions(monkeypatch: pytest.MonkeyPatch) -> None:
