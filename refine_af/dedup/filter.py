@@ -227,6 +227,8 @@ class _Decisions:
             self.report(round(share * self.rows), self.rows, "rows compared")
 
         neighbours = self._index.decide(len(self._waiting), steps=steps, report=report)
+        if self.rows:
+            report(1.0)
         for number, near in zip(self._waiting, neighbours, strict=True):
             if near is not None:
                 self.drops[number] = _Drop("similar", int(near.id), score=near.score)

@@ -84,6 +84,16 @@ class EncodedPool:
         """Return the token numbers of one row."""
         return self.numbers(place, place + 1)
 
+    def encoded(self, start: int, stop: int) -> Encoded:
+        """Return a copy of rows ``start`` to ``stop``."""
+        return Encoded(
+            self.numbers(start, stop),
+            self.lengths[start:stop].copy(),
+            self.codes[start:stop],
+            self.signatures[start:stop].copy(),
+            self.doubled[start:stop].copy(),
+        )
+
     def tokens_of(self, rows: Ints) -> npt.NDArray[np.int32]:
         """Return the token numbers of ``rows``, in ascending order, laid end to end."""
         chosen = np.zeros(len(self), np.bool_)

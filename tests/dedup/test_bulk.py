@@ -12,7 +12,7 @@ from slow_filter import decide
 from refine_af.dedup import bulk, join
 from refine_af.dedup import index as index_module
 from refine_af.dedup.index import Neighbour, RougeLIndex
-from refine_af.dedup.rouge_l import rouge_l
+from refine_af.dedup.rouge_l import Tokens, rouge_l
 
 WORDS = st.sampled_from(["a", "b", "c", "d", "a b", "a b c d", "d c b a", "é", "aa bb cc", "b-c"])
 TEXTS = st.lists(WORDS, max_size=7).map(" ".join)
@@ -221,6 +221,22 @@ def test_progress_only_grows_and_ends_at_one(monkeypatch: pytest.MonkeyPatch) ->
     assert len(shares) > 3
     assert shares == sorted(shares)
     assert shares[-1] == 1.0
+
+
+@pytest.mark.parametrize("tokens", ["rouge", "characters"])
+def test_few_rows_and_characters_are_decided_block_by_block(
+    tokens: Tokens, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.undo()
+    monkeypatch.setattr(index_module, "_BLOCK", 7)
+    texts = [*random_rows(short, 40, 8), "Привет"]
+    index, other = RougeLIndex(0.7, tokens), RougeLIndex(0.7, tokens)
+    index.add_all(named(texts[:5], "seed") + named(texts[5:], "row"))
+    other.add_all(named(texts[:5], "seed"))
+    assert index.decide(len(texts) - 5) == other.offer_all(named(texts[5:], "row"))
+    assert index.tokenless == other.tokenless
+    assert len(index) == len(other)
+    assert index.offer("again", texts[9]) == other.offer("again", texts[9])
 
 
 def test_ranges_and_parts_by_hand() -> None:

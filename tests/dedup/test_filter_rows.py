@@ -12,7 +12,7 @@ from slow_filter import decide
 
 from refine_af.contracts.errors import DataError
 from refine_af.contracts.records import Instruction, Rejected
-from refine_af.dedup import join
+from refine_af.dedup import index, join
 from refine_af.dedup.filter import BYTES_PER_ROW, filter_rows, require_memory
 from refine_af.dedup.memory import available_memory
 from refine_af.dedup.params import FilterParams
@@ -267,6 +267,7 @@ def test_a_killed_filter_continues_and_writes_the_same_bytes(
     folder: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(join, "_KEYS", 20)
+    monkeypatch.setattr(index, "_BULK", 1)
     draw = random.Random(4)
     words = [f"w{n}" for n in range(60)]
     texts = [" ".join(draw.choices(words, k=12)) for _ in range(40)]
