@@ -4,6 +4,7 @@ import json
 import os
 import sys
 import time
+from collections import deque
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,13 @@ EVENTS_VARIABLE = "REFINE_AF_EVENTS"
 
 LINE_SECONDS = 5.0
 """Least time between two plain lines of one stage, so that a pod's log stays readable."""
+
+
+RECENT_SECONDS = 60.0
+"""What counts as the recent past of a rate."""
+
+_TREND_STEPS = 8
+"""Fewest steps that tell a trend from chance."""
 
 
 class StageProgress:
@@ -25,19 +33,17 @@ class StageProgress:
         """Report for ``stage``; ``label`` tells apart several tasks of it (the arm)."""
         self._stage = stage
         self._label = label
-        self._started = time.monotonic()
+        self._pace = Pace()
         self._last_line = 0.0
         path = os.environ.get(EVENTS_VARIABLE)
         self._events = Path(path) if path else None
 
     def step(self, done: int, total: int, unit: str, **numbers: float) -> None:
-        """Report ``done`` of ``total`` units, with rate and remaining time worked out here.
+        """Report ``done`` of ``total`` units, with rate and remaining time, see :class:`Pace`.
 
-        The event's ``eta`` is null before the first unit is done.
+        The event's ``eta`` is null as long as no unit was done.
         """
-        seconds = max(time.monotonic() - self._started, 1e-9)
-        rate = done / seconds
-        left = (total - done) / rate if rate > 0 else None
+        rate, left = self._pace.after(time.monotonic(), done, total, unit)
         self._emit("step", done=done, total=total, unit=unit, rate=rate, eta=left, numbers=numbers)
         now = time.monotonic()
         if self._events is None and (now - self._last_line > LINE_SECONDS or done >= total):
@@ -73,6 +79,58 @@ class StageProgress:
         name = f"{self._stage} ({self._label})" if self._label else self._stage
         sys.stderr.write(f"{name}: {printable(text)}\n")
         sys.stderr.flush()
+
+
+class Pace:
+    """The rate of the recent past, and the time that the rest takes.
+
+    The rate is that of the last minute, so that a start, or what an earlier run had done, does not
+    count for ever. Where it falls steadily, as work per unit grows with what is done, the rest is
+    expected to go on falling: time per unit is taken to grow in a straight line.
+    """
+
+    def __init__(self) -> None:
+        """Start the clock."""
+        self._started = time.monotonic()
+        self._unit = ""
+        self._steps: deque[tuple[float, int]] = deque()
+
+    def after(self, now: float, done: int, total: int, unit: str) -> tuple[float, float | None]:
+        """Return units a second, and seconds left; None as long as no unit was done.
+
+        Args:
+            now: Seconds on the monotonic clock.
+            done: Units done, those of an earlier run with them.
+            total: Units in all.
+            unit: What is counted; another unit starts anew.
+        """
+        if unit != self._unit or (self._steps and done < self._steps[-1][1]):
+            begun = self._steps[-1][0] if self._steps else self._started
+            self._unit = unit
+            self._steps = deque([(begun, 0)])
+        self._steps.append((now, done))
+        while len(self._steps) > 2 and self._steps[1][0] <= now - RECENT_SECONDS:
+            self._steps.popleft()
+        rate = _rate(self._steps[0], self._steps[-1])
+        if rate == 0:
+            return 0.0, None
+        return rate, (total - done) / rate * self._growth(done, total, rate)
+
+    def _growth(self, done: int, total: int, rate: float) -> float:
+        """Return how much longer the units to come take than those of the recent past."""
+        middle = self._steps[len(self._steps) // 2]
+        earlier, later = _rate(self._steps[0], middle), _rate(middle, self._steps[-1])
+        if len(self._steps) < _TREND_STEPS or not 0 < later < earlier:
+            return 1.0
+        covered = done - self._steps[0][1]
+        # Seconds a unit at the middles of both halves give the line; half of `covered` apart.
+        slope = (1 / later - 1 / earlier) / (covered / 2)
+        ahead = (total - done) / 2 + covered / 2
+        return 1 + slope * ahead * rate
+
+
+def _rate(first: tuple[float, int], last: tuple[float, int]) -> float:
+    return max(last[1] - first[1], 0) / max(last[0] - first[0], 1e-9)
 
 
 def time_left(seconds: float | None) -> str:
