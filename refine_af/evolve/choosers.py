@@ -112,7 +112,7 @@ class LanguageModelChooser:
     name = "llm"
 
     def __init__(self, operators: Operators, engine: TextEngine, seed: int, ledger: Ledger) -> None:
-        """Ask ``engine``, at temperature 1; an answer that is no letter becomes a uniform draw."""
+        """Ask ``engine`` at temperature 1; an answer other than a letter is drawn uniformly."""
         self._operators, self._engine = operators, engine
         self._seed, self._ledger = seed, ledger
 

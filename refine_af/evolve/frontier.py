@@ -137,7 +137,7 @@ class Evolver:
             update: For the rows and the draws.
             draws: In place of phase, policy seed and update, for the draws: runs with the same text
                 give the same luck to the same choices, so that policies are compared on it.
-            on_step: Told (steps done, instructions kept) after each step.
+            on_step: Called with (steps done, instructions kept) after each step.
         """
         episodes = self._start(roots)
         found = Outcome([], [])

@@ -108,7 +108,7 @@ def broken_answer(answer: Completion) -> Broken | None:
 
 
 def says_something(text: str) -> bool:
-    """Return whether a text has a word that is no stop word."""
+    """Return whether a text has a word other than a stop word."""
     return any(word not in STOP_WORDS for word in _WORD.findall(text.casefold()))
 
 

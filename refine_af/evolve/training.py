@@ -95,7 +95,7 @@ def train(
         embed: Of the instructions; must be the one that the rollouts were made with.
         settings: Of the updates.
         plan: How many, and how they are tested.
-        on_update: Told (updates done, updates in all, numbers).
+        on_update: Called with (updates done, updates in all, numbers).
     """
     curve: list[dict[str, Any]] = []
     best, collapsed = _Best(), _Best()
@@ -124,7 +124,7 @@ def as_rollout(
     """Return rows of one rollout as tensors; episodes in order, padded at their ends.
 
     Raises:
-        DataError: When the rows are none, or the steps of an episode do not follow each other.
+        DataError: When there are no rows, or the steps of an episode do not follow each other.
     """
     if not steps:
         raise DataError("a rollout holds no step; the rollouts belong to another configuration")

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 UNREAD = ("unparseable", "unreadable", "engine_error")
-"""Reasons that say of an answer that it has not the form asked for."""
+"""Reasons of answers that lack the form that was asked for."""
 
 MUCH_CLASSIFICATION = 0.6
 """Share of classification tasks above which a warning is given: about a third of Self-Instruct's

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 UNREAD = ("empty", "unreadable", "chatter", "ambiguous", "truncated", "engine_error")
-"""Reasons that say of a piece that it is no item of the list that was asked for."""
+"""Reasons of pieces that are not items of the list that was asked for."""
 
 
 def run(params: BootstrapParams, task: Task, *, opener: Opener = open_engine) -> Metrics:
@@ -105,7 +105,7 @@ def known_texts(uri: str, scratch: Path) -> list[str]:
     found = []
     for number, row in iter_objects(path):
         if not isinstance(row.get("instruction"), str):
-            raise DataError(f"{uri}:{number}: field 'instruction' must be a text")
+            raise DataError(f"{uri}:{number}: field 'instruction' must be a string")
         found.append(row["instruction"])
     return found
 

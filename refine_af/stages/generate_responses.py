@@ -130,7 +130,7 @@ def _row(value: JsonObject, number: int, task: Task) -> JsonObject:
     for name in ("id", "instruction"):
         if not isinstance(value.get(name), str) or not value[name]:
             place = f"{task.inputs['instructions']}:{number}"
-            raise DataError(f"{place}: field {name!r} must be a text that is not empty")
+            raise DataError(f"{place}: field {name!r} must be a string that is not empty")
     return value
 
 
