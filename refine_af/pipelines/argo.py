@@ -14,8 +14,8 @@ from refine_af.contracts.params import scalar_type
 from refine_af.contracts.stage import FINAL_STATUS, Stage
 from refine_af.contracts.yaml_text import yaml_text
 from refine_af.pipelines.compiling import Compiled
-from refine_af.pipelines.config import PIPELINE_PARAMETERS
 from refine_af.pipelines.flow import Images
+from refine_af.pipelines.form import DESCRIPTIONS
 from refine_af.pipelines.local import artifact_folder
 from refine_af.runner import find_stage
 from refine_af.storage.location import locate
@@ -246,7 +246,7 @@ def _arguments(spec: Object, images: Images) -> list[Object]:
     registry: Object = {"name": "registry", "description": REGISTRY}
     rows = [registry | ({"value": images.registry} if images.registry else {})]
     form = spec["root"]["inputDefinitions"]["parameters"]
-    for name, text in PIPELINE_PARAMETERS.items():
+    for name, text in DESCRIPTIONS.items():
         if name not in form:
             continue
         value = form[name].get("defaultValue", "")

@@ -1,13 +1,15 @@
 """The pipeline that a configuration names; its module says which tasks it has."""
 
+import inspect
 from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
 
 from kfp import dsl
 
-from refine_af.pipelines.config import DEFAULTS, MODULES, PIPELINE_PARAMETERS, RunConfig
+from refine_af.pipelines.config import MODULES, RunConfig
 from refine_af.pipelines.flow import Flow, Images, Selection
+from refine_af.pipelines.form import DESCRIPTIONS, Form, form_of
 from refine_af.targets.profile import Profile
 
 
@@ -29,39 +31,33 @@ def build(
         notice: What the exit task tells of the pipeline, by its parameter; None: no exit task.
     """
     module = import_module(MODULES[config.pipeline])
-    default = DEFAULTS | config.parameters
+    form = form_of(config)
 
-    @dsl.pipeline(
-        name=config.pipeline,
-        description=module.DESCRIPTION.format(arms=", ".join(config.arms)),
-        pipeline_config=dsl.PipelineConfig(
-            active_deadline_seconds=profile.run_deadline_seconds or None
-        ),
-    )
-    def pipeline(
-        seeds_uri: str = default["seeds_uri"],
-        model: str = default["model"],
-        engine: str = default["engine"],
-        chat: str = default["chat"],
-        tasks_uri: str = default["tasks_uri"],
-        work_dir: str = default["work_dir"],
-        seed: int = default["seed"],
-    ) -> None:
-        values = {
-            "seeds_uri": seeds_uri,
-            "model": model,
-            "engine": engine,
-            "chat": chat,
-            "tasks_uri": tasks_uri,
-            "work_dir": work_dir,
-            "seed": seed,
-        }
-        flow = Flow(config, profile, images or Images(), selection or Selection(), values)
+    def pipeline(*channels: Any) -> None:  # noqa: ANN401  kfp gives one for each field
+        values = dict(zip(form.defaults, channels, strict=True))
+        flow = Flow(config, profile, images or Images(), selection or Selection(), values, form)
         if notice is None:
             module.tasks(flow, config)
             return
         with dsl.ExitHandler(flow.exit_task(notice), name="run"):
             module.tasks(flow, config)
 
-    pipeline.__doc__ = "\n".join(f"{name}: {text}" for name, text in PIPELINE_PARAMETERS.items())
-    return pipeline
+    pipeline.__signature__ = _signature(form)  # type: ignore[attr-defined]
+    pipeline.__doc__ = "\n".join(f"{name}: {DESCRIPTIONS[name]}" for name in form.defaults)
+    return dsl.pipeline(
+        pipeline,
+        name=config.pipeline,
+        description=module.DESCRIPTION.format(arms=", ".join(config.arms)),
+        pipeline_config=dsl.PipelineConfig(
+            active_deadline_seconds=profile.run_deadline_seconds or None
+        ),
+    )
+
+
+def _signature(form: Form) -> inspect.Signature:
+    """Return what kfp reads a pipeline's parameters from."""
+    keyword = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    return inspect.Signature(
+        inspect.Parameter(name, keyword, default=value, annotation=type(value))
+        for name, value in form.defaults.items()
+    )

@@ -14,10 +14,11 @@ from refine_af.contracts.errors import ParameterError
 from refine_af.contracts.stage import Stage
 from refine_af.contracts.yaml_text import yaml_text
 from refine_af.pipelines.build import build
-from refine_af.pipelines.config import PIPELINE_PARAMETERS, RunConfig
+from refine_af.pipelines.config import RunConfig
 from refine_af.pipelines.earlier import select
 from refine_af.pipelines.estimate import refuse_misfit
 from refine_af.pipelines.flow import Images
+from refine_af.pipelines.form import DESCRIPTIONS
 from refine_af.pipelines.slim import slim
 from refine_af.stages import STAGES
 from refine_af.targets.argo import content_digest
@@ -145,7 +146,7 @@ def _compiled(pipeline: Any, profile: Profile, images: Images) -> Compiled:  # n
     extra = platform[0] if platform else {}
     slim(spec, extra)
     for name, item in spec["root"]["inputDefinitions"]["parameters"].items():
-        item["description"] = PIPELINE_PARAMETERS[name]  # what the form of the KFP UI shows
+        item["description"] = DESCRIPTIONS[name]  # what the form of the KFP UI shows
     return Compiled(spec, extra, profile, images)
 
 

@@ -9,6 +9,7 @@ from kfp import dsl
 from refine_af.contracts.errors import ParameterError, nearest
 from refine_af.contracts.stage import Stage
 from refine_af.pipelines.config import RunConfig
+from refine_af.pipelines.form import Form
 from refine_af.pipelines.placing import place_task
 from refine_af.pipelines.tasks import Outputs, given_values, task_name
 from refine_af.runner import find_stage
@@ -79,7 +80,7 @@ class Earlier:
 
 
 class Flow:
-    """Builds one pipeline. ``values`` are the pipeline's own parameters, by name."""
+    """Builds one pipeline. ``values`` are the fields of its form, by name."""
 
     def __init__(
         self,
@@ -88,12 +89,14 @@ class Flow:
         images: Images,
         selection: Selection,
         values: Mapping[str, Any],
+        form: Form,
     ) -> None:
         self._config = config
         self._profile = profile
         self._images = images
         self._selection = selection
         self._values = values
+        self._form = form
 
     def add(
         self,
@@ -149,7 +152,8 @@ class Flow:
         return task
 
     def _parameters(self, stage: Stage, own: Mapping[str, Any]) -> dict[str, Any]:
-        given = given_values(self._config, stage, self._values) | dict(own)
+        own = {**own, **self._form.given(stage.name, self._values)}
+        given = given_values(self._config, stage, self._values) | own
         fields = stage.params.model_fields
         constants = self._config.stages.get(stage.name, {}).keys() - own.keys()
         # KFP refuses an int literal for a float input

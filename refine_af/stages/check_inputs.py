@@ -4,7 +4,7 @@ from pathlib import Path
 
 from refine_af import __version__
 from refine_af.contracts.errors import DataError, ParameterError
-from refine_af.contracts.jsonl import write_object
+from refine_af.contracts.jsonl import parse_object, write_object
 from refine_af.contracts.params import param, same_as
 from refine_af.contracts.stage import Artifact, Metrics, Resources, Stage, Task
 from refine_af.engines.params import ModelParams
@@ -12,6 +12,7 @@ from refine_af.evaluation.gpt2_tokens import track_tokenizer
 from refine_af.evaluation.params import TasksParams
 from refine_af.evaluation.task_sets import load_tasks
 from refine_af.feedback.params import RewardParams, RewardRuleParams
+from refine_af.stages.form import KNOBS
 from refine_af.stages.seed_ingest import SeedParams, read_seeds
 from refine_af.storage.manifest import digest_path
 from refine_af.storage.sources import fetch_named, fetch_rows_file, fetch_source
@@ -42,6 +43,18 @@ class CheckInputsParams(RewardRuleParams):
     )
     arms: str = param("rl,baseline", "Trained arms, comma separated; part of the provenance.")
     seed: int = same_as(ModelParams, "seed")
+    settings: str = param(
+        "",
+        "Values of the stages that the form changes, as JSON by stage; the form's are laid over.",
+        method=False,
+    )
+    instructions: int = param(15000, "Of the form: new instructions to write.", method=False)
+    updates: int = param(200, "Of the form: updates of PPO.", method=False)
+    episodes: int = param(64, "Of the form: episodes of each update of PPO.", method=False)
+    policy_updates: int = param(20, "Of the form: updates of the operators' policy.", method=False)
+    lora_rank: int = param(16, "Of the form: rank of fine-tuning.", method=False)
+    sft_steps: int = param(0, "Of the form: steps of fine-tuning.", method=False)
+    max_rouge_l: float = param(0.7, "Of the form: similarity of a repeat.", method=False)
 
 
 def run(params: CheckInputsParams, task: Task) -> Metrics:
@@ -49,6 +62,7 @@ def run(params: CheckInputsParams, task: Task) -> Metrics:
     from refine_af.engines.models import model_revision
     from refine_af.engines.scorers.user import UserScorer
 
+    _check_settings(params)
     _refuse_packaged_tasks(params)
     for content in params.content():
         if content.kind == "code":
@@ -107,6 +121,21 @@ def _refuse_packaged_tasks(params: CheckInputsParams) -> None:
             " then --set tasks_uri=natural-instructions/splits/default/test_tasks.txt (in a bucket"
             " for a cluster); --set check_inputs.packaged_tasks=true takes the small ones"
         )
+
+
+def _check_settings(params: CheckInputsParams) -> None:
+    """Prove the values that the form changed by the declarations of their stages."""
+    from refine_af.stages import STAGES  # which this stage is one of
+
+    stages = {stage.name: stage for stage in STAGES}
+    for name, values in parse_object(params.settings.encode() or b"{}", "settings").items():
+        changed = {
+            parameter: getattr(params, knob.name)
+            for knob in KNOBS
+            for target, parameter in knob.targets
+            if target == name
+        }
+        stages[name].params.parse(values | changed, where=name)
 
 
 def _check_operators(params: CheckInputsParams, task: Task) -> None:
