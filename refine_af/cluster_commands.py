@@ -102,16 +102,21 @@ def _compiled(
 @click.option(
     "--to",
     "target",
-    type=click.Choice(["kfp", "kfp-manifest", "argo"]),
+    type=click.Choice(["kfp", "kfp-manifest", "argo", "serving"]),
     default="kfp",
     show_default=True,
     help="kfp: IR for the KFP UI and API. kfp-manifest: Pipeline and PipelineVersion objects for"
-    " GitOps with KFP. argo: templates and a Workflow that need Argo alone.",
+    " GitOps with KFP. argo: templates and a Workflow that need Argo alone. serving: a"
+    " KServe InferenceService of the model that the run at --artifacts tuned.",
 )
+@click.option("--arm", default="rl", show_default=True, help="Whose model is served.")
 @click.option("-o", "--output", required=True, metavar="PATH", help="File, or folder for argo.")
-def compile_pipeline(target: str, output: str, **what: Any) -> None:  # noqa: ANN401
-    """Compile a pipeline for KFP or for Argo."""
+def compile_pipeline(target: str, output: str, arm: str, **what: Any) -> None:  # noqa: ANN401
+    """Compile a pipeline for KFP or for Argo, or what serves a run's model."""
     _check_output(Path(output), target)
+    if target == "serving":
+        _serve(arm, output, **what)
+        return
     made = _compiled(**what)
     name = f"{made.spec['pipelineInfo']['name']}-{what['preset']}"
     if target == "argo":
@@ -124,6 +129,17 @@ def compile_pipeline(target: str, output: str, **what: Any) -> None:  # noqa: AN
         made.write_manifest(Path(output), name)
     for line in _notes(made, target):
         click.echo(f"refine-af: {line}", err=True)
+
+
+def _serve(arm: str, output: str, *, artifacts: str, profile: str, preset: str, **_: Any) -> None:  # noqa: ANN401
+    """Write what serves the model of a run that has ended."""
+    from refine_af.pipelines.serving import write_serving
+    from refine_af.targets.profile import load_profile
+
+    if not artifacts:
+        raise ParameterError("--to serving: name the run in --artifacts")
+    name = f"refine-af-{preset}".replace(".", "-")
+    write_serving(artifacts, arm, load_profile(profile), name, Path(output))
 
 
 def _check_output(path: Path, target: str) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from refine_af.contracts.params import Scalar
 from refine_af.pipelines.config import DEFAULTS, PIPELINE_PARAMETERS, RunConfig
-from refine_af.pipelines.tasks import PlannedTask, planned
+from refine_af.pipelines.tasks import PlannedTask, given_values, planned
 from refine_af.stages.form import KNOBS
 
 DESCRIPTIONS: dict[str, str] = PIPELINE_PARAMETERS | {knob.name: knob.summary for knob in KNOBS}
@@ -23,7 +23,8 @@ class Form:
     Attributes:
         defaults: Value of each field, of the field's type, in the order of the form.
         targets: The field that decides a stage's parameter, by ``(stage, parameter)``.
-        settings: Other values of the stages with knobs as JSON; check_inputs adds the form's.
+        settings: The knobs that are on the form, and the values of their stages, as JSON:
+            check_inputs lays the form's values over these.
     """
 
     defaults: Mapping[str, Scalar]
@@ -57,6 +58,12 @@ def form_of(config: RunConfig) -> Form:
         if len(values) == 1:
             defaults[knob.name] = values.pop()
             targets |= dict.fromkeys((*used, (CHECKED_BY, knob.name)), knob.name)
-    stages = sorted({stage for stage, _ in targets} - {CHECKED_BY})
-    settings = {stage: config.stages.get(stage, {}) for stage in stages}
+    settings = {
+        "fields": sorted(set(targets.values())),
+        "stages": {
+            stage: given_values(config, tasks[stage][0].stage, DEFAULTS | config.parameters)
+            | dict(tasks[stage][0].own)
+            for stage in sorted({stage for stage, _ in targets} - {CHECKED_BY})
+        },
+    }
     return Form(defaults, targets, json.dumps(settings))

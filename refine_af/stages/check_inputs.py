@@ -45,7 +45,7 @@ class CheckInputsParams(RewardRuleParams):
     seed: int = same_as(ModelParams, "seed")
     settings: str = param(
         "",
-        "Values of the stages that the form changes, as JSON by stage; the form's are laid over.",
+        "Fields of the form and the values of their stages, as JSON; the form's are laid over.",
         method=False,
     )
     instructions: int = param(15000, "Of the form: new instructions to write.", method=False)
@@ -128,12 +128,13 @@ def _check_settings(params: CheckInputsParams) -> None:
     from refine_af.stages import STAGES  # which this stage is one of
 
     stages = {stage.name: stage for stage in STAGES}
-    for name, values in parse_object(params.settings.encode() or b"{}", "settings").items():
+    settings = parse_object(params.settings.encode() or b"{}", "settings")
+    for name, values in settings.get("stages", {}).items():
         changed = {
             parameter: getattr(params, knob.name)
             for knob in KNOBS
             for target, parameter in knob.targets
-            if target == name
+            if target == name and knob.name in settings["fields"]
         }
         stages[name].params.parse(values | changed, where=name)
 

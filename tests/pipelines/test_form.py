@@ -71,10 +71,10 @@ def test_the_presets_values_are_the_forms_defaults(preset: str) -> None:
 
 
 def test_a_knob_whose_stages_differ_is_left_out() -> None:
-    compiled = made("smoke", "train_ppo.reward=paper")
+    compiled = made("smoke", "train_ppo.reward=balanced")
     assert "reward" not in form_in(compiled)
     inputs = inputs_in(compiled)
-    assert inputs["train_ppo"]["reward"]["runtimeValue"]["constant"] == "paper"
+    assert inputs["train_ppo"]["reward"]["runtimeValue"]["constant"] == "balanced"
     assert inputs["score_rewards (rl)"]["reward"]["runtimeValue"]["constant"] == "embedded"
 
 
@@ -91,7 +91,7 @@ def check(folder: Path, **values: Any) -> None:  # noqa: ANN401  parameters of c
     """Run check_inputs with the settings of the preset smoke and a form."""
     (given,) = (item for name, item in inputs_in(made("smoke")).items() if name == "check_inputs")
     settings = given["settings"]["runtimeValue"]["constant"]
-    stages = json.loads(settings)
+    stages = json.loads(settings)["stages"]
     assert {"train_ppo", "train_sft"} <= set(stages)
     form = {name: item["defaultValue"] for name, item in form_in(made("smoke")).items()}
     known = find_stage("check_inputs").params.model_fields
