@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from refine_af import __version__
+from refine_af.contracts.content import Content
 from refine_af.contracts.errors import DataError, ParameterError
 from refine_af.contracts.jsonl import parse_object, write_object
 from refine_af.contracts.params import param, same_as
@@ -56,6 +57,18 @@ class CheckInputsParams(RewardRuleParams):
     sft_steps: int = param(0, "Of the form: steps of fine-tuning.", method=False)
     max_rouge_l: float = param(0.7, "Of the form: similarity of a repeat.", method=False)
 
+    def scorers_params(self) -> RewardParams:
+        """Return the parameters of the reward's scorers."""
+        names = RewardParams.model_fields.keys() & type(self).model_fields.keys()
+        return RewardParams.parse({name: getattr(self, name) for name in names})
+
+    def content(self) -> list[Content]:
+        """Return what the values name; of the scorers' models those that the reward reads."""
+        read = {item.parameter for item in self.scorers_params().content()}
+        models = ("reward_model", "unieval", "language_model")
+        unread = {name for name in models if name not in read}
+        return [item for item in super().content() if item.parameter not in unread]
+
 
 def run(params: CheckInputsParams, task: Task) -> Metrics:
     """Resolve everything to a digest or revision and write the run's manifest."""
@@ -107,9 +120,7 @@ def _check_models(params: CheckInputsParams, task: Task) -> None:
     from refine_af.engines.scorers.opening import check_scorers
 
     check_model(params.model)
-    names = RewardParams.model_fields.keys() & type(params).model_fields.keys()
-    reward = RewardParams.parse({name: getattr(params, name) for name in names})
-    for model in check_scorers(reward):
+    for model in check_scorers(params.scorers_params()):
         task.progress.say(f"scorer {model} can be loaded")
 
 

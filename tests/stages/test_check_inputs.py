@@ -9,6 +9,7 @@ from refine_af.contracts.errors import DataError, ParameterError
 from refine_af.evolve.operators import PACKAGED
 from refine_af.pipelines.config import load_config
 from refine_af.runner import run_stage
+from refine_af.stages.check_inputs import STAGE
 
 ROW = {
     "id": "one",
@@ -70,3 +71,15 @@ def test_a_preset_of_the_paper_refuses_the_embedded_tasks(tmp_path: Path) -> Non
         check(tmp_path, seeds, packaged_tasks=False)
     for name in ("llama2-7b", "llama2-13b", "mistral-7b"):
         assert load_config(name, "").stages["check_inputs"] == {"packaged_tasks": False}
+
+
+def test_only_the_models_that_the_reward_reads_are_content() -> None:
+    """A run with the embedded reward asks the Hub for nothing."""
+
+    def models(reward: str) -> set[str]:
+        params = STAGE.params.parse({"reward": reward})
+        return {item.parameter for item in params.content() if item.kind == "model"}
+
+    assert models("embedded") == {"model"}
+    assert models("reward_model") == {"model", "reward_model"}
+    assert {"unieval", "language_model"} <= models("balanced")
