@@ -29,6 +29,14 @@ def check_inputs(
     operators_uri: str = "",
     arms: str = "rl,baseline",
     seed: int = 1,
+    settings: str = "",
+    instructions: int = 15000,
+    updates: int = 200,
+    episodes: int = 64,
+    policy_updates: int = 20,
+    lora_rank: int = 16,
+    sft_steps: int = 0,
+    max_rouge_l: float = 0.7,
     work_dir: str = "",
     label: str = "",
 ) -> None:
@@ -68,6 +76,15 @@ def check_inputs(
         operators_uri: Textual operations of the second pipeline; empty where none are read.
         arms: Trained arms, comma separated; part of the provenance.
         seed: Seed of all randomness.
+        settings: Fields of the form and the values of their stages, as JSON; the form's are laid
+            over.
+        instructions: Of the form: new instructions to write.
+        updates: Of the form: updates of PPO.
+        episodes: Of the form: episodes of each update of PPO.
+        policy_updates: Of the form: updates of the operators' policy.
+        lora_rank: Of the form: rank of fine-tuning.
+        sft_steps: Of the form: steps of fine-tuning.
+        max_rouge_l: Of the form: similarity of a repeat.
         work_dir: Folder or URI of the journals; a retried task continues from there.
         label: Tells apart several tasks of this stage in progress reports.
     """

@@ -94,11 +94,14 @@ def check(folder: Path, **values: Any) -> None:  # noqa: ANN401  parameters of c
     stages = json.loads(settings)["stages"]
     assert {"train_ppo", "train_sft"} <= set(stages)
     form = {name: item["defaultValue"] for name, item in form_in(made("smoke")).items()}
-    known = find_stage("check_inputs").params.model_fields
-    params = {name: value for name, value in form.items() if name in known} | values
+    params = {
+        name: source.get("runtimeValue", {}).get("constant", form.get(name))
+        for name, source in given.items()
+        if name not in ("label", "work_dir")
+    }
     stage = find_stage("check_inputs")
     outputs = {item.name: str(folder / item.name) for item in stage.written}
-    run_stage("check_inputs", inputs={}, outputs=outputs, params=params | {"settings": settings})
+    run_stage("check_inputs", inputs={}, outputs=outputs, params=params | values)
 
 
 @pytest.mark.parametrize(
