@@ -8,10 +8,13 @@ the tokenizer (normaliser, merges, begin token) is the same, so texts without su
 ids that they always had.
 """
 
+import ctypes
 import json
 import re
 import secrets
+import threading
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +35,35 @@ _PRIVATE = range(0xF0000, 0xFFFFE)
 """Private characters, one of which stands for each control name inside a text that is rendered."""
 
 
+TEMPLATE_SECONDS = 20.0
+"""A chat template writes one turn in milliseconds."""
+
+
+def _refuse_endless(tokenizer: "PreTrainedTokenizerBase") -> None:
+    """Refuse a chat template that does not come to an end: loops in loops need no large file.
+
+    Raises:
+        DataError: When one turn takes longer than :data:`TEMPLATE_SECONDS`.
+    """
+
+    def render() -> None:
+        with suppress(Exception):  # a template that refuses this turn fails where it is used
+            turns = [{"role": "user", "content": "?"}]
+            tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+
+    thread = threading.Thread(target=render, name="chat template", daemon=True)
+    thread.start()
+    thread.join(TEMPLATE_SECONDS)
+    if thread.is_alive():
+        # ends the loop, which is Python's, so that it takes no more of the processor
+        ended = ctypes.py_object(SystemExit)
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident or 0), ended)
+        raise DataError(
+            f"{tokenizer.name_or_path}: its chat template does not write one turn in"
+            f" {TEMPLATE_SECONDS:g} s; correct the template, or set chat to no"
+        )
+
+
 class TextEncoder:
     """Encodes texts and conversations for one tokenizer; get one by :func:`text_encoder`.
 
@@ -42,6 +74,8 @@ class TextEncoder:
     """
 
     def __init__(self, tokenizer: "PreTrainedTokenizerBase") -> None:
+        if tokenizer.chat_template:
+            _refuse_endless(tokenizer)
         self._tokenizer = tokenizer
         self._names = _control_names(tokenizer)
         self.control = frozenset(self._names.values())

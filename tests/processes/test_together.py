@@ -78,3 +78,15 @@ def test_a_process_hands_on_itself_and_those_above(monkeypatch: pytest.MonkeyPat
     assert not is_gone(me)
     monkeypatch.setenv(together.PARENTS, together.hand_on()[together.PARENTS])
     assert together._above() == [ProcessIdentity(me.host, me.pid, me.started)] * 2
+
+
+@pytest.mark.parametrize("killed", [0, 1])
+def test_a_stage_and_its_helpers_end_together(killed: int, tmp_path: Path) -> None:
+    command = [sys.executable, str(CHAIN.with_name("helpers.py")), str(tmp_path)]
+    stage = subprocess.Popen(command, env=os.environ | {"OMP_NUM_THREADS": "1"})
+    files = [tmp_path / f"{rank}.pid" for rank in range(2)]
+    wait_for(lambda: all(file.exists() for file in files), 120.0)
+    pids = [int(file.read_text()) for file in files]
+    os.kill(pids[killed], signal.SIGKILL)
+    wait_for(lambda: has_ended(pids[1 - killed]), 10.0)
+    stage.wait()
