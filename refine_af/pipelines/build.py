@@ -58,6 +58,8 @@ def _signature(form: Form) -> inspect.Signature:
     """Return what kfp reads a pipeline's parameters from."""
     keyword = inspect.Parameter.POSITIONAL_OR_KEYWORD
     return inspect.Signature(
-        inspect.Parameter(name, keyword, default=value, annotation=type(value))
-        for name, value in form.defaults.items()
+        [
+            inspect.Parameter(name, keyword, default=value, annotation=type(value))
+            for name, value in form.defaults.items()
+        ]
     )
