@@ -15,7 +15,7 @@ from pydantic import BaseModel, ValidationError
 
 from refine_af.contracts import row_files
 from refine_af.contracts.errors import DataError
-from refine_af.contracts.schemas import as_instance
+from refine_af.contracts.schemas import as_instance, mended
 
 RowType = TypeVar("RowType", bound=BaseModel)
 JsonObject = dict[str, Any]
@@ -198,18 +198,19 @@ def as_row(value: JsonObject, kind: type[RowType], place: str) -> RowType:
 
 
 def _from_elsewhere(value: JsonObject, kind: type[RowType]) -> RowType | None:
+    """Return a row of somebody else's as ours; None where it is none."""
     make_again = getattr(kind, "made_again", None)
-    if make_again is None:
-        return None
-    known = value if "instruction" in value else as_instance(value)
-    if known is None:
-        return None
-    missing = known.get("id") in (None, "")
+    known = mended(value)
+    if make_again is not None and "instruction" not in value:
+        known = mended(as_instance(value) or value)
+    missing = make_again is not None and known.get("id") in (None, "")
     try:
         row = kind.model_validate({**known, "id": "new"} if missing else known)
     except ValidationError:
         return None
-    return row.model_copy(update={"id": make_again(row).id}) if missing else row
+    if not missing or make_again is None:
+        return row
+    return row.model_copy(update={"id": make_again(row).id})
 
 
 def _first_problem(error: ValidationError) -> str:

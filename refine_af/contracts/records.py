@@ -8,25 +8,10 @@ import hashlib
 import json
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 Text = Annotated[str, Field(max_length=1_000_000)]
 NonEmptyText = Annotated[str, Field(min_length=1, max_length=1_000_000)]
-OptionalText = Annotated[
-    str,
-    BeforeValidator(lambda value: "" if value is None else value),
-    Field(max_length=1_000_000),
-]
-"""Text that may be absent; files of others write null for that."""
-
-
-def _as_id(value: object) -> object:
-    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
-
-
-Id = Annotated[str, BeforeValidator(_as_id), Field(min_length=1, max_length=1_000_000)]
-"""Numbers of other people's files are ids too."""
-
 _CANONICAL = json.JSONEncoder(
     ensure_ascii=False, sort_keys=True, separators=(",", ":"), check_circular=False
 )
@@ -48,7 +33,7 @@ class Row(BaseModel):
 
     model_config = ConfigDict(extra="ignore", frozen=True, allow_inf_nan=False)
 
-    id: Id
+    id: NonEmptyText
     parents: tuple[str, ...] = ()
 
 
@@ -57,7 +42,7 @@ class Pair(BaseModel):
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
-    input: OptionalText = ""
+    input: Text = ""
     output: NonEmptyText
 
 
@@ -197,7 +182,7 @@ class Instance(Row):
     """
 
     instruction: NonEmptyText
-    input: OptionalText = ""
+    input: Text = ""
     output: NonEmptyText
     is_classification: bool = False
     sample: int = 0

@@ -42,6 +42,23 @@ def recognise(value: JsonObject) -> Recognised | None:
     return None
 
 
+def mended(value: JsonObject) -> JsonObject:
+    """Return a row with text for what other people's files have: null inputs, numbers as ids."""
+    row = dict(value)
+    for name in ("input", "name", "licence"):
+        if name in row and row[name] is None:
+            row[name] = ""
+    for name in ("id", "seed_id"):
+        if isinstance(row.get(name), int | float) and not isinstance(row[name], bool):
+            row[name] = str(row[name])
+    if isinstance(row.get("instances"), list):
+        row["instances"] = [
+            pair | {"input": ""} if isinstance(pair, dict) and pair.get("input") is None else pair
+            for pair in row["instances"]
+        ]
+    return row
+
+
 def as_instance(value: JsonObject) -> JsonObject | None:
     """Return a row of a known schema with instruction, input and output, or None."""
     found = recognise(value)

@@ -7,22 +7,20 @@ behind the prompt's last number. What could be read in two ways is no item but `
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, NamedTuple
 
 Reason = Literal["chatter", "ambiguous"]
 Item = tuple[str, Reason | None, str]
 """Text, why it is no instruction (None: it is one), and a detail for people."""
 
 _NUMBER = re.compile(
-    r"""^(?P<indent>[ \t]*)(?:\#{1,4}[ ]|>[ ]?)?      # heading or quotation
-    [*_(\[]{0,3}(?:(?:task|instruction)\s)?\#?      # emphasis, brackets, a word before it
-    (?P<number>\d{1,3})
-    (?:\s?[.)\]](?!\d)|\s?:(?=\s))                  # 9. 9 . 9) 9: but not 9.5
+    r"""\n([ \t]*)(?:\#{1,4}[ ]|>[ ]?)?[*_(\[]{0,3}     # heading or quotation, emphasis, brackets
+    (?:(?:[Tt]ask|[Ii]nstruction|TASK|INSTRUCTION)\s)?\#?
+    (\d{1,3})(?:\s?[.)\]](?!\d)|\s?:(?=\s))            # 9. 9 . 9) 9: but not 9.5
     [*_)\]]{0,3}:?[ \t]*""",
-    re.MULTILINE | re.IGNORECASE | re.VERBOSE,
+    re.VERBOSE,
 )
-_BULLET = re.compile(r"^(?P<indent>[ \t]*)[-*+\u2022\u2023\u2013\u2014][ \t]+", re.MULTILINE)
+_BULLET = re.compile(r"\n([ \t]*)[-*+\u2022\u2023\u2013\u2014][ \t]+")
 _CHATTER = re.compile(
     r"(?:sure|certainly|of course|absolutely|okay|ok|alright|great|yes|no problem|happy to"
     r"|here (?:are|is)|here's|here\u2019s|below (?:are|is|you)|the following|these are"
@@ -35,7 +33,7 @@ _REMARK = re.compile(
     r"|if you (?:need|want|would|have))\b",
     re.IGNORECASE,
 )
-_LABEL = re.compile(r"^[ \t*_]*(input|output|answer|example)[ \t]*\d*[ \t*_]*:", re.I | re.M)
+_LABEL = re.compile(r"\n[ \t*_]*(input|output|answer|example)[ \t]*\d*[ \t*_]*:", re.I)
 _NAMED = re.compile(r"\s*(?:task|instruction)(?:\s?\d+)?\s?:\s*", re.IGNORECASE)
 _BOLD = re.compile(r"(\*\*|__)(?=\S)(.+?)(?<=\S)\1")
 
@@ -43,8 +41,16 @@ _BOLD = re.compile(r"(\*\*|__)(?=\S)(.+?)(?<=\S)\1")
 _NESTED = "a list inside an item"
 
 
-@dataclass(frozen=True, slots=True)
-class _Start:
+class _Mark(NamedTuple):
+    """A mark: where it and what it marks begin, its indent, its number (None for a bullet)."""
+
+    begin: int
+    text: int
+    indent: int
+    number: int | None
+
+
+class _Start(NamedTuple):
     """Where an item begins: its mark, its text, and whether it holds a list of its own."""
 
     begin: int
@@ -54,8 +60,8 @@ class _Start:
 
 def list_items(completion: str) -> list[Item]:
     """Return the items of a completion in order, at least one."""
-    marks = list(_NUMBER.finditer(completion)) or _bullets(completion)
-    opening = _opening(completion[: marks[0].start()] if marks else completion, bool(marks))
+    marks = _marks(completion)
+    opening = _opening(completion[: marks[0].begin] if marks else completion, bool(marks))
     goes_on = bool(opening) and opening[-1][1] is None
     nested, starts = _starts(marks, goes_on)
     if nested:  # a list inside the item that the completion goes on with
@@ -67,11 +73,25 @@ def list_items(completion: str) -> list[Item]:
     return [_tidied(item) for item in items] or [("", None, "")]
 
 
-def _bullets(completion: str) -> list[re.Match[str]]:
-    """Return the bullets; one alone that something stands before is a part of that."""
-    found = list(_BULLET.finditer(completion))
-    alone = len(found) == 1 and completion[: found[0].start()].strip() != ""
-    return [] if alone else found
+def _marks(completion: str) -> list[_Mark]:
+    """Return the numbers at the beginnings of lines, else the bullets.
+
+    One bullet alone that something stands before is a part of that.
+    """
+    # a literal in front of the pattern is found far sooner than the beginning of a line
+    text = "\n" + completion
+    numbers = [
+        _Mark(found.start(), found.end() - 1, len(found[1]), int(found[2]))
+        for found in _NUMBER.finditer(text)
+    ]
+    if numbers:
+        return numbers
+    bullets = [
+        _Mark(found.start(), found.end() - 1, len(found[1]), None)
+        for found in _BULLET.finditer(text)
+    ]
+    alone = len(bullets) == 1 and completion[: bullets[0].begin].strip() != ""
+    return [] if alone else bullets
 
 
 def _opening(text: str, listed: bool) -> list[Item]:
@@ -91,7 +111,7 @@ def _opening(text: str, listed: bool) -> list[Item]:
     return [(text, None, "")]
 
 
-def _starts(marks: list[re.Match[str]], goes_on: bool) -> tuple[bool, list[_Start]]:
+def _starts(marks: list[_Mark], goes_on: bool) -> tuple[bool, list[_Start]]:
     """Return whether the text before the first item holds a list, and where the items begin.
 
     A number below the one before begins a list inside an item: with an indent it
@@ -99,21 +119,21 @@ def _starts(marks: list[re.Match[str]], goes_on: bool) -> tuple[bool, list[_Star
     """
     if not marks:
         return False, []
-    widest = min(len(mark["indent"]) for mark in marks) + 1
+    widest = min(mark.indent for mark in marks) + 1
     last = 2 if goes_on else -1
     inner = -2  # the last number of a list inside an item
     nested, starts = False, list[_Start]()
     for mark in marks:
-        if len(mark["indent"]) > widest:
+        if mark.indent > widest:
             continue
-        number = int(mark["number"]) if mark.re is _NUMBER else last + 2
+        number = last + 2 if mark.number is None else mark.number
         if number >= last and (number != inner + 1 or (bool(starts) and number == last + 1)):
-            starts.append(_Start(mark.start(), mark.end()))
+            starts.append(_Start(mark.begin, mark.text))
             last, inner = number, -2
             continue
         inner = number
         if starts:
-            starts[-1] = replace(starts[-1], ambiguous=True)
+            starts[-1] = starts[-1]._replace(ambiguous=True)
         else:
             nested = True
     return nested, starts
@@ -140,7 +160,9 @@ def _tidied(item: Item) -> Item:
     text, reason, _ = item
     if reason is not None:
         return item
-    label = _LABEL.search(text)
+    if ":" not in text and "*" not in text and "_" not in text:
+        return item
+    label = _LABEL.search("\n" + text)
     if label is not None:
         return text, "ambiguous", f"{label[1]}: inside an item"
     if (named := _NAMED.match(text)) is not None:

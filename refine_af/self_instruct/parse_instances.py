@@ -37,12 +37,18 @@ REASONS = (
 )
 
 _LABEL = re.compile(
-    r"""^(?P<indent>[ \t]*)(?:\#{1,4}[ ]|>[ ]?)?[*_]{0,2}
-    (?P<name>Example|EXAMPLE|Input|INPUT|Output|OUTPUT|Class[ ][Ll]abel|CLASS[ ]LABEL)
-    [ \t]*(?:\#?\d{1,2})?[*_]{0,2}[ \t]*(?P<end>[:.][*_]{0,2}|$)[ \t]*""",
-    re.MULTILINE | re.VERBOSE,
+    r"""\n([ \t]*)(?:\#{1,4}[ ]|>[ ]?)?[*_]{0,2}
+    (Input|INPUT|Output|OUTPUT|Example|EXAMPLE|Class[ ][Ll]abel|CLASS[ ]LABEL)
+    [ \t]*(?:\#?\d{1,2})?[*_]{0,2}[ \t]*
+    (?:([:.])[*_]{0,2}|(?=\n|\Z))[ \t]*""",
+    re.VERBOSE,
 )
 """A label at the beginning of a line, such as ``Input:``, ``**Output 2:**`` or ``Example 1``."""
+_NAMES = {
+    spelled: name
+    for name in ("input", "output", "example", "class label")
+    for spelled in (name.capitalize(), name.upper(), name.title())
+}
 _OTHER_TASK = re.compile(r"[*_#\s]*Task\s*:")
 """How an answer begins that goes on with a task of its own."""
 
@@ -104,35 +110,38 @@ def _labels(text: str, names: Collection[str], indent: int | None = None) -> lis
     A label that is indented more than ``indent``, or else the first one, is text, such as in a
     docstring.
     """
-    labels = [
-        found
-        for found in _LABEL.finditer(text)
-        if (name := found["name"].lower()) in names
-        and (name == "example" or found["end"].startswith(":"))
-    ]
-    if indent is None:
-        indent = len(labels[0]["indent"]) + 1 if labels else 0
-    return [
-        (found["name"].lower(), found.start(), found.end())
-        for found in labels
-        if len(found["indent"]) <= indent
-    ]
+    labels: list[_Label] = []
+    # a literal in front of the pattern is found far sooner than the beginning of a line
+    for found in _LABEL.finditer("\n" + text):
+        blanks, spelled, end = found.groups()
+        name = _NAMES[spelled]
+        if name not in names or (end != ":" and name != "example"):
+            continue
+        if indent is None:
+            indent = len(blanks) + 1
+        if len(blanks) <= indent:
+            labels.append((name, found.start(), found.end() - 1))
+    return labels
 
 
 def _input_first(answer: str) -> list[Draft]:
     if _OTHER_TASK.match(answer):
         return []
-    examples = _labels(answer, ("example",))
-    if not examples:
-        labels = _labels(answer, ("input", "output"))
+    labels = _labels(answer, ("example", "input", "output"))
+    starts = [place for place, label in enumerate(labels) if label[0] == "example"]
+    if not starts:
         return [_block(answer, labels)] if labels else []
-    ends = [start for _, start, _ in examples[1:]] + [len(answer)]
-    blocks = [answer[begin:end] for (_, _, begin), end in zip(examples, ends, strict=True)]
-    head = answer[: examples[0][1]].strip()
-    if _labels(head, ("output",)):  # the first pair stands before the word
-        blocks.insert(0, head)
-    texts = [block.strip() for block in blocks if block.strip()]
-    return [_block(text, _labels(text, ("input", "output"))) for text in texts]
+    if any(label[0] == "output" for label in labels[: starts[0]]):
+        starts.insert(0, -1)  # the first pair stands before the word
+    drafts = []
+    for place, after in zip(starts, [*starts[1:], len(labels)], strict=True):
+        begin = labels[place][2] if place >= 0 else 0
+        end = labels[after][1] if after < len(labels) else len(answer)
+        text = answer[begin:end]
+        if text.strip():
+            inner = [(name, at - begin, to - begin) for name, at, to in labels[place + 1 : after]]
+            drafts.append(_block(text, inner))
+    return drafts
 
 
 def _block(text: str, labels: list[_Label]) -> Draft:

@@ -13,10 +13,11 @@ from pydantic import BaseModel, ConfigDict
 from refine_af.contracts.errors import DataError
 from refine_af.contracts.jsonl import JsonObject, as_row, iter_objects, write_rows
 from refine_af.contracts.params import Params, param
-from refine_af.contracts.records import Id, NonEmptyText, OptionalText, Pair, Seed, content_id
+from refine_af.contracts.records import NonEmptyText, Pair, Seed, content_id
 from refine_af.contracts.schemas import (
     SCHEMAS,
     mapped,
+    mended,
     nearest_map,
     parse_field_map,
     recognise,
@@ -72,12 +73,12 @@ class SeedTask(BaseModel):
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
-    id: Id | None = None
-    name: OptionalText = ""
+    id: NonEmptyText | None = None
+    name: str = ""
     instruction: NonEmptyText
     instances: tuple[Pair, ...]
     is_classification: bool | None = None
-    licence: OptionalText = ""
+    licence: str = ""
 
 
 @dataclass(slots=True)
@@ -209,7 +210,7 @@ def _seed_task(value: JsonObject, place: str, fields: Mapping[str, str]) -> tupl
         row = row | {"instances": [] if plain else [{"input": given, "output": output}]}
     elif not row["instances"]:
         raise DataError(f"{place}: field 'instances': it is empty; give at least one instance")
-    seed = as_row(row, SeedTask, place)
+    seed = as_row(mended(row), SeedTask, place)
     if not seed.instruction.strip():
         raise DataError(f"{place}: field 'instruction': it is blank; write the task")
     return schema, seed

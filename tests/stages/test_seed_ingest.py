@@ -113,7 +113,7 @@ def test_an_output_that_cannot_be_written_says_so(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "out").write_text("a file where a folder is needed")
-    assert ingest(tmp_path) == 65
+    assert ingest(tmp_path) == 69
     assert str(tmp_path / "out") in capsys.readouterr().err
 
 
