@@ -26,7 +26,7 @@ from multiprocessing.connection import Connection
 import aiohttp
 from aiohttp import web
 
-from refine_af.engines.openai_protocol import payload
+from refine_af.engines.openai_protocol import Dialect, payload
 from refine_af.engines.openai_text import OpenAIText
 from refine_af.engines.text import Request, Sampling
 
@@ -139,7 +139,10 @@ def measure(url: str, rows: int, repeats: int, concurrency: int, distilabel: str
     """Run the loops in turn and print the medians."""
     prompt = "Below is a varied list of tasks.\n" + "1. Count the words in a sentence.\n" * 20
     requests = [Request(str(place), f"{prompt}{place}", place) for place in range(rows)]
-    bodies = [payload("m", request, SAMPLING, False) for request in requests]
+    dialect = Dialect()
+    bodies = [
+        json.dumps(payload("m", request, SAMPLING, False, dialect)).encode() for request in requests
+    ]
     engine = OpenAIText("m", base_url=url, concurrency=concurrency)
     engine.generate(requests[:200], SAMPLING)
     rates: dict[str, list[float]] = {"bare": [], "engine": []}

@@ -262,7 +262,11 @@ def _parts(content: object) -> tuple[str | None, str, str]:
 
 def _storable(text: str) -> str:
     """Return the text with U+FFFD for lone surrogates, which JSON escapes can hold."""
-    return re.sub("[\ud800-\udfff]", "\ufffd", text)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return re.sub("[\ud800-\udfff]", "\ufffd", text)
+    return text
 
 
 def _in_form(text: str, sampling: Sampling) -> str | None:

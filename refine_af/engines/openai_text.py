@@ -282,18 +282,31 @@ class _Call:
 
     async def _attempt(self, request: Request, seconds: float) -> Completion | _Again:
         """Ask once; again at once, without what the endpoint refused, where it names a field."""
-        trial = replace(self._dialect, left_out=set(self._dialect.left_out))
-        while True:
-            body = self._body(request, trial)
-            outcome, status, raw = await self._post(request, body, seconds)
-            if status not in FIELD_REFUSED or not trial.learn(body, error_message(raw)):
-                break
-        if status == 200:  # otherwise it was not the fields
-            self._dialect.left_out |= trial.left_out
-            self._dialect.renamed |= trial.renamed
+        body = self._body(request, self._dialect)
+        outcome, status, raw = await self._post(request, body, seconds)
+        if status in FIELD_REFUSED:
+            outcome = await self._with_fewer_fields(request, seconds, outcome, body, raw)
         if self._stopped_in_thought(outcome):
             self._dialect.local_stop = True
             outcome, _, _ = await self._post(request, self._body(request, self._dialect), seconds)
+        return outcome
+
+    async def _with_fewer_fields(
+        self,
+        request: Request,
+        seconds: float,
+        outcome: Completion | _Again,
+        body: Mapping[str, Any],
+        raw: bytes,
+    ) -> Completion | _Again:
+        """Ask without the fields that may have been refused; keep what helped."""
+        trial, status = replace(self._dialect, left_out=set(self._dialect.left_out)), 400
+        while status in FIELD_REFUSED and trial.learn(body, error_message(raw)):
+            body = self._body(request, trial)
+            outcome, status, raw = await self._post(request, body, seconds)
+        if status == 200:  # otherwise it was not the fields
+            self._dialect.left_out |= trial.left_out
+            self._dialect.renamed |= trial.renamed
         return outcome
 
     def _body(self, request: Request, dialect: Dialect) -> dict[str, Any]:
@@ -314,12 +327,12 @@ class _Call:
         self, request: Request, body: Mapping[str, Any], seconds: float
     ) -> tuple[Completion | _Again, int, bytes]:
         """Return what one request brought, the status, and the body."""
+        options: dict[str, Any] = {}
+        if seconds < self._engine._patience.timeout:  # the session's own
+            options["timeout"] = aiohttp.ClientTimeout(total=seconds)
         try:
             async with self._session.post(
-                self._url,
-                data=json.dumps(body).encode(),
-                allow_redirects=False,
-                timeout=aiohttp.ClientTimeout(total=seconds),
+                self._url, data=json.dumps(body).encode(), allow_redirects=False, **options
             ) as response:
                 raw = await _read(response)
                 if raw is None:

@@ -25,6 +25,8 @@ def split_thinking(text: str, opened: bool | None = False) -> tuple[str, str]:
         opened: Whether the prompt opened a block. None: not known; text up to a closing mark
             without an opening one is then thought.
     """
+    if not opened and "<" not in text and "[" not in text:
+        return "", text
     end = 0
     if opened or (opened is None and _closes_first(text)):
         closing = _CLOSED.search(text)
