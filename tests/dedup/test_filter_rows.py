@@ -246,7 +246,7 @@ def test_rows_that_do_not_fit_into_memory_are_refused_with_the_number() -> None:
     require_memory(1_000, 1_000 * BYTES_PER_ROW)
     with pytest.raises(DataError, match=r"1,001 rows need about .* are available"):
         require_memory(1_001, 1_000 * BYTES_PER_ROW)
-    with pytest.raises(DataError, match=r"10,000,000 rows need about 14\.0 GiB"):
+    with pytest.raises(DataError, match=r"10,000,000 rows need about 14\.9 GiB"):
         require_memory(10_000_000, 4 << 30)
 
 
