@@ -29,7 +29,7 @@ STEP = 256
 """Requests per step. The borders are fixed, so that a resumed run has the batches of a whole one:
 with most engines an answer depends, by float rounding, on the batch that it is written in."""
 
-SAVE_SECONDS = 5.0
+SAVE_SECONDS = 1.0
 """Seconds between saves of a step under way, for engines that answer one by one."""
 
 
