@@ -48,7 +48,7 @@ class StageProgress:
         now = time.monotonic()
         if self._events is None and (now - self._last_line > LINE_SECONDS or done >= total):
             self._last_line = now
-            extra = "".join(f" {key} {value:.4g}" for key, value in numbers.items())
+            extra = "".join(f" {key} {amount(value)}" for key, value in numbers.items())
             self._line(f"{done}/{total} {unit}, {rate:.3g}/s{time_left(left)}{extra}")
 
     def say(self, message: str) -> None:
@@ -58,10 +58,13 @@ class StageProgress:
             self._line(message)
 
     def event(self, name: str, **values: Any) -> None:  # noqa: ANN401  JSON values
-        """Report the start, end or failure of the stage."""
+        """Report the start, end or failure of the stage.
+
+        A failure prints nothing: its one message is the error's, which the caller shows.
+        """
         self._emit(name, **values)
-        if self._events is None:
-            details = ", ".join(f"{key} {value}" for key, value in values.items())
+        if self._events is None and name != "fail":
+            details = ", ".join(f"{key} {amount(value)}" for key, value in values.items())
             self._line(f"{name}{': ' + details if details else ''}")
 
     def _emit(self, event: str, **values: Any) -> None:  # noqa: ANN401
@@ -135,7 +138,26 @@ def _rate(first: tuple[float, int], last: tuple[float, int]) -> float:
 
 def time_left(seconds: float | None) -> str:
     """Return the remaining time behind a comma; nothing where it is not known, or over."""
-    return f", {seconds:.0f} s left" if seconds else ""
+    return f", {duration(seconds)} left" if seconds else ""
+
+
+def duration(seconds: float) -> str:
+    """Return a time for people: ``42 s``, ``3:05 min``, ``2:07 h``."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60}:{whole % 60:02} min"
+    return f"{whole // 3600}:{whole % 3600 // 60:02} h"
+
+
+def amount(value: Any) -> str:  # noqa: ANN401  JSON values
+    """Return a number for people, counts without decimals; anything else as it is."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return str(value)
+    if float(value).is_integer() and abs(value) < 1e15:
+        return str(int(value))
+    return f"{value:.4g}"
 
 
 def printable(text: str) -> str:

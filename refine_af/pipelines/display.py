@@ -1,6 +1,7 @@
 """Shows people where a run stands: a live table on a terminal, plain lines elsewhere."""
 
 import json
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,12 +11,15 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from refine_af.contracts.progress import printable, time_left
+from refine_af.contracts.progress import amount, duration, printable, time_left
 from refine_af.pipelines.tasks import task_name
 
 STATES = {"start": "running", "end": "done", "fail": "failed"}
+COLOURS = {"running": "bold cyan", "done": "green", "failed": "bold red", "reused": "dim"}
 PLAIN_SECONDS = 10.0
 """Least time between two plain progress lines of one task."""
+FEWEST_ROWS = 4
+"""Rows that the table takes in the smallest window: the run, and what matters most now."""
 
 
 @dataclass
@@ -26,14 +30,19 @@ class TaskView:
         state: waiting, running, done, failed or reused.
         detail: Counts, rate and remaining time, or the stage's closing numbers.
         started: Seconds since the epoch; 0 before the start.
-        seconds: Wall time so far.
+        ended: Seconds since the epoch; 0 while the task runs.
+        last_line: When a plain line was printed last.
     """
 
     state: str = "waiting"
     detail: str = ""
     started: float = 0.0
-    seconds: float = 0.0
+    ended: float = 0.0
     last_line: float = 0.0
+
+    def seconds(self, now: float) -> float:
+        """Return the wall time so far."""
+        return max(0.0, (self.ended or now) - self.started) if self.started else 0.0
 
 
 @dataclass
@@ -50,16 +59,30 @@ class RunView:
         kind = event["event"]
         view.state = STATES.get(kind, view.state)
         if kind == "start":
-            view.started = event["at"]
-        view.seconds = event["at"] - view.started
-        view.detail = describe(event) or view.detail
+            view.started, view.ended = event["at"], 0.0
+        elif kind in STATES:
+            view.ended = event["at"]
         if kind == "fail":
             self.failure = event
+            return f"{name}: failed after {duration(view.seconds(event['at']))}"
+        view.detail = describe(event) or view.detail
         if kind == "step":
             if event["at"] - view.last_line < PLAIN_SECONDS:
                 return ""
             view.last_line = event["at"]
-        return f"{name}: {STATES.get(kind, '')} {view.detail}".replace(":  ", ": ").rstrip()
+        took = f" ({duration(view.seconds(event['at']))}; {self.count()})" if kind == "end" else ""
+        return f"{name}: {STATES.get(kind, '')} {view.detail}{took}".replace(":  ", ": ").rstrip()
+
+    def count(self) -> str:
+        """Return how far the whole run is."""
+        ended = sum(view.state in ("done", "reused") for view in self.tasks.values())
+        return f"{ended} of {len(self.tasks)} tasks"
+
+    def summary(self, now: float) -> str:
+        """Return tasks done, the time since the first start, and what waits."""
+        starts = [view.started for view in self.tasks.values() if view.started]
+        elapsed = f", {duration(now - min(starts))}" if starts else ""
+        return f"{self.count()}{elapsed}"
 
 
 def describe(event: dict[str, Any]) -> str:
@@ -67,11 +90,11 @@ def describe(event: dict[str, Any]) -> str:
     if event["event"] == "step":
         numbers = "  ".join(f"{key} {value:.3g}" for key, value in event["numbers"].items())
         counts = f"{event['done']}/{event['total']} {event['unit']}"
-        return f"{counts}, {event['rate']:.3g}/s{time_left(event['eta'])}  {numbers}"
+        return f"{counts}, {event['rate']:.3g}/s{time_left(event['eta'])}  {numbers}".rstrip()
     if event["event"] == "end":
         skipped = {"at", "stage", "label", "event"}
         closing = [(key, value) for key, value in event.items() if key not in skipped]
-        return "  ".join(f"{key} {value:.4g}" for key, value in closing[:5])
+        return "  ".join(f"{key} {amount(value)}" for key, value in closing[:5])
     return printable(str(event.get("message", "")))
 
 
@@ -86,15 +109,49 @@ def new_events(path: Path, offset: int) -> tuple[list[dict[str, Any]], int]:
     return [json.loads(line) for line in whole.split(b"\n") if line], offset + len(whole)
 
 
-def table(view: RunView) -> Table:
-    """Return the table of all tasks."""
+def table(view: RunView, now: float, height: int) -> Table:
+    """Return the whole run in one line and its tasks, in at most ``height`` rows.
+
+    Where not all tasks fit, those that run or failed stay, then those that ended last, then those
+    that come next; the order is that of the run.
+    """
     drawn = Table(box=None, pad_edge=False, show_header=False)
-    colours = {"running": "bold cyan", "done": "green", "failed": "bold red", "reused": "dim"}
+    drawn.add_column(no_wrap=True)
+    drawn.add_column(no_wrap=True)
+    drawn.add_column(no_wrap=True, justify="right")
+    drawn.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
+    drawn.add_row("[bold]run[/]", "", "", view.summary(now))
+    shown = _that_fit(view.tasks, max(FEWEST_ROWS, height) - 2)
     for name, task in view.tasks.items():
-        seconds = f"{task.seconds:5.0f} s" if task.started else ""
-        style = colours.get(task.state, "dim")
-        drawn.add_row(f"[{style}]{task.state:8}[/]", name, seconds, task.detail)
+        if name in shown:
+            seconds = duration(task.seconds(now)) if task.started else ""
+            style = COLOURS.get(task.state, "dim")
+            drawn.add_row(f"[{style}]{task.state:8}[/]", name, seconds, task.detail)
+    hidden = len(view.tasks) - len(shown)
+    if hidden:
+        drawn.add_row("", f"[dim]{hidden} more[/]", "", "")
     return drawn
+
+
+def _that_fit(tasks: dict[str, TaskView], rows: int) -> set[str]:
+    if len(tasks) <= rows:
+        return set(tasks)
+    urgent = [name for name, task in tasks.items() if task.state in ("running", "failed")]
+    ended = [name for name, task in tasks.items() if task.state in ("done", "reused")]
+    waiting = [name for name, task in tasks.items() if task.state == "waiting"]
+    order = [*urgent, *ended[:-3:-1], *waiting, *ended[-3::-1]]
+    return set(order[:rows])
+
+
+class _Drawing:
+    """The table at the moment when it is drawn, so that seconds tick between events."""
+
+    def __init__(self, view: RunView, console: Console) -> None:
+        self._view = view
+        self._console = console
+
+    def __rich__(self) -> Table:
+        return table(self._view, time.time(), self._console.height - 1)
 
 
 class Display:
@@ -105,7 +162,8 @@ class Display:
         self._events = events
         self._offset = 0
         self._console = console
-        self._live = Live(console=console, transient=False, refresh_per_second=4)
+        drawing = _Drawing(self.view, console)
+        self._live = Live(drawing, console=console, transient=False, refresh_per_second=4)
 
     def __enter__(self) -> "Display":
         if self._console.is_terminal:
@@ -122,8 +180,6 @@ class Display:
         for line in self._lines():
             if line and not self._console.is_terminal:
                 self._console.print(line, markup=False, highlight=False, soft_wrap=True)
-        if self._console.is_terminal:
-            self._live.update(table(self.view))
 
     def _lines(self) -> Iterator[str]:
         events, self._offset = new_events(self._events, self._offset)
