@@ -7,7 +7,7 @@ from typing import Any
 
 from refine_af import __version__
 from refine_af.contracts.yaml_text import yaml_text
-from refine_af.export.formats import Format
+from refine_af.export.formats import LOADERS, Format
 from refine_af.export.licence import Terms
 from refine_af.export.source import Source
 from refine_af.reporting.text import markdown_block, markdown_cell
@@ -17,13 +17,26 @@ SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
-    """What was exported: the data file's name below the folder, its SHA-256, form and template."""
+class DataFile:
+    """One split: the file's name below the folder, its SHA-256, and its rows."""
 
     name: str
     digest: str
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What was exported: a file per split (``train``, perhaps ``test``), form and template."""
+
+    files: Mapping[str, DataFile]
     form: Format
     template: str
+
+    @property
+    def name(self) -> str:
+        """Return the name of the file to train on."""
+        return self.files["train"].name
 
 
 def data_card(source: Source, terms: Terms, written: Written, commands: Sequence[str]) -> str:
@@ -44,10 +57,12 @@ def data_card(source: Source, terms: Terms, written: Written, commands: Sequence
         *[f"Note: {markdown_cell(note)}." for note in source.notes],
         "## An example",
         markdown_block(_example(source)),
+        "## Load it",
+        _loading(written),
         "## Make it again",
         _again(source, commands),
         "## Digests (sha256)",
-        _table(("file", "digest"), [(written.name, written.digest), *source.files.items()]),
+        _table(("file", "digest"), [*_digests(written), *source.files.items()]),
         *_parameters(source),
     ]
     return "\n\n".join(parts) + "\n"
@@ -61,9 +76,36 @@ def _header(source: Source, terms: Terms, written: Written) -> str:
         "task_categories": ["text-generation"],
         "tags": ["instruction-tuning", "synthetic"],
         "size_categories": [next((name for most, name in SIZES if count < most), "1M<n<10M")],
-        "configs": [{"config_name": "default", "data_files": written.name}],
+        "configs": [{"config_name": "default", "data_files": _data_files(written)}],
     }
     return yaml_text(front)
+
+
+def _data_files(written: Written) -> object:
+    if len(written.files) == 1:
+        return written.name
+    return [{"split": split, "path": file.name} for split, file in written.files.items()]
+
+
+def _digests(written: Written) -> list[tuple[str, str]]:
+    return [(file.name, file.digest) for file in written.files.values()]
+
+
+def _loading(written: Written) -> str:
+    splits = ", ".join(f"{name} {file.rows:,} rows" for name, file in written.files.items())
+    line = LOADERS[written.form].format(path=written.name)
+    text = (
+        f"Splits: {splits}.\n\n```python\nimport datasets, pandas\n\n"
+        f'rows = datasets.load_dataset("data-set", split="train")  # this folder\n'
+        f"rows = {line}  # in this folder\n```"
+    )
+    if "test" in written.files:
+        text += (
+            "\n\nThe test split holds whole families of tasks (an instruction, its rewrites and"
+            " all their rows); no row of it is a near-duplicate of a row to train on (ROUGE-L above"
+            " 0.7)."
+        )
+    return text
 
 
 def _opening(source: Source, written: Written) -> str:

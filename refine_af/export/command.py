@@ -27,6 +27,12 @@ from refine_af.lineage.run import open_run
     show_default=True,
     help="Words around a row, for prompt-completion.",
 )
+@click.option(
+    "--test-share",
+    default=0.0,
+    show_default=True,
+    help="Share of rows in a test split by task family; 0: no split.",
+)
 @click.option("--output", required=True, metavar="DIR", help="Folder or URI to write.")
 @click.option("--model-licence", default="", help="The model's terms, where no page states them.")
 @click.option(
@@ -42,6 +48,7 @@ def export(
     model: str,
     form: str,
     template: str,
+    test_share: float,
     output: str,
     model_licence: str,
     licence: str,
@@ -55,8 +62,11 @@ def export(
     terms = find_terms(source.seeds, source.model, model_licence, licence)
     options = {"model": model, "model-licence": model_licence, "licence": licence}
     given = {name: value for name, value in options.items() if value}
-    written = publish(source, terms, Export(cast(Format, form), template, output, given))
-    click.echo(f"{output}: {len(source.instances):,} rows, {written.name}")
+    written = publish(
+        source, terms, Export(cast(Format, form), template, output, given, test_share)
+    )
+    files = ", ".join(f"{file.rows:,} rows in {file.name}" for file in written.files.values())
+    click.echo(f"{output}: {files}")
     click.echo(f"licence: {', '.join(terms.published)}{' (stated)' if terms.stated else ''}")
     for note in source.notes:
         click.echo(f"note: {note}")

@@ -30,17 +30,31 @@ FORMATS: tuple[str, ...] = get_args(Format)
 Shape = Callable[[Instance], dict[str, Any]]
 
 
-def write_data(rows: Sequence[Instance], form: Format, template: str, folder: Path) -> Path:
+LOADERS: dict[Format, str] = {
+    "alpaca": 'pandas.read_json("{path}")',
+    "sharegpt": 'pandas.read_json("{path}")',
+    "messages": 'pandas.read_json("{path}", lines=True)',
+    "prompt-completion": 'pandas.read_json("{path}", lines=True)',
+    "parquet": 'pandas.read_parquet("{path}")',
+    "hf": 'pandas.read_parquet("{path}")',
+}
+"""What reads a file of each format without this project; ``datasets`` reads them all."""
+
+
+def write_data(
+    rows: Sequence[Instance], form: Format, template: str, folder: Path, split: str = "train"
+) -> Path:
     """Write the rows and return the file.
 
     Args:
         rows: In the order that they shall have.
         form: The shape.
         template: Words around a row, for ``prompt-completion``: as ``train_sft`` trained on.
-        folder: An empty directory.
+        folder: A directory.
+        split: ``train`` or ``test``; names the file.
     """
     if form in ("parquet", "hf"):
-        return _write_parquet(rows, form, folder)
+        return _write_parquet(rows, form, folder, split)
     shapes: dict[str, Shape] = {
         "alpaca": _alpaca,
         "sharegpt": _sharegpt,
@@ -49,9 +63,9 @@ def write_data(rows: Sequence[Instance], form: Format, template: str, folder: Pa
     }
     shaped = (shapes[form](row) for row in rows)
     if form in ("alpaca", "sharegpt"):
-        return _write_array(folder / "train.json", shaped)
-    write_rows(folder / "train.jsonl", shaped)
-    return folder / "train.jsonl"
+        return _write_array(folder / f"{split}.json", shaped)
+    write_rows(folder / f"{split}.jsonl", shaped)
+    return folder / f"{split}.jsonl"
 
 
 def question(row: Instance) -> str:
@@ -101,7 +115,7 @@ def columns(rows: Sequence[Instance]) -> list[dict[str, Any]]:
     ]
 
 
-def _write_parquet(rows: Sequence[Instance], form: Format, folder: Path) -> Path:
+def _write_parquet(rows: Sequence[Instance], form: Format, folder: Path, split: str) -> Path:
     table = columns(rows)
     numbers = [name for name in table[0] if name.startswith("reward")]
     try:
@@ -117,13 +131,13 @@ def _write_parquet(rows: Sequence[Instance], form: Format, folder: Path) -> Path
     disable_progress_bars()
     if form == "hf":
         kinds = {name: Value(_kind(name, numbers)) for name in table[0]}
-        path = folder / "train-00000-of-00001.parquet"
+        path = folder / f"{split}-00000-of-00001.parquet"
         Dataset.from_list(table, features=Features(kinds)).to_parquet(str(path))
         return path
     fields = [(name, pyarrow.type_for_alias(_kind(name, numbers))) for name in table[0]]
     made = pyarrow.Table.from_pylist(table, schema=pyarrow.schema(fields))
-    pyarrow.parquet.write_table(made, folder / "train.parquet")
-    return folder / "train.parquet"
+    pyarrow.parquet.write_table(made, folder / f"{split}.parquet")
+    return folder / f"{split}.parquet"
 
 
 def _kind(name: str, numbers: Sequence[str]) -> str:

@@ -10,10 +10,11 @@ from typing import Any
 from refine_af.contracts.errors import ParameterError
 from refine_af.contracts.jsonl import write_object
 from refine_af.contracts.yaml_text import yaml_text
-from refine_af.export.card import Written, data_card
+from refine_af.export.card import DataFile, Written, data_card
 from refine_af.export.formats import Format, write_data
 from refine_af.export.licence import Terms
 from refine_af.export.source import Source
+from refine_af.export.splits import split_rows
 from refine_af.stages import STAGES
 from refine_af.storage.manifest import digest_file
 from refine_af.storage.schemes import open_store
@@ -30,12 +31,14 @@ class Export:
         template: Words around a row, for ``prompt-completion``.
         output: Folder or URI.
         options: Further options of the command that the page shall repeat.
+        test_share: About which share of the rows the test split holds; 0 makes none.
     """
 
     form: Format
     template: str
     output: str
     options: Mapping[str, str]
+    test_share: float = 0.0
 
 
 def publish(source: Source, terms: Terms, export: Export) -> Written:
@@ -48,8 +51,7 @@ def publish(source: Source, terms: Terms, export: Export) -> Written:
     with tempfile.TemporaryDirectory(prefix="refine-af-export-") as scratch:
         folder = Path(scratch) / "data-set"
         (folder / "data").mkdir(parents=True)
-        path = write_data(source.instances, export.form, export.template, folder / "data")
-        written = Written(f"data/{path.name}", digest_file(path), export.form, export.template)
+        written = _write_splits(source, export, folder / "data")
         if source.config is not None:
             text = yaml_text(portable(source.config))
             (folder / CONFIG_FILE).write_text(text, encoding="utf-8")
@@ -61,9 +63,21 @@ def publish(source: Source, terms: Terms, export: Export) -> Written:
     return written
 
 
+def _write_splits(source: Source, export: Export, folder: Path) -> Written:
+    splits = split_rows(source.instances, export.test_share, source.roots)
+    files = {}
+    for name, rows in (("train", splits.train), ("test", splits.test)):
+        if rows:
+            path = write_data(rows, export.form, export.template, folder, name)
+            files[name] = DataFile(f"data/{path.name}", digest_file(path), len(rows))
+    return Written(files, export.form, export.template)
+
+
 def commands(source: Source, export: Export) -> list[str]:
     """Return the commands that make the data set again."""
     options = {"format": export.form, **export.options}
+    if export.test_share:
+        options["test-share"] = f"{export.test_share:g}"
     if export.form == "prompt-completion":
         options["template"] = export.template
     if source.config is None:

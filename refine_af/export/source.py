@@ -8,6 +8,7 @@ from typing import Any
 from refine_af.contracts.errors import DataError, ParameterError, nearest
 from refine_af.contracts.jsonl import read_rows
 from refine_af.contracts.records import Instance, Seed
+from refine_af.export.splits import family_roots
 from refine_af.lineage.configuration import configuration
 from refine_af.lineage.run import Run, RunTask, folder_name
 from refine_af.storage.manifest import digest_file
@@ -33,6 +34,7 @@ class Source:
         files: SHA-256 of each file read, by name.
         config: The run's configuration; None when it is not known.
         notes: What the run's layout lacks, a sentence each.
+        roots: First instruction of each family of tasks by its instructions' ids.
     """
 
     instances: tuple[Instance, ...]
@@ -45,6 +47,7 @@ class Source:
     files: Mapping[str, str] = field(default_factory=dict)
     config: Mapping[str, Any] | None = None
     notes: tuple[str, ...] = ()
+    roots: Mapping[str, str] = field(default_factory=dict)
 
 
 def source_of_run(run: Run, arm: str) -> Source:
@@ -78,6 +81,7 @@ def source_of_run(run: Run, arm: str) -> Source:
         files={"instances": digest_file(rows), "seeds": digest_file(seeds)},
         config=configuration(run) or None,
         notes=tuple(run.lacking()),
+        roots=family_roots(run),
     )
 
 
