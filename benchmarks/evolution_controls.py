@@ -21,6 +21,7 @@ from typing import Any
 from refine_af.pipelines.bounds import resolved
 from refine_af.pipelines.config import RunConfig, load_config
 from refine_af.runner import find_stage, run_stage
+from refine_af.statistics import students_t
 
 ARMS = ("uniform", "learned", "released_mix", "no_evolution")
 """Uniform first: it sets the zero and the unit of the other arms' rewards."""
@@ -48,7 +49,6 @@ TUNED = {
     "predictions": ("evaluate", "predictions"),
     "judging": ("evaluate", "provenance"),
 }
-STUDENT = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776, 6: 2.571, 8: 2.365, 10: 2.262}
 """Two-sided 95 % quantile of Student's t by number of seeds."""
 
 
@@ -141,9 +141,9 @@ def run_seed(
 def interval(values: list[float]) -> str:
     """Return ``mean +- half the width`` of the 95 % interval of the mean."""
     mean = statistics.fmean(values)
-    if len(values) not in STUDENT:
+    if len(values) < 2:
         return f"{mean:.3g}"
-    half = STUDENT[len(values)] * statistics.stdev(values) / len(values) ** 0.5
+    half = students_t(len(values) - 1) * statistics.stdev(values) / len(values) ** 0.5
     return f"{mean:.3g} +- {half:.2g}"
 
 

@@ -20,6 +20,7 @@ from refine_af.contracts.records import Instance, Instruction
 from refine_af.feedback.presets import find_preset
 from refine_af.runner import find_stage, run_stage
 from refine_af.self_instruct.params import FORM
+from refine_af.statistics import students_t
 
 Algorithm = Literal["start", "ppo", "rloo", "grpo", "best_of_n"]
 START: Algorithm = "start"
@@ -28,13 +29,6 @@ STAGES = ("train_ppo", "generate_instances", "score_rewards")
 ASKING = ("train_ppo", "generate_instances")
 SHARED = ("model", "model_digest", *FORM)
 """Parameters of :data:`ASKING` that are the same: given to one, they are the other's too."""
-
-# Student's t at 0.975 for 1 to 30 degrees of freedom; 1.96 beyond (NIST, table 1.3.6.7.2)
-_T = (
-    *(12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228),
-    *(2.201, 2.179, 2.160, 2.145, 2.131, 2.120, 2.110, 2.101, 2.093, 2.086),
-    *(2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,7 +283,7 @@ def mean_with_interval(values: Sequence[float]) -> str:
     if len(values) == 1:
         return _number(values[0])
     freedom = len(values) - 1
-    t = _T[freedom - 1] if freedom <= len(_T) else 1.96
+    t = students_t(freedom)
     mean, half = fmean(values), t * stdev(values) / len(values) ** 0.5
     return f"{_number(mean)} ({_number(mean - half)} to {_number(mean + half)})"
 

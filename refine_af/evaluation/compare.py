@@ -7,7 +7,7 @@ effect sizes stand beside the share.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import comb, fsum, sqrt
+from math import fsum
 from typing import Literal
 
 import numpy as np
@@ -16,6 +16,7 @@ from refine_af.contracts.errors import DataError, ParameterError
 from refine_af.evaluation.fairness import Arm, Refusal, by_instance, differences
 from refine_af.evaluation.intervals import TIE, Floats, Intervals, intervals
 from refine_af.evaluation.summary import category_key
+from refine_af.statistics import cohens_dz, sign_test
 
 Metric = Literal["rouge_l", "exact_match"]
 Outcome = Literal["win", "tie", "loss"]
@@ -167,12 +168,6 @@ def require_fair(result: Comparison | Refusal) -> Comparison:
     return result
 
 
-def sign_test(wins: int, losses: int) -> float:
-    """Return P(at least ``wins`` of ``wins + losses``) for a fair coin, exactly rounded."""
-    total = wins + losses
-    return sum(comb(total, count) for count in range(wins, total + 1)) / (1 << total)
-
-
 def _paired(first: Arm, second: Arm, metric: Metric) -> list[tuple[str, str, Floats, Floats]]:
     """Return (task, category, [n_t] scores of first, [n_t] of second), tasks by name."""
     ours, theirs = by_instance(first), by_instance(second)
@@ -221,13 +216,5 @@ def _category(
         ties=outcomes.count("tie"),
         losses=outcomes.count("loss"),
         mean_difference=fsum(task.difference for task in tasks) / len(tasks),
-        effect_size=_cohens_dz(values),
+        effect_size=cohens_dz(values),
     )
-
-
-def _cohens_dz(values: Sequence[float]) -> float | None:
-    if len(values) < 2:
-        return None
-    mean = fsum(values) / len(values)
-    variance = fsum((value - mean) ** 2 for value in values) / (len(values) - 1)
-    return mean / sqrt(variance) if variance > 0 else None

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from refine_af.contracts.errors import DataError
 from refine_af.feedback.presets import Preset
+from refine_af.statistics import pearson
 
 TWINS = 0.9
 """Correlation from which two indicators are treated as one: they share 81 % of their variance."""
@@ -75,29 +76,6 @@ def preflight(parts: Sequence[Mapping[str, float]], preset: Preset) -> Preflight
         spread={name: _spread(column) for name, column in [*columns.items(), ("total", total)]},
         warnings=tuple(_warnings(len(parts), preset, correlation, with_total)),
     )
-
-
-def pearson(one: Values, other: Values) -> float | None:
-    """Return Pearson's correlation in [-1, 1]; None where either side does not vary."""
-    first, second = np.asarray(one, float), np.asarray(other, float)
-    first, second = first - first.mean(), second - second.mean()
-    scale = float(np.sqrt((first @ first) * (second @ second)))
-    if scale < 1e-12:
-        return None
-    return float(np.clip(first @ second / scale, -1.0, 1.0))
-
-
-def spearman(one: Values, other: Values) -> float | None:
-    """Return Spearman's rank correlation; ties share their mean rank."""
-    return pearson(_ranks(one), _ranks(other))
-
-
-def _ranks(values: Values) -> list[float]:
-    _, inverse, counts = np.unique(
-        np.asarray(values, float), return_inverse=True, return_counts=True
-    )
-    ends = np.cumsum(counts)
-    return [float(rank) for rank in ((2 * ends - counts - 1) / 2)[inverse]]
 
 
 def _columns(

@@ -9,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from embedded_model import corpus, eval_tasks, measure, pretrain, tokenizer
-from embedded_model.train_reward import area, ranks, spearman
+from embedded_model.train_reward import area
 from refine_af.builtin import EOS_ID, PAD_ID, PATHS, resolve
 from refine_af.builtin.reward_model import INDICATORS, TinyReward
+from refine_af.statistics import ranks, spearman
 
 MODELS = ("fixture", "tiny")
 MOST_BYTES = 32_000_000
@@ -119,9 +120,7 @@ def test_the_embedded_reward_scores_every_indicator() -> None:
 
 
 def test_ranks_and_areas() -> None:
-    assert ranks(torch.tensor([3.0, 1.0, 3.0])).tolist() == [2.5, 1.0, 2.5]
+    assert ranks([3.0, 1.0, 3.0]) == [2.5, 1.0, 2.5]
     assert area(torch.tensor([1.0, 2.0, 3.0]), torch.tensor([0.0, 1.0, 1.0])) == 1.0
     assert area(torch.tensor([1.0, 1.0]), torch.tensor([0.0, 1.0])) == 0.5
-    assert spearman(torch.tensor([1.0, 2.0, 3.0]), torch.tensor([5.0, 6.0, 9.0])) == pytest.approx(
-        1
-    )
+    assert spearman([1.0, 2.0, 3.0], [5.0, 6.0, 9.0]) == pytest.approx(1)

@@ -8,9 +8,10 @@ import pytest
 
 from refine_af.contracts.errors import DataError, ParameterError
 from refine_af.contracts.records import Prediction
-from refine_af.evaluation.compare import Comparison, compare, require_fair, sign_test
+from refine_af.evaluation.compare import Comparison, compare, require_fair
 from refine_af.evaluation.fairness import Arm, Refusal
 from refine_af.evaluation.intervals import Interval, intervals
+from refine_af.statistics import sign_test
 
 SETTINGS = {"max_tokens": 128, "sft.rows": 15000}
 

@@ -10,8 +10,9 @@ from statistics import fmean
 import pytest
 
 from refine_af.contracts.errors import DataError
-from refine_af.feedback.preflight import pearson, preflight, spearman
+from refine_af.feedback.preflight import preflight
 from refine_af.feedback.presets import find_preset
+from refine_af.statistics import pearson, spearman
 
 DATA = os.environ.get("REFINE_AF_TEST_DATA")
 

@@ -15,11 +15,12 @@ from refine_af.contracts.records import Prediction
 from refine_af.engines.text import Completion, Determinism, Request, Sampling
 from refine_af.evaluation.task_sets import load_tasks
 from refine_af.evaluation.tasks import EvaluationTask, TaskInstance
-from refine_af.rating.agreement import agreement, cohens_kappa, spearman
+from refine_af.rating.agreement import agreement
 from refine_af.rating.judge import judge
 from refine_af.rating.pages import sheet_csv, sheet_html
 from refine_af.rating.ratings import read_key, read_ratings, result
 from refine_af.rating.sheet import Item, make_sheet
+from refine_af.statistics import cohens_kappa, spearman
 
 HOSTILE = ('=HYPERLINK("http://x","y")', "+1", "-1", "@SUM(A1)", "\t=1", "  =1", "\uff1d1")
 

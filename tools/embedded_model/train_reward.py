@@ -19,6 +19,7 @@ from embedded_model.corruptions import Labelled, rows
 from refine_af.builtin import PATHS, SCHEME
 from refine_af.builtin.randomness import rng_for
 from refine_af.builtin.reward_model import HEAD_FILE, INDICATORS, Encoded, Head, Row, Trunk
+from refine_af.statistics import ranks, spearman
 
 _POOL = 8  # minibatches drawn together and sorted by length, so that little is padded
 
@@ -90,25 +91,13 @@ def _loss(logits: Tensor, labels: Tensor) -> Tensor:
     return (losses * known).sum() / known.sum()
 
 
-def ranks(values: Tensor) -> Tensor:
-    """Return the ranks of values, equal ones sharing their mean rank."""
-    _, inverse, counts = torch.unique(values, return_inverse=True, return_counts=True)
-    last = counts.cumsum(0).double()
-    found: Tensor = (last - (counts.double() - 1) / 2)[inverse]
-    return found
-
-
 def area(scores: Tensor, labels: Tensor) -> float:
     """Return the area under the ROC curve: the chance that a right row scores above a wrong one."""
     positive = labels > 0.5
     n, m = int(positive.sum()), int((~positive).sum())
-    total = float(ranks(scores)[positive].sum())
+    ranked = zip(ranks(scores.tolist()), positive.tolist(), strict=True)
+    total = sum(rank for rank, right in ranked if right)
     return (total - n * (n + 1) / 2) / (n * m) if n and m else float("nan")
-
-
-def spearman(left: Tensor, right: Tensor) -> float:
-    """Return the rank correlation of two series."""
-    return float(torch.corrcoef(torch.stack([ranks(left), ranks(right)]))[0, 1])
 
 
 def pointwise_information(trunk: Trunk, found: Sequence[Row]) -> Tensor:
@@ -148,7 +137,7 @@ def on_samples(
     out = {"rows": float(len(kept)), "gold share": float(gold.mean())}
     for name, values in signals.items():
         out[f"AUC {name}"] = area(values, gold)
-        out[f"Spearman {name}"] = spearman(values, gold)
+        out[f"Spearman {name}"] = spearman(values.tolist(), gold.tolist()) or 0.0
     return out
 
 
