@@ -14,7 +14,7 @@ from math import sqrt
 from refine_af.contracts.errors import DataError
 from refine_af.contracts.randomness import shuffled
 from refine_af.feedback.interface import Triplet
-from refine_af.feedback.preflight import spearman
+from refine_af.statistics import spearman
 
 FEWEST_WORDS = 4
 """Answers with fewer words cannot be cut or reordered in a way that shows."""

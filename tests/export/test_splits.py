@@ -5,7 +5,7 @@ import random
 import re
 from pathlib import Path
 
-import pandas  # type: ignore[import-untyped]
+import pandas
 import pytest
 from datasets import load_dataset
 
