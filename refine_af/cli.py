@@ -148,6 +148,8 @@ PIPELINE_COMMANDS = {
     "score-predictions": "commands.score_predictions",
     "sweep": "commands.sweep",
     "export": "commands.export",
+    "runs": "commands.runs",
+    "compare": "commands.compare",
     "status": "commands.status",
     "explain": "commands.explain",
     "trace": "commands.trace",

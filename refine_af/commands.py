@@ -10,8 +10,10 @@ from refine_af import __version__
 from refine_af.contracts.errors import MissingLibraryError, ParameterError, missing_library
 from refine_af.contracts.progress import printable
 from refine_af.export.command import export as export
+from refine_af.lineage.command import compare as compare
 from refine_af.lineage.command import explain as explain
 from refine_af.lineage.command import refilter as refilter
+from refine_af.lineage.command import runs as runs
 from refine_af.lineage.command import status as status
 from refine_af.lineage.command import trace as trace
 from refine_af.lineage.command import verify as verify
@@ -53,7 +55,12 @@ def need_kfp(extra: str = "pipelines") -> None:
 @PRESET
 @CONFIG
 @SET
-@click.option("--output-dir", default="", metavar="DIR", help="Default: runs/<preset>-seed<seed>.")
+@click.option(
+    "--output-dir",
+    default="",
+    metavar="DIR",
+    help="Default: runs/<preset>-seed<seed>-<digest of the configuration>.",
+)
 @click.option("--seed", type=int, default=None, help="Seed of all randomness.")
 @click.option("--dry-run", is_flag=True, help="Show the DAG, the parameters and an estimate.")
 @click.option(
@@ -67,6 +74,11 @@ def need_kfp(extra: str = "pipelines") -> None:
     show_default=True,
     help="always: refuse when the folder holds no run of this configuration, code and input;"
     " never: compute everything again.",
+)
+@click.option(
+    "--replace",
+    is_flag=True,
+    help="Replace a run of another configuration in the folder, once this one is whole.",
 )
 @click.option(
     "--runner",
@@ -92,6 +104,7 @@ def run(
     tag: str,
     price_per_gpu_hour: float | None,
     resume: Resume,
+    replace: bool,
 ) -> None:
     """Run a pipeline on this machine through KFP's local runner.
 
@@ -100,6 +113,7 @@ def run(
     from refine_af.pipelines.config import base_preset, load_config
     from refine_af.pipelines.inputs import check_contents
     from refine_af.pipelines.plan import dry_run_text
+    from refine_af.pipelines.succession import default_folder
     from refine_af.pipelines.tasks import planned
 
     if only and since:
@@ -108,7 +122,7 @@ def run(
     chosen = load_config(preset, config).with_values(assignments + extra)
     tasks = planned(chosen)
     check_contents(tasks)
-    folder = Path(output_dir or f"runs/{preset}-seed{chosen.parameters.get('seed', 1)}")
+    folder = Path(output_dir) if output_dir else default_folder(preset, chosen)
     if dry_run:
         click.echo(dry_run_text(chosen, load_config(base_preset(preset, config), ""), folder))
         return
@@ -123,7 +137,16 @@ def run(
     if runner == "subprocess":
         require_for_run(chosen.engines)
     images = Images(registry, tag or __version__) if runner == "docker" else None
-    request = execute.RunRequest(chosen, folder, only, since, resume, images)
+    request = execute.RunRequest(
+        chosen,
+        folder,
+        only,
+        since,
+        resume,
+        images,
+        replace,
+        f"{preset} + {Path(config).name}" if config else preset,
+    )
     result = execute.run(request, Console(stderr=True))
     write_timing(str(folder), folder / "timing.html", price_per_gpu_hour)
     click.echo(closing_lines(result, folder))

@@ -10,6 +10,7 @@ from refine_af.export.formats import FORMATS, Format
 from refine_af.export.licence import find_terms
 from refine_af.export.publish import Export, publish
 from refine_af.export.source import Source, source_of_files, source_of_run
+from refine_af.lineage.mixture import refuse_mixture
 from refine_af.lineage.run import open_run
 
 
@@ -82,7 +83,7 @@ def _source(run: str, arm: str, instances: str, seeds: str, model: str) -> Sourc
     if run:
         if seeds or model:
             raise ParameterError("--seeds and --model belong to --instances; a run knows its own")
-        return source_of_run(open_run(run), arm)
+        return source_of_run(refuse_mixture(open_run(run)), arm)
     for name, path in (("--instances", instances), ("--seeds", seeds)):
         if path and not Path(path).is_file():
             raise ParameterError(f"{name} {path}: no such file")

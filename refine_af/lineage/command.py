@@ -26,11 +26,12 @@ JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @JSON
 def explain(row_id: str, folder: str, as_json: bool) -> None:
     """Print the passport of one row, kept or dropped: from seeds to evaluation."""
+    from refine_af.lineage.mixture import refuse_mixture
     from refine_af.lineage.passport import passport
     from refine_af.lineage.passport_text import passport_lines
     from refine_af.lineage.run import open_run
 
-    found = passport(open_run(chosen_run(folder)), row_id)
+    found = passport(refuse_mixture(open_run(chosen_run(folder))), row_id)
     click.echo(_json(found) if as_json else "\n".join(passport_lines(found)))
 
 
@@ -42,10 +43,11 @@ def trace(seed: str, folder: str, as_json: bool) -> None:
     """List every row that goes back to a seed task."""
     from dataclasses import asdict
 
+    from refine_af.lineage.mixture import refuse_mixture
     from refine_af.lineage.run import open_run
     from refine_af.lineage.trace import trace as traced
 
-    found = traced(open_run(chosen_run(folder)), seed)
+    found = traced(refuse_mixture(open_run(chosen_run(folder))), seed)
     if as_json:
         click.echo(_json(asdict(found)))
         return
@@ -115,6 +117,7 @@ def refilter(
     assignments: tuple[str, ...],
 ) -> None:
     """Filter a run's answers again with other thresholds, without a model; ids stay the same."""
+    from refine_af.lineage.mixture import refuse_mixture
     from refine_af.lineage.refilter import Refilter
     from refine_af.lineage.refilter import refilter as filtered
     from refine_af.lineage.run import open_run
@@ -129,10 +132,47 @@ def refilter(
         if not (equals and dot):
             raise ParameterError(f"--set {text!r}: write it as stage.param=value")
         changes.setdefault(stage, {})[name] = value
-    asked = Refilter(open_run(chosen_run(folder)), Path(output), changes, min_total)
+    asked = Refilter(refuse_mixture(open_run(chosen_run(folder))), Path(output), changes, min_total)
     for task, metrics in filtered(asked).items():
         numbers = ", ".join(f"{name} {value:g}" for name, value in metrics.items())
         click.echo(f"{task}: {numbers}")
+
+
+@click.command()
+@click.argument("folder", default="runs", metavar="DIR")
+@JSON
+def runs(folder: str, as_json: bool) -> None:
+    """List the runs in a folder (default: runs/): preset, model, start, state and result."""
+    from dataclasses import asdict
+
+    from refine_af.lineage.overview import runs_in
+
+    if not Path(folder).is_dir():
+        raise ParameterError(f"{folder}: no such folder; name the one that holds the runs")
+    rows = runs_in(Path(folder))
+    if as_json:
+        click.echo(_json([asdict(row) for row in rows]))
+        return
+    for row in rows:
+        facts = [row.uri, row.preset or "-", row.model or "-", row.started or "-", row.state]
+        click.echo(printable("  ".join(facts)))
+        if row.result:
+            click.echo(printable(f"    {row.result}"))
+
+
+@click.command()
+@click.argument("first", metavar="RUN")
+@click.argument("second", metavar="RUN")
+@JSON
+def compare(first: str, second: str, as_json: bool) -> None:
+    """Say what differs between two runs: configuration and scores by arm."""
+    from dataclasses import asdict
+
+    from refine_af.lineage.overview import compare_runs
+    from refine_af.lineage.run import open_run
+
+    found = compare_runs(open_run(first), open_run(second))
+    click.echo(_json(asdict(found)) if as_json else "\n".join(map(printable, found.lines())))
 
 
 def chosen_run(folder: str) -> str:

@@ -8,6 +8,8 @@ PIPELINE_PARAMETERS = ("seeds_uri", "model", "engine", "chat", "tasks_uri", "see
 """Parameters that every stage of a run gets alike."""
 GIVEN_BY_THE_PIPELINE = ("arms", "shard", "replicate", "rows", "sizes")
 """Parameters that differ between the tasks of a stage, or name what an earlier task found."""
+DESCRIPTIVE = ("summary", "backbone")
+"""Fields of a configuration that decide nothing about a run."""
 EVOLVING = ("evolve_instructions", "train_operator_policy", "report_evolution")
 
 
@@ -69,3 +71,32 @@ def _stage_parameters(tasks: list[RunTask], shared: dict[str, Any]) -> dict[str,
 def _best_of_n(run: Run) -> dict[str, Any]:
     task = run.task("generate_instances-best_of_n")
     return {"best_of_n": task.params["samples"]} if task and "samples" in task.params else {}
+
+
+def deciding(config: dict[str, Any]) -> dict[str, Any]:
+    """Return a configuration's leaves by dotted name, without descriptions and folders."""
+    kept = {key: value for key, value in config.items() if key not in DESCRIPTIVE}
+    kept["parameters"] = {
+        name: value for name, value in kept.get("parameters", {}).items() if name != "work_dir"
+    }
+    return flat(kept)
+
+
+def flat(value: object, name: str = "") -> dict[str, Any]:
+    """Return the leaves of nested mappings by their dotted names."""
+    if not isinstance(value, dict):
+        return {name: value}
+    leaves: dict[str, Any] = {}
+    for key, item in value.items():
+        leaves |= flat(item, f"{name}.{key}" if name else str(key))
+    return leaves
+
+
+def differences(earlier: dict[str, Any], now: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """Return (earlier, now) of each configuration value that differs, None where it is not set."""
+    before, after = deciding(earlier), deciding(now)
+    return {
+        name: (before.get(name), after.get(name))
+        for name in sorted(before.keys() | after.keys())
+        if before.get(name) != after.get(name)
+    }

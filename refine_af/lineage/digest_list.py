@@ -18,7 +18,7 @@ from refine_af.storage.manifest import digest_bytes, digest_file
 
 LIST = "SHA256SUMS"
 PAGE = "report.html"
-"""The report again, with the ending that a browser wants."""
+"""The report again, with the ending that a browser wants, and with preset and date."""
 NOT_COVERED = {
     "run.log": "what libraries printed",
     "events.jsonl": "progress, with times",

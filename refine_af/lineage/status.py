@@ -5,6 +5,7 @@ from typing import Any
 
 from refine_af.contracts.errors import DataError
 from refine_af.contracts.jsonl import parse_object
+from refine_af.lineage.mixture import mixed
 from refine_af.lineage.run import Run, folder_name
 from refine_af.stages import STAGES
 from refine_af.storage.journal import Entries, identities
@@ -41,6 +42,7 @@ def status_of(uri: str) -> dict[str, Any]:
         "tasks": tasks,
         "journals": journals,
         "lacking": [] if run.spec or not tasks else [*run.lacking(), _NO_JOURNALS],
+        "mixed": mixed(run),
     }
 
 
@@ -147,15 +149,22 @@ def status_lines(status: dict[str, Any]) -> list[str]:
     lines += [""] if lines else []
     lines += [_journal_line(journal) for journal in journals]
     lines += [f"note: {text}" for text in status["lacking"]]
+    lines += [f"of another configuration: {text}" for text in status["mixed"]]
     running = any(journal["state"] == "running" for journal in journals)
     unfinished = any(journal["state"] in ("interrupted", "running") for journal in journals)
     if tasks and all(task["state"] == "finished" for task in tasks):
-        lines.append("the run is finished" if _whole(status) else "no report yet")
+        lines.append(_closing(status))
     elif running:
         lines.append("a process is at work")
     elif tasks or unfinished:
         lines.append("not finished and nobody is at work: the same command continues it")
     return lines
+
+
+def _closing(status: dict[str, Any]) -> str:
+    if status["mixed"]:
+        return "a mixture of configurations: run `refine-af run` again with one of them"
+    return "the run is finished" if _whole(status) else "no report yet"
 
 
 def _whole(status: dict[str, Any]) -> bool:

@@ -9,6 +9,7 @@ import sys
 import tempfile
 import time
 from dataclasses import asdict, dataclass
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +19,16 @@ from rich.console import Console
 from refine_af.contracts.errors import EXIT_BUG, ParameterError, RefineAfError
 from refine_af.contracts.progress import EVENTS_VARIABLE
 from refine_af.identity import code_version
-from refine_af.lineage.digest_list import LIST, PAGE, write_digest_list
+from refine_af.lineage.digest_list import PAGE, write_digest_list
+from refine_af.lineage.overview import run_line
+from refine_af.lineage.run import CONFIGURATION, Run
 from refine_af.pipelines.config import RunConfig
 from refine_af.pipelines.containers import check_images
 from refine_af.pipelines.containers import end as end_containers
 from refine_af.pipelines.display import Display
 from refine_af.pipelines.flow import Images
 from refine_af.pipelines.resume import resume_environment
+from refine_af.pipelines.succession import NEXT, take_place, working_folder
 from refine_af.pipelines.tasks import planned
 from refine_af.processes.together import LOCK, hand_on, take_lock
 from refine_af.storage.atomic import write_bytes
@@ -50,6 +54,8 @@ class RunRequest:
         since: Task to start from, likewise.
         resume: Whether journals of an earlier run are continued.
         images: Run every task in its container; None runs it as a process of this environment.
+        replace: Whether a run of another configuration in the folder may be replaced.
+        preset: Name of the preset, for people; empty with a file of the user's own.
     """
 
     config: RunConfig
@@ -58,6 +64,8 @@ class RunRequest:
     since: str = ""
     resume: Resume = "if_possible"
     images: Images | None = None
+    replace: bool = False
+    preset: str = ""
 
 
 class RunFailedError(RefineAfError):
@@ -81,19 +89,23 @@ def run(request: RunRequest, console: Console) -> dict[str, Any]:
     reuse, only = choose_tasks(request, tasks)
     if request.images:
         check_images(request.images, [name.split(" ")[0] for name in only or tasks])
+    config = located(request.config, output)
     spec = {
-        "config": located(request.config, output).model_dump(mode="json"),
+        "config": config.model_dump(mode="json"),
         "output_dir": str(output),
         "tasks": tasks,
         "reuse": reuse,
         "only": only,
         "code": code_version(),
         "images": asdict(request.images) if request.images else None,
+        "preset": request.preset,
+        "planned": {task.name: task.params.method_values() for task in planned(config)},
     }
     lease = Lease(open_store(str(output)), str(output / LEASE), "refine-af run", LEASE_SECONDS)
     with lease:
         if request.images:
-            end_containers(output, END_SECONDS)
+            for folder in (output, output / NEXT):
+                end_containers(folder, END_SECONDS)
         lock = take_lock(output / LOCK_FILE)
         try:
             return _run(request, spec, console)
@@ -104,30 +116,48 @@ def run(request: RunRequest, console: Console) -> dict[str, Any]:
 def _run(request: RunRequest, spec: dict[str, Any], console: Console) -> dict[str, Any]:
     """Run the pipeline in a folder that this process alone may write."""
     output, tasks, only = Path(spec["output_dir"]), spec["tasks"], spec["only"]
-    environment = resume_environment(request.resume, output, spec)
-    (output / "run.json").write_text(json.dumps(spec, indent=1) + "\n", encoding="utf-8")
-    events = output / "events.jsonl"
+    environment = resume_environment(request.resume, _latest(output), spec)
+    environment[LOCK] = str(output / LOCK_FILE)
+    again = None if only is None else {name.split(" ")[0] for name in only}
+    work = working_folder(output, spec["config"], again, request.replace)
+    spec["output_dir"] = str(work)
+    (work / CONFIGURATION).write_text(json.dumps(spec, indent=1) + "\n", encoding="utf-8")
+    events = work / "events.jsonl"
     events.unlink(missing_ok=True)
-    (output / LIST).unlink(missing_ok=True)
     shown = tasks if only is None else [name for name in tasks if name in only]
     with Display(shown, events, console) as display:
-        code = _follow(output, events, display, environment)
+        code = _follow(work, events, display, environment)
     if code != 0:
-        raise _failure(display.view.failure, output)
-    _copy_report(output)
-    return _result(output) | {"digest": write_digest_list(output)}
+        raise _failure(display.view.failure, work)
+    _copy_report(work, request.preset)
+    digest = write_digest_list(work)
+    take_place(work, output)
+    return _result(output) | {"digest": digest}
 
 
-def _copy_report(output: Path) -> None:
+def _latest(output: Path) -> Path:
+    """Return where the last run in a folder worked: a successor that did not come to its end."""
+    work = output / NEXT
+    return work if (work / CONFIGURATION).is_file() else output
+
+
+def _copy_report(output: Path, preset: str) -> None:
     """Put the report where a browser knows a page by its ending; KFP's artifacts have none.
 
-    A link will not do: Chromium goes by the name that a link points to, and shows the source.
+    A link will not do: Chromium goes by the name that a link points to, and shows the source. The
+    copy says when the run was; the artifact does not, so that equal runs have equal artifacts.
     """
+    when = run_line(Run(str(output))).started
+    facts = {"preset": preset, "started": f"{when} UTC" if when else ""}
+    line = " ".join(
+        f"<span><b>{name}</b> {escape(value)}</span>" for name, value in facts.items() if value
+    )
     (output / PAGE).unlink(missing_ok=True)
     for name in REPORTS:
         page = output / "artifacts" / name / "report"
         if page.exists():
-            write_bytes(output / PAGE, page.read_bytes())
+            text = page.read_text(encoding="utf-8").replace("<!-- when -->", line, 1)
+            write_bytes(output / PAGE, text.encode())
 
 
 def prepare_folder(path: Path) -> Path:
@@ -203,7 +233,7 @@ def _follow_in(output: Path, events: Path, display: Display, own: dict[str, str]
     # OpenMP's threads spin while they wait: with another busy process on two cores a stage takes
     # 1.7 times as long (13.4 s against 8.0, generation); asleep they cost 17 % on a quiet one.
     environment = {"OMP_WAIT_POLICY": "passive"} | os.environ | {EVENTS_VARIABLE: str(events)} | own
-    environment |= hand_on() | {LOCK: str(output / LOCK_FILE)}
+    environment |= hand_on()
     command = [sys.executable, "-m", "refine_af.pipelines.local", str(output / "run.json")]
     with (output / "run.log").open("wb") as log:
         signal.signal(signal.SIGTERM, signal.default_int_handler)

@@ -6,6 +6,7 @@ from typing import Any
 
 from refine_af.contracts.errors import DataError, JournalMismatchError
 from refine_af.contracts.jsonl import parse_object
+from refine_af.lineage.configuration import flat
 from refine_af.storage.journal import Resume
 
 ABSENT = "absent"
@@ -56,8 +57,8 @@ def _refuse_another_run(output: Path, spec: dict[str, Any]) -> None:
             " use --resume if_possible"
         )
     earlier = parse_object(path.read_bytes(), str(path))
-    before = _flat({key: earlier.get(key) for key in ("code", "config")})
-    now = _flat({key: spec[key] for key in ("code", "config")})
+    before = flat({key: earlier.get(key) for key in ("code", "config")})
+    now = flat({key: spec[key] for key in ("code", "config")})
     differences = [
         f"{name}: {now.get(name, ABSENT)!r}, not {before.get(name, ABSENT)!r}"
         for name in sorted(now.keys() | before.keys())
@@ -68,13 +69,3 @@ def _refuse_another_run(output: Path, spec: dict[str, Any]) -> None:
             f"--resume always: the run in {output} differs in {'; '.join(differences)}; restore"
             " these values, or use --resume if_possible to compute again what they decide"
         )
-
-
-def _flat(value: object, name: str = "") -> dict[str, object]:
-    """Return the leaves of nested mappings by their dotted names."""
-    if not isinstance(value, dict):
-        return {name: value}
-    found: dict[str, object] = {}
-    for key, item in value.items():
-        found |= _flat(item, f"{name}.{key}" if name else str(key))
-    return found

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from html import escape
 from itertools import accumulate
 
 from refine_af.evaluation.compare import Comparison
@@ -22,6 +23,12 @@ class Chart:
     title: str
     drawing: str
     caption: str
+
+    @property
+    def accessible(self) -> str:
+        """Return the drawing as one image with a name, for readers who do not see it."""
+        name = escape(f"{self.title}. {self.caption}", quote=True)
+        return self.drawing.replace("<svg ", f'<svg role="img" aria-label="{name}" ', 1)
 
 
 def task_differences(main: Comparison) -> Chart:

@@ -1,9 +1,11 @@
 """What the page shows, worked out once for HTML, Markdown and the metrics."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from refine_af.contracts.records import content_id
 from refine_af.evaluation.compare import Comparison, TaskResult
 from refine_af.reporting import charts, training_charts
 from refine_af.reporting.answer import Answer, find_answer
@@ -21,6 +23,7 @@ from refine_af.reporting.samples import (
     kept_samples,
     moments,
 )
+from refine_af.reporting.side_by_side import TaskQuestions, predictions_of, side_by_side
 from refine_af.reporting.sizes import Curve, find_curve
 from refine_af.reporting.style import Style, styles
 
@@ -58,6 +61,7 @@ class Contents:
     kept: tuple[Kept, ...]
     dropped: tuple[Dropped, ...]
     facts: Mapping[str, str]
+    side_by_side: tuple[TaskQuestions, ...]
 
 
 def find_contents(inputs: ReportInputs) -> Contents:
@@ -95,7 +99,27 @@ def find_contents(inputs: ReportInputs) -> Contents:
         kept=tuple(kept_samples(inputs)),
         dropped=tuple(dropped_samples(inputs)),
         facts=flat(inputs.manifest),
+        side_by_side=tuple(side_by_side(predictions_of(inputs.arms))),
     )
+
+
+def run_facts(manifest: Mapping[str, Any]) -> dict[str, str]:
+    """Return which run it is, for the first line of the page.
+
+    The run is named by a digest of what it read and of its parameters: equal runs, equal names.
+    """
+    given = {"model": "model", "data": "seeds_uri", "evaluation": "tasks_uri", "seed": "seed"}
+    facts = {name: str(manifest[key]) for name, key in given.items() if key in manifest}
+    if manifest.get("reward"):
+        facts["reward"] = str(manifest["reward"])
+    if manifest:
+        facts["run"] = content_id("run", json.dumps(manifest, sort_keys=True, default=str))
+    return facts
+
+
+def is_embedded(manifest: Mapping[str, Any]) -> bool:
+    """Return whether the run's model is the embedded test model."""
+    return str(manifest.get("model", "")).startswith("builtin:")
 
 
 def flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, str]:

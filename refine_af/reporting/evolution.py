@@ -15,11 +15,12 @@ from refine_af.evolve.rules import REASONS
 from refine_af.reporting import evolution_charts as charts
 from refine_af.reporting.answer import percent
 from refine_af.reporting.charts import Chart
-from refine_af.reporting.contents import flat
+from refine_af.reporting.contents import flat, is_embedded, run_facts
 from refine_af.reporting.evolution_inputs import EvolutionInputs
 from refine_af.reporting.evolution_numbers import ArmNumbers, Measured, arm_numbers, total_calls
 from refine_af.reporting.inputs import Report
 from refine_af.reporting.report import environment, page_parts
+from refine_af.reporting.side_by_side import side_by_side
 
 COUNTERFACTUALS = 4
 SAMPLES = 4
@@ -53,7 +54,9 @@ def render(inputs: EvolutionInputs) -> Report:
         "numbers": numbers,
         "comparisons": comparisons,
         "sentence": sentence,
-        "tiny": _is_tiny(inputs.manifest),
+        "tiny": is_embedded(inputs.manifest),
+        "run": run_facts(inputs.manifest),
+        "side_by_side": side_by_side({k: arm.predictions for k, arm in inputs.arms.items()}),
         "mix_charts": _mix_charts(inputs),
         "learning_charts": [*charts.one_step(inputs.table), *charts.learning(inputs.curve)],
         "step_charts": charts.over_steps(inputs.arms),
@@ -186,10 +189,6 @@ def _dropped(inputs: EvolutionInputs) -> dict[str, dict[str, int]]:
         if counts:
             found[name] = dict(sorted(counts.items()))
     return found
-
-
-def _is_tiny(manifest: Mapping[str, Any]) -> bool:
-    return str(manifest.get("model", "")).startswith("builtin:")
 
 
 def _metrics(

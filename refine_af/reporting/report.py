@@ -13,7 +13,7 @@ from refine_af.evaluation.compare import Comparison
 from refine_af.evaluation.fairness import Refusal
 from refine_af.reporting import text, words
 from refine_af.reporting.answer import percent
-from refine_af.reporting.contents import find_contents
+from refine_af.reporting.contents import find_contents, is_embedded, run_facts
 from refine_af.reporting.funnel import REASONS
 from refine_af.reporting.inputs import Report, ReportInputs
 from refine_af.reporting.numbers import flat_metrics
@@ -38,6 +38,8 @@ def render(inputs: ReportInputs) -> Report:
         "words": words,
         "reasons": REASONS,
         "version": __version__,
+        "run": run_facts(inputs.manifest),
+        "embedded": is_embedded(inputs.manifest),
         **page_parts(),
     }
     return Report(

@@ -1,11 +1,11 @@
 """Rows to look at: kept, dropped and written during training. Chosen by seed, not by beauty."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from refine_af.contracts.randomness import derive, sample
-from refine_af.contracts.records import Instance, Rejected
+from refine_af.contracts.records import Instance, Instruction, Rejected, Seed
 from refine_af.reporting.funnel import REASONS
 from refine_af.reporting.inputs import ReportInputs
 
@@ -14,12 +14,26 @@ DROPPED_PER_REASON = 3
 EPISODES_PER_UPDATE = 3
 
 
+MOST_PARENTS = 8
+"""Rows of a prompt that a way shows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One row on the way to another: what it was to it, its id and its text."""
+
+    what: str
+    id: str
+    text: str
+
+
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """A kept instance of an arm."""
+    """A kept instance of an arm, and the rows that it was made from."""
 
     arm: str
     row: Instance
+    way: tuple[Step, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +44,7 @@ class Dropped:
     row: Rejected
     neighbour: str
     why: str
+    way: tuple[Step, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +67,33 @@ def kept_samples(inputs: ReportInputs) -> list[Kept]:
         for row in arm.instances:
             by_parent.setdefault(row.parents[0] if row.parents else row.id, row)
         chosen = _hashed(sorted(by_parent), KEPT_PER_ARM, inputs.seed)
-        found += [Kept(name, by_parent[key]) for key in chosen]
+        rows = _known_rows(inputs)
+        found += [Kept(name, by_parent[key], _way(by_parent[key], rows)) for key in chosen]
     return found
+
+
+def _known_rows(inputs: ReportInputs) -> dict[str, Seed | Instruction]:
+    rows: dict[str, Seed | Instruction] = {row.id: row for row in inputs.seeds}
+    return rows | {row.id: row for row in inputs.instructions}
+
+
+def _way(row: Instance | Rejected, rows: Mapping[str, Seed | Instruction]) -> tuple[Step, ...]:
+    """Return the rows that a row goes back to: its instruction, and what that one's prompt showed.
+
+    ``refine-af explain`` says the same with prompts, models and scores.
+    """
+    steps: list[Step] = []
+    parents = list(row.parents)
+    if len(parents) == 1 and (parent := rows.get(parents[0])) is not None:
+        what = "seed" if isinstance(parent, Seed) else "instruction"
+        steps.append(Step(what, parent.id, parent.instruction))
+        parents = list(parent.parents)
+    for name in parents[:MOST_PARENTS]:
+        shown = rows.get(name)
+        if shown is not None:
+            what = "seed shown" if isinstance(shown, Seed) else "shown"
+            steps.append(Step(what, shown.id, shown.instruction))
+    return tuple(steps)
 
 
 def dropped_samples(inputs: ReportInputs) -> list[Dropped]:
@@ -62,11 +102,12 @@ def dropped_samples(inputs: ReportInputs) -> list[Dropped]:
     texts |= {row.id: row.instruction for row in inputs.instructions}
     texts |= {row.id: row.text for row in inputs.rejected}
     sources = [("", inputs.rejected), *((name, arm.rejected) for name, arm in inputs.arms.items())]
-    found = []
+    known, found = _known_rows(inputs), []
     for arm, rows in sources:
         for key, group in sorted(_groups(rows).items()):
             for row in sample(group, DROPPED_PER_REASON, inputs.seed, "dropped", arm, *key):
-                found.append(_dropped(arm, row, texts.get(row.neighbour or "", "")))
+                dropped = _dropped(arm, row, texts.get(row.neighbour or "", ""))
+                found.append(replace(dropped, way=_way(row, known)))
     return found
 
 

@@ -7,6 +7,7 @@ the light and the dark page. Series differ in line style or marker too, not in c
 import io
 import re
 from collections.abc import Sequence
+from textwrap import fill
 from typing import Any
 
 from matplotlib import rc_context
@@ -28,6 +29,9 @@ VARIABLES = {INK: "currentColor", FAINT: "var(--line)"} | {
 
 LEGEND_LETTERS = 78
 """Letters that a line of the legend takes, the samples of the series included."""
+
+MOST_LETTERS_ACROSS = 26
+"""Letters of a label along the y axis in one line; a longer one is broken, not clipped."""
 
 LEGEND_GAP = 8
 """Letters that a sample and the space around it take."""
@@ -91,8 +95,7 @@ def lines(
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
         if band:
             _, x, y = series[0]
-            low = [value - half for value, half in zip(y, band, strict=True)]
-            high = [value + half for value, half in zip(y, band, strict=True)]
+            low, high = _band(y, band)
             axes.fill_between(x, low, high, color=SERIES[0], alpha=0.15, linewidth=0)
         _limit(axes, floor, ceiling)
         _legend(figure, [label for label, *_ in series])
@@ -198,6 +201,15 @@ def heat(
         return _svg(name, figure)
 
 
+def _band(y: Sequence[float], half: Sequence[float]) -> tuple[list[float], list[float]]:
+    """Return the edges of a band; of a share, which lies within 0 and 1, it stays within them."""
+    low = [value - width for value, width in zip(y, half, strict=True)]
+    high = [value + width for value, width in zip(y, half, strict=True)]
+    if all(0 <= value <= 1 for value in y):
+        return [max(0.0, value) for value in low], [min(1.0, value) for value in high]
+    return low, high
+
+
 def _legend(figure: Figure, names: Sequence[str]) -> None:
     """Name the series above the axes, where no line can run through their names."""
     if len(names) > 1:
@@ -219,7 +231,7 @@ def _axes(x_label: str, y_label: str, height: float = 2.6) -> tuple[Figure, Any]
     FigureCanvasSVG(figure)
     axes = figure.add_subplot()
     axes.set_xlabel(x_label)
-    axes.set_ylabel(y_label)
+    axes.set_ylabel(fill(y_label, MOST_LETTERS_ACROSS))
     figure.patch.set_alpha(0)
     axes.patch.set_alpha(0)
     return figure, axes

@@ -1,7 +1,8 @@
 """Seconds, tokens and money per stage: a page of its own, because it differs from run to run."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Any
 
 from refine_af.contracts.errors import ParameterError
@@ -18,6 +19,8 @@ class StageTime:
         gpu_seconds: Seconds times GPUs.
         prompt_tokens: Tokens read by a text engine.
         new_tokens: Tokens written.
+        money: What its GPU-seconds cost; None without a price.
+        share: Its seconds over those of the slowest task, in [0, 1].
         rate: Tokens per second, as the stage measured it: written by a text engine, read in
             fine-tuning.
     """
@@ -28,6 +31,8 @@ class StageTime:
     prompt_tokens: float | None
     new_tokens: float | None
     rate: float | None
+    money: str | None = None
+    share: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,15 +63,16 @@ def render_timing(
     """
     if price_per_gpu_hour is not None and price_per_gpu_hour < 0:
         raise ParameterError(f"price_per_gpu_hour is {price_per_gpu_hour}; it must be 0 or more")
-    rows = [_row(name, values) for name, values in telemetry.items()]
+    rows = _priced(
+        [_row(name, values) for name, values in telemetry.items()], price_per_gpu_hour, currency
+    )
     gpu = _sum([row.gpu_seconds for row in rows])
     values: dict[str, Any] = {
         "rows": rows,
         "seconds": _sum([row.seconds for row in rows]),
         "gpu_seconds": gpu,
-        "money": None
-        if price_per_gpu_hour is None or gpu is None
-        else f"{gpu / 3600 * price_per_gpu_hour:,.2f} {currency}".strip(),
+        "money": _money(gpu, price_per_gpu_hour, currency),
+        "started": _started(telemetry),
         "price": price_per_gpu_hour,
         **page_parts(),
     }
@@ -91,6 +97,32 @@ def _row(name: str, values: Mapping[str, Any]) -> StageTime:
         new_tokens=_number(values.get("new_tokens")),
         rate=_number(values.get("tokens_per_second")) if rate is None else rate,
     )
+
+
+def _priced(rows: list[StageTime], price: float | None, currency: str) -> list[StageTime]:
+    """Return the rows with their money and the length of their bar."""
+    longest = max((row.seconds or 0.0 for row in rows), default=0.0)
+    return [
+        replace(
+            row,
+            money=_money(row.gpu_seconds, price, currency),
+            share=(row.seconds or 0.0) / longest if longest else 0.0,
+        )
+        for row in rows
+    ]
+
+
+def _money(gpu_seconds: float | None, price: float | None, currency: str) -> str | None:
+    if price is None or gpu_seconds is None:
+        return None
+    return f"{gpu_seconds / 3600 * price:,.2f} {currency}".strip()
+
+
+def _started(telemetry: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return the start of the first task in UTC; empty where none says it."""
+    starts = [_number(values.get("started")) for values in telemetry.values()]
+    known = [start for start in starts if start is not None]
+    return f"{datetime.fromtimestamp(min(known), UTC):%Y-%m-%d %H:%M} UTC" if known else ""
 
 
 def _number(value: object) -> float | None:

@@ -97,15 +97,17 @@ def test_seconds_are_in_telemetry_alone(finished: Path) -> None:
         assert json.loads((path.parent / "telemetry").read_text())["seconds"] > 0
 
 
-def started_and_in(stage: str, folder: Path, *before: str) -> "subprocess.Popen[bytes]":
+def started_and_in(
+    stage: str, folder: Path, *before: str, arguments: tuple[str, ...] = (), below: str = ""
+) -> "subprocess.Popen[bytes]":
     """Return a run of its own process group that has begun to work on a stage."""
     process = subprocess.Popen(
-        [*before, *RUN, "--output-dir", str(folder)],
+        [*before, *RUN, "--output-dir", str(folder), *arguments],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
-    events = folder / "events.jsonl"
+    events = folder / below / "events.jsonl"
     while process.poll() is None:
         text = events.read_text() if events.exists() else ""
         if f'"stage": "{stage}", "label": "", "event": "step"' in text:
@@ -158,6 +160,30 @@ def test_always_resuming_refuses_another_configuration(finished: Path) -> None:
     assert done.returncode == 65
     assert "config.stages.train_ppo.updates: 3, not 2" in done.stderr
     assert (finished / "SHA256SUMS").exists()
+
+
+def test_another_configuration_does_not_touch_a_finished_run(finished: Path) -> None:
+    before = {path: path.read_bytes() for path in finished.glob("*") if path.is_file()}
+    done = run(finished, "--set", "train_ppo.updates=1")
+    assert done.returncode == 64
+    assert "stages.train_ppo.updates was 2, now 1" in done.stderr
+    assert "--replace" in done.stderr
+    assert {path: path.read_bytes() for path in finished.glob("*") if path.is_file()} == before
+
+
+def test_a_replacement_that_is_killed_leaves_the_finished_run_whole(
+    finished: Path, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(finished, tmp_path / "run"))
+    wanted = ("--replace", "--set", "generate_instructions.target=10")
+    process = started_and_in("generate_instructions", folder, arguments=wanted, below="next")
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert main(["verify", str(folder)]) == 0
+    words = ["export", "--run", str(folder), "--format", "alpaca", "--output", str(tmp_path / "o")]
+    assert main(words) == 0
+    page = (tmp_path / "o" / "run.yaml").read_text(encoding="utf-8")
+    assert "target: 16" in page
 
 
 def test_a_second_process_in_the_folder_is_refused(tmp_path: Path) -> None:

@@ -76,3 +76,47 @@ def test_no_sideways_scroll_and_no_script_of_a_row(page: str, width: int, tmp_pa
     found = look(page, width, tmp_path)
     expected = f'"scroll":{width},"inner":{width},"hurt":null,"sorted":true,"wide":[]'
     assert expected in found
+
+
+FIRST_SCREEN = """<!doctype html><body>
+<iframe id=f style="width:{width}px;height:{height}px;border:0"></iframe>
+<pre id=out></pre><script>
+const frame = document.getElementById("f");
+frame.onload = () => {{
+  const page = frame.contentDocument;
+  const bottom = (name) => page.querySelector(name).getBoundingClientRect().bottom;
+  document.getElementById("out").textContent = `${{bottom(".lead")}} ${{bottom(".card")}}`;
+}};
+frame.srcdoc = new TextDecoder().decode(Uint8Array.from(atob("{page}"), (c) => c.charCodeAt(0)));
+</script>"""
+
+
+def dumped(probe: Path, *flags: str) -> str:
+    assert CHROMIUM is not None
+    profile = f"--user-data-dir={probe.parent / 'profile'}"
+    command = [CHROMIUM, *FLAGS, profile, *flags, probe.as_uri()]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=True)
+    return done.stdout
+
+
+@pytest.mark.parametrize(("width", "height"), [(1280, 800), (390, 844)])
+def test_the_answer_and_the_first_scores_are_on_the_first_screen(
+    page: str, width: int, height: int, tmp_path: Path
+) -> None:
+    probe = tmp_path / "probe.html"
+    encoded = base64.b64encode(page.encode()).decode()
+    text = FIRST_SCREEN.format(width=width, height=height, page=encoded)
+    probe.write_text(text, encoding="utf-8")
+    shown = dumped(probe, f"--window-size={width + 100},{height + 100}")
+    found = re.search(r'<pre id="out">([\d.]+) ([\d.]+)</pre>', shown)
+    assert found is not None
+    assert float(found[1]) < height
+    assert float(found[2]) < height
+
+
+def test_it_prints_on_fewer_than_12_pages(page: str, tmp_path: Path) -> None:
+    source, target = tmp_path / "page.html", tmp_path / "page.pdf"
+    source.write_text(page, encoding="utf-8")
+    dumped(source, f"--print-to-pdf={target}", "--no-pdf-header-footer")
+    pages = re.findall(rb"/Type\s*/Page[^s]", target.read_bytes())
+    assert 0 < len(pages) < 12

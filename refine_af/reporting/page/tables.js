@@ -30,3 +30,29 @@ for (const table of document.querySelectorAll("table[data-sort]")) {
   });
   table.before(box);
 }
+
+// Answers side by side: by task, and only where the arms disagree.
+for (const bar of document.querySelectorAll("[data-answers]")) {
+  const tasks = [...bar.parentElement.querySelectorAll("details.task")];
+  const box = bar.querySelector("input.filter");
+  const only = bar.querySelector("input.only");
+  const status = bar.querySelector("[role=status]");
+  const show = () => {
+    const wanted = box.value.toLowerCase().trim();
+    let count = 0;
+    for (const task of tasks) {
+      let left = 0;
+      for (const question of task.querySelectorAll(".question")) {
+        question.hidden = only.checked && !question.classList.contains("differ");
+        if (!question.hidden) left += 1;
+      }
+      task.hidden = left === 0 || !task.dataset.name.includes(wanted);
+      if (!task.hidden) count += 1;
+    }
+    status.textContent = `${count} of ${tasks.length} tasks`;
+  };
+  box.addEventListener("input", show);
+  only.addEventListener("change", show);
+  bar.hidden = false;
+  show();
+}
