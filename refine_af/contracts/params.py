@@ -154,8 +154,10 @@ class Params(BaseModel):
         """
         field = cls.model_fields[name]
         try:
-            kind = TypeAdapter(Annotated[field.annotation, field], config=CONVERSION)
-            found: Scalar = kind.validate_python(value)
+            kind: TypeAdapter[Scalar] = TypeAdapter(
+                Annotated[field.annotation, field], config=CONVERSION
+            )
+            found = kind.validate_python(value)
         except ValidationError as error:
             raise ParameterError(_message(error, f"{where}.{name}")) from None
         return found

@@ -91,7 +91,7 @@ RULES: dict[str, tuple[str, ...]] = {
     "SFTParams.processes_share_evenly": ("train_sft.processes=3",),
     "SFTParams.qlora_needs_a_gpu": ("train_sft.method=qlora", "train_sft.device=cpu"),
     "RewardRuleParams.preset_exists": ("train_ppo.reward=ballanced",),
-    "RewardRuleParams.extra_scorers_exist": ("score_rewards.reward_extra=unievl",),
+    "RewardRuleParams.extra_scorers_exist": ("train_ppo.reward_extra=unievl",),
     "RewardParams.each_part_has_one_scorer": ("train_ppo.reward_extra=reward_model",),
     "RewardParams.judge_is_named": ("score_rewards.reward=judge",),
     "RewardParams.unieval_judges_dialogue": ("train_ppo.unieval=MingZhong/unieval-sum",),
