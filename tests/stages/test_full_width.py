@@ -15,10 +15,12 @@ import pytest
 import torch
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
+from refine_af import builtin
 from refine_af.contracts.jsonl import write_rows
 from refine_af.contracts.records import Instance, Instruction
 from refine_af.engines.models import resolve_model
 
+TASK = Path(builtin.__file__).parent / "tasks" / "builtin029_plural.json"
 TEXTS = ["Sort the words: pear, apple.", "Count the letters of quince.", "Name a warm colour."]
 
 
@@ -108,7 +110,7 @@ def test_fine_tuning(folder: Path) -> None:
     assert (out / "adapter" / "adapter_model.safetensors").is_file()
 
 
-def test_instances_scores_and_answers(folder: Path) -> None:
+def test_instances(folder: Path) -> None:
     made = stage(
         folder,
         "generate-instances",
@@ -118,9 +120,12 @@ def test_instances_scores_and_answers(folder: Path) -> None:
         "--dtype=bfloat16",
         "--style=plain",
         "--split=none",
-        "--max-tokens=4",
+        "--max-tokens=8",
     )
     assert len(rows(made / "instances")) + len(rows(made / "rejected")) >= len(TEXTS)
+
+
+def test_scores(folder: Path) -> None:
     scored = stage(
         folder,
         "score-rewards",
@@ -131,6 +136,9 @@ def test_instances_scores_and_answers(folder: Path) -> None:
     )
     (first, *_) = rows(scored / "scored")
     assert float(first["parts"]["perplexity"]) > 1  # type: ignore[index]
+
+
+def test_answers(folder: Path) -> None:
     answered = stage(
         folder,
         "evaluate",
@@ -140,5 +148,6 @@ def test_instances_scores_and_answers(folder: Path) -> None:
         "--instances=1",
         "--max-tokens=2",
         "--prompt=plain",
+        f"--tasks-uri={TASK}",
     )
-    assert len(rows(answered / "predictions")) == 40
+    assert len(rows(answered / "predictions")) == 1
