@@ -25,6 +25,7 @@ class CardFacts:
         tokens: Read in training, over all epochs.
         steps: Optimizer steps.
         params: Of the run.
+        template: Words around each row.
     """
 
     instances: int
@@ -33,6 +34,7 @@ class CardFacts:
     tokens: int
     steps: int
     params: SFTParams
+    template: str
 
 
 def model_card(facts: CardFacts) -> str:
@@ -57,7 +59,7 @@ def model_card(facts: CardFacts) -> str:
             f"# {kind} fine-tuned on instruction data",
             "",
             f"Base model: `{params.model}`, digest `{params.model_digest or UNKNOWN}`.",
-            f"Prompt template: `{params.words}`; ask the model in the same words.",
+            f"Prompt template: `{facts.template}`; ask the model in the same words.",
             "",
             "## Data",
             "",

@@ -5,7 +5,11 @@ from typing import Literal
 from refine_af.contracts.errors import ParameterError
 from refine_af.contracts.params import param, rule
 from refine_af.contracts.randomness import replicate_seed
+from refine_af.engines.chat import uses_chat
 from refine_af.engines.params import ModelParams
+
+Template = Literal["plain", "alpaca", "mix", "chat"]
+"""Words around a row."""
 
 ROWS_AT_ONCE = 16
 """Most rows of one forward pass where nothing else is asked for."""
@@ -80,12 +84,15 @@ class SFTParams(ModelParams):
         50, "Optimizer steps between checkpoints; 0 keeps none.", method=False, ge=0
     )
 
-    @property
-    def words(self) -> Literal["plain", "alpaca", "mix", "chat"]:
-        """Return the template that ``template`` stands for."""
+    def template_at(self, location: str) -> Template:
+        """Return the template that ``template`` stands for.
+
+        Args:
+            location: Directory or Hub id of the base model, which may have a chat template.
+        """
         if self.template != "auto":
             return self.template
-        return "chat" if self.asks_by_chat else "plain"
+        return "chat" if uses_chat(self.chat, location) else "plain"
 
     @property
     def draws(self) -> int:

@@ -20,7 +20,7 @@ from refine_af.sft.encoding import Example, encode, write_examples
 from refine_af.sft.model_card import CardFacts, model_card
 from refine_af.sft.params import SFTParams
 from refine_af.sft.selection import Arm, Reason, UsedRow, choose, seed_rows
-from refine_af.sft.templates import training_text
+from refine_af.sft.templates import Template, training_text
 from refine_af.sft.trainer import TrainingResult, peak_memory, train
 from refine_af.storage.journal import MemoryJournal
 
@@ -127,7 +127,8 @@ def fine_tune(
     started = time.monotonic()
     device = choose_device(params)
     tokenizer = load_tokenizer(location)
-    chosen = _choose(material, params, tokenizer)
+    template = params.template_at(location)
+    chosen = _choose(material, params, template, tokenizer)
     rows = write_examples(scratch / "rows.arrow", chosen.examples)
     prepared = time.monotonic() - started
     model, trained = _tuned(
@@ -143,7 +144,7 @@ def fine_tune(
     )
     if processes.main:
         save_trained(model, tokenizer, target, base_name=params.model, location=location)
-        facts = _card_facts(material, params, chosen.used, trained.history)
+        facts = _card_facts(material, params, template, chosen.used, trained.history)
         (target / "README.md").write_text(model_card(facts), encoding="utf-8")
     return Outcome(
         history=trained.history,
@@ -199,9 +200,14 @@ def _tuned(
         params = params.model_copy(update={"gradient_accumulation": pieces})
 
 
-def _choose(material: Material, params: SFTParams, tokenizer: Any) -> _Chosen:  # noqa: ANN401
+def _choose(
+    material: Material,
+    params: SFTParams,
+    template: Template,
+    tokenizer: Any,  # noqa: ANN401  transformers is untyped
+) -> _Chosen:
     def tokens_of(rows: Sequence[Instance]) -> list[Example]:
-        texts = [training_text(row, params.words, params.draws, tokenizer) for row in rows]
+        texts = [training_text(row, template, params.draws, tokenizer) for row in rows]
         return list(encode(texts, tokenizer))
 
     def fits(examples: Sequence[Example]) -> list[bool]:
@@ -267,6 +273,7 @@ def _listed(
 def _card_facts(
     material: Material,
     params: SFTParams,
+    template: Template,
     used: Sequence[UsedRow],
     history: Sequence[Mapping[str, float]],
 ) -> CardFacts:
@@ -279,6 +286,7 @@ def _card_facts(
         tokens=int(history[-1]["tokens"]),
         steps=len(history),
         params=params,
+        template=template,
     )
 
 

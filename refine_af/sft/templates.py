@@ -7,15 +7,14 @@ seven forms with an input, six without, in our own wording, the first of each be
 
 import re
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from refine_af.contracts.errors import ParameterError
 from refine_af.contracts.randomness import uniform
 from refine_af.contracts.records import Instance
 from refine_af.engines.control_tokens import Turn, text_encoder
 from refine_af.evaluation.prompts import render_prompt
-
-Template = Literal["plain", "alpaca", "mix", "chat"]
+from refine_af.sft.params import Template
 
 MIX_WITH_INPUT = (
     "Instruction: {{ instruction }}\nInput: {{ input }}\nOutput:",

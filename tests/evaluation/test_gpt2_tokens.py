@@ -81,7 +81,7 @@ def foreign_tasks(folder: Path) -> str:
             ("manifest", "seeds_digest", "model_digest", "tasks_digest"),
             "builtin:fixture",
         ),
-        ("evaluate", ("predictions", "scores"), "/no/model"),
+        ("evaluate", ("predictions", "scores"), "builtin:fixture"),
     ],
 )
 def test_a_stage_without_the_file_stops_before_any_work(
@@ -92,7 +92,8 @@ def test_a_stage_without_the_file_stops_before_any_work(
             stage,
             inputs={},
             outputs={name: str(tmp_path / "out" / name) for name in outputs},
-            params={"tasks_uri": foreign_tasks(tmp_path), "model": model},
+            params={"tasks_uri": foreign_tasks(tmp_path), "model": model}
+            | ({"reward": "embedded"} if stage == "check_inputs" else {}),
             work_dir=str(tmp_path / "work"),
         )
 

@@ -11,7 +11,7 @@ KNOWN = "Name three animals that live on a farm."
 
 
 def test_a_copy_of_a_training_text_is_shown_beside_it() -> None:
-    text = "1. Name three animals that live on the farm.\n2. Write a poem about the open sea.\n3."
+    text = "1. Name three animals that live on the farm.\n2. Write a poem about the open sea."
     rows = Decider((), BootstrapParams(), [KNOWN]).decide([Answer(0, (), text, "stop")])
     dropped = [row for row in rows if isinstance(row, Rejected)]
     assert [(row.reason, row.neighbour, row.detail) for row in dropped] == [
