@@ -21,7 +21,8 @@ class Failures:
     """Counts the answers of one engine and ends the stage when too many are missing.
 
     A *refused* request is itself at fault (a prompt that is too long), and asking again brings the
-    same. Any other failure is the engine's, and a retry may be answered.
+    same. An *unusable* answer (no content, a content filter) is final too, and one row. Any other
+    failure is the engine's, and a retry may be answered.
 
     Attributes:
         max_failed: Largest share of requests that may fail without being refused.
@@ -33,6 +34,7 @@ class Failures:
     answered: int = 0
     failed: int = 0
     refused: int = 0
+    unusable: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
 
     def add(self, answers: Iterable[Completion]) -> None:
@@ -44,13 +46,15 @@ class Failures:
             self.reasons[answer.error] += 1
             if answer.refused:
                 self.refused += 1
+            elif answer.unusable:
+                self.unusable += 1
             else:
                 self.failed += 1
 
     @property
     def asked(self) -> int:
         """Return the number of answers counted."""
-        return self.answered + self.failed + self.refused
+        return self.answered + self.failed + self.refused + self.unusable
 
     def check(self, total: int) -> None:
         """End the stage as soon as more than the allowed share of ``total`` requests failed.
@@ -69,11 +73,17 @@ class Failures:
         """End the stage when no request was answered, or more than ``max_refused`` were refused.
 
         Raises:
-            DataError: Requests were refused; with the most frequent reason.
+            DataError: Requests were refused, or no answer could be used; with the most frequent
+                reason.
             DependencyError: None was answered, whatever ``max_failed`` allows.
         """
         if not self.answered:
             self.check(0)
+        if self.unusable and not self.answered and not self.refused:
+            raise DataError(
+                f"none of {self.asked} answers could be used; {self.most_often()}. Look at one"
+                " answer of the endpoint: its model, its filter or its form of answers is at fault"
+            )
         if self.refused and not self.answered:
             raise DataError(
                 f"none of {self.asked} requests was accepted; {self.most_often()}. {REMEDY}"

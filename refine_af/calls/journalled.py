@@ -193,7 +193,7 @@ class JournalledEngine:
         failures = self._failures
         failures.check_end()
         if failures.reasons:
-            missing = failures.failed + failures.refused
+            missing = failures.asked - failures.answered
             self._task.progress.say(
                 f"{missing} of {failures.asked} requests failed; {failures.most_often()}"
             )
@@ -249,7 +249,9 @@ class _Step:
 
     def save(self) -> None:
         """Publish what was answered, if there is more of it than before."""
-        answered = {key: one for key, one in self.answers.items() if one.finish != "error"}
+        answered = {
+            key: one for key, one in self.answers.items() if one.finish != "error" or one.unusable
+        }
         if len(answered) > self._saved:
             self._journal.publish(self._name, dump_answers(answered))
         self._saved, self._saved_at = len(answered), time.monotonic()

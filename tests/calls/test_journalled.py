@@ -28,6 +28,7 @@ class Engine:
         self.asked: list[list[str]] = []
         self.broken: set[str] = set()
         self.refused: set[str] = set()
+        self.unusable: set[str] = set()
         self.stop_at: str | None = None
         self.opened = 0
 
@@ -44,6 +45,8 @@ class Engine:
         if request.id in self.broken | self.refused:
             bad = request.id in self.refused
             return replace(done, text="", finish="error", error="no credit", refused=bad)
+        if request.id in self.unusable:
+            return replace(done, text="", finish="error", error="no content", unusable=True)
         return done
 
     def describe(self) -> dict[str, str]:
@@ -168,6 +171,27 @@ def test_failures_above_the_share_end_the_stage_and_only_they_are_asked_again(
     # The second step was not begun: the share was exceeded for certain after the first.
     assert engine.asked[0] == [f"r{n}" for n in range(100, 104)]
     assert [one.text for one in found] == [f"PROMPT {n}" for n in range(300)]
+
+
+def test_an_unusable_answer_is_one_row_and_is_not_asked_again() -> None:
+    stage = Stage(Engine())
+    stage.engine.unusable = {"r1", "r3", "r5"}
+    first = stage.start(max_failed=0.0)
+    found = first.generate(requests(10), SAMPLING)
+    first.finish()
+    assert [one.error for one in found].count("no content") == 3
+    again = stage.start(max_failed=0.0)
+    assert again.generate(requests(10), SAMPLING) == found
+    assert stage.engine.asked == []
+
+
+def test_a_stage_whose_answers_are_all_unusable_ends_with_the_reason() -> None:
+    stage = Stage(Engine())
+    stage.engine.unusable = {"r0", "r1"}
+    engine = stage.start()
+    engine.generate(requests(2), SAMPLING)
+    with pytest.raises(DataError, match=r"none of 2 answers could be used; .*no content"):
+        engine.finish()
 
 
 def test_a_failure_below_the_share_is_returned_and_asked_again_by_the_next_run() -> None:
