@@ -104,8 +104,8 @@ class BulkDecisions:
         free = self.score[low:high] == 0
         most = _FEWEST_PAIRS + _PAIRS_PER_ROW * len(rows) if len(rows) > _LEAF else _ANY
         try:
-            found = self._similar(rows[free], None, most)
-            found += self._similar(rows[free], rows[~free], most)
+            scored = self._similar(rows[free], None, most)
+            scored += self._similar(rows[free], rows[~free], most)
         except TooManyPairsError:
             middle = (low + high) // 2
             self._settle(low, middle)
@@ -113,7 +113,7 @@ class BulkDecisions:
             self._apply(self._similar(kept, np.arange(middle, high), _ANY))
             self._settle(middle, high)
             return
-        self._apply(found)
+        self._apply(scored)
 
     def _similar(self, rows: Ints, others: Ints | None, most: int) -> list[_Scored]:
         """Return the pairs over the bound of ``rows`` with each other, or with ``others``."""
@@ -121,16 +121,16 @@ class BulkDecisions:
         if not len(rows) or (others is not None and not len(others)):
             return []
         join = self._join(rows, others, most)
-        total, done, pairs, found = sum(join.costs), 0, 0, []
-        for cost, scored in zip(join.costs, self._parts(join), strict=True):
-            pairs += len(scored[0])
+        total, done, pairs, scored = sum(join.costs), 0, 0, []
+        for cost, part in zip(join.costs, self._parts(join), strict=True):
+            pairs += len(part[0])
             if pairs > most:
                 raise TooManyPairsError
-            found.append(scored)
+            scored.append(part)
             done += cost
             if others is None:
                 self._advance(int(rows[0]) + done / total * len(rows))
-        return found
+        return scored
 
     def _join(self, rows: Ints, others: Ints | None, most: int) -> Join:
         numbers, sides = rows, None
@@ -174,8 +174,8 @@ class BulkDecisions:
         return fresh
 
     def _score(self, join: Join, part: tuple[int, int]) -> _Scored:
-        one, other = join.pairs(part)
-        new, old = np.maximum(one, other), np.minimum(one, other)
+        first, second = join.pairs(part)
+        new, old = np.maximum(first, second), np.minimum(first, second)
         pairs = exceeding(new, old, self._pool, self._pool, self._bound, self._recheck)
         return np.array(pairs.new, np.int64), np.array(pairs.old, np.int64), np.array(pairs.score)
 
@@ -185,15 +185,15 @@ class BulkDecisions:
             self._done = share
             self._report(share)
 
-    def _apply(self, found: list[_Scored]) -> None:
+    def _apply(self, scored: list[_Scored]) -> None:
         """Take over pairs, in order of the later row; only a kept row can be a neighbour."""
-        if not found:
+        if not scored:
             return
-        new, old, score = (np.concatenate(side) for side in zip(*found, strict=True))
-        for place in np.lexsort((old, new)).tolist():
-            earlier, later = int(old[place]), int(new[place])
+        new, old, score = (np.concatenate(side) for side in zip(*scored, strict=True))
+        for index in np.lexsort((old, new)).tolist():
+            earlier, later = int(old[index]), int(new[index])
             if self.score[earlier] == 0:
-                value = float(score[place])
+                value = float(score[index])
                 best = self.score[later]
                 if value > best or (value == best and earlier < self.nearest[later]):
                     self.score[later], self.nearest[later] = value, earlier

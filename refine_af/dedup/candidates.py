@@ -17,7 +17,7 @@ class Candidate:
     """A row.
 
     Attributes:
-        place: File and line, for people.
+        location: File and line, for people.
         order: Number of its file and line, from 1.
         source: File and line, without names that differ from machine to machine.
         id: Its ``id``, or else a digest of the row.
@@ -25,7 +25,7 @@ class Candidate:
         row: All of it.
     """
 
-    place: str
+    location: str
     order: str
     source: str
     id: str

@@ -17,7 +17,7 @@ RUN = 8
 """Tokens in a row that two texts must share."""
 
 FEWEST_TOKENS = 4
-"""A shorter evaluation text, such as the input "river", is met by chance and tells of no leak."""
+"""A shorter evaluation text, such as the input "river", occurs by chance and proves no leak."""
 
 RARE = 10
 """A run that occurs in more evaluation texts than this belongs to the form of a task, such as

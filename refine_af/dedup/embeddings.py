@@ -29,12 +29,12 @@ class Embeddings:
             DataError: When it does not hold what ``embed_texts`` writes.
         """
         self._folder = folder
-        self._place: dict[str, int] = {}
+        self._index: dict[str, int] = {}
         self._rarity = static_vectors.Rarity()
         self.dimensions = static_vectors.DIMENSION
         if folder is not None:
             ids, self._vectors = _read(folder)
-            self._place = {name: place for place, name in enumerate(ids)}
+            self._index = {name: index for index, name in enumerate(ids)}
             self.dimensions = int(self._vectors.shape[1])
 
     def fit(self, texts: Iterable[str]) -> None:
@@ -50,14 +50,14 @@ class Embeddings:
         """
         if self._folder is None:
             return static_vectors.embed(texts, self._rarity)
-        missing = [name for name in ids if name not in self._place]
+        missing = [name for name in ids if name not in self._index]
         if missing:
             raise DataError(
                 f"{self._folder}: no embedding of row {missing[0]} ({len(missing)} rows lack one);"
                 " run embed_texts on the same candidates and pool"
             )
-        found: Vectors = self._vectors[[self._place[name] for name in ids]]
-        return found
+        vectors: Vectors = self._vectors[[self._index[name] for name in ids]]
+        return vectors
 
 
 def write_embeddings(folder: Path, ids: Sequence[str], vectors: Vectors) -> None:

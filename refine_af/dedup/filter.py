@@ -139,7 +139,7 @@ def _count_lines(path: Path) -> int:
 
 @dataclass(frozen=True, slots=True)
 class _Drop:
-    """Why a row is dropped; a neighbour is named by its number, or by its id if it is no row."""
+    """Why a row is dropped; a neighbour is named by its row number or by its id."""
 
     reason: str
     row: int | None = None
@@ -186,8 +186,8 @@ class _Decisions:
         for number, row in enumerate(block, start=self.pool_rows):
             if row.text is None:
                 raise DataError(
-                    f"{row.place}: a pool row needs text in the field"
-                    f" {self._params.text_field!r}, found the fields {sorted(row.row)}"
+                    f"{row.location}: a pool row needs text in the field"
+                    f" {self._params.text_field!r}; its fields are {sorted(row.row)}"
                 )
             rows.append((str(number), row.text))
         self._index.add_all(rows)

@@ -25,7 +25,7 @@ _BLOCK = 1024
 a block of equal rows (half a million pairs)."""
 
 _TAIL = 256
-"""Newest rows that are compared one by one instead of being indexed, while rows come singly."""
+"""Newest rows that are compared individually instead of being indexed, while rows come singly."""
 
 _FEW = 16
 """Up to so many rows, looking at the whole tail is cheaper than indexing it."""
@@ -42,13 +42,13 @@ _BULK = 32_768
 """Rows from which on deciding them together is faster than block by block, whatever they are."""
 
 _POOL_PER_ROW = 50
-"""The pool must not be larger than so many times the rows: all of it is prepared anew."""
+"""Largest ratio of pool rows to offered rows: a bulk decision prepares the whole pool anew."""
 
 Admit = Callable[[int], bool]
 """Whether a row that repeats no wording joins the pool; see :meth:`RougeLIndex.offer_all`."""
 
-_Found = tuple[int, float]
-"""Place and score of a neighbour; score 0 where there is none."""
+_Best = tuple[int, float]
+"""Index and score of a neighbour; the score is 0 if there is no neighbour."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ class _Joined:
         self._admit = admit
         self._settled = 0
 
-    def settle(self, until: int, best: list[_Found]) -> None:
+    def settle(self, until: int, best: list[_Best]) -> None:
         """Settle the rows before ``until``; their neighbours are final."""
         for row in range(self._settled, until):
             free = best[row][1] == 0
@@ -132,8 +132,8 @@ class RougeLIndex:
 
         Args:
             rows: What is offered.
-            admit: Asked once for the place in ``rows`` of each row without a neighbour, in order;
-                a row that it refuses does not join the pool. Its verdict is None all the same.
+            admit: Called in order with the index in ``rows`` of each row without a neighbour; a row
+                for which it returns False does not join the pool. Its verdict is still None.
         """
         if admit is None and self._pays_in_bulk(len(rows)):
             for start in range(0, len(rows), _BLOCK):
@@ -154,7 +154,7 @@ class RougeLIndex:
     def decide(
         self, count: int, *, steps: Steps | None = None, report: Report | None = None
     ) -> list[Neighbour | None]:
-        """Take the ``count`` rows that were added last for offered ones, and decide them.
+        """Decide the ``count`` rows that were added last, as if they had been offered.
 
         Uses all cores where there are many rows.
 
@@ -183,15 +183,15 @@ class RougeLIndex:
 
     def over_bound(self, texts: Sequence[str]) -> list[Neighbour | None]:
         """Return each text's nearest pool member over the bound, or None; adds nothing."""
-        found: list[Neighbour | None] = []
+        neighbours: list[Neighbour | None] = []
         self._index_tail()
         for start in range(0, len(texts), _BLOCK):
             asked = self._vocabulary.encode(texts[start : start + _BLOCK])
-            found += [
-                Neighbour(self._ids[place], score) if score > 0 else None
-                for place, score in self._best_of_pool(asked, self._entries(asked))
+            neighbours += [
+                Neighbour(self._ids[index], score) if score > 0 else None
+                for index, score in self._best_of_pool(asked, self._entries(asked))
             ]
-        return found
+        return neighbours
 
     def nearest(self, text: str) -> Neighbour | None:
         """Return the nearest pool member at any score; None only for an empty pool."""
@@ -208,7 +208,7 @@ class RougeLIndex:
         lcs = overlaps_with_all(asked, self._pool, self._vocabulary.overflows)
         scores = f_measures(lcs, asked.lengths, self._pool.lengths)
         best = np.argsort(-scores, kind="stable")[:count]
-        return [Neighbour(self._ids[place], float(scores[place])) for place in best.tolist()]
+        return [Neighbour(self._ids[index], float(scores[index])) for index in best.tolist()]
 
     def _decide_by_blocks(self, start: int) -> list[Neighbour | None]:
         ids = self._ids[start:]
@@ -232,30 +232,30 @@ class RougeLIndex:
         best = self._best(asked, joined)
         kept = joined.rows
         verdicts = [
-            None if score == 0 else Neighbour(self._id(place, ids), score) for place, score in best
+            None if score == 0 else Neighbour(self._id(index, ids), score) for index, score in best
         ]
         self._pool.extend(asked.only(kept))
         self._ids += compress(ids, kept.tolist())
         return verdicts
 
-    def _id(self, place: int, ids: Sequence[str]) -> str:
-        within = place - len(self)
-        return self._ids[place] if within < 0 else ids[within]
+    def _id(self, index: int, ids: Sequence[str]) -> str:
+        within = index - len(self)
+        return self._ids[index] if within < 0 else ids[within]
 
     def _entries(self, asked: Encoded) -> Prefixes:
         return self._lengths.prefixes(self._keys(asked.numbers), asked.lengths)
 
-    def _best_of_pool(self, asked: Encoded, entries: Prefixes) -> list[_Found]:
-        best: list[_Found] = [(0, 0.0)] * len(asked)
+    def _best_of_pool(self, asked: Encoded, entries: Prefixes) -> list[_Best]:
+        best: list[_Best] = [(0, 0.0)] * len(asked)
         for new, old in self._pairs_with_pool(asked, entries):
-            for row, place, score in self._exceeding(new, old, asked, self._pool):
-                best[row] = _nearer(best[row], (place, score))
+            for row, index, score in self._exceeding(new, old, asked, self._pool):
+                best[row] = _nearer(best[row], (index, score))
         return best
 
-    def _best(self, asked: Encoded, joined: "_Joined") -> list[_Found]:
+    def _best(self, asked: Encoded, joined: "_Joined") -> list[_Best]:
         """Return each row's nearest row over the bound, in the pool or joined before it.
 
-        Places count through the pool and go on through ``asked`` itself.
+        Indices from ``len(self)`` on refer to rows of ``asked``.
         """
         entries = self._entries(asked)
         best = self._best_of_pool(asked, entries)
@@ -292,10 +292,10 @@ class RougeLIndex:
         if len(asked) == 1:
             return
         postings = Postings.of(entries.only(free), range(len(asked)))
-        found = list(self._pairs(asked, entries, postings, asked))
-        if not found:
+        pairs = list(self._pairs(asked, entries, postings, asked))
+        if not pairs:
             return
-        new, old = (np.concatenate(side) for side in zip(*found, strict=True))
+        new, old = (np.concatenate(side) for side in zip(*pairs, strict=True))
         earlier = (old < new) & free[old]
         yield distinct(new[earlier], old[earlier])
 
@@ -326,7 +326,7 @@ class RougeLIndex:
         return distinct(new[some], old[some])
 
     def _keys(self, numbers: Ints) -> Ints:
-        """Return each token's place in the order: rare first, tokens new since it before all."""
+        """Return each token's rank: new tokens first, then rare before frequent."""
         keys = -1 - numbers
         known = numbers < len(self._order)
         keys[known] = self._order[numbers[known]]
@@ -370,6 +370,6 @@ def _common_bits(ours: Bits, new: Ints, theirs: Bits, old: Ints) -> npt.NDArray[
     return common
 
 
-def _nearer(one: _Found, other: _Found) -> _Found:
-    """Return the one with the larger score; of two equal ones the earlier place."""
-    return min(one, other, key=lambda found: (-found[1], found[0]))
+def _nearer(first: _Best, second: _Best) -> _Best:
+    """Return the neighbour with the larger score, of equal scores the one with the lower index."""
+    return min(first, second, key=lambda best: (-best[1], best[0]))

@@ -247,10 +247,10 @@ class Join:
         self.parts, self.costs = self._cut()
 
     def _grouped(self) -> tuple[Ints, Ints]:
-        """Return the places of first tokens of keys, by token, and how many rows each finds."""
+        """Return the positions of keys' first tokens, by token, and each one's number of rows."""
         rows = self._rows
-        places = np.arange(len(rows.token))
-        items = np.flatnonzero((places < self._long_end[0][rows.row]) & (rows.token >= 0))
+        positions = np.arange(len(rows.token))
+        items = np.flatnonzero((positions < self._long_end[0][rows.row]) & (rows.token >= 0))
         items = items[_stable_order(rows.token[items])]
         token = rows.token[items]
         early = items < self._short_end[0][rows.row[items]]
@@ -381,10 +381,10 @@ class Join:
         until = self._partners_end(shorter, depth)
         for start, stop in _parts(count, _PAIRS):
             times = count[start:stop]
-            place = _ranges(low[start:stop], times)
+            position = _ranges(low[start:stop], times)
             longer_row = np.repeat(keys.row[start:stop], times)
-            shorter_row = np.take(shorter.row, place)
-            fits = np.take(until, place) > longer_row
+            shorter_row = np.take(shorter.row, position)
+            fits = np.take(until, position) > longer_row
             fits &= shorter_row < np.repeat(below[start:stop], times)
             fits &= shorter_row >= np.repeat(least[start:stop], times)
             chosen = np.flatnonzero(fits)

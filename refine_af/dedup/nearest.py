@@ -1,4 +1,4 @@
-"""The nearest of many texts to one, without an index: what one question costs least."""
+"""The nearest of many texts to a given text, without an index: the cheapest way for one query."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -8,11 +8,11 @@ from rapidfuzz.distance import LCSseq
 from refine_af.dedup.rouge_l import f_measure, rouge_tokens
 
 Near = tuple[int, float]
-"""Place of a text and its ROUGE-L F1, in [0, 1]."""
+"""Index of a text and its ROUGE-L F1, in [0, 1]."""
 
 
 def nearest_texts(text: str, others: Sequence[str], count: int) -> list[Near]:
-    """Return the ``count`` nearest of ``others``, best first, ties by place.
+    """Return the ``count`` nearest of ``others``, best first, ties by index.
 
     Equal to comparing with each of them. Tokens in common bound the F1, so only those whose bound
     reaches the result are compared: about 3 microseconds a text, a third of what
@@ -20,34 +20,34 @@ def nearest_texts(text: str, others: Sequence[str], count: int) -> list[Near]:
     """
     ours = rouge_tokens(text)
     best: list[Near] = []
-    for bound, place, tokens in _bounded(ours, others):
+    for bound, index, tokens in _bounded(ours, others):
         if len(best) == count and bound < best[-1][1]:
             break
         score = f_measure(LCSseq.similarity(ours, tokens), len(ours), len(tokens))
-        best = sorted([*best, (place, score)], key=_order)[:count]
+        best = sorted([*best, (index, score)], key=_order)[:count]
     missing = count - len(best)
     if missing > 0:
-        taken = {place for place, _ in best}
-        rest = (place for place in range(len(others)) if place not in taken)
-        best += [(place, 0.0) for place, _ in zip(rest, range(missing), strict=False)]
+        taken = {index for index, _ in best}
+        rest = (index for index in range(len(others)) if index not in taken)
+        best += [(index, 0.0) for index, _ in zip(rest, range(missing), strict=False)]
     return best
 
 
 def _bounded(ours: list[bytes], others: Sequence[str]) -> list[tuple[float, int, list[bytes]]]:
-    """Return what an F1 can be at most, place and tokens of each text with a token in common.
+    """Return upper bound of the F1, index and tokens of each text that shares a token.
 
-    Largest bound first, ties by place.
+    Largest bound first, ties by index.
     """
     counts = Counter(ours)
     known = frozenset(counts)
-    found = []
-    for place, other in enumerate(others):
+    candidates = []
+    for index, other in enumerate(others):
         tokens = rouge_tokens(other)
         common = known.intersection(tokens)
         if common:
             most = min(sum(counts[token] for token in common), len(tokens))
-            found.append((f_measure(most, len(ours), len(tokens)), place, tokens))
-    return sorted(found, key=lambda one: (-one[0], one[1]))
+            candidates.append((f_measure(most, len(ours), len(tokens)), index, tokens))
+    return sorted(candidates, key=lambda candidate: (-candidate[0], candidate[1]))
 
 
 def _order(near: Near) -> tuple[float, int]:

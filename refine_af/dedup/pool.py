@@ -80,9 +80,9 @@ class EncodedPool:
         last = ends[stop - 1] if stop else 0
         return self._numbers.items[first:last].astype(np.int64)
 
-    def row(self, place: int) -> Ints:
+    def row(self, index: int) -> Ints:
         """Return the token numbers of one row."""
-        return self.numbers(place, place + 1)
+        return self.numbers(index, index + 1)
 
     def encoded(self, start: int, stop: int) -> Encoded:
         """Return a copy of rows ``start`` to ``stop``."""

@@ -2,7 +2,7 @@
 
 Two rows of m and n tokens can only have F > t if they share at least t(m+n)/2 tokens, counted with
 repetitions. Sort the tokens of every row by one fixed order, rare before frequent. If the first
-token that both rows hold stands at place i of the one and j of the other (from 0), they share at
+token that both rows hold is at position i of one row and j of the other (from 0), they share at
 most min(m - i, n - j). So only rows need comparing whose first common token satisfies
 
     m - i >= t(m+n)/2   and   n - j >= t(m+n)/2,
@@ -41,7 +41,7 @@ class Prefixes:
 
     Attributes:
         row: Number of the row, ascending.
-        key: Place of the token in the order, rare tokens first; each once per row.
+        key: Rank of the token, rare tokens first; each once per row.
         size: Tokens of the row.
         reach: Most tokens that a partner can have whose first shared token this is.
     """
@@ -64,9 +64,9 @@ class LengthBounds:
         """Prepare for F > ``bound``, in [0, 1]."""
         self._ratio = max(bound - _SLACK, _SLACK)
 
-    def reach(self, size: Ints, place: Ints) -> Ints:
-        """Return the most tokens of a partner whose first shared token is at ``place``."""
-        longest = 2 * (size - place) / self._ratio - size + _SLACK
+    def reach(self, size: Ints, position: Ints) -> Ints:
+        """Return the most tokens of a partner whose first shared token is at ``position``."""
+        longest = 2 * (size - position) / self._ratio - size + _SLACK
         tokens: Ints = np.minimum(np.floor(longest), _LONGEST).astype(np.int64)
         return tokens
 
@@ -155,8 +155,8 @@ class Lookup:
 
     def totals(self, rows: int) -> Ints:
         """Return the postings to look at for each of ``rows`` rows asked about."""
-        found = np.bincount(self.asked.row, self.counts, minlength=rows)
-        totals: Ints = found.astype(np.int64)
+        sums = np.bincount(self.asked.row, self.counts, minlength=rows)
+        totals: Ints = sums.astype(np.int64)
         return totals
 
     def pairs(self, wanted: npt.NDArray[np.bool_]) -> Iterator[tuple[Ints, Ints]]:
@@ -174,9 +174,9 @@ class Lookup:
             some = slice(start, stop)
             which = np.repeat(np.arange(start, stop), counts[some])
             offset = self.low[some] - (ends[some] - counts[some])
-            found = np.arange(done, ends[stop - 1]) + np.repeat(offset, counts[some])
-            fits = self.postings.reach[found] >= self.asked.size[which]
-            yield self.asked.row[which[fits]], self.postings.row[found[fits]].astype(np.int64)
+            entry = np.arange(done, ends[stop - 1]) + np.repeat(offset, counts[some])
+            fits = self.postings.reach[entry] >= self.asked.size[which]
+            yield self.asked.row[which[fits]], self.postings.row[entry[fits]].astype(np.int64)
             start = stop
 
 

@@ -15,7 +15,7 @@ Floats = npt.NDArray[np.float64]
 _SLACK = 1e-6
 
 _CELLS = 1 << 22
-"""Pairs compared together when everything is: 16 MiB of likenesses."""
+"""Pairs compared together in a full comparison: 16 MiB of similarities."""
 
 
 class EncodedRows(Protocol):
@@ -29,7 +29,7 @@ class EncodedRows(Protocol):
     def lengths(self) -> Ints:
         """Tokens of each row."""
 
-    def row(self, place: int) -> Ints:
+    def row(self, index: int) -> Ints:
         """Return the token numbers of one row."""
 
 
@@ -63,14 +63,14 @@ def likely_by_full_comparison(
     step = max(1, _CELLS // max(1, len(theirs)))
     for start in range(0, len(new), step):
         part = new[start : start + step]
-        likeness = cdist(
-            [asked.codes[place] for place in part.tolist()],
+        similarity = cdist(
+            [asked.codes[index] for index in part.tolist()],
             theirs,
             scorer=Indel.normalized_similarity,
             score_cutoff=max(bound - _SLACK, 0.0),
             dtype=np.float32,
         )
-        rows, columns = np.nonzero(likeness)
+        rows, columns = np.nonzero(similarity)
         yield part[rows], columns + old.start
 
 
@@ -80,8 +80,8 @@ def exceeding(
     """Return the pairs whose F1 is over ``bound``, in the order given.
 
     Args:
-        new: Place of each pair's row in ``asked``; the row has tokens.
-        old: Place of each pair's row in ``stored``.
+        new: Index of each pair's row in ``asked``; the row has tokens.
+        old: Index of each pair's row in ``stored``.
         asked: Rows to judge.
         stored: Rows to compare with.
         bound: Strict lower bound of the F1.
@@ -91,19 +91,19 @@ def exceeding(
         return _NONE
     ours, theirs = asked.codes, stored.codes
     # Indel similarity is 2 LCS / (m + n); its cutoff lets rapidfuzz give up early.
-    likeness = cpdist(
-        [ours[place] for place in new.tolist()],
-        [theirs[place] for place in old.tolist()],
+    similarity = cpdist(
+        [ours[index] for index in new.tolist()],
+        [theirs[index] for index in old.tolist()],
         scorer=Indel.normalized_similarity,
         score_cutoff=max(bound - _SLACK, 0.0),
         dtype=np.float64,
     )
-    likely = likeness > 0
+    likely = similarity > 0
     if not likely.any():
         return _NONE
-    new, old, likeness = new[likely], old[likely], likeness[likely]
+    new, old, similarity = new[likely], old[likely], similarity[likely]
     new_size, old_size = asked.lengths[new], stored.lengths[old]
-    lcs = np.rint(likeness * (new_size + old_size) / 2).astype(np.int64)
+    lcs = np.rint(similarity * (new_size + old_size) / 2).astype(np.int64)
     if recheck:
         lcs = _exact_overlaps(new, old, asked, stored)
     scores = f_measures(lcs, new_size, old_size)
@@ -120,10 +120,10 @@ def _exact_overlaps(new: Ints, old: Ints, asked: EncodedRows, stored: EncodedRow
 
 
 def overlaps_with_all(asked: Encoded, stored: EncodedRows, recheck: bool) -> Ints:
-    """Return the LCS of the one row of ``asked`` with each stored row, in tokens."""
+    """Return the LCS of the single row of ``asked`` with each stored row, in tokens."""
     if recheck:
-        places = np.arange(len(stored.codes))
-        return _exact_overlaps(np.zeros_like(places), places, asked, stored)
+        indices = np.arange(len(stored.codes))
+        return _exact_overlaps(np.zeros_like(indices), indices, asked, stored)
     counts = cdist(asked.codes, stored.codes, scorer=LCSseq.similarity, dtype=np.int64)
     row: Ints = counts[0]
     return row

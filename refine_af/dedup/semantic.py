@@ -39,7 +39,7 @@ class SemanticGate:
 
     For each block: :meth:`begin`, then per row :meth:`repeat` and, if it stays, :meth:`accept`,
     then :meth:`end`. Memory: 4 bytes x dimensions a row. Cost: one product of the block with the
-    pool. Cosines count in millionths: a product of matrices rounds by the place of a row in it, and
+    pool. Cosines count in millionths: a matrix product rounds by the row's position in it, and
     equal vectors must have equal cosines.
     """
 
@@ -73,37 +73,37 @@ class SemanticGate:
         self._accepted = []
         self._near = self._nearest(vectors) if self._bound else []
 
-    def repeat(self, place: int) -> Repeat | None:
-        """Return why the row at ``place`` of the block is a repeat, or None; the first that fits.
+    def repeat(self, index: int) -> Repeat | None:
+        """Return why the row at ``index`` of the block is a repeat, or None; the first that fits.
 
         Of equal cosines the earliest row is named.
         """
         if self._bound:
-            millionths, name = self._closest(place)
+            millionths, name = self._closest(index)
             if millionths / 1e6 > self._bound:
                 return Repeat("semantic", name, millionths / 1e6)
-        held = self._of_root[self._roots[place]]
+        held = self._of_root[self._roots[index]]
         if 0 < self._cap <= held:
             return Repeat("root_full", None, float(held))
         return None
 
-    def accept(self, place: int) -> None:
-        """Keep the row at ``place`` of the block."""
-        self._accepted.append(place)
-        self._of_root[self._roots[place]] += 1
+    def accept(self, index: int) -> None:
+        """Keep the row at ``index`` of the block."""
+        self._accepted.append(index)
+        self._of_root[self._roots[index]] += 1
 
     def end(self) -> None:
         """Add the block's accepted rows to the pool."""
-        self.add_pool([self._block[place] for place in self._accepted], self._kept())
+        self.add_pool([self._block[index] for index in self._accepted], self._kept())
 
     def _kept(self) -> Vectors:
         return self._vectors[self._accepted]
 
-    def _closest(self, place: int) -> tuple[int, str | None]:
-        score, row = self._near[place]
+    def _closest(self, index: int) -> tuple[int, str | None]:
+        score, row = self._near[index]
         name = self._ids[row] if row >= 0 else None
         if self._accepted:
-            here = _millionths(self._kept() @ self._vectors[place])
+            here = _millionths(self._kept() @ self._vectors[index])
             best = int(here.argmax())
             if here[best] > score:
                 return int(here[best]), self._block[self._accepted[best]]
@@ -116,13 +116,13 @@ class SemanticGate:
         pool = self._rows.items
         for start in range(0, len(pool), _AT_ONCE):
             cosines = _millionths(vectors @ pool[start : start + _AT_ONCE].T)
-            places = cosines.argmax(axis=1)
-            found = cosines[np.arange(len(vectors)), places]
-            better = found > best
-            best[better], which[better] = found[better], places[better] + start
+            nearest = cosines.argmax(axis=1)
+            cosine = cosines[np.arange(len(vectors)), nearest]
+            better = cosine > best
+            best[better], which[better] = cosine[better], nearest[better] + start
         return list(zip(best.tolist(), which.tolist(), strict=True))
 
 
 def _millionths(cosines: Vectors) -> npt.NDArray[np.int32]:
-    found: npt.NDArray[np.int32] = np.rint(cosines * np.float32(1e6)).astype(np.int32)
-    return found
+    millionths: npt.NDArray[np.int32] = np.rint(cosines * np.float32(1e6)).astype(np.int32)
+    return millionths

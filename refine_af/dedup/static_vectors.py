@@ -1,7 +1,7 @@
 """Light static vectors of short texts: no model file, no download, the same on every machine.
 
 Each word, pair of neighbouring words and run of four characters has a fixed pseudo-random sparse
-vector (its hash says which places and which signs); a text is the weighted sum, scaled to length
+vector (its hash gives the positions and the signs); a text is the weighted sum, scaled to length
 one. The cosine of two texts is then their overlap in words and word parts, with an error of about
 ``1 / sqrt(384)`` from collisions. Feature hashing after Weinberger et al. (ICML 2009, arXiv
 0902.2206).
@@ -33,7 +33,7 @@ NAME = "builtin:static-384-v1"
 
 _WORD = re.compile(r"\w+")
 _RUN = 4
-_PLACES = 4
+_POSITIONS = 4
 _WEIGHTS = {"w": 1.0, "p": 0.5, "c": 0.35}
 _COMMON = frozenset(
     re.findall(
@@ -81,33 +81,33 @@ def embed(texts: Sequence[str], rarity: Rarity | None = None) -> "Vectors":
     """
     import numpy as np  # here: the stages name this module, and the command line names the stages
 
-    found = np.zeros((len(texts), DIMENSION), dtype=np.float32)
-    for place, text in enumerate(texts):
+    vectors = np.zeros((len(texts), DIMENSION), dtype=np.float32)
+    for index, text in enumerate(texts):
         words = _WORD.findall(text.casefold())
         features = _features(words, rarity) if rarity else _features(words) + _pairs(words)
         if not features:
             continue
         hashed = [_hashed(feature) for feature, _ in features]
-        weights = np.repeat([weight for _, weight in features], _PLACES)
-        signs = np.concatenate([one for _, one in hashed])
-        places = np.concatenate([one for one, _ in hashed])
-        row = np.bincount(places, weights=weights * signs, minlength=DIMENSION)
+        weights = np.repeat([weight for _, weight in features], _POSITIONS)
+        signs = np.concatenate([sign for _, sign in hashed])
+        positions = np.concatenate([position for position, _ in hashed])
+        row = np.bincount(positions, weights=weights * signs, minlength=DIMENSION)
         length = float(np.sqrt(np.square(row).sum()))
         if length > 0:
-            found[place] = row / length
-    return found
+            vectors[index] = row / length
+    return vectors
 
 
 def _features(words: Sequence[str], rarity: Rarity | None = None) -> list[tuple[str, float]]:
     """Return words and runs of characters with their weights."""
-    found = []
+    features = []
     for word in words:
         share = rarity.weight(word) if rarity else _COMMON_WEIGHT if word in _COMMON else 1.0
-        found.append((f"w{word}", share * _WEIGHTS["w"]))
-        runs = [f"c{word[place : place + _RUN]}" for place in range(len(word) - _RUN + 1)]
+        features.append((f"w{word}", share * _WEIGHTS["w"]))
+        runs = [f"c{word[start : start + _RUN]}" for start in range(len(word) - _RUN + 1)]
         each = share * _WEIGHTS["c"] / max(1.0, len(runs) ** 0.5)
-        found += [(run, each) for run in runs]
-    return found
+        features += [(run, each) for run in runs]
+    return features
 
 
 def _pairs(words: Sequence[str]) -> list[tuple[str, float]]:
@@ -119,6 +119,6 @@ def _hashed(feature: str) -> "tuple[NDArray[np.int64], NDArray[np.float64]]":
     import numpy as np
 
     raw = hashlib.blake2b(feature.encode("utf-8", "surrogatepass"), digest_size=16).digest()
-    places = np.frombuffer(raw[:8], dtype="<u2").astype(np.int64) % DIMENSION
-    signs = np.array([1.0 if raw[8 + place] & 1 else -1.0 for place in range(_PLACES)])
-    return places, (signs / _PLACES**0.5).astype(np.float64)
+    positions = np.frombuffer(raw[:8], dtype="<u2").astype(np.int64) % DIMENSION
+    signs = np.array([1.0 if raw[8 + byte] & 1 else -1.0 for byte in range(_POSITIONS)])
+    return positions, (signs / _POSITIONS**0.5).astype(np.float64)

@@ -16,7 +16,7 @@ Ints = npt.NDArray[np.int64]
 Bits = npt.NDArray[np.uint64]
 
 WORDS = 2
-"""64-bit words of a row's signature; two tell most unrelated rows of 40 tokens apart."""
+"""64-bit words of a row's signature; two distinguish most unrelated rows of 40 tokens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +42,10 @@ class Encoded:
     def __len__(self) -> int:
         return len(self.codes)
 
-    def row(self, place: int) -> Ints:
+    def row(self, index: int) -> Ints:
         """Return the token numbers of one row; costs O(rows)."""
-        end = int(self.lengths[: place + 1].sum())
-        return self.numbers[end - int(self.lengths[place]) : end]
+        end = int(self.lengths[: index + 1].sum())
+        return self.numbers[end - int(self.lengths[index]) : end]
 
     def only(self, chosen: npt.NDArray[np.bool_]) -> "Encoded":
         """Return the rows where ``chosen`` is true."""
@@ -109,9 +109,9 @@ def _signatures(numbers: Ints, lengths: Ints) -> Bits:
     filled = lengths > 0
     starts = (np.cumsum(lengths) - lengths)[filled]
     if len(starts):
-        place = numbers % (64 * WORDS)
-        bit = np.uint64(1) << (place % 64).astype(np.uint64)
+        position = numbers % (64 * WORDS)
+        bit = np.uint64(1) << (position % 64).astype(np.uint64)
         for word in range(WORDS):
-            held = np.where(place // 64 == word, bit, np.uint64(0))
+            held = np.where(position // 64 == word, bit, np.uint64(0))
             signatures[filled, word] = np.bitwise_or.reduceat(held, starts)
     return signatures
