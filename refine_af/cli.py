@@ -141,6 +141,7 @@ class LazyGroup(click.Group):
 
 PIPELINE_COMMANDS = {
     "run": "commands.run",
+    "preview": "commands.preview",
     "compile": "cluster_commands.compile_pipeline",
     "submit": "cluster_commands.submit",
     "presets": "commands.presets",

@@ -154,6 +154,40 @@ def run(
 
 
 @click.command()
+@PRESET
+@CONFIG
+@SET
+@click.option(
+    "--rows", default=10, show_default=True, type=click.IntRange(1), help="Requests of each stage."
+)
+@click.option(
+    "--json", "target", default="", metavar="FILE", help="Also write the calls as JSON Lines."
+)
+def preview(preset: str, config: str, assignments: tuple[str, ...], rows: int, target: str) -> None:
+    """Show the first rows of a run: prompts, raw answers, what was read, and the reward's parts.
+
+    The first stages work with the run's own model. Nothing is kept on disk, unless --json asks.
+    """
+    from dataclasses import asdict
+
+    from refine_af.contracts.jsonl import write_rows
+    from refine_af.pipelines.config import load_config
+    from refine_af.pipelines.inputs import check_contents
+    from refine_af.pipelines.preview import preview as made
+    from refine_af.pipelines.preview import preview_text
+    from refine_af.pipelines.tasks import planned
+
+    chosen = load_config(preset, config).with_values(assignments)
+    check_contents(planned(chosen))
+    if target and not Path(target).absolute().parent.is_dir():
+        raise ParameterError(f"--json {target}: there is no such folder; make it first")
+    calls = made(chosen, rows)
+    if target:
+        write_rows(Path(target), map(asdict, calls))
+    click.echo(preview_text(calls))
+
+
+@click.command()
 def presets() -> None:
     """List the packaged presets and hardware profiles."""
     from refine_af.pipelines.config import load_config, preset_names

@@ -1,6 +1,7 @@
 """Input-output pairs for instructions, by the start model or the PPO-trained one."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from refine_af.calls.failures import check_parsed
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 UNREAD = ("unparseable", "unreadable", "engine_error")
 """Reasons of answers that lack the form that was asked for."""
 
+Owner = tuple[Instruction, int]
+"""The instruction of a request and the number of its sample."""
+
 MUCH_CLASSIFICATION = 0.6
 """Share of classification tasks above which a warning is given: about a third of Self-Instruct's
 seeds are such, and a small model that says yes to everything spoils the rest."""
@@ -47,8 +51,21 @@ def run(params: InstancesParams, task: Task, *, opener: Opener = open_engine) ->
     asked = layouts(rows, params.split, form.style, engine, params.seed, by_likelihood=likelier)
     engine.end_phase()
     _say_much_classification(asked, task)
+    owners, requests = instance_requests(params, rows, asked)
+    answers = engine.generate(requests, params.requested)
+    engine.finish()
+    shown = {request.id: (row.id,) for request, (row, _) in zip(requests, owners, strict=True)}
+    write_rows(task.outputs["calls"], engine.calls(shown.get))
+    return _parse_and_write(params, owners, answers, asked, task)
+
+
+def instance_requests(
+    params: InstancesParams, rows: "Sequence[Instruction]", asked: "Mapping[str, Layout]"
+) -> tuple[list[Owner], list[Request]]:
+    """Return the requests for ``rows`` in order, and the instruction and sample of each."""
     owners = [(row, sample) for row in rows for sample in range(params.samples)]
-    requests = [
+    form = params.instance_form
+    return owners, [
         Request(
             f"{row.id}/{sample}",
             form.prompt(row.instruction, asked[row.id]),
@@ -56,11 +73,6 @@ def run(params: InstancesParams, task: Task, *, opener: Opener = open_engine) ->
         )
         for row, sample in owners
     ]
-    answers = engine.generate(requests, params.requested)
-    engine.finish()
-    shown = {request.id: (row.id,) for request, (row, _) in zip(requests, owners, strict=True)}
-    write_rows(task.outputs["calls"], engine.calls(shown.get))
-    return _parse_and_write(params, owners, answers, asked, task)
 
 
 def _say_much_classification(asked: "Mapping[str, Layout]", task: Task) -> None:
@@ -78,17 +90,15 @@ def _seed(params: InstancesParams, row: Instruction, sample: int) -> int:
 
 def _parse_and_write(
     params: InstancesParams,
-    owners: "Sequence[tuple[Instruction, int]]",
+    owners: "Sequence[Owner]",
     answers: "Sequence[Completion]",
     asked: "Mapping[str, Layout]",
     task: Task,
 ) -> Metrics:
-    from refine_af.self_instruct.parse_instances import filter_instances
-
     kept: list[Instance] = []
     rejected: list[Rejected] = []
     parsed = [
-        _drafts(params, answer, asked[row.id])
+        read_answer(params, answer, asked[row.id])
         for (row, _), answer in zip(owners, answers, strict=True)
     ]
     unread = [
@@ -97,15 +107,9 @@ def _parse_and_write(
         if all(draft.reason in UNREAD for draft in drafts)
     ]
     check_parsed(len(answers) - len(unread), len(answers), "".join(unread[:1]))
-    leaks = _leaks(params, owners, parsed, task)
-    seed = replicate_seed(params.seed, params.replicate)
-    for number, ((row, sample), drafts) in enumerate(zip(owners, parsed, strict=True)):
-        marked = [
-            replace(draft, reason=draft.reason or "contaminated") if leak else draft
-            for draft, leak in zip(drafts, leaks[number], strict=True)
-        ]
-        judged = filter_instances(marked, seed, row.id, params.max_instances)
-        for place, (draft, leak) in enumerate(zip(judged, leaks[number], strict=True)):
+    decided = decide_drafts(params, owners, parsed, task.scratch)
+    for (row, sample), drafts in zip(owners, decided, strict=True):
+        for place, (draft, leak) in enumerate(drafts):
             if draft.reason is None:
                 kept.append(_instance(row, draft, asked[row.id] == "output_first", sample))
             else:
@@ -124,11 +128,41 @@ def _parse_and_write(
     }
 
 
+def decide_drafts(
+    params: InstancesParams,
+    owners: "Sequence[Owner]",
+    parsed: "Sequence[Sequence[Draft]]",
+    scratch: Path,
+) -> "list[list[tuple[Draft, Leak | None]]]":
+    """Return the drafts of each answer, those that a rule drops with the reason.
+
+    Args:
+        params: Of the stage.
+        owners: Instruction and sample of each answer.
+        parsed: The drafts of each answer, see :func:`read_answer`.
+        scratch: Folder for evaluation tasks that are downloaded.
+    """
+    from refine_af.self_instruct.parse_instances import filter_instances
+
+    seed = replicate_seed(params.seed, params.replicate)
+    decided = []
+    for (row, _), drafts, leaks in zip(
+        owners, parsed, _leaks(params, owners, parsed, scratch), strict=True
+    ):
+        marked = [
+            replace(draft, reason=draft.reason or "contaminated") if leak else draft
+            for draft, leak in zip(drafts, leaks, strict=True)
+        ]
+        judged = filter_instances(marked, seed, row.id, params.max_instances)
+        decided.append(list(zip(judged, leaks, strict=True)))
+    return decided
+
+
 def _leaks(
     params: InstancesParams,
-    owners: "Sequence[tuple[Instruction, int]]",
+    owners: "Sequence[Owner]",
     parsed: "Sequence[Sequence[Draft]]",
-    task: Task,
+    scratch: Path,
 ) -> "list[list[Leak | None]]":
     """Return for each draft of each answer which evaluation text it repeats, or None."""
     from refine_af.dedup.contamination import ContaminationGate
@@ -136,7 +170,7 @@ def _leaks(
 
     if not params.tasks_uri:
         return [[None] * len(drafts) for drafts in parsed]
-    gate = ContaminationGate(evaluation_texts(fetch_source(params.tasks_uri, task.scratch)))
+    gate = ContaminationGate(evaluation_texts(fetch_source(params.tasks_uri, scratch)))
     texts = [
         [(row.instruction, draft.input, draft.output) for draft in drafts]
         for (row, _), drafts in zip(owners, parsed, strict=True)
@@ -148,7 +182,7 @@ def _leaks(
     ]
 
 
-def _drafts(params: InstancesParams, answer: Completion, layout: "Layout") -> "list[Draft]":
+def read_answer(params: InstancesParams, answer: Completion, layout: "Layout") -> "list[Draft]":
     """Return every pair of one answer; what could not be read carries its reason."""
     from refine_af.self_instruct.drafts import Draft
 
