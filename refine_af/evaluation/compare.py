@@ -12,7 +12,7 @@ from typing import Literal
 
 import numpy as np
 
-from refine_af.contracts.errors import DataError, ParameterError
+from refine_af.contracts.errors import ParameterError
 from refine_af.evaluation.fairness import Arm, Refusal, by_instance, differences
 from refine_af.evaluation.intervals import TIE, Floats, Intervals, intervals
 from refine_af.evaluation.summary import category_key
@@ -133,9 +133,9 @@ def compare(
         raise ParameterError(
             f"confidence is {confidence}, resamples {resamples}; they must be in (0, 1) and >= 1"
         )
-    found = differences(first, second, may_differ=may_differ)
-    if found:
-        return Refusal(first.name, second.name, found)
+    unfair = differences(first, second, may_differ=may_differ)
+    if unfair:
+        return Refusal(first.name, second.name, unfair)
     paired = _paired(first, second, metric)
     tasks = tuple(_task_result(*item) for item in paired)
     outcomes = [task.outcome for task in tasks]
@@ -159,13 +159,6 @@ def compare(
         tasks=tasks,
         categories=_categories(tasks, deltas),
     )
-
-
-def require_fair(result: Comparison | Refusal) -> Comparison:
-    """Return the comparison, or raise a DataError that lists the differences."""
-    if isinstance(result, Refusal):
-        raise DataError(result.message())
-    return result
 
 
 def _paired(first: Arm, second: Arm, metric: Metric) -> list[tuple[str, str, Floats, Floats]]:

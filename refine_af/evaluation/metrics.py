@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from rapidfuzz.distance import LCSseq
 
 from refine_af.dedup.rouge_l import f_measure, rouge_tokens
-from refine_af.evaluation.stemmed_lcs import StemmedLcs, token
+from refine_af.evaluation.stemmed_lcs import StemmedLcs
 
 Tokenizer = Callable[[str], Sequence[str]]
 
@@ -23,15 +23,6 @@ MOST_CHARACTERS = 4_000_000
 """Bound of the texts that :class:`AnswerScorer` remembers."""
 
 _NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
-
-
-def english_tokens(text: str) -> list[str]:
-    """Return the lower-case ASCII words of ``text``, stemmed when longer than 3 characters.
-
-    Text in other scripts has no tokens and scores 0 against everything, itself included: the
-    official behaviour, and why the cross-lingual track has its own tokens.
-    """
-    return [token(word) for word in rouge_tokens(text)]
 
 
 def cross_lingual(tokenizer: Tokenizer) -> Tokenizer:
@@ -69,8 +60,10 @@ class AnswerScorer:
     is held against the same references. Memory stays under some 60 MB.
 
     Args:
-        tokenizer: How ROUGE-L sees text; exact match does not use it. None is the words of
-            :func:`english_tokens`.
+        tokenizer: How ROUGE-L sees text; exact match does not use it. None: lower-case ASCII
+            words, stemmed when longer than 3 characters. Text in other scripts then has no
+            tokens and scores 0 against everything, itself included: the official behaviour, and
+            why the cross-lingual track has its own tokens.
     """
 
     def __init__(self, tokenizer: Tokenizer | None = None) -> None:
@@ -82,7 +75,7 @@ class AnswerScorer:
     def score(self, prediction: str, references: Sequence[str]) -> tuple[float, float]:
         """Return (ROUGE-L, exact match), each the maximum over the references.
 
-        There must be at least one reference; callers check, because they have a place to name.
+        There must be at least one reference; callers check, because they can name the file.
         """
         normal = normalise_answer(prediction)
         exact = any(normal == normalise_answer(reference) for reference in references)

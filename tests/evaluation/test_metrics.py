@@ -11,16 +11,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from refine_af.contracts.records import Prediction
+from refine_af.dedup.rouge_l import rouge_tokens
 from refine_af.evaluation import metrics, stemmed_lcs
 from refine_af.evaluation.metrics import (
     AnswerScorer,
     Tokenizer,
     cross_lingual,
-    english_tokens,
     exact_match,
     normalise_answer,
     rouge_l,
 )
+from refine_af.evaluation.stemmed_lcs import token
 from refine_af.evaluation.summary import official, summarise
 
 DATA = os.environ.get("REFINE_AF_TEST_DATA")
@@ -72,6 +73,11 @@ def test_rouge_l_by_hand() -> None:
 def test_rouge_l_of_nothing_is_zero_even_against_nothing() -> None:
     assert rouge_l([], []) == 0.0
     assert best_scores("...", ["???"]) == (0.0, 1.0)
+
+
+def english_tokens(text: str) -> list[str]:
+    """The stemmed words of a text, the slow way: without anything remembered."""
+    return [token(word) for word in rouge_tokens(text)]
 
 
 def test_words_over_three_letters_are_stemmed() -> None:
