@@ -85,8 +85,8 @@ def run_stage(
     Raises:
         RefineAfError: With the exit code that tells whether a retry can help.
     """
-    for place, uri in {**inputs, **outputs, "work_dir": work_dir}.items():
-        refuse_credentials(place, uri)
+    for role, uri in {**inputs, **outputs, "work_dir": work_dir}.items():
+        refuse_credentials(role, uri)
     progress = StageProgress(name if isinstance(name, str) else name.name, label)
     progress.event("start")
     try:
@@ -220,7 +220,7 @@ def _check_names(stage: Stage, inputs: Mapping[str, str], outputs: Mapping[str, 
     wanted = [artifact.name for artifact in stage.outputs]
     for name in wanted:
         if not outputs.get(name):
-            raise ParameterError(f"{stage.name} needs a place for its output {name!r}")
+            raise ParameterError(f"{stage.name} needs an address for its output {name!r}")
     for name in outputs:
         if name not in wanted and name not in [item.name for item in EVERY_STAGE_WRITES]:
             raise ParameterError(f"{stage.name} has no output {name!r}; outputs: {wanted}")
@@ -233,17 +233,17 @@ def fetch_inputs(stage: Stage, inputs: Mapping[str, str], folder: Path) -> dict[
         uri = inputs.get(artifact.name, "")
         if not uri:
             continue
-        place = folder / artifact.name
-        place.mkdir(parents=True)
+        target = folder / artifact.name
+        target.mkdir(parents=True)
         try:
-            present[artifact.name] = fetch(uri, place)
+            present[artifact.name] = fetch(uri, target)
         except DataError as error:
             raise DataError(f"{stage.name}: input {artifact.name!r}: {error}") from None
     return present
 
 
 def publish_outputs(staged: Mapping[str, Path], outputs: Mapping[str, str]) -> None:
-    """Publish every staged output to its place; each appears whole, after all are complete."""
+    """Publish every staged output to its address; each appears whole, after all are complete."""
     for name, path in staged.items():
         uri = outputs.get(name)
         if not uri:

@@ -54,7 +54,8 @@ class Grid:
         for name in (str(one) for one in self.algorithms):
             if name not in known:
                 raise ParameterError(
-                    f"algorithm {name!r} is none;{nearest(name, known)} known: {', '.join(known)}"
+                    f"unknown algorithm {name!r};{nearest(name, known)} choose from"
+                    f" {', '.join(known)}"
                 )
         for name, values in (("seeds", self.seeds), ("rewards", self.rewards)):
             if not values or len(set(values)) != len(values):
@@ -116,11 +117,11 @@ class Sweep:
             for name in values.keys() - find_stage(stage).params.model_fields.keys():
                 find_stage(stage).params.parse({name: values[name]}, where=stage)  # refuses it
         for name in SHARED:
-            found = {str(self.settings.get(one, {}).get(name, "")) for one in ASKING} - {""}
-            if len(found) > 1:
+            choices = {str(self.settings.get(one, {}).get(name, "")) for one in ASKING} - {""}
+            if len(choices) > 1:
                 raise ParameterError(
                     f"--set gives {' and '.join(ASKING)} a different {name}:"
-                    f" {', '.join(sorted(found))}; both work with the same, so set it once"
+                    f" {', '.join(sorted(choices))}; both work with the same, so set it once"
                 )
 
     def run(self, grid: Grid) -> list[dict[str, Any]]:
@@ -168,13 +169,15 @@ class Sweep:
         return {**self.settings.get(stage, {}), **own, **self._shared(stage)}
 
     def _measured(self, cell: Cell, samples: int) -> dict[str, Any]:
-        place = self.folder / cell.name
-        trained = self._trained(cell, place) if cell.algorithm in ("ppo", "rloo", "grpo") else {}
+        cell_folder = self.folder / cell.name
+        trained = (
+            self._trained(cell, cell_folder) if cell.algorithm in ("ppo", "rloo", "grpo") else {}
+        )
         best = cell.algorithm == "best_of_n"
         instances = self._task(
             "generate_instances",
-            place,
-            {"instructions": self.prompts, "adapter": place / "adapter" if trained else None},
+            cell_folder,
+            {"instructions": self.prompts, "adapter": cell_folder / "adapter" if trained else None},
             self._writing(cell, samples),
         )["instances"]
         if cell.algorithm != START and not read_rows(instances, Instance):
@@ -182,7 +185,7 @@ class Sweep:
         if best:
             instances = self._task(
                 "score_rewards",
-                place / "selection",
+                cell_folder / "selection",
                 {"instances": instances},
                 self._reward(cell) | {"select": "best_per_instruction"},
             )["scored"]
@@ -190,13 +193,13 @@ class Sweep:
         reference = None if cell.algorithm == START else start / "scored"
         whole = self._reward(cell) | {"reward_drop": "", "select": "none"}
         scored = self._task(
-            "score_rewards", place, {"instances": instances, "reference": reference}, whole
+            "score_rewards", cell_folder, {"instances": instances, "reference": reference}, whole
         )["scored"]
         return asdict(cell) | self._numbers(read_rows(scored, Instance)) | trained
 
-    def _trained(self, cell: Cell, place: Path) -> dict[str, float]:
+    def _trained(self, cell: Cell, folder: Path) -> dict[str, float]:
         inputs = {"instructions": self.instructions}
-        files = self._task("train_ppo", place, inputs, self._training(cell))
+        files = self._task("train_ppo", folder, inputs, self._training(cell))
         metrics = json.loads(files["metrics"].read_text(encoding="utf-8"))
         return {"alarms": metrics["alarms"]} | (
             {"kl": metrics["kl_last"]} if "kl_last" in metrics else {}
@@ -212,39 +215,39 @@ class Sweep:
         return shared | {"reward": cell.reward, "reward_drop": cell.dropped}
 
     def _task(
-        self, stage: str, place: Path, inputs: Mapping[str, Path | None], own: Mapping[str, Any]
+        self, stage: str, folder: Path, inputs: Mapping[str, Path | None], own: Mapping[str, Any]
     ) -> dict[str, Path]:
-        files = {item.name: place / item.name for item in find_stage(stage).outputs}
-        files["metrics"] = place / f"{stage}-metrics.json"
-        place.mkdir(parents=True, exist_ok=True)
+        files = {item.name: folder / item.name for item in find_stage(stage).outputs}
+        files["metrics"] = folder / f"{stage}-metrics.json"
+        folder.mkdir(parents=True, exist_ok=True)
         run_stage(
             stage,
             inputs={name: str(path) for name, path in inputs.items() if path is not None},
             outputs={name: str(path) for name, path in files.items()},
             params=self._params(stage, own),
             work_dir=str(self.folder / "work"),
-            label=place.relative_to(self.folder).as_posix(),
+            label=folder.relative_to(self.folder).as_posix(),
         )
         return files
 
     def _shared(self, stage: str) -> dict[str, Any]:
-        """Return what both stages that ask for instances share, where one of them was told."""
+        """Return what both stages that ask for instances share, if one of them sets it."""
         given = [self.settings.get(one, {}) for one in ASKING]
-        found = {name: one[name] for one in given for name in SHARED if name in one}
-        return found if stage in ASKING else {}
+        shared = {name: one[name] for one in given for name in SHARED if name in one}
+        return shared if stage in ASKING else {}
 
     def _numbers(self, rows: Sequence[Instance]) -> dict[str, float]:
         """Return what is measured of a cell's instances; a prompt without one counts as wrong."""
         from refine_af.builtin.gold import gold_score
 
         prompts = read_rows(self.prompts, Instruction)
-        found = {"parseable": len(rows) / len(prompts)}
+        measured = {"parseable": len(rows) / len(prompts)}
         if rows:
-            found["total"] = fmean(row.total or 0.0 for row in rows)
-            found["words"] = fmean(len(row.output.split()) for row in rows)
+            measured["total"] = fmean(row.total or 0.0 for row in rows)
+            measured["words"] = fmean(len(row.output.split()) for row in rows)
         checked = [row for row in prompts if gold_score(row.instruction, "", "") is not None]
         gold = [gold_score(row.instruction, row.input, row.output) or 0.0 for row in rows]
-        return found | ({"gold": sum(gold) / len(checked)} if checked else {})
+        return measured | ({"gold": sum(gold) / len(checked)} if checked else {})
 
 
 def _with_gain(row: dict[str, Any], before: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -46,23 +46,23 @@ def read_given(path: Path) -> Given:
     lines: dict[str, int] = {}
     repeats: dict[tuple[str, ...], int] = {}
     for number, value in iter_objects(path):
-        place = f"{path}:{number}"
+        location = f"{path}:{number}"
         if "parents" in value:
-            row = as_row(value, Instance, place)
+            row = as_row(value, Instance, location)
         else:
-            texts = _texts(value, place)
+            texts = _texts(value, location)
             if not texts[-1].strip():
                 detail = f"line {number}; instruction: {texts[0][:2000]}"
                 given.empty.append(
                     Rejected.make(
-                        "score_rewards", "empty_output", texts[-1], place=place
+                        "score_rewards", "empty_output", texts[-1], place=location
                     ).model_copy(update={"detail": detail})
                 )
                 continue
             repeats[texts] = repeats.get(texts, -1) + 1
             row = _instance(value, texts, repeats[texts])
         if row.id in lines:
-            raise DataError(f"{place} repeats the id {row.id!r} of line {lines[row.id]}")
+            raise DataError(f"{location} repeats the id {row.id!r} of line {lines[row.id]}")
         lines[row.id] = number
         given.rows.append(row)
         others = {name: item for name, item in value.items() if name not in _KNOWN}
@@ -71,7 +71,7 @@ def read_given(path: Path) -> Given:
     return given
 
 
-def _texts(value: JsonObject, place: str) -> tuple[str, str, str]:
+def _texts(value: JsonObject, location: str) -> tuple[str, str, str]:
     if "instruction" not in value or "output" not in value:
         value = as_instance(value) or value
     instruction, given, output = (value.get(name, "") for name in COLUMNS)
@@ -79,14 +79,14 @@ def _texts(value: JsonObject, place: str) -> tuple[str, str, str]:
     for name, text in zip(COLUMNS, (instruction, given, output), strict=True):
         if name not in value and name != "input":
             raise DataError(
-                f"{place}: no column {name!r}; a row needs instruction and output, and may have"
+                f"{location}: no column {name!r}; a row needs instruction and output, and may have"
                 f" input, or be of a known schema ({', '.join(SCHEMAS)}). It has:"
                 f" {', '.join(sorted(value)[:10])}"
             )
         if not isinstance(text, str):
-            raise DataError(f"{place}: {name} is {str(text)[:40]!r}, not a text")
+            raise DataError(f"{location}: {name} is {str(text)[:40]!r}; it must be a string")
     if not instruction.strip():
-        raise DataError(f"{place}: the instruction is empty; drop the row")
+        raise DataError(f"{location}: the instruction is empty; drop the row")
     return instruction, given, output
 
 

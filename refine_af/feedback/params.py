@@ -59,7 +59,7 @@ class RewardRuleParams(Params):
         for name in listed(self.reward_extra):
             if name not in SCORER_PARTS and ":" not in name:
                 return (
-                    f"{name!r} is no scorer;{nearest(name, list(SCORER_PARTS))} it must be one of:"
+                    f"unknown scorer {name!r};{nearest(name, list(SCORER_PARTS))} choose from"
                     f" {', '.join(SCORER_PARTS)}, or module:function of your own"
                 )
         return ""

@@ -63,7 +63,7 @@ def find_row(run: Run, row_id: str) -> tuple[RunTask, str, JsonObject]:
         if row is not None:
             return task, name, row
     raise ParameterError(
-        f"{row_id!r} is no row of {run.uri}; give an id from one of its artifacts, such as kept"
+        f"{row_id!r} is not a row of {run.uri}; give an id from one of its artifacts, such as kept"
         " of dedup_filter"
     )
 
@@ -203,7 +203,7 @@ def _made_from(run: Run, row_id: str) -> JsonList:
 
 
 def _brief(run: Run, row_id: str) -> dict[str, Any]:
-    """Return id and text of a row; the id alone where it is none of the run's (known texts)."""
+    """Return id and text of a row; the id alone for a row from outside the run (known texts)."""
     try:
         _, _, row = find_row(run, row_id)
     except ParameterError:

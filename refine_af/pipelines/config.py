@@ -154,7 +154,7 @@ class RunConfig(BaseModel):
         for arm in self.arms:
             if arm not in ARMS[self.pipeline]:
                 raise ParameterError(
-                    f"arms: {arm!r} is no arm of the pipeline {self.pipeline};"
+                    f"arms: unknown arm {arm!r} of the pipeline {self.pipeline};"
                     f" arms: {', '.join(ARMS[self.pipeline])}"
                 )
         if len(set(self.arms)) != len(self.arms):
@@ -315,7 +315,7 @@ def _read_preset(name: str) -> dict[str, Any]:
 def _laid_over(base: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
     for section in ("parameters", "stages"):
         given = own.get(section, {})
-        if isinstance(given, dict):  # what is none is refused with its name when it is checked
+        if isinstance(given, dict):  # a value that is not an object is refused by name later
             own[section] = _merge(base.get(section, {}), given)
     return base | own
 

@@ -40,7 +40,7 @@ def read_ratings(path: Path, key: Key) -> dict[str, str]:
     or tabs, as spreadsheet programs of different countries save them.
 
     Raises:
-        DataError: For an unknown item, one met twice, or a rating that is no level.
+        DataError: For an unknown item, one met twice, or an unknown rating.
     """
     # What is read is ASCII; the rest may have been saved in another encoding.
     text = path.read_text(encoding="utf-8-sig", errors="replace")
@@ -50,21 +50,21 @@ def read_ratings(path: Path, key: Key) -> dict[str, str]:
         raise DataError(
             f"{path}: the columns are {reader.fieldnames}; 'item' and 'rating' are needed"
         )
-    found: dict[str, str] = {}
+    ratings: dict[str, str] = {}
     seen: set[str] = set()
     for number, row in enumerate(reader, start=1):
-        place = f"{path}, answer {number}"
+        location = f"{path}, answer {number}"
         item, level = (row["item"] or "").strip(), (row["rating"] or "").strip().upper()
         if item not in key:
-            raise DataError(f"{place}: item {item!r} is not in the key; give its own key")
+            raise DataError(f"{location}: item {item!r} is not in the key; give its own key")
         if item in seen:
-            raise DataError(f"{place}: item {item!r} stands there twice")
+            raise DataError(f"{location}: item {item!r} occurs twice")
         seen.add(item)
         if level and level not in LEVELS:
-            raise DataError(f"{place}: rating {level!r}; it must be A, B, C, D or empty")
+            raise DataError(f"{location}: rating {level!r}; it must be A, B, C, D or empty")
         if level:
-            found[item] = level
-    return found
+            ratings[item] = level
+    return ratings
 
 
 def result(raters: Mapping[str, Mapping[str, str]], key: Key) -> dict[str, Any]:
@@ -121,7 +121,7 @@ def _pair(
             question = ranks.setdefault((row["task"], row["instance"]), {})
             question.setdefault(row["arm"], {})[rater] = RANK[level]
     outcomes = Counter(
-        _outcome(found.get(one, {}), found.get(other, {})) for found in ranks.values()
+        _outcome(by_arm.get(one, {}), by_arm.get(other, {})) for by_arm in ranks.values()
     )
     return {name: outcomes[name] for name in ("wins", "ties", "losses", "not_rated_alike")}
 
@@ -142,6 +142,6 @@ def rater_names(paths: Sequence[Path]) -> list[str]:
     """Return a name per file: its stem, with a number where two are alike."""
     stems = [path.stem for path in paths]
     return [
-        stem if stems.count(stem) == 1 else f"{stem} {stems[: place + 1].count(stem)}"
-        for place, stem in enumerate(stems)
+        stem if stems.count(stem) == 1 else f"{stem} {stems[: index + 1].count(stem)}"
+        for index, stem in enumerate(stems)
     ]

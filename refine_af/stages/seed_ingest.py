@@ -108,10 +108,10 @@ class Seeds:
 def run(params: SeedParams, task: Task) -> Metrics:
     """Write the checked seeds, in the order of the source."""
     path = fetch_rows_file(params.seeds_uri, task.scratch)
-    found = digest_path(path)
-    if params.seeds_digest and found != params.seeds_digest:
+    digest = digest_path(path)
+    if params.seeds_digest and digest != params.seeds_digest:
         raise DataError(
-            f"{params.seeds_uri}: its sha256 is {found}, expected {params.seeds_digest}; the file"
+            f"{params.seeds_uri}: its sha256 is {digest}, expected {params.seeds_digest}; the file"
             " changed since it was checked: run check_inputs again"
         )
     fallback = params.licence or ("Apache-2.0" if params.seeds_uri == "builtin:seeds" else "")
@@ -154,11 +154,11 @@ def read_seeds(
     first_line: dict[str, int] = {}
     same_task: dict[str, int] = {}
     for number, value in iter_objects(path):
-        place = f"{name}:{number}"
-        schema, row = _seed_task(value, place, fields)
+        location = f"{name}:{number}"
+        schema, row = _seed_task(value, location, fields)
         if row.id is not None and row.id in first_line:
             raise DataError(
-                f"{place}: field 'id': {row.id!r} is also on line {first_line[row.id]};"
+                f"{location}: field 'id': {row.id!r} is also on line {first_line[row.id]};"
                 " give every seed its own id"
             )
         seed = _seed(row, licence, classification)
@@ -166,7 +166,9 @@ def read_seeds(
             if row.id is None:
                 seeds.repeated += 1
                 continue
-            raise DataError(f"{place}: it is the task of line {twin} once more; drop one of them")
+            raise DataError(
+                f"{location}: it is the task of line {twin} once more; drop one of them"
+            )
         first_line[seed.seed_id] = number
         seeds.schemas[schema] += 1
         seeds.ruled += row.is_classification is None and classification == "rule"
@@ -191,7 +193,7 @@ def looks_like_labels(row: SeedTask) -> bool:
     return bool(row.instances) and short and LABEL_TASK.search(row.instruction) is not None
 
 
-def _seed_task(value: JsonObject, place: str, fields: Mapping[str, str]) -> tuple[str, SeedTask]:
+def _seed_task(value: JsonObject, location: str, fields: Mapping[str, str]) -> tuple[str, SeedTask]:
     """Return the row's schema and the row.
 
     Raises:
@@ -200,23 +202,23 @@ def _seed_task(value: JsonObject, place: str, fields: Mapping[str, str]) -> tupl
     if fields:
         row, schema = mapped(value, fields), "mapped fields"
     else:
-        found = recognise(value)
-        row, schema = (found.row, found.schema) if found else (None, "")
+        recognised = recognise(value)
+        row, schema = (recognised.row, recognised.schema) if recognised else (None, "")
     if row is None:
-        raise DataError(_no_schema(value, place, fields))
+        raise DataError(_no_schema(value, location, fields))
     if "instances" not in row:
         given, output = row.get("input"), row.get("output")
         plain = output is None and schema == "plain instructions"
         row = row | {"instances": [] if plain else [{"input": given, "output": output}]}
     elif not row["instances"]:
-        raise DataError(f"{place}: field 'instances': it is empty; give at least one instance")
-    seed = as_row(mended(row), SeedTask, place)
+        raise DataError(f"{location}: field 'instances': it is empty; give at least one instance")
+    seed = as_row(mended(row), SeedTask, location)
     if not seed.instruction.strip():
-        raise DataError(f"{place}: field 'instruction': it is blank; write the task")
+        raise DataError(f"{location}: field 'instruction': it is blank; write the task")
     return schema, seed
 
 
-def _no_schema(value: JsonObject, place: str, fields: Mapping[str, str]) -> str:
+def _no_schema(value: JsonObject, location: str, fields: Mapping[str, str]) -> str:
     shown = json.dumps(value, ensure_ascii=False)
     shown = shown if len(shown) <= SHOWN else f"{shown[:SHOWN]}..."
     nearest = nearest_map(value)
@@ -224,9 +226,9 @@ def _no_schema(value: JsonObject, place: str, fields: Mapping[str, str]) -> str:
         theirs = fields.get("instruction", "instruction")
         advice = f"it has no field {theirs!r}, which field_map gives as the instruction"
     else:
-        advice = f"its fields are none of a known schema ({', '.join(SCHEMAS)})"
+        advice = f"its fields match no known schema ({', '.join(SCHEMAS)})"
     hint = f"; perhaps field_map={nearest}" if nearest else "; name its fields by field_map"
-    return f"{place}: {advice}{hint}. The row: {shown}"
+    return f"{location}: {advice}{hint}. The row: {shown}"
 
 
 def _counts(seeds: list[Seed]) -> Metrics:

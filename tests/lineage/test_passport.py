@@ -130,7 +130,7 @@ def test_an_unknown_id_is_one_line_and_a_code(
     made: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["explain", "ins-none", "--run", str(made)]) == ParameterError.exit_code
-    assert "is no row of" in capsys.readouterr().err
+    assert "is not a row of" in capsys.readouterr().err
 
 
 def test_text_and_json_from_the_command_line(

@@ -389,7 +389,7 @@ def test_the_preset_parity_is_the_published_bootstrap() -> None:
 
 
 def test_an_arm_of_the_other_pipeline_is_refused() -> None:
-    with pytest.raises(ParameterError, match="'rl' is no arm of the pipeline teams-rl"):
+    with pytest.raises(ParameterError, match="unknown arm 'rl' of the pipeline teams-rl"):
         load_config("teams-rl", "").with_values(("arms=rl",))
 
 

@@ -163,7 +163,7 @@ def test_there_and_back_through_the_command_line(
     [
         ("item,rating\nq1,E\n", "answer 1: rating 'E'; it must be A, B, C, D or empty"),
         ("item,rating\nq9,A\n", "item 'q9' is not in the key"),
-        ("item,rating\nq1,A\nq1,A\n", "answer 2: item 'q1' stands there twice"),
+        ("item,rating\nq1,A\nq1,A\n", "answer 2: item 'q1' occurs twice"),
         ("name,rating\nq1,A\n", "'item' and 'rating' are needed"),
     ],
 )

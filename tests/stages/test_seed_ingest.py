@@ -172,7 +172,7 @@ def test_fields_of_another_name_are_read_through_a_map(
     path = tmp_path / "given.jsonl"
     assert ingest(tmp_path, "--seeds-uri", str(path)) == 65
     said = capsys.readouterr().err.strip().split("\n")[-1]
-    assert ":1: its fields are none of a known schema (Self-Instruct, Alpaca" in said
+    assert ":1: its fields match no known schema (Self-Instruct, Alpaca" in said
     assert "perhaps field_map=instruction=question,output=answer" in said
     assert '"question": "Name a metal."' in said
     assert ingest(tmp_path, "--seeds-uri", str(path), "--field-map", "instruction=ask") == 65

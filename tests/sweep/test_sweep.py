@@ -44,7 +44,7 @@ def test_intervals_by_hand() -> None:
 
 
 def test_what_is_wrong_is_named_before_anything_runs(tmp_path: Path) -> None:
-    with pytest.raises(ParameterError, match="algorithm 'pp' is none; Did you mean 'ppo'"):
+    with pytest.raises(ParameterError, match="unknown algorithm 'pp'; Did you mean 'ppo'"):
         Grid((1,), ("balanced",), ("pp",))  # type: ignore[arg-type]
     with pytest.raises(ParameterError, match=r"seeds are \[\]; give at least one"):
         Grid((), ("balanced",), ("ppo",))
