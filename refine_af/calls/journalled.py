@@ -147,16 +147,16 @@ class JournalledEngine:
         keys = {request.id: key for key, request in requests.items()}
         try:
             if isinstance(engine, AnswersOneByOne):
-                found = engine.generate_each(
+                completions = engine.generate_each(
                     list(requests.values()), sampling, lambda one: step.add(keys[one.id], one)
                 )
             else:
-                found = engine.generate(list(requests.values()), sampling)
-            step.answers.update(zip(requests, found, strict=True))
+                completions = engine.generate(list(requests.values()), sampling)
+            step.answers.update(zip(requests, completions, strict=True))
         finally:
             step.save()
         self._fresh_seconds += time.monotonic() - started
-        self._fresh_tokens += sum(one.tokens for one in found)
+        self._fresh_tokens += sum(one.tokens for one in completions)
 
     def _count(
         self, requests: Sequence[Request], sampling: Sampling, answers: Sequence[Completion]

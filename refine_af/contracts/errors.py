@@ -101,5 +101,5 @@ def nearest(word: str, allowed: list[str]) -> str:
     """Return ``" Did you mean 'x'?"`` for the closest allowed word, or an empty string."""
     import difflib
 
-    found = difflib.get_close_matches(word, allowed, n=1, cutoff=0.6)
-    return f" Did you mean {found[0]!r}?" if found else ""
+    matches = difflib.get_close_matches(word, allowed, n=1, cutoff=0.6)
+    return f" Did you mean {matches[0]!r}?" if matches else ""

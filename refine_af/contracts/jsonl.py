@@ -1,4 +1,4 @@
-r"""JSON Lines, and single objects, in and out: the place where text becomes typed rows.
+r"""JSON Lines, and single objects, in and out: where text becomes typed rows.
 
 Lines are split at ``\n`` only: ``str.splitlines`` also splits at U+2028 and its kin, which JSON
 does not escape, so one model answer with a line separator would break a whole artifact.
@@ -78,13 +78,13 @@ def _lines(source: BinaryIO, path: Path) -> Iterator[tuple[int, JsonObject]]:
     number = 0
     while raw := source.readline(MAX_LINE_BYTES + 1):
         number += 1
-        place = f"{path}:{number}"
+        location = f"{path}:{number}"
         if len(raw) > MAX_LINE_BYTES:
-            raise DataError(f"{place}: the line is longer than {MAX_LINE_BYTES} bytes")
+            raise DataError(f"{location}: the line is longer than {MAX_LINE_BYTES} bytes")
         if not raw.strip():
             continue
         try:
-            value = parse_object(raw, place)
+            value = parse_object(raw, location)
         except DataError:
             rows = _rows_of_document(raw, source, path) if number == 1 else None
             if rows is None:
@@ -97,7 +97,7 @@ def _lines(source: BinaryIO, path: Path) -> Iterator[tuple[int, JsonObject]]:
 
 
 def _rows_of_document(first: bytes, source: BinaryIO, path: Path) -> list[JsonObject] | None:
-    """Return the rows of a JSON object over several lines; None where the file is none."""
+    """Return the rows of a JSON object over several lines; None if it is not one."""
     rest = source.read(row_files.MOST_DOCUMENT_BYTES)
     if not rest.strip():
         return None
@@ -110,24 +110,26 @@ def _rows_of_document(first: bytes, source: BinaryIO, path: Path) -> list[JsonOb
     return cast(list[JsonObject], row_files.rows_of_object(cast(JsonObject, value)))
 
 
-def parse_object(raw: bytes, place: str) -> JsonObject:
-    """Return the JSON object in ``raw``; ``place`` opens the message of every error."""
+def parse_object(raw: bytes, location: str) -> JsonObject:
+    """Return the JSON object in ``raw``; ``location`` opens the message of every error."""
     try:
         value = _DECODER.decode(raw.decode("utf-8"))
     except UnicodeDecodeError as error:
-        raise DataError(f"{place}: not UTF-8 at byte {error.start + 1}; save it as UTF-8") from None
+        raise DataError(
+            f"{location}: not UTF-8 at byte {error.start + 1}; save it as UTF-8"
+        ) from None
     except json.JSONDecodeError as error:
         if raw.startswith(_BOM):
-            return parse_object(raw.removeprefix(_BOM), place)
-        raise DataError(f"{place}: not JSON at column {error.colno} ({error.msg})") from None
+            return parse_object(raw.removeprefix(_BOM), location)
+        raise DataError(f"{location}: not JSON at column {error.colno} ({error.msg})") from None
     except RecursionError:
-        raise DataError(f"{place}: JSON nested too deeply to be a row") from None
+        raise DataError(f"{location}: JSON nested too deeply to be a row") from None
     except ValueError as error:
-        raise DataError(f"{place}: {error}") from None
+        raise DataError(f"{location}: {error}") from None
     if not isinstance(value, dict):
-        raise DataError(f"{place}: found {type(value).__name__}; it must be a JSON object")
+        raise DataError(f"{location}: found {type(value).__name__}; it must be a JSON object")
     if b"\\u" in raw:  # neither a NUL nor a surrogate can be in UTF-8 JSON but as an escape
-        _refuse_bad_text(value, place)
+        _refuse_bad_text(value, location)
     return value
 
 
@@ -142,23 +144,23 @@ def _finite(text: str) -> float:
     return number
 
 
-def _refuse_bad_text(value: object, place: str, field: str = "") -> None:
+def _refuse_bad_text(value: object, location: str, field: str = "") -> None:
     if isinstance(value, str):
         if "\x00" in value:
-            raise DataError(f"{place}: field {field!r} holds a NUL character; remove it")
+            raise DataError(f"{location}: field {field!r} holds a NUL character; remove it")
         try:
             value.encode()
         except UnicodeEncodeError:
             raise DataError(
-                f"{place}: field {field!r} holds a lone surrogate; it is not text"
+                f"{location}: field {field!r} holds a lone surrogate; it is not text"
             ) from None
     elif isinstance(value, dict):
         for key, item in value.items():
-            _refuse_bad_text(key, place, "a key")
-            _refuse_bad_text(item, place, f"{field}.{key}" if field else key)
+            _refuse_bad_text(key, location, "a key")
+            _refuse_bad_text(item, location, f"{field}.{key}" if field else key)
     elif isinstance(value, list):
         for index, item in enumerate(value):
-            _refuse_bad_text(item, place, f"{field}[{index}]")
+            _refuse_bad_text(item, location, f"{field}[{index}]")
 
 
 # json.dumps and json.loads would make these anew for each line, for a third of their time
@@ -179,7 +181,7 @@ def iter_rows(path: Path, kind: type[RowType]) -> Iterator[RowType]:
         yield as_row(value, kind, f"{path}:{number}")
 
 
-def as_row(value: JsonObject, kind: type[RowType], place: str) -> RowType:
+def as_row(value: JsonObject, kind: type[RowType], location: str) -> RowType:
     """Return ``value`` as a row of type ``kind``.
 
     A row of somebody else's may have no id, and may be in another schema
@@ -193,12 +195,12 @@ def as_row(value: JsonObject, kind: type[RowType], place: str) -> RowType:
     except ValidationError as error:
         row = _from_elsewhere(value, kind)
         if row is None:
-            raise DataError(f"{place}: {kind.__name__} {_first_problem(error)}") from None
+            raise DataError(f"{location}: {kind.__name__} {_first_problem(error)}") from None
         return row
 
 
 def _from_elsewhere(value: JsonObject, kind: type[RowType]) -> RowType | None:
-    """Return a row of somebody else's as ours; None where it is none."""
+    """Convert a row in a foreign schema; None if it cannot be converted."""
     make_again = getattr(kind, "made_again", None)
     known = mended(value)
     if make_again is not None and "instruction" not in value:

@@ -138,12 +138,12 @@ class Params(BaseModel):
                 )
             refuse_credentials(f"{prefix}{key}", values[key])
         try:
-            found = cls.model_validate(values)
+            parsed = cls.model_validate(values)
         except ValidationError as error:
             raise ParameterError(_message(error, prefix)) from None
         except ParameterError as error:
             raise ParameterError(f"{prefix}{error}") from None
-        return found
+        return parsed
 
     @classmethod
     def check_value(cls, name: str, value: Scalar, *, where: str) -> Scalar:
@@ -157,10 +157,10 @@ class Params(BaseModel):
             kind: TypeAdapter[Scalar] = TypeAdapter(
                 Annotated[field.annotation, field], config=CONVERSION
             )
-            found = kind.validate_python(value)
+            checked = kind.validate_python(value)
         except ValidationError as error:
             raise ParameterError(_message(error, f"{where}.{name}")) from None
-        return found
+        return checked
 
     @classmethod
     def rules(cls) -> dict[str, Callable[..., str]]:
@@ -233,7 +233,7 @@ class Params(BaseModel):
 
 
 def declared(field: FieldInfo) -> dict[str, Any]:
-    """Return what :func:`param` was told beyond pydantic's own: source, method, names and so on."""
+    """Return the metadata that :func:`param` adds to pydantic's: source, method, and so on."""
     assert isinstance(field.json_schema_extra, dict)  # noqa: S101  param() makes every field
     return field.json_schema_extra
 

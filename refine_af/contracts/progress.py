@@ -30,7 +30,7 @@ class StageProgress:
     """
 
     def __init__(self, stage: str, label: str = "") -> None:
-        """Report for ``stage``; ``label`` tells apart several tasks of it (the arm)."""
+        """Report for ``stage``; ``label`` distinguishes several tasks of the stage (the arm)."""
         self._stage = stage
         self._label = label
         self._pace = Pace()

@@ -41,8 +41,8 @@ def sample(items: Sequence[Item], count: int, seed: int, purpose: str, *keys: Ke
     Ranks the positions by a hash instead of calling ``random.sample``, whose algorithm is not
     promised to stay the same between Python versions. Costs O(len(items)) hashes.
     """
-    ranked = sorted(range(len(items)), key=lambda place: derive(seed, purpose, *keys, place))
-    return [items[place] for place in ranked[:count]]
+    ranked = sorted(range(len(items)), key=lambda index: derive(seed, purpose, *keys, index))
+    return [items[index] for index in ranked[:count]]
 
 
 def shuffled(items: Sequence[Item], seed: int, purpose: str, *keys: Key) -> list[Item]:

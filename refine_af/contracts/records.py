@@ -98,7 +98,7 @@ class Instruction(Row):
 
     Attributes:
         request: Number of the request whose completion held it, within its shard.
-        position: Place of the piece in that completion, from 0.
+        position: Index of the piece in that completion, from 0.
         shard: Shard of the bootstrap that made it, from 0.
     """
 
@@ -111,7 +111,7 @@ class Instruction(Row):
     def make(
         cls, instruction: str, parents: tuple[str, ...], request: int, position: int, shard: int
     ) -> Self:
-        """Return the instruction with its content-derived id (text, parents and place)."""
+        """Return the instruction with its content-derived id (text, parents and position)."""
         return cls(
             id=content_id("ins", instruction, parents, request, position, shard),
             parents=parents,
@@ -133,8 +133,8 @@ class Rejected(Row):
         stage: The stage that dropped it.
         reason: A short fixed word, such as ``too_short`` or ``similar``; see each stage's page.
         text: What was dropped, as it came.
-        neighbour: Id of the row that it repeats, where the reason is a likeness.
-        score: Likeness to the neighbour, or the value that broke the rule.
+        neighbour: Id of the row that it repeats, where the reason is its similarity.
+        score: Similarity to the neighbour, or the value that broke the rule.
         detail: What a person needs to understand the decision.
         request: The model call that wrote it, see :class:`ModelCall`; empty where none did.
     """
@@ -161,7 +161,7 @@ class Rejected(Row):
         detail: str = "",
         request: str = "",
     ) -> Self:
-        """Return the rejection; ``place`` tells apart the same text dropped twice."""
+        """Return the rejection; ``place`` keeps the ids of a text dropped twice apart."""
         return cls(
             id=content_id("rej", stage, reason, text, parents, place),
             parents=parents,
@@ -212,7 +212,7 @@ class Instance(Row):
         )
 
     def made_again(self) -> Self:
-        """Return the instance with the id that its content makes; scores are no part of it."""
+        """Return the instance with the id that its content makes; scores do not change it."""
         return self.make(
             self.parents[0] if self.parents else "",
             self.instruction,
@@ -327,7 +327,7 @@ class ModelCall(Row):
         prompt_tokens: Tokens read.
         tokens: Tokens written.
         text: The answer, with U+FFFD for characters that a row cannot hold.
-        thinking: The think block in front of it, which is no part of the answer; else empty.
+        thinking: The think block in front of it, which is not part of the answer; else empty.
         escaped: The answer as a JSON literal, where ``text`` differs from it.
         error: What went wrong, for ``finish == "error"``.
     """

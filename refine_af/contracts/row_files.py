@@ -49,7 +49,7 @@ def other_rows(
         decode: Reads one JSON value of a whole document.
 
     Raises:
-        DataError: For a file that is none of what it looks like.
+        DataError: For a file whose content is not what its name or first bytes say.
     """
     try:
         yield from _unpacked_rows(path, source, lines, decode)
@@ -84,10 +84,10 @@ def _head(source: BinaryIO, size: int) -> bytes:
     peek = getattr(source, "peek", None)
     if peek is not None:
         return bytes(peek(size)[:size])
-    place = source.tell()
-    found = source.read(size)
-    source.seek(place)
-    return found
+    position = source.tell()
+    head = source.read(size)
+    source.seek(position)
+    return head
 
 
 class _Bounded(io.BufferedReader):
@@ -144,15 +144,15 @@ def decode_document(path: Path, raw: bytes, decode: Decode) -> object:
     """Return the one JSON value of a file.
 
     Raises:
-        DataError: With line and column, where it is none.
+        DataError: With line and column, if it is not valid JSON.
     """
     try:
         return decode(raw.decode("utf-8"))
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: not UTF-8 at byte {error.start + 1}; save it as UTF-8") from None
     except json.JSONDecodeError as error:
-        place = f"{path}:{error.lineno}"
-        raise DataError(f"{place}: not JSON at column {error.colno} ({error.msg})") from None
+        location = f"{path}:{error.lineno}"
+        raise DataError(f"{location}: not JSON at column {error.colno} ({error.msg})") from None
     except RecursionError:
         raise DataError(f"{path}: JSON nested too deeply to be rows") from None
     except ValueError as error:
@@ -233,9 +233,9 @@ def _as_json(row: Value) -> Value:
     return value
 
 
-def _refuse_bomb(path: Path, found: object) -> None:
-    """Refuse a table that says of itself that memory could not hold it."""
-    metadata: Any = found
+def _refuse_bomb(path: Path, parquet_metadata: object) -> None:
+    """Refuse a table whose own metadata says that it does not fit in memory."""
+    metadata: Any = parquet_metadata
     size = sum(metadata.row_group(at).total_byte_size for at in range(metadata.num_row_groups))
     if metadata.num_rows > MOST_ROWS or size > MOST_UNPACKED_BYTES:
         raise DataError(

@@ -61,10 +61,10 @@ def mended(value: JsonObject) -> JsonObject:
 
 def as_instance(value: JsonObject) -> JsonObject | None:
     """Return a row of a known schema with instruction, input and output, or None."""
-    found = recognise(value)
-    if found is None or "instances" in found.row or "output" not in found.row:
+    recognised = recognise(value)
+    if recognised is None or "instances" in recognised.row or "output" not in recognised.row:
         return None
-    return found.row
+    return recognised.row
 
 
 def _self_instruct(value: JsonObject) -> JsonObject | None:
@@ -172,7 +172,7 @@ def parse_field_map(text: str) -> dict[str, str]:
     Raises:
         ParameterError: For a part of another form, a field that is not ours, or one named twice.
     """
-    found: dict[str, str] = {}
+    field_map: dict[str, str] = {}
     for part in filter(None, (part.strip() for part in text.split(","))):
         ours, equals, theirs = (piece.strip() for piece in part.partition("="))
         if not equals or not theirs:
@@ -185,10 +185,10 @@ def parse_field_map(text: str) -> dict[str, str]:
                 f"field_map names {ours!r};{nearest(ours, list(FIELDS))} our fields are:"
                 f" {', '.join(FIELDS)}"
             )
-        if ours in found:
+        if ours in field_map:
             raise ParameterError(f"field_map names {ours!r} twice")
-        found[ours] = theirs
-    return found
+        field_map[ours] = theirs
+    return field_map
 
 
 def mapped(value: JsonObject, fields: Mapping[str, str]) -> JsonObject | None:
@@ -216,9 +216,9 @@ def _at(value: object, path: str) -> Any:  # noqa: ANN401  whatever the row hold
 def nearest_map(value: JsonObject) -> str:
     """Return the map that fits a row's fields best, as a value of ``field_map``."""
     lower = {name.lower(): name for name in value}
-    found: dict[str, str] = {}
+    field_map: dict[str, str] = {}
     for ours, names in _SYNONYMS.items():
         theirs = next((lower[name] for name in (ours, *names) if name in lower), None)
-        if theirs is not None and theirs not in found.values():
-            found[ours] = theirs
-    return ",".join(f"{ours}={theirs}" for ours, theirs in found.items() if ours != theirs)
+        if theirs is not None and theirs not in field_map.values():
+            field_map[ours] = theirs
+    return ",".join(f"{ours}={theirs}" for ours, theirs in field_map.items() if ours != theirs)

@@ -74,7 +74,7 @@ class Journal(Protocol):
         """Return the published names with that prefix, sorted."""
 
     def discard(self, name: str) -> None:
-        """Remove what was published under ``name``; nothing happens when there is none."""
+        """Remove what was published under ``name``; does nothing if there is none."""
 
 
 class Progress(Protocol):

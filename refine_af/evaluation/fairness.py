@@ -47,14 +47,14 @@ class Refusal:
 def differences(first: Arm, second: Arm, *, may_differ: Sequence[str] = ()) -> tuple[str, ...]:
     """Return every difference that makes two arms incomparable, at most 20 and a count."""
     ours, theirs = by_instance(first), by_instance(second)
-    found = [*_setting_differences(first, second, may_differ)]
+    lines = [*_setting_differences(first, second, may_differ)]
     for here, mine, other in (
         (first.name, ours, theirs),
         (second.name, theirs, ours),
     ):
         tasks = sorted({task for task, _ in mine} - {task for task, _ in other})
-        found += [f"task {task!r} is in {here} only" for task in tasks]
-        found += [
+        lines += [f"task {task!r} is in {here} only" for task in tasks]
+        lines += [
             f"instance {key!r} of task {task!r} is in {here} only"
             for task, key in mine
             if (task, key) not in other and task not in tasks
@@ -62,11 +62,11 @@ def differences(first: Arm, second: Arm, *, may_differ: Sequence[str] = ()) -> t
     for task, key in ours:
         row, twin = ours[task, key], theirs.get((task, key))
         if twin and (row.references, row.category) != (twin.references, twin.category):
-            found.append(f"instance {key!r} of task {task!r} has other references or category")
-    if len(found) > LISTED_DIFFERENCES:
-        left = len(found) - LISTED_DIFFERENCES
-        found = [*found[:LISTED_DIFFERENCES], f"and {left} more differences"]
-    return tuple(found)
+            lines.append(f"instance {key!r} of task {task!r} has other references or category")
+    if len(lines) > LISTED_DIFFERENCES:
+        left = len(lines) - LISTED_DIFFERENCES
+        lines = [*lines[:LISTED_DIFFERENCES], f"and {left} more differences"]
+    return tuple(lines)
 
 
 def by_instance(arm: Arm) -> dict[tuple[str, str], Prediction]:
@@ -89,15 +89,15 @@ def by_instance(arm: Arm) -> dict[tuple[str, str], Prediction]:
 
 
 def _setting_differences(first: Arm, second: Arm, may_differ: Sequence[str]) -> list[str]:
-    found = []
+    lines = []
     for name in sorted({*first.settings, *second.settings} - set(may_differ)):
         ours, theirs = first.settings.get(name), second.settings.get(name)
         if ours != theirs:
-            found.append(
+            lines.append(
                 f"setting {name!r} is {_shown(ours)} in {first.name} and {_shown(theirs)} in"
                 f" {second.name}"
             )
-    return found
+    return lines
 
 
 def _shown(value: Scalar | None) -> str:

@@ -28,9 +28,11 @@ def gpt2_tokenizer(path: Path) -> Tokenizer:
         fast = Fast.from_file(str(path))
     except Exception as error:
         raise DataError(f"{path}: not a tokenizer.json ({error}); give GPT-2's") from None
-    found = _tokens(fast, " a")
-    if not found or not found[0].startswith(SPACE_MARK):
-        raise DataError(f"{path}: it cuts ' a' into {found}, which is not byte-level; give GPT-2's")
+    tokens = _tokens(fast, " a")
+    if not tokens or not tokens[0].startswith(SPACE_MARK):
+        raise DataError(
+            f"{path}: it cuts ' a' into {tokens}, which is not byte-level; give GPT-2's"
+        )
     return cross_lingual(lambda text: _tokens(fast, text))
 
 
@@ -53,5 +55,5 @@ def track_tokenizer(tasks: Sequence[EvaluationTask], path: Path | None) -> Token
 
 
 def _tokens(fast: object, text: str) -> list[str]:
-    found: list[str] = fast.encode(text, add_special_tokens=False).tokens  # type: ignore[attr-defined]
-    return found
+    tokens: list[str] = fast.encode(text, add_special_tokens=False).tokens  # type: ignore[attr-defined]
+    return tokens

@@ -86,8 +86,8 @@ def _resampled_means(
     tasks = _below(bits, np.full(len(sizes), len(sizes)))
     counts = sizes[tasks]
     bounds = np.concatenate([[0], np.cumsum(counts)[:-1]])
-    places = _below(bits, np.repeat(counts, counts)) + np.repeat(starts[tasks], counts)
-    result: Floats = np.add.reduceat(flat[places], bounds) / counts
+    indices = _below(bits, np.repeat(counts, counts)) + np.repeat(starts[tasks], counts)
+    result: Floats = np.add.reduceat(flat[indices], bounds) / counts
     return result
 
 

@@ -64,14 +64,14 @@ def attack(
             f" {LEAST_ROWS} of each: raise generate_responses.held_out_share"
         )
     source = np.random.default_rng(derive(seed, "membership-bootstrap"))
-    found = [
+    resampled = [
         auc(
             inside[source.integers(0, len(inside), len(inside))],
             outside[source.integers(0, len(outside), len(outside))],
         )
         for _ in range(resamples)
     ]
-    low, high = (float(one) for one in np.quantile(found, [0.025, 0.975]))
+    low, high = (float(one) for one in np.quantile(resampled, [0.025, 0.975]))
     area = auc(inside, outside)
     warning = ""
     if area < BROKEN_SPLIT:
@@ -109,10 +109,10 @@ def audit(
         resamples: Of the bootstrap.
     """
     target = [np.asarray(one, dtype=float) for one in losses["target"]]
-    found = {"loss": attack(list(-target[0]), list(-target[1]), seed, resamples)}
+    attacks = {"loss": attack(list(-target[0]), list(-target[1]), seed, resamples)}
     for name, attacked in (("base", "calibrated_loss"), ("reference", "reference_model")):
         if name in losses:
             other = [np.asarray(one, dtype=float) for one in losses[name]]
             members, others = list(other[0] - target[0]), list(other[1] - target[1])
-            found[attacked] = attack(members, others, seed, resamples)
-    return {name: asdict(one) for name, one in found.items()}
+            attacks[attacked] = attack(members, others, seed, resamples)
+    return {name: asdict(one) for name, one in attacks.items()}

@@ -80,10 +80,10 @@ def _by_end(rules: Rules) -> dict[str, Rules]:
 
     Most words have none of these ends: one look-up spares them the walk through the rules.
     """
-    found: dict[str, Rules] = {}
+    by_end: dict[str, Rules] = {}
     for suffix, replacement in rules:
-        found[suffix[-2:]] = (*found.get(suffix[-2:], ()), (suffix, replacement))
-    return found
+        by_end[suffix[-2:]] = (*by_end.get(suffix[-2:], ()), (suffix, replacement))
+    return by_end
 
 
 RULES_2 = _by_end((*STEP_2, ("logi", "log")))
@@ -125,10 +125,10 @@ def _pattern(word: str) -> str:
     if "y" not in signs:
         return signs
     # A "y" is a vowel behind a consonant and a consonant elsewhere, its neighbour "y" included.
-    found = ""
+    pattern = ""
     for sign in signs:
-        found += ("v" if found.endswith("c") else "c") if sign == "y" else sign
-    return found
+        pattern += ("v" if pattern.endswith("c") else "c") if sign == "y" else sign
+    return pattern
 
 
 def _m(word: str) -> int:

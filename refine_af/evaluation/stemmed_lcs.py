@@ -68,10 +68,10 @@ class StemmedLcs:
         stems = self._stems
         if len(stems) > MOST_WORDS:
             stems.clear()
-        found = []
+        tokens = []
         for word in words:
             known = stems.get(word)
             if known is None:
                 known = stems[word] = token(word)
-            found.append(known)
-        return found
+            tokens.append(known)
+        return tokens

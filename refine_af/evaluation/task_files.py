@@ -62,7 +62,7 @@ def _official_task(path: Path, data: bytes, first: int) -> EvaluationTask:
     raw = _field(value, "Instances", list, str(path))
     if not raw:
         raise DataError(f"{path}: field 'Instances' is empty; a task needs at least one instance")
-    instances = [_official_instance(item, path, place) for place, item in enumerate(raw[:first])]
+    instances = [_official_instance(item, path, index) for index, item in enumerate(raw[:first])]
     return EvaluationTask(
         name=path.stem,
         category=_first_text(value, "Categories", str(path)),
@@ -72,13 +72,13 @@ def _official_task(path: Path, data: bytes, first: int) -> EvaluationTask:
     )
 
 
-def _official_instance(item: object, path: Path, place: int) -> TaskInstance:
-    where = f"{path}: Instances[{place}]"
+def _official_instance(item: object, path: Path, index: int) -> TaskInstance:
+    where = f"{path}: Instances[{index}]"
     if not isinstance(item, dict):
         raise DataError(f"{where}: found {type(item).__name__}; it must be an object")
     return TaskInstance(
         # Older task files have no ids; the place in the file is then the id.
-        id=str(item.get("id", f"{path.stem}-{place}")),
+        id=str(item.get("id", f"{path.stem}-{index}")),
         input=_input(item, where),
         references=_references(item, "output", where),
     )
@@ -110,22 +110,22 @@ def _user_oriented_task(row: JsonObject, where: str, first: int) -> EvaluationTa
         track="default",
         instances=tuple(
             TaskInstance(
-                id=f"{name}-{place}",
-                input=_input(pair, f"{where}: instances[{place}]"),
-                references=_references(pair, "output", f"{where}: instances[{place}]"),
+                id=f"{name}-{index}",
+                input=_input(pair, f"{where}: instances[{index}]"),
+                references=_references(pair, "output", f"{where}: instances[{index}]"),
             )
-            for place, pair in enumerate(pairs[:first])
+            for index, pair in enumerate(pairs[:first])
         ),
     )
 
 
 def _flat_task(name: str, rows: list[tuple[str, JsonObject]]) -> EvaluationTask:
     where, head = rows[0]
-    for place, row in rows:
+    for location, row in rows:
         for field in ("category", "definition"):
-            if _field(row, field, str, place) != _field(head, field, str, where):
+            if _field(row, field, str, location) != _field(head, field, str, where):
                 raise DataError(
-                    f"{place}: field {field!r} differs from the one at {where};"
+                    f"{location}: field {field!r} differs from the one at {where};"
                     f" all rows of task {name!r} must share it"
                 )
     return EvaluationTask(
@@ -135,11 +135,11 @@ def _flat_task(name: str, rows: list[tuple[str, JsonObject]]) -> EvaluationTask:
         track=_track(head, where),
         instances=tuple(
             TaskInstance(
-                id=_id(row, place),
-                input=_input(row, place),
-                references=_references(row, "references", place),
+                id=_id(row, location),
+                input=_input(row, location),
+                references=_references(row, "references", location),
             )
-            for place, row in rows
+            for location, row in rows
         ),
     )
 
@@ -155,14 +155,14 @@ def _unpacked(path: Path, data: bytes) -> bytes:
     """Return what a gzip file holds, as long as memory can hold it too."""
     try:
         with gzip.GzipFile(fileobj=io.BytesIO(data)) as packed:
-            found = packed.read(MOST_UNPACKED_BYTES + 1)
+            unpacked = packed.read(MOST_UNPACKED_BYTES + 1)
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{path}: not a whole gzip file ({error})") from None
-    if len(found) > MOST_UNPACKED_BYTES:
+    if len(unpacked) > MOST_UNPACKED_BYTES:
         raise DataError(
             f"{path}: {len(data)} bytes unpack to more than {MOST_UNPACKED_BYTES}; split the file"
         )
-    return found
+    return unpacked
 
 
 def _field(value: JsonObject, name: str, kind: type[Kind], where: str) -> Kind:
@@ -170,11 +170,11 @@ def _field(value: JsonObject, name: str, kind: type[Kind], where: str) -> Kind:
     if name not in value:
         hint = nearest(name, sorted(value))
         raise DataError(f"{where}: field {name!r} is missing; it must be {word}.{hint}")
-    found = value[name]
-    if not isinstance(found, kind):
-        kind_found = type(found).__name__
+    field = value[name]
+    if not isinstance(field, kind):
+        kind_found = type(field).__name__
         raise DataError(f"{where}: field {name!r} is {kind_found}; it must be {word}")
-    return found
+    return field
 
 
 def _input(value: JsonObject, where: str) -> str:
@@ -183,9 +183,9 @@ def _input(value: JsonObject, where: str) -> str:
 
 
 def _id(value: JsonObject, where: str) -> str:
-    found = value.get("id")
-    numbered = isinstance(found, int | float) and not isinstance(found, bool)
-    return str(found) if numbered else _field(value, "id", str, where)
+    task_id = value.get("id")
+    numbered = isinstance(task_id, int | float) and not isinstance(task_id, bool)
+    return str(task_id) if numbered else _field(value, "id", str, where)
 
 
 def _first_text(value: JsonObject, name: str, where: str) -> str:

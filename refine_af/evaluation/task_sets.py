@@ -28,21 +28,21 @@ def load_tasks(sources: Sequence[Path], *, first: int = FIRST_INSTANCES) -> Task
         DataError: For a file of another shape, a task or instance met twice, a listed task that
             is missing, or nothing to load.
     """
-    found: dict[str, EvaluationTask] = {}
+    by_name: dict[str, EvaluationTask] = {}
     files: dict[str, str] = {}
     for path in task_files(sources):
         data = path.read_bytes()
         files[path.name] = hashlib.sha256(data).hexdigest()
         for task in read_task_file(path, data, first):
-            if task.name in found:
+            if task.name in by_name:
                 raise DataError(
                     f"{path}: the task {task.name!r} was already read; keep one of them"
                 )
-            found[task.name] = task
-    if not found:
-        places = ", ".join(str(source) for source in sources)
-        raise DataError(f"{places}: no task found; give .json, .jsonl or .jsonl.gz task files")
-    tasks = tuple(found[name] for name in sorted(found))
+            by_name[task.name] = task
+    if not by_name:
+        paths = ", ".join(str(source) for source in sources)
+        raise DataError(f"{paths}: no task found; give .json, .jsonl or .jsonl.gz task files")
+    tasks = tuple(by_name[name] for name in sorted(by_name))
     _refuse_shared_ids(tasks)
     return TaskSet(tasks=tasks, files=files, digest=_digest(tasks))
 

@@ -174,15 +174,15 @@ def _parameters(source: Source) -> list[str]:
         return []
     rows = [
         (task, name, json.dumps(value, ensure_ascii=False))
-        for task, found in source.provenance.items()
-        for name, value in _params(found).items()
+        for task, provenance in source.provenance.items()
+        for name, value in _params(provenance).items()
     ]
     return ["## Parameters", _table(("task", "parameter", "value"), rows)]
 
 
 def _params(provenance: Mapping[str, Any]) -> Mapping[str, Any]:
-    found: Mapping[str, Any] = provenance.get("params", {})
-    return found
+    params: Mapping[str, Any] = provenance.get("params", {})
+    return params
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -61,15 +61,15 @@ def find_terms(
     lines = [_seed_line(name, count) for name, count in sorted(counts.items())]
     terms = model_licence.strip().lower() or licence_of_model(model)
     lines.append(f"{terms}: the model that wrote the rows, {model or 'not named'}")
-    found = tuple(sorted({*counts, terms}))
-    if UNKNOWN in found and not stated:
+    licences = tuple(sorted({*counts, terms}))
+    if UNKNOWN in licences and not stated:
         listed = "; ".join(line for line in lines if line.startswith(UNKNOWN))
         raise DataError(
             f"the licence of the data set cannot be worked out ({listed}). Give seeds a `licence`"
             " field (or seed_ingest its parameter `licence`), say --model-licence, or decide with"
             " --licence ID, which the card then shows as your statement"
         )
-    return Terms(found, tuple(lines), stated.strip())
+    return Terms(licences, tuple(lines), stated.strip())
 
 
 def licence_of_model(model: str) -> str:
@@ -98,10 +98,10 @@ def _front_matter(page: Path) -> dict[str, Any]:
     if len(parts) < 3 or parts[0].strip():
         return {}
     try:
-        found = yaml.safe_load(parts[1])
+        fields = yaml.safe_load(parts[1])
     except yaml.YAMLError:
         return {}
-    return found if isinstance(found, dict) else {}
+    return fields if isinstance(fields, dict) else {}
 
 
 def _of_hub(model: str) -> str:

@@ -87,7 +87,7 @@ def _close(rows: Sequence[Instance], families: Sequence[str], chosen: set[str]) 
             questions.over_bound([question(row) for row, _ in left]),
             strict=True,
         )
-        added = {family for (_, family), *found in near if any(found)}
+        added = {family for (_, family), *matches in near if any(matches)}
         chosen |= added
 
 

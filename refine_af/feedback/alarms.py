@@ -56,12 +56,12 @@ def find_alarms(
     settings = settings or AlarmSettings()
     _refuse_non_finite(history)
     parts = tuple(weighed) or _learned_parts(history)
-    found = []
+    alarms = []
     for name, (_, detector) in DETECTORS.items():
         alarm = _first(name, detector, history, settings, parts)
         if alarm is not None:
-            found.append(alarm)
-    return sorted(found, key=lambda alarm: (alarm.update, alarm.name))
+            alarms.append(alarm)
+    return sorted(alarms, key=lambda alarm: (alarm.update, alarm.name))
 
 
 def unwatched(history: Sequence[Update]) -> list[str]:

@@ -65,27 +65,27 @@ def checked_scores(scorer: Scorer, rows: Sequence[Triplet]) -> list[Parts]:
         DataError: For a wrong number of rows, other parts than the scorer promised, or a number
             that is not finite. The message names scorer, row and part.
     """
-    found = scorer.score(rows)
-    if len(found) != len(rows):
+    scores = scorer.score(rows)
+    if len(scores) != len(rows):
         raise DataError(
-            f"scorer {scorer.name} returned {len(found)} scores for {len(rows)} rows;"
+            f"scorer {scorer.name} returned {len(scores)} scores for {len(rows)} rows;"
             " it must return one per row, in order"
         )
-    for number, parts in enumerate(found, start=1):
+    for number, parts in enumerate(scores, start=1):
         _check_parts(scorer, number, parts)
-    return found
+    return scores
 
 
 def _check_parts(scorer: Scorer, number: int, parts: Parts) -> None:
-    place = f"scorer {scorer.name}, row {number}"
+    location = f"scorer {scorer.name}, row {number}"
     if set(parts) != set(scorer.part_names):
         raise DataError(
-            f"{place}: found the parts {sorted(parts)}; it must return"
+            f"{location}: found the parts {sorted(parts)}; it must return"
             f" {sorted(scorer.part_names)} for every row"
         )
     for name, value in parts.items():
         if not math.isfinite(value):
             raise DataError(
-                f"{place}: part {name!r} is {value}; a score must be a finite number."
+                f"{location}: part {name!r} is {value}; a score must be a finite number."
                 " Nothing is trained on it: correct the scorer or drop the row"
             )

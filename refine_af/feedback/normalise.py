@@ -47,8 +47,8 @@ class RunningMoments:
         """
         if self.count == 0:
             return 1.0
-        found = math.sqrt(max(self.squares, 0.0) / self.count)
-        return found if found > SMALLEST_DEVIATION else 1.0
+        computed = math.sqrt(max(self.squares, 0.0) / self.count)
+        return computed if computed > SMALLEST_DEVIATION else 1.0
 
     def normalise(self, value: float, clip: float = math.inf) -> float:
         """Return the distance from the mean in deviations, cut to [-clip, clip]."""

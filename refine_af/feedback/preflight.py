@@ -123,32 +123,32 @@ def _warnings(
 
 def _cancelling(preset: Preset, correlation: Matrix) -> list[str]:
     """Warn of pairs that measure the same thing and that the rule weighs with opposite signs."""
-    found = []
+    messages = []
     names = list(preset.weights)
-    for place, one in enumerate(names):
-        for other in names[place + 1 :]:
+    for index, one in enumerate(names):
+        for other in names[index + 1 :]:
             value = correlation[one][other]
             first, second = preset.weights[one], preset.weights[other]
             if value is not None and value > TWINS and first * second < 0:
-                found.append(
+                messages.append(
                     f"{one} and {other} are nearly the same number on these rows (correlation"
                     f" {value:.4f}), but preset {preset.name} weighs them {first:+g} and"
                     f" {second:+g}: where they rise together the reward changes by only"
                     f" {first + second:+.4g} a unit. Use preset balanced, or keep the guards on"
                     " and watch both parts"
                 )
-    return found
+    return messages
 
 
 def _paid_against(preset: Preset, with_total: Mapping[str, float | None]) -> list[str]:
     """Warn where the total falls as fluency rises."""
-    found = []
+    messages = []
     for name in FLUENCY:
         value = with_total.get(name)
         if value is not None and value < PAYS_AGAINST:
-            found.append(
+            messages.append(
                 f"preset {preset.name} pays for disfluent text: on these rows its value"
                 f" correlates with {name} at {value:.2f}. A policy trained on it can gain by"
                 " writing worse; use preset balanced, or stop the run when this part falls"
             )
-    return found
+    return messages

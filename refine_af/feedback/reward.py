@@ -87,8 +87,8 @@ class Reward:
         merged: list[Parts] = [{} for _ in real]
         if real:
             for scorer in self.scorers:
-                for parts, found in zip(merged, checked_scores(scorer, real), strict=True):
-                    parts.update({name: float(found[name]) for name in scorer.part_names})
+                for parts, scores in zip(merged, checked_scores(scorer, real), strict=True):
+                    parts.update({name: float(scores[name]) for name in scorer.part_names})
         waiting = iter(merged)
         return [None if row is None else next(waiting) for row in rows]
 
@@ -102,12 +102,12 @@ class Reward:
 
     def combine(self, parts: Sequence[Parts | None]) -> list[Scored]:
         """Return the verdicts on measured rows, in order; lowers the floor where they are low."""
-        real = {place: self._verdict(row) for place, row in enumerate(parts) if row is not None}
+        real = {index: self._verdict(row) for index, row in enumerate(parts) if row is not None}
         lows = [scored.total for scored in real.values()]
         self._lowest = min(lows if self._lowest is None else [*lows, self._lowest], default=None)
         floor = self.floor
         lost = Scored(total=floor, parts={}, raw=floor, flags=(UNPARSEABLE,))
-        return [real.get(place, lost) for place in range(len(parts))]
+        return [real.get(index, lost) for index in range(len(parts))]
 
     @property
     def floor(self) -> float:

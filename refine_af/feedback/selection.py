@@ -51,9 +51,9 @@ def select(
     if threshold is not None and threshold != threshold:
         raise ParameterError("threshold is NaN; it must be a number")
     passed = [
-        place for place, total in enumerate(totals) if threshold is None or total >= threshold
+        index for index, total in enumerate(totals) if threshold is None or total >= threshold
     ]
-    best = sorted(passed, key=lambda place: (-totals[place], place))
+    best = sorted(passed, key=lambda index: (-totals[index], index))
     kept = sorted(best if top_k is None else best[:top_k])
     dropped = _dropped(totals, set(kept), set(passed), threshold, top_k)
     return Selection(kept=tuple(kept), dropped=tuple(dropped))
@@ -66,12 +66,12 @@ def _dropped(
     threshold: float | None,
     top_k: int | None,
 ) -> list[Dropped]:
-    found = []
-    for place, total in enumerate(totals):
-        if place not in passed:
+    dropped = []
+    for index, total in enumerate(totals):
+        if index not in passed:
             detail = f"total {total:.6g} is below the threshold {threshold:.6g}"
-            found.append(Dropped(place, "below_threshold", detail))
-        elif place not in kept:
+            dropped.append(Dropped(index, "below_threshold", detail))
+        elif index not in kept:
             detail = f"total {total:.6g} is not among the best {top_k}"
-            found.append(Dropped(place, "below_top_k", detail))
-    return found
+            dropped.append(Dropped(index, "below_top_k", detail))
+    return dropped

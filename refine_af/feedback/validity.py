@@ -134,9 +134,9 @@ def rank_correlation(
 def warnings(table: Mapping[str, Separation]) -> list[str]:
     """Return a sentence for each fault that the reward does not tell well."""
     return [
-        f"{kind}: a right answer scores above a faulty one in {found.auc:.0%} of comparisons"
-        + (", so the reward pays for this fault" if found.auc < 0.5 else "")
+        f"{kind}: a right answer scores above a faulty one in {fault.auc:.0%} of comparisons"
+        + (", so the reward pays for this fault" if fault.auc < 0.5 else "")
         + "; keep the guards on, and watch it while training"
-        for kind, found in table.items()
-        if found.auc < WEAK
+        for kind, fault in table.items()
+        if fault.auc < WEAK
     ]

@@ -85,10 +85,10 @@ def judge(items: Sequence[Item], first: str, second: str, engine: TextEngine) ->
 
 
 def _pairs(items: Sequence[Item], first: str, second: str) -> list[tuple[Item, Item]]:
-    found: dict[tuple[str, str], dict[str, Item]] = {}
+    by_task: dict[tuple[str, str], dict[str, Item]] = {}
     for item in items:
-        found.setdefault((item.task, item.instance), {})[item.arm] = item
-    return [(found[key][first], found[key][second]) for key in sorted(found)]
+        by_task.setdefault((item.task, item.instance), {})[item.arm] = item
+    return [(by_task[key][first], by_task[key][second]) for key in sorted(by_task)]
 
 
 def _both_orders(one: Item, other: Item) -> list[Request]:

@@ -71,13 +71,13 @@ def preflight(
         return [one.total for one in opened.combine(opened.measure(some))]
 
     table = separations(rows, score, seed)
-    found = correlations([one for one in parts if one is not None], opened.preset)
+    measured = correlations([one for one in parts if one is not None], opened.preset)
     result: dict[str, Any] = {
         "reward": reward,
         "rows": len(rows),
         "faults": {kind: asdict(one) for kind, one in table.items()},
-        "spread": found.spread,
-        "warnings": [*warnings(table), *found.warnings],
+        "spread": measured.spread,
+        "warnings": [*warnings(table), *measured.warnings],
     }
     if preferred:
         chosen = sample(preferred, limit, seed, "preflight-preference")
@@ -137,11 +137,11 @@ def _people(rows: Sequence[Mapping[str, Any]], uri: str, score: Any) -> dict[str
     for names in PAIRS:
         if all(name in rows[0] for name in names):
             pairs = [_pair(row, names, uri) for row in rows]
-            found = agreement(pairs, score)
+            result = agreement(pairs, score)
             return {
-                "pairs": found.rows,
-                "agreement": found.paired,
-                "standard_error": found.standard_error,
+                "pairs": result.rows,
+                "agreement": result.paired,
+                "standard_error": result.standard_error,
             }
     raise DataError(
         f"{uri}: no column rating, and none of the pairs"

@@ -67,13 +67,13 @@ def make_sheet(
     }
     items = []
     for task, instance in questions:
-        for arm, found in answers.items():
-            if (task.name, instance.id) not in found:
+        for arm, arm_answers in answers.items():
+            if (task.name, instance.id) not in arm_answers:
                 raise DataError(
                     f"arm {arm!r} has no answer to instance {instance.id!r} of task {task.name!r};"
                     " evaluate every arm on the same tasks"
                 )
-            answer = found[task.name, instance.id]
+            answer = arm_answers[task.name, instance.id]
             # A letter first: spreadsheet programs make numbers of digits, and of 12e45.
             digits = f"{derive(seed, 'rated-item', task.name, instance.id, arm):016x}"
             name = f"q{digits[-10:]}"

@@ -120,7 +120,7 @@ class Bootstrap:
         if self._params.max_requests:
             size = min(size, self._params.max_requests - self._requests)
         if not self._pending and self.end is None:
-            self._pending = [self._request(self._requests + place) for place in range(size)]
+            self._pending = [self._request(self._requests + offset) for offset in range(size)]
         return [request for request, _ in self._pending]
 
     @property
@@ -134,8 +134,8 @@ class Bootstrap:
         if [completion.id for completion in completions] != asked:
             raise ValueError(f"completions must answer the requests {asked} in that order")
         decided = self._decider.decide(
-            Answer(self._requests + place, parents, answer.text, answer.finish, answer.error)
-            for place, (parents, answer) in enumerate(zip(self.shown, completions, strict=True))
+            Answer(self._requests + offset, parents, answer.text, answer.finish, answer.error)
+            for offset, (parents, answer) in enumerate(zip(self.shown, completions, strict=True))
         )
         kept = [row for row in decided if isinstance(row, Instruction)]
         self._kept += [(row.id, row.instruction) for row in kept]
@@ -151,7 +151,7 @@ class Bootstrap:
         own = _draw(len(kept), params.machine_in_context, params.seed, "machine-shown", *keys)
         fill = params.in_context - len(own)
         given = _draw(len(self._seeds), fill, params.seed, "seeds-shown", *keys)
-        rows = [kept[place] for place in own] + [self._seeds[place] for place in given]
+        rows = [kept[index] for index in own] + [self._seeds[index] for index in given]
         rows = shuffled(rows, params.seed, "shown-order", *keys)
         request = Request(
             id=request_name(params.shard, number),
@@ -168,9 +168,9 @@ def _draw(size: int, count: int, seed: int, purpose: str, *keys: int) -> list[in
     hashes every place).
     """
     count = min(count, size)
-    places: dict[int, None] = {}
+    indices: dict[int, None] = {}
     attempt = 0
-    while len(places) < count:
-        places[derive(seed, purpose, *keys, attempt) % size] = None
+    while len(indices) < count:
+        indices[derive(seed, purpose, *keys, attempt) % size] = None
         attempt += 1
-    return list(places)
+    return list(indices)

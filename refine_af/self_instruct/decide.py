@@ -57,7 +57,7 @@ class Decider:
         self._rules = params.parse_rules
         self._index = RougeLIndex(params.max_rouge_l, params.tokens)
         self._index.add_all([(seed.id, seed.instruction) for seed in seeds])
-        self._known = {f"{KNOWN}{place}": text for place, text in enumerate(known)}
+        self._known = {f"{KNOWN}{index}": text for index, text in enumerate(known)}
         self._index.add_all(list(self._known.items()))
 
     @property
@@ -71,21 +71,21 @@ class Decider:
 
     def decide(self, answers: Iterable[Answer]) -> list[Instruction | Rejected]:
         """Return one row per piece of the answers, in order; those kept join the pool."""
-        found = [finding for answer in answers for finding in self._read(answer)]
+        findings = [finding for answer in answers for finding in self._read(answer)]
         rows: list[Instruction | Rejected] = [
             one.instruction(self._shard) if one.piece.reason is None else one.rejected(self._shard)
-            for one in found
+            for one in findings
         ]
         open_ = [
-            (place, row.id, row.instruction)
-            for place, row in enumerate(rows)
+            (index, row.id, row.instruction)
+            for index, row in enumerate(rows)
             if isinstance(row, Instruction)
         ]
         verdicts = self._index.offer_all([(row_id, text) for _, row_id, text in open_])
-        for (place, _, _), near in zip(open_, verdicts, strict=True):
+        for (index, _, _), near in zip(open_, verdicts, strict=True):
             if near is not None:
                 known = self._known.get(near.id, "")
-                rows[place] = found[place].rejected(self._shard, near, known)
+                rows[index] = findings[index].rejected(self._shard, near, known)
         return rows
 
     def _read(self, answer: Answer) -> list["_Finding"]:

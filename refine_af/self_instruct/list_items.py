@@ -81,14 +81,14 @@ def _marks(completion: str) -> list[_Mark]:
     # a literal in front of the pattern is found far sooner than the beginning of a line
     text = "\n" + completion
     numbers = [
-        _Mark(found.start(), found.end() - 1, len(found[1]), int(found[2]))
-        for found in _NUMBER.finditer(text)
+        _Mark(match.start(), match.end() - 1, len(match[1]), int(match[2]))
+        for match in _NUMBER.finditer(text)
     ]
     if numbers:
         return numbers
     bullets = [
-        _Mark(found.start(), found.end() - 1, len(found[1]), None)
-        for found in _BULLET.finditer(text)
+        _Mark(match.start(), match.end() - 1, len(match[1]), None)
+        for match in _BULLET.finditer(text)
     ]
     alone = len(bullets) == 1 and completion[: bullets[0].begin].strip() != ""
     return [] if alone else bullets
@@ -104,10 +104,10 @@ def _opening(text: str, listed: bool) -> list[Item]:
     if listed and (not rest.strip() or text.rstrip().endswith((":", "!", "."))):
         return [(text, "chatter", "before the list")]
     if first.rstrip().endswith(":") and rest.strip():
-        found: Item = (rest, None, "")
+        item: Item = (rest, None, "")
         if "\n" in rest.strip():
-            found = (rest, "ambiguous", "several lines without a mark")
-        return [(first, "chatter", "before the list"), found]
+            item = (rest, "ambiguous", "several lines without a mark")
+        return [(first, "chatter", "before the list"), item]
     return [(text, None, "")]
 
 

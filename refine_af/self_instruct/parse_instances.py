@@ -112,15 +112,15 @@ def _labels(text: str, names: Collection[str], indent: int | None = None) -> lis
     """
     labels: list[_Label] = []
     # a literal in front of the pattern is found far sooner than the beginning of a line
-    for found in _LABEL.finditer("\n" + text):
-        blanks, spelled, end = found.groups()
+    for match in _LABEL.finditer("\n" + text):
+        blanks, spelled, end = match.groups()
         name = _NAMES[spelled]
         if name not in names or (end != ":" and name != "example"):
             continue
         if indent is None:
             indent = len(blanks) + 1
         if len(blanks) <= indent:
-            labels.append((name, found.start(), found.end() - 1))
+            labels.append((name, match.start(), match.end() - 1))
     return labels
 
 
@@ -128,18 +128,18 @@ def _input_first(answer: str) -> list[Draft]:
     if _OTHER_TASK.match(answer):
         return []
     labels = _labels(answer, ("example", "input", "output"))
-    starts = [place for place, label in enumerate(labels) if label[0] == "example"]
+    starts = [start for start, label in enumerate(labels) if label[0] == "example"]
     if not starts:
         return [_block(answer, labels)] if labels else []
     if any(label[0] == "output" for label in labels[: starts[0]]):
         starts.insert(0, -1)  # the first pair stands before the word
     drafts = []
-    for place, after in zip(starts, [*starts[1:], len(labels)], strict=True):
-        begin = labels[place][2] if place >= 0 else 0
+    for start, after in zip(starts, [*starts[1:], len(labels)], strict=True):
+        begin = labels[start][2] if start >= 0 else 0
         end = labels[after][1] if after < len(labels) else len(answer)
         text = answer[begin:end]
         if text.strip():
-            inner = [(name, at - begin, to - begin) for name, at, to in labels[place + 1 : after]]
+            inner = [(name, at - begin, to - begin) for name, at, to in labels[start + 1 : after]]
             drafts.append(_block(text, inner))
     return drafts
 
@@ -209,22 +209,22 @@ def filter_instances(
     outputs; then exact repeats; then all but ``limit``, chosen at random by ``seed`` and
     ``instruction_id`` and left in order.
     """
-    found = [replace(draft, reason=draft.reason or _broken_rule(draft)) for draft in drafts]
-    if _conflicting(found):
-        return [replace(draft, reason=draft.reason or "conflicting_outputs") for draft in found]
+    judged = [replace(draft, reason=draft.reason or _broken_rule(draft)) for draft in drafts]
+    if _conflicting(judged):
+        return [replace(draft, reason=draft.reason or "conflicting_outputs") for draft in judged]
     seen: set[tuple[str, str]] = set()
-    for place, draft in enumerate(found):
+    for index, draft in enumerate(judged):
         if draft.reason is None:
             if (draft.input, draft.output) in seen:
-                found[place] = replace(draft, reason="duplicate")
+                judged[index] = replace(draft, reason="duplicate")
             seen.add((draft.input, draft.output))
-    standing = [place for place, draft in enumerate(found) if draft.reason is None]
+    standing = [index for index, draft in enumerate(judged) if draft.reason is None]
     if len(standing) <= limit:
-        return found
+        return judged
     chosen = sample(standing, limit, seed, "instances-kept", instruction_id)
-    for place in set(standing) - set(chosen):
-        found[place] = replace(found[place], reason="over_limit")
-    return found
+    for index in set(standing) - set(chosen):
+        judged[index] = replace(judged[index], reason="over_limit")
+    return judged
 
 
 def _broken_rule(draft: Draft) -> str | None:

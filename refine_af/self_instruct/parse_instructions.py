@@ -123,8 +123,8 @@ def _keyword(text: str, words: tuple[str, ...]) -> str | None:
     # ASCII a letter can match another one (Kelvin's sign a k), so there only the pattern decides.
     if not words or (text.isascii() and not any(word in lower for word in words)):
         return None
-    found = _pattern(words).search(text)
-    return found[0] if found else None
+    match = _pattern(words).search(text)
+    return match[0] if match else None
 
 
 def _broken_rule(text: str, blacklist: tuple[str, ...]) -> tuple[str | None, str]:
@@ -138,8 +138,8 @@ def _broken_rule(text: str, blacklist: tuple[str, ...]) -> tuple[str | None, str
         return "too_short", f"{words} words, at least 4"
     if words > 150:
         return "too_long", f"{words} words, at most 150"
-    if (found := _keyword(text, blacklist)) is not None:
-        return "keyword", found
+    if (keyword := _keyword(text, blacklist)) is not None:
+        return "keyword", keyword
     # Case does not matter, so that leaving the other letters alone lets nothing slip through.
     if text.lower().startswith("write a program"):
         return "write_a_program", ""

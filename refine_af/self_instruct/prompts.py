@@ -97,5 +97,5 @@ def _template(name: str) -> Template:
     try:
         return sandbox(FileSystemLoader(TEMPLATES)).get_template(f"{name}.j2")
     except TemplateNotFound:
-        found = sorted(path.stem for path in TEMPLATES.glob("*.j2"))
-        raise ParameterError(f"template {name!r} is not one of: {', '.join(found)}") from None
+        known = sorted(path.stem for path in TEMPLATES.glob("*.j2"))
+        raise ParameterError(f"template {name!r} is not one of: {', '.join(known)}") from None

@@ -31,21 +31,21 @@ def run(params: AuditParams, task: Task) -> Metrics:
     others = read_rows(task.inputs["held_out"], Instance)
     few = min(len(members), len(others)) < LEAST_ROWS
     losses = {} if few else _losses(params, task, members, others)
-    found = {} if few else audit(losses, params.seed, params.resamples)
+    attacks = {} if few else audit(losses, params.seed, params.resamples)
     if few:
         task.progress.say(
             f"not audited: {len(members)} members and {len(others)} held-out rows, at least"
             f" {LEAST_ROWS} of each are needed; raise generate_responses.held_out_share"
         )
-    for name, one in found.items():
+    for name, one in attacks.items():
         if one["warning"]:
             task.progress.say(f"{name}: {one['warning']}")
-    result = {"members": len(members), "held_out": len(others), "attacks": found}
+    result = {"members": len(members), "held_out": len(others), "attacks": attacks}
     write_object(task.outputs["audit"], result)
     write_rows(task.outputs["losses"], _rows(members, others, losses) if losses else [])
     return {"members": len(members), "held_out": len(others)} | {
         f"{name}_{number}": one[number]
-        for name, one in found.items()
+        for name, one in attacks.items()
         for number in ("auc", "low", "high", "tpr_at_1_percent")
     }
 
@@ -58,13 +58,13 @@ def _losses(
     models = {"target": task.inputs["adapter"], "base": None}
     if "reference" in task.inputs:
         models["reference"] = task.inputs["reference"]
-    found = {}
+    losses = {}
     for number, (name, adapter) in enumerate(models.items(), start=1):
         rows = [*members, *others]
         values = completion_losses(params.model, adapter, rows, params.template, params.seed)
-        found[name] = (values[: len(members)], values[len(members) :])
+        losses[name] = (values[: len(members)], values[len(members) :])
         task.progress.step(number, len(models), "models")
-    return found
+    return losses
 
 
 def _rows(
@@ -72,12 +72,12 @@ def _rows(
     others: list[Instance],
     losses: dict[str, tuple[list[float], list[float]]],
 ) -> list[dict[str, Any]]:
-    found = []
+    scored = []
     for side, rows in enumerate((members, others)):
-        for place, row in enumerate(rows):
-            values = {name: both[side][place] for name, both in losses.items()}
-            found.append({"id": row.id, "member": side == 0} | values)
-    return found
+        for index, row in enumerate(rows):
+            values = {name: both[side][index] for name, both in losses.items()}
+            scored.append({"id": row.id, "member": side == 0} | values)
+    return scored
 
 
 STAGE = Stage(

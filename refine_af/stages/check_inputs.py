@@ -93,12 +93,12 @@ def run(params: CheckInputsParams, task: Task) -> Metrics:
             f" {tasks.digest}, expected {params.expected_tasks}; other tasks, or other instances"
         )
     _check_models(params, task)
-    found = {
+    facts = {
         "seeds_digest": digest_path(seeds_path),
         "model_digest": model_revision(params.model),
         "tasks_digest": tasks.digest,
     }
-    for name, value in found.items():
+    for name, value in facts.items():
         task.outputs[name].write_text(value, encoding="utf-8")
     manifest = {
         "refine_af": __version__,
@@ -108,7 +108,7 @@ def run(params: CheckInputsParams, task: Task) -> Metrics:
         "tasks_uri": _shown(params.tasks_uri),
         "reward": params.reward,
         "seed": params.seed,
-        **found,
+        **facts,
     }
     write_object(task.outputs["manifest"], manifest)
     return {"seeds": len(seeds.rows), "tasks": len(tasks.tasks), "task_instances": tasks.count}

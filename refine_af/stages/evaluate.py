@@ -46,14 +46,14 @@ def run(params: EvaluateParams, task: Task) -> Metrics:
     """Answer every instance greedily and score it as the official evaluation does."""
     from refine_af.evaluation.gpt2_tokens import track_tokenizer
 
-    found = load_tasks([fetch_source(params.tasks_uri, task.scratch)], first=params.instances)
-    if params.tasks_digest and found.digest != params.tasks_digest:
+    task_set = load_tasks([fetch_source(params.tasks_uri, task.scratch)], first=params.instances)
+    if params.tasks_digest and task_set.digest != params.tasks_digest:
         raise DataError(
-            f"{params.tasks_uri}: the tasks' digest is {found.digest}, expected"
+            f"{params.tasks_uri}: the tasks' digest is {task_set.digest}, expected"
             f" {params.tasks_digest}; the tasks changed since they were checked"
         )
-    tokenizer = track_tokenizer(found.tasks, fetch_named(params.gpt2_tokenizer, task.scratch))
-    questions = [(item, instance) for item in found.tasks for instance in item.instances]
+    tokenizer = track_tokenizer(task_set.tasks, fetch_named(params.gpt2_tokenizer, task.scratch))
+    questions = [(item, instance) for item in task_set.tasks for instance in item.instances]
     sampling = Sampling(
         max_tokens=params.max_tokens,
         temperature=0.0,
@@ -115,8 +115,8 @@ def _scored(
 
 def _write_scores(rows: list[Prediction], task: Task, beside: dict[str, Any]) -> Metrics:
     summary = summarise(rows)
-    found = official(summary) | ({"lm_eval": beside} if beside else {})
-    write_object(task.outputs["scores"], found)
+    scores = official(summary) | ({"lm_eval": beside} if beside else {})
+    write_object(task.outputs["scores"], scores)
     return {
         "tasks": len(summary.per_task),
         "instances": len(rows),

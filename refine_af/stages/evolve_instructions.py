@@ -36,8 +36,8 @@ def run(params: EvolveParams, task: Task) -> Metrics:
     calls: list[ModelCall] = []
     kept = [_seed_row(root, operators) for root in roots if _with_seeds(params)]
     if params.policy != "no_evolution":
-        steps, found, calls = _evolve(params, task, operators, roots, ledger)
-        kept += found
+        steps, evolved, calls = _evolve(params, task, operators, roots, ledger)
+        kept += evolved
     write_rows(task.outputs["instructions"], kept)
     write_rows(task.outputs["rejected"], [_rejected(row) for row in steps if row.reason])
     write_rows(task.outputs["trace"], steps)
@@ -71,10 +71,10 @@ def _evolve(
             total = params.passes * params.steps
             task.progress.step(number * params.steps + done, total, "steps", kept=before + held)
 
-        found = evolver.run(roots, chooser, phase="evolve", update=number, on_step=on_step)
-        steps += found.steps
-        kept += found.kept
-        if not found.steps:
+        episode = evolver.run(roots, chooser, phase="evolve", update=number, on_step=on_step)
+        steps += episode.steps
+        kept += episode.kept
+        if not episode.steps:
             break
     finish(engines)
     shown = {_turn(row): row.parents for row in steps}

@@ -109,11 +109,11 @@ def _parse_and_write(
     check_parsed(len(answers) - len(unread), len(answers), "".join(unread[:1]))
     decided = decide_drafts(params, owners, parsed, task.scratch)
     for (row, sample), drafts in zip(owners, decided, strict=True):
-        for place, (draft, leak) in enumerate(drafts):
+        for position, (draft, leak) in enumerate(drafts):
             if draft.reason is None:
                 kept.append(_instance(row, draft, asked[row.id] == "output_first", sample))
             else:
-                rejected.append(_rejected(row, draft, sample, place, leak))
+                rejected.append(_rejected(row, draft, sample, position, leak))
     write_rows(task.outputs["instances"], kept)
     write_rows(task.outputs["rejected"], rejected)
     answered = {row.parents[0] for row in kept}
@@ -176,9 +176,10 @@ def _leaks(
         for (row, _), drafts in zip(owners, parsed, strict=True)
     ]
     different = list(dict.fromkeys(text for one in texts for pair in one for text in pair))
-    found = dict(zip(different, gate.leaks(different), strict=True))
+    leak_of = dict(zip(different, gate.leaks(different), strict=True))
     return [
-        [next((found[text] for text in pair if found[text]), None) for pair in one] for one in texts
+        [next((leak_of[text] for text in pair if leak_of[text]), None) for pair in one]
+        for one in texts
     ]
 
 
@@ -203,7 +204,7 @@ def _instance(row: Instruction, draft: "Draft", is_classification: bool, sample:
 
 
 def _rejected(
-    row: Instruction, draft: "Draft", sample: int, place: int, leak: "Leak | None"
+    row: Instruction, draft: "Draft", sample: int, position: int, leak: "Leak | None"
 ) -> Rejected:
     given = f"input: {draft.input[:2000]}" if draft.input else ""
     about = "; ".join(filter(None, (draft.detail, given)))
@@ -213,7 +214,7 @@ def _rejected(
         draft.reason or "",
         draft.output,
         (row.id,),
-        place=f"{sample}/{place}",
+        place=f"{sample}/{position}",
         neighbour=named.id if named else None,
         score=named.score if named else None,
         detail=f"{named.detail}; {about}" if named else about,

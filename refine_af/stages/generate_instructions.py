@@ -38,34 +38,34 @@ def run(params: BootstrapParams, task: Task, *, opener: Opener = open_engine) ->
     seeds = read_rows(task.inputs["seeds"], Seed)
     bootstrap = Bootstrap(seeds, params, known_texts(params.known_uri, task.scratch))
     engine = journalled(params, task, opener, unit="")
-    found = Found()
+    outcome = Found()
     shown: dict[str, tuple[str, ...]] = {}
     while bootstrap.end is None:
         requests = bootstrap.next_requests()
         shown |= zip((request.id for request in requests), bootstrap.shown, strict=True)
         answers = engine.generate(requests, params.requested)
-        found.take(answers, bootstrap.consume(answers))
+        outcome.take(answers, bootstrap.consume(answers))
         done = min(bootstrap.accepted, params.target)
         task.progress.step(done, params.target, "instructions", requests=bootstrap.requests)
     engine.finish()
-    found.calls = list(engine.calls(shown.get))
-    _check_answers(found, params.shard)
-    if len(found.kept) > params.target:
+    outcome.calls = list(engine.calls(shown.get))
+    _check_answers(outcome, params.shard)
+    if len(outcome.kept) > params.target:
         task.progress.say(
-            f"{len(found.kept)} instructions: the round of {params.round_size} prompts that reached"
-            f" the target of {params.target} counts whole"
+            f"{len(outcome.kept)} instructions: the round of {params.round_size} prompts that"
+            f" reached the target of {params.target} counts whole"
         )
-    return write_found(found, bootstrap.requests, task.outputs)
+    return write_found(outcome, bootstrap.requests, task.outputs)
 
 
-def _check_answers(found: "Found", shard: int) -> None:
+def _check_answers(outcome: "Found", shard: int) -> None:
     """End the stage when hardly any answer is a list of instructions."""
     from refine_af.self_instruct.decide import request_name
 
-    read = {request_name(shard, row.request) for row in found.kept}
-    read |= {row.request for row in found.rejected if row.reason not in UNREAD}
-    unread = [call.text for call in found.calls if call.request not in read]
-    check_parsed(len(read), len(found.calls), "".join(unread[:1]))
+    read = {request_name(shard, row.request) for row in outcome.kept}
+    read |= {row.request for row in outcome.rejected if row.reason not in UNREAD}
+    unread = [call.text for call in outcome.calls if call.request not in read]
+    check_parsed(len(read), len(outcome.calls), "".join(unread[:1]))
 
 
 @dataclass
@@ -102,28 +102,28 @@ def known_texts(uri: str, scratch: Path) -> list[str]:
     if not uri:
         return []
     path = fetch_rows_file(uri, scratch)
-    found = []
+    texts = []
     for number, row in iter_objects(path):
         if not isinstance(row.get("instruction"), str):
             raise DataError(f"{uri}:{number}: field 'instruction' must be a string")
-        found.append(row["instruction"])
-    return found
+        texts.append(row["instruction"])
+    return texts
 
 
-def write_found(found: Found, requests: int, outputs: Mapping[str, Path]) -> Metrics:
+def write_found(outcome: Found, requests: int, outputs: Mapping[str, Path]) -> Metrics:
     """Write every output and return the metrics."""
-    write_rows(outputs["instructions"], found.kept)
-    write_rows(outputs["rejected"], found.rejected)
-    write_rows(outputs["rounds"], found.rounds)
-    write_rows(outputs["calls"], found.calls)
-    reasons = Counter(row.reason for row in found.rejected)
-    parsed = sum(row["parsed"] for row in found.rounds)
+    write_rows(outputs["instructions"], outcome.kept)
+    write_rows(outputs["rejected"], outcome.rejected)
+    write_rows(outputs["rounds"], outcome.rounds)
+    write_rows(outputs["calls"], outcome.calls)
+    reasons = Counter(row.reason for row in outcome.rejected)
+    parsed = sum(row["parsed"] for row in outcome.rounds)
     return {
-        "kept": len(found.kept),
-        "rejected": len(found.rejected),
-        "acceptance": len(found.kept) / parsed if parsed else 0.0,
+        "kept": len(outcome.kept),
+        "rejected": len(outcome.rejected),
+        "acceptance": len(outcome.kept) / parsed if parsed else 0.0,
         "requests": requests,
-        "rounds": len(found.rounds),
+        "rounds": len(outcome.rounds),
         "known_share": reasons["known"] / parsed if parsed else 0.0,
         **{f"rejected_{name}": count for name, count in sorted(reasons.items())},
     }

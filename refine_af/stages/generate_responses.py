@@ -114,11 +114,11 @@ def _read_and_write(
     kept: dict[Side, list[Instance]] = {side: [] for side in SIDES}
     dropped: list[Rejected] = []
     for (row, sample), answer in zip(asked, answers, strict=True):
-        found = _read(params, row, sample, answer)
-        if isinstance(found, Rejected):
-            dropped.append(found)
+        row_or_rejection = _read(params, row, sample, answer)
+        if isinstance(row_or_rejection, Rejected):
+            dropped.append(row_or_rejection)
         else:
-            kept[_side(params, row)].append(found)
+            kept[_side(params, row)].append(row_or_rejection)
     for side, rows in kept.items():
         write_rows(task.outputs[side], rows)
     write_rows(task.outputs["rejected"], dropped)
@@ -129,8 +129,8 @@ def _read_and_write(
 def _row(value: JsonObject, number: int, task: Task) -> JsonObject:
     for name in ("id", "instruction"):
         if not isinstance(value.get(name), str) or not value[name]:
-            place = f"{task.inputs['instructions']}:{number}"
-            raise DataError(f"{place}: field {name!r} must be a string that is not empty")
+            location = f"{task.inputs['instructions']}:{number}"
+            raise DataError(f"{location}: field {name!r} must be a string that is not empty")
     return value
 
 

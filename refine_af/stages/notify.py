@@ -70,7 +70,7 @@ def message(params: NotifyParams, scores: Mapping[str, Any]) -> dict[str, Any]:
     ending = read_ending(params.final_status, params.failures)
     run_name, run_id = _resolved(params.run), _resolved(params.run_id)
     name = run_name or ending.resource or "run"
-    found = {
+    facts = {
         "pipeline": params.pipeline,
         "preset": params.preset,
         "run": name,
@@ -82,7 +82,7 @@ def message(params: NotifyParams, scores: Mapping[str, Any]) -> dict[str, Any]:
         "error": ending.error,
         "scores": dict(scores) if ending.state == "succeeded" else {},
     }
-    return found | {"text": _text(found)}
+    return facts | {"text": _text(facts)}
 
 
 def _resolved(value: str) -> str:
@@ -99,16 +99,16 @@ def _link(params: NotifyParams, name: str, run_id: str) -> str:
     return f"{host}/#/runs/details/{run_id}"
 
 
-def _text(found: Mapping[str, Any]) -> str:
-    name = " ".join(str(found[key]) for key in ("preset", "run") if found[key])
-    parts = [f"refine-af {name}: {found['state']}"]
-    if found["task"] or found["error"]:
-        parts.append(": ".join(str(found[key]) for key in ("task", "error") if found[key]))
-    for arm, numbers in found["scores"].items():
+def _text(facts: Mapping[str, Any]) -> str:
+    name = " ".join(str(facts[key]) for key in ("preset", "run") if facts[key])
+    parts = [f"refine-af {name}: {facts['state']}"]
+    if facts["task"] or facts["error"]:
+        parts.append(": ".join(str(facts[key]) for key in ("task", "error") if facts[key]))
+    for arm, numbers in facts["scores"].items():
         shown = ", ".join(f"{key} {value:.2f}" for key, value in numbers.items())
         parts.append(f"{arm} {shown}")
-    if found["link"]:
-        parts.append(str(found["link"]))
+    if facts["link"]:
+        parts.append(str(facts["link"]))
     return "; ".join(parts)
 
 
@@ -126,10 +126,10 @@ def _send(url: str, body: bytes) -> None:
             with urllib.request.urlopen(request, timeout=PATIENCE_SECONDS):  # noqa: S310  as above
                 return
         except urllib.error.HTTPError as error:
-            found = f"it answered {error.code}"
+            reason = f"it answered {error.code}"
         except OSError as error:
-            found = f"it cannot be reached ({getattr(error, 'reason', error)})"
-    raise DependencyError(f"the address of {URL_VARIABLE} was not told how the run ended: {found}")
+            reason = f"it cannot be reached ({getattr(error, 'reason', error)})"
+    raise DependencyError(f"the address of {URL_VARIABLE} was not told how the run ended: {reason}")
 
 
 STAGE = Stage(

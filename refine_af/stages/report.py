@@ -141,21 +141,21 @@ def _settings(task: Task, arm: str) -> dict[str, Scalar]:
     The number of samples is what makes ``best_of_n`` another arm, so it may differ. The rows of
     every step come from one state of the code, and paired arms train on equally many.
     """
-    found: dict[str, Scalar] = {}
+    settings: dict[str, Scalar] = {}
     for part, step in SETTINGS.items():
         provenance = given_json(task, f"{part}_{arm}")
         for name, value in provenance.get("params", {}).items():
             if name not in MAY_DIFFER:
-                found[f"{step}.{name}"] = value
+                settings[f"{step}.{name}"] = value
         if "code" in provenance:
-            found[f"{step}.code"] = provenance["code"]
+            settings[f"{step}.code"] = provenance["code"]
         for name in ("instructions", "seeds"):
             if name in provenance.get("inputs", {}):
-                found[f"{step}.{name}_digest"] = provenance["inputs"][name]
+                settings[f"{step}.{name}_digest"] = provenance["inputs"][name]
     if f"used_{arm}" in task.inputs:
         rows = [row for row in given_objects(task, f"used_{arm}") if not row["cut"]]
-        found["sft.rows_trained_on"] = len(rows)
-    return found
+        settings["sft.rows_trained_on"] = len(rows)
+    return settings
 
 
 def _sizes(params: ReportParams, task: Task) -> "list[SizePoint]":

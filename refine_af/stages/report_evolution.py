@@ -93,12 +93,12 @@ def _arm(task: Task, arm: str) -> "EvolutionArm":
 
 
 def _settings(task: Task, arm: str) -> dict[str, Scalar]:
-    found: dict[str, Scalar] = {}
+    settings: dict[str, Scalar] = {}
     for part, step in (("tuning", "sft.training"), ("judging", "evaluate")):
         for name, value in given_json(task, f"{part}_{arm}").get("params", {}).items():
             if name != "model_digest":
-                found[f"{step}.{name}"] = value
-    return found
+                settings[f"{step}.{name}"] = value
+    return settings
 
 
 STAGE = Stage(

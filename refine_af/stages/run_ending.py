@@ -68,22 +68,24 @@ def _of_kfp(status: dict[str, Any]) -> Ending:
 
 def _nodes(failures: str) -> list[dict[str, Any]]:
     try:
-        found = json.loads(failures or "[]")
-        if isinstance(found, str):
-            found = json.loads(found)
+        nodes = json.loads(failures or "[]")
+        if isinstance(nodes, str):
+            nodes = json.loads(nodes)
     except ValueError:
         return []
-    return [node for node in found if isinstance(node, dict)] if isinstance(found, list) else []
+    return [node for node in nodes if isinstance(node, dict)] if isinstance(nodes, list) else []
 
 
 def _failed(nodes: list[dict[str, Any]]) -> Ending:
     """Return the task that failed first, by the last of its tries."""
-    told = [node for node in nodes if node.get("message") and _TRY.search(str(node["displayName"]))]
-    told = told or [node for node in nodes if node.get("message")]
-    if not told:
+    explained = [
+        node for node in nodes if node.get("message") and _TRY.search(str(node["displayName"]))
+    ]
+    explained = explained or [node for node in nodes if node.get("message")]
+    if not explained:
         return Ending("failed")
-    first = min(told, key=lambda node: str(node.get("finishedAt", "")))
+    first = min(explained, key=lambda node: str(node.get("finishedAt", "")))
     task = _TRY.sub("", str(first["displayName"]))
-    tries = [node for node in told if _TRY.sub("", str(node["displayName"])) == task]
+    tries = [node for node in explained if _TRY.sub("", str(node["displayName"])) == task]
     last = max(tries, key=lambda node: str(node.get("finishedAt", "")))
     return Ending("failed", task=task, error=_EXIT.sub("", str(last["message"])))

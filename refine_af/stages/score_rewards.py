@@ -47,12 +47,12 @@ def run(params: ScoreRewardsParams, task: Task) -> Metrics:
 
 
 def _measure(reward: Reward, rows: list[Instance], task: Task) -> list[Parts | None]:
-    found: list[Parts | None] = []
+    parts: list[Parts | None] = []
     for start in range(0, len(rows), BATCH):
         batch = rows[start : start + BATCH]
-        found += reward.measure([Triplet(row.instruction, row.input, row.output) for row in batch])
-        task.progress.step(len(found), len(rows), "rows")
-    return found
+        parts += reward.measure([Triplet(row.instruction, row.input, row.output) for row in batch])
+        task.progress.step(len(parts), len(rows), "rows")
+    return parts
 
 
 def _reference(reward: Reward, task: Task) -> list[Parts | None]:
@@ -63,7 +63,7 @@ def _reference(reward: Reward, task: Task) -> list[Parts | None]:
     Raises:
         DataError: When a row lacks a part that the preset weighs.
     """
-    found: list[Parts | None] = []
+    parts: list[Parts | None] = []
     for row in read_rows(task.inputs["reference"], Instance):
         missing = [name for name in reward.preset.weights if name not in row.parts]
         if missing:
@@ -71,8 +71,8 @@ def _reference(reward: Reward, task: Task) -> list[Parts | None]:
                 f"reference, row {row.id}: no part {missing[0]!r}; score the reference with the"
                 f" preset {reward.preset.name!r} first"
             )
-        found.append(dict(row.parts))
-    return found
+        parts.append(dict(row.parts))
+    return parts
 
 
 def _with_score(row: Instance, scored: Scored) -> Instance:
@@ -91,24 +91,24 @@ def _choose(
         top_k=params.top_k if params.select == "top_k" else None,
     )
     dropped = [_rejected(rows[item.position], item.reason, item.detail) for item in chosen.dropped]
-    return [rows[place] for place in chosen.kept], dropped
+    return [rows[index] for index in chosen.kept], dropped
 
 
 def _best_per_instruction(
     rows: list[Instance], totals: list[float]
 ) -> tuple[list[Instance], list[Rejected]]:
     best: dict[str, int] = {}
-    for place, row in enumerate(rows):
+    for index, row in enumerate(rows):
         key = row.parents[0] if row.parents else row.instruction
-        if key not in best or totals[place] > totals[best[key]]:
-            best[key] = place
+        if key not in best or totals[index] > totals[best[key]]:
+            best[key] = index
     keep = set(best.values())
     dropped = [
         _rejected(row, "not_best", "another instance of the instruction scored higher")
-        for place, row in enumerate(rows)
-        if place not in keep
+        for index, row in enumerate(rows)
+        if index not in keep
     ]
-    return [row for place, row in enumerate(rows) if place in keep], dropped
+    return [row for index, row in enumerate(rows) if index in keep], dropped
 
 
 def _rejected(row: Instance, reason: str, detail: str) -> Rejected:
@@ -123,10 +123,10 @@ def _preflight(reward: Reward, parts: list[Parts | None], task: Task) -> None:
         return
     from refine_af.feedback.preflight import preflight
 
-    found = preflight(real, reward.preset)
-    for warning in found.warnings:
+    result = preflight(real, reward.preset)
+    for warning in result.warnings:
         task.progress.say(warning)
-    task.telemetry["warnings"] = list(found.warnings)
+    task.telemetry["warnings"] = list(result.warnings)
 
 
 def _metrics(kept: list[Instance], dropped: list[Rejected]) -> Metrics:

@@ -52,10 +52,10 @@ def run(params: PolicyParams, task: Task) -> Metrics:
             done, total, "updates", reward=numbers["reward"], entropy=numbers["entropy"]
         )
 
-    found = train(play, embedding.embed, params, plan, on_update)
+    trained = train(play, embedding.embed, params, plan, on_update)
     play.finish()
-    _write(params, task, operators, found, play, table)
-    return _metrics(found, table, play.steps)
+    _write(params, task, operators, trained, play, table)
+    return _metrics(trained, table, play.steps)
 
 
 class _Live:
@@ -89,10 +89,10 @@ class _Live:
         roots = sample(self._roots, params.table_seeds, params.seed, "table-seeds")
         count = len(operators.names)
         once = params.model_copy(update={"steps": 1})
-        for place in range(count if roots else 0):
-            chooser = Mix("table", [[float(place == one) for one in range(count)]], params.seed)
+        for index in range(count if roots else 0):
+            chooser = Mix("table", [[float(index == one) for one in range(count)]], params.seed)
             evolver = self._evolver(self._bank.copy(), once)
-            self.steps += evolver.run(roots, chooser, phase="table", update=place).steps
+            self.steps += evolver.run(roots, chooser, phase="table", update=index).steps
         return one_step_table(self.steps, operators.names, params.seed)
 
     def __call__(
@@ -107,7 +107,7 @@ class _Live:
             seed = self._params.seed
             roots = _drawn(self._roots, self._params.episodes, seed, policy_seed, update)
             evolver = self._evolvers.setdefault(policy_seed, self._evolver(self._bank.copy()))
-        found = evolver.run(
+        episode = evolver.run(
             roots,
             _chooser(learner, self._params),
             phase=phase,
@@ -115,10 +115,10 @@ class _Live:
             update=update,
             draws=draws,
         )
-        self.steps += found.steps
+        self.steps += episode.steps
         if phase == "train":
-            self.kept += [row.instruction for row in found.kept]
-        return found.steps
+            self.kept += [row.instruction for row in episode.kept]
+        return episode.steps
 
     def finish(self) -> None:
         """Free the models; as :meth:`JournalledEngine.finish`."""
@@ -156,10 +156,10 @@ class _Replayed:
     ) -> list[OperatorStep]:
         """Return the rows of one rollout."""
         key = (phase, policy_seed, update)
-        found = [row for row in self.steps if (row.phase, row.policy_seed, row.update) == key]
+        journalled = [row for row in self.steps if (row.phase, row.policy_seed, row.update) == key]
         if phase == "train":
-            self.kept += [row.text for row in found if row.status == "kept"]
-        return found
+            self.kept += [row.text for row in journalled if row.status == "kept"]
+        return journalled
 
     def finish(self) -> None:
         """Nothing is open."""
@@ -180,11 +180,11 @@ def _drawn(
     roots: "Sequence[Root]", count: int, seed: int, policy_seed: int, update: int
 ) -> "list[Root]":
     """Return ``count`` roots, each anew where there are fewer than that."""
-    found: list[Root] = []
-    while len(found) < count:
-        key = (policy_seed, update, len(found))
-        found += sample(roots, count - len(found), seed, "episode-seeds", *key)
-    return found
+    drawn: list[Root] = []
+    while len(drawn) < count:
+        key = (policy_seed, update, len(drawn))
+        drawn += sample(roots, count - len(drawn), seed, "episode-seeds", *key)
+    return drawn
 
 
 def _chooser(learner: "Learner", params: PolicyParams) -> Any:  # noqa: ANN401
@@ -203,7 +203,7 @@ def _write(
     params: PolicyParams,
     task: Task,
     operators: "Operators",
-    found: "Trained",
+    trained: "Trained",
     play: _Live | _Replayed,
     table: dict[str, Any],
 ) -> None:
@@ -222,28 +222,28 @@ def _write(
         "text": params.text,
         "stop": params.allow_stop,
         "model": params.model,
-        "policy_seed": found.policy_seed,
-        "update": found.update,
+        "policy_seed": trained.policy_seed,
+        "update": trained.update,
     }
-    save_policy(task.outputs["policy"], found.learner.network, facts)
+    save_policy(task.outputs["policy"], trained.learner.network, facts)
     write_rows(task.outputs["trace"], play.steps)
-    write_rows(task.outputs["curve"], found.curve)
+    write_rows(task.outputs["curve"], trained.curve)
     write_bank(task.outputs["bank_out"], task.inputs.get("bank"), play.kept)
     write_object(task.outputs["table"], table)
     write_object(task.outputs["ledger"], play.ledger.dump())
 
 
-def _metrics(found: "Trained", table: dict[str, Any], steps: Sequence[OperatorStep]) -> Metrics:
+def _metrics(trained: "Trained", table: dict[str, Any], steps: Sequence[OperatorStep]) -> Metrics:
     metrics: Metrics = {
         "steps": len(steps),
-        "policy_seed": found.policy_seed,
-        "update": found.update,
+        "policy_seed": trained.policy_seed,
+        "update": trained.update,
     }
-    tests = [row for row in found.curve if row["phase"] == "held_out"]
-    if found.held_out is not None:
+    tests = [row for row in trained.curve if row["phase"] == "held_out"]
+    if trained.held_out is not None:
         first = [row["reward"] for row in tests if row["update"] == 0]
         metrics["held_out_reward_untrained"] = sum(first) / len(first)
-        metrics["held_out_reward"] = found.held_out
+        metrics["held_out_reward"] = trained.held_out
     for name in ("best_fixed_over_uniform", "best_by_cluster_over_best_fixed"):
         if table[name] is not None:
             metrics[name] = table[name]["value"]

@@ -78,38 +78,38 @@ def run(params: TrainPPOParams, task: Task) -> Metrics:
     """Train, keep every episode, and look for signs of reward hacking."""
     from refine_af.processes.start import started
 
-    place = task.inputs["instructions"]
+    path = task.inputs["instructions"]
     episodes: list[EpisodeRow] = []
     track = _tracker(params, task.scratch)
 
-    def hear(row: Mapping[str, float], found: "Sequence[EpisodeRow]") -> None:
-        episodes.extend(found)
+    def on_update(row: Mapping[str, float], new_episodes: "Sequence[EpisodeRow]") -> None:
+        episodes.extend(new_episodes)
         track(row)
 
-    with started(params.processes, _help, params, place, task.scratch) as processes:
+    with started(params.processes, _help, params, path, task.scratch) as processes:
         result, reward = _train(
             params,
-            place,
+            path,
             task.journal,
             task.outputs["adapter"],
             task.scratch,
             processes,
-            hear,
+            on_update,
             task.progress,
         )
     held_out = params.held_out or (GOLD if params.model.startswith("builtin:") else "")
     updates = watched(result.metrics, episodes, reward, held_out)
     task.telemetry.update(result.telemetry)
-    found = write(updates, episodes, result.stopped, reward.weighed, task)
-    return found | {"classification": reward.classification}
+    metrics = write(updates, episodes, result.stopped, reward.weighed, task)
+    return metrics | {"classification": reward.classification}
 
 
-def _help(processes: "Processes", params: TrainPPOParams, place: Path, scratch: Path) -> None:
-    """Train as a helper of the process that holds the journal."""
+def _help(processes: "Processes", params: TrainPPOParams, path: Path, scratch: Path) -> None:
+    """Train as a rank other than 0; rank 0 holds the journal."""
     from refine_af.storage.journal import MemoryJournal
 
-    quiet = StageProgress("train_ppo")  # helpers report nothing
-    _train(params, place, MemoryJournal(), scratch / "helper", scratch, processes, None, quiet)
+    quiet = StageProgress("train_ppo")  # only rank 0 reports
+    _train(params, path, MemoryJournal(), scratch / "helper", scratch, processes, None, quiet)
 
 
 def _train(
@@ -205,9 +205,9 @@ def _layouts(
         lambda: TransformersText.wrap(model, tokenizer, chat=params.asks_by_chat), task, "kinds"
     )
     style = params.form(params.model, chat=params.asks_by_chat).style
-    found = layouts(rows, params.split, style, engine, params.seed)
+    prepared = layouts(rows, params.split, style, engine, params.seed)
     engine.finish()
-    return found
+    return prepared
 
 
 def _rollout(
@@ -239,7 +239,7 @@ def _rollout(
 
 
 def _tracker(params: TrainPPOParams, scratch: Path) -> Callable[[Mapping[str, float]], None]:
-    """Return what is told each update's numbers: Weights & Biases when asked for, or nothing."""
+    """Return the callback for each update's metrics: Weights & Biases if asked for, or a no-op."""
     if not params.wandb:
         return lambda _: None
     try:
@@ -253,8 +253,8 @@ def _tracker(params: TrainPPOParams, scratch: Path) -> Callable[[Mapping[str, fl
     return lambda row: tracked.log(dict(row), step=int(row["update"]))
 
 
-def _chosen(params: TrainPPOParams, place: Path) -> list[Instruction]:
-    rows = read_rows(place, Instruction)
+def _chosen(params: TrainPPOParams, path: Path) -> list[Instruction]:
+    rows = read_rows(path, Instruction)
     return sample(rows, params.prompts or len(rows), params.seed, "ppo-choice")
 
 

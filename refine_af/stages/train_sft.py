@@ -21,13 +21,13 @@ def run(params: SFTParams, task: Task) -> Metrics:
         others=[_instances(task, name) for name in MATCHES if name in task.inputs],
         seeds=read_rows(task.inputs["seeds"], Seed) if with_seeds else [],
     )
-    place = str(resolve_model(params.model))
-    shared = (material, params, place, task.scratch)
+    model_path = str(resolve_model(params.model))
+    shared = (material, params, model_path, task.scratch)
     with started(params.processes, help_tuning, *shared) as processes:
         outcome = fine_tune(
             material,
             params,
-            place,
+            model_path,
             task.outputs["adapter"],
             journal=task.journal,
             progress=task.progress,

@@ -114,7 +114,7 @@ class Entries:
         return sorted(name for name in names if name.startswith(prefix))
 
     def discard(self, name: str) -> None:
-        """Remove what was published under ``name``; nothing happens when there is none."""
+        """Remove what was published under ``name``; does nothing if there is none."""
         self._check_lease()
         old = self._pointer(name)
         for kind in ("steps", "folders"):
@@ -176,7 +176,7 @@ class Entries:
     def _load(self, entry: str, kind: "type[_Loaded]") -> "_Loaded | None":
         """Return an entry of the journal's own, or None when it is absent or holds another thing.
 
-        A warning names what is there and is none of ours.
+        A warning names the files there that this journal did not write.
         """
         raw = self._read_entry(entry)
         value = None if raw is None else kind.load(raw)

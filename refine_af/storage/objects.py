@@ -61,7 +61,7 @@ class BucketClient(Protocol):
         """Return the parts between ``prefix`` and the next ``/``, each once."""
 
     def delete(self, bucket: str, key: str) -> None:
-        """Remove an object; nothing there is no error."""
+        """Remove an object; a missing one is not an error."""
 
     def abort_uploads(self, bucket: str, prefix: str) -> None:
         """Drop unfinished uploads under the prefix."""

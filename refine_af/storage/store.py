@@ -86,7 +86,7 @@ class Store(Source, Protocol):
         """Return the names of the directories directly below ``uri``, sorted."""
 
     def delete(self, uri: str) -> None:
-        """Remove the file, or the directory and all below it; nothing there is no error."""
+        """Remove the file, or the directory and all below it; a missing one is not an error."""
 
     def read_version(self, uri: str) -> Versioned | None:
         """Return content and version of a small file, or None."""

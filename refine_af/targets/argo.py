@@ -99,8 +99,8 @@ def _parameters(stage: Stage, tag: str) -> list[Object]:
 
 
 def _input(item: Artifact) -> Object:
-    found: Object = {"name": item.name, "path": f"{FOLDER}/inputs/{item.name}"}
-    return found | ({"optional": True} if item.optional else {})
+    artifact: Object = {"name": item.name, "path": f"{FOLDER}/inputs/{item.name}"}
+    return artifact | ({"optional": True} if item.optional else {})
 
 
 def _outputs(stage: Stage) -> Object:

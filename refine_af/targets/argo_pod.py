@@ -26,7 +26,7 @@ def pod(placement: Placement, profile: Profile) -> Object:
     if placement.gpus:
         memory = {"medium": "Memory", "sizeLimit": placement.shm}
         volumes.append({"name": "dshm", "emptyDir": memory})
-    found: Object = {
+    spec: Object = {
         "securityContext": {
             "runAsNonRoot": True,
             "runAsUser": USER,
@@ -43,12 +43,12 @@ def pod(placement: Placement, profile: Profile) -> Object:
         "priorityClassName": profile.priority_class,
         "podSpecPatch": _patch(profile),
     }
-    return {name: value for name, value in found.items() if value}
+    return {name: value for name, value in spec.items() if value}
 
 
 def _metadata(profile: Profile) -> Object:
-    found = {"labels": dict(profile.pod_labels), "annotations": dict(profile.pod_annotations)}
-    return {name: value for name, value in found.items() if value}
+    metadata = {"labels": dict(profile.pod_labels), "annotations": dict(profile.pod_annotations)}
+    return {name: value for name, value in metadata.items() if value}
 
 
 def _patch(profile: Profile) -> str:

@@ -64,10 +64,10 @@ class Placement:
         return self._resources(cpu or self.size.cpu, memory or self.size.memory)
 
     def _resources(self, cpu: str, memory: str) -> dict[str, str]:
-        found = {"cpu": cpu, "memory": memory}
+        resources = {"cpu": cpu, "memory": memory}
         if self.size.ephemeral_storage:
-            found["ephemeral-storage"] = self.size.ephemeral_storage
-        return found | ({self.gpu_resource: str(self.gpus)} if self.gpus else {})
+            resources["ephemeral-storage"] = self.size.ephemeral_storage
+        return resources | ({self.gpu_resource: str(self.gpus)} if self.gpus else {})
 
 
 def place(stage: Stage, profile: Profile) -> Placement:
@@ -123,13 +123,13 @@ def _laid_over(size: Size, own: Size) -> Size:
 
 
 def _volumes(profile: Profile) -> tuple[Volume, ...]:
-    found = profile.volumes
+    volumes = profile.volumes
     if profile.model_cache:
-        found += (Volume(name="models", mount_path=MODEL_CACHE, claim=profile.model_cache),)
+        volumes += (Volume(name="models", mount_path=MODEL_CACHE, claim=profile.model_cache),)
     if profile.google_credentials:
         secret = profile.google_credentials
-        found += (Volume(name="google", mount_path=GOOGLE_FOLDER, secret=secret),)
-    return found
+        volumes += (Volume(name="google", mount_path=GOOGLE_FOLDER, secret=secret),)
+    return volumes
 
 
 def secret_keys(stage: Stage, profile: Profile) -> tuple[str, ...]:
@@ -138,21 +138,21 @@ def secret_keys(stage: Stage, profile: Profile) -> tuple[str, ...]:
     own = profile.stages.get(stage.name, StageFields()).secret_keys
     if _is_exit_task(stage):
         return (*EXIT_KEYS, *own)
-    found = [*STORE_KEYS, *profile.secret_keys, *own]
+    keys = [*STORE_KEYS, *profile.secret_keys, *own]
     if any(name.endswith(("_uri", "model", "tokenizer")) for name in params):
-        found += HUB_KEYS
+        keys += HUB_KEYS
     if "engine" in params:
-        found += ENGINE_KEYS
-    return tuple(dict.fromkeys(found))
+        keys += ENGINE_KEYS
+    return tuple(dict.fromkeys(keys))
 
 
 def largest_pod(stages: list[Stage], profile: Profile) -> str:
     """Return one line for people: what the pods that ask for most ask for, and whose they are."""
     rows = [(stage.name, place(stage, profile)) for stage in stages]
-    found = []
+    sizes = []
     for resource in ("cpu", "memory"):
         name, placement = max(rows, key=lambda row: quantity(row[1].requests[resource]))
-        found.append(f"{resource} {placement.requests[resource]} ({name})")
+        sizes.append(f"{resource} {placement.requests[resource]} ({name})")
     gpus = max(placement.gpus for _, placement in rows)
-    found += [f"{profile.gpu_resource} {gpus}"] if gpus else []
-    return f"largest pod under the profile {profile.name}: " + ", ".join(found)
+    sizes += [f"{profile.gpu_resource} {gpus}"] if gpus else []
+    return f"largest pod under the profile {profile.name}: " + ", ".join(sizes)

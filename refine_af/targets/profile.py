@@ -26,10 +26,10 @@ def quantity(text: str) -> float:
     Raises:
         ValueError: When it is none.
     """
-    found = _QUANTITY.fullmatch(text)
-    if found is None or found.group(2) not in UNITS:
+    match = _QUANTITY.fullmatch(text)
+    if match is None or match.group(2) not in UNITS:
         raise ValueError(f"{text!r} is not a quantity; write 500m, 2, 512Mi or 16Gi")
-    return float(found.group(1)) * UNITS[found.group(2)]
+    return float(match.group(1)) * UNITS[match.group(2)]
 
 
 class _Fields(BaseModel):
@@ -197,9 +197,9 @@ ARGO_ONLY = ("priority_class", "runtime_class", "parallelism", "artifact_gc", "p
 def argo_only_fields(profile: Profile) -> list[str]:
     """Return the fields that the profile sets and that KFP has no word for."""
     fields = Profile.model_fields
-    found = [name for name in ARGO_ONLY if getattr(profile, name) != fields[name].default]
+    names = [name for name in ARGO_ONLY if getattr(profile, name) != fields[name].default]
     sizes = [("cpu_tasks", profile.cpu_tasks), *profile.stages.items()]
-    return found + [f"{name}.ephemeral_storage" for name, size in sizes if size.ephemeral_storage]
+    return names + [f"{name}.ephemeral_storage" for name, size in sizes if size.ephemeral_storage]
 
 
 def json_schema() -> str:
