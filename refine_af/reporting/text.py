@@ -35,6 +35,10 @@ def markdown_block(text: str) -> str:
     return f"{fence}text\n{body}\n{fence}"
 
 
+ROUNDING = 1e-12
+"""Means of standardised numbers come out this far from 0; nothing that is reported is so small."""
+
+
 def points(value: float | None) -> str:
     """Return a score in [0, 1] as points out of 100; a dash where there is none."""
     return "-" if value is None else f"{100 * value:.2f}"
@@ -49,6 +53,8 @@ def number(value: float | None) -> str:
     """Return a number for people: whole ones with separators, others with four digits."""
     if value is None:
         return "-"
+    if abs(value) < ROUNDING:
+        return "0"
     if float(value).is_integer() and abs(value) < 1e15:
         return f"{int(value):,}"
     return f"{value:.4g}"

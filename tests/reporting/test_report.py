@@ -176,6 +176,7 @@ def test_shown_text() -> None:
     assert [number(value) for value in (None, 12345.0, 0.12345, -2.0)] == [
         *("-", "12,345", "0.1235", "-2")
     ]
+    assert number(-5.551e-17) == "0"
 
 
 def test_timing_by_hand() -> None:
