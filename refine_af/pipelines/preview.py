@@ -15,7 +15,7 @@ from typing import TypeVar
 
 from refine_af.contracts.errors import ParameterError
 from refine_af.contracts.params import Params
-from refine_af.contracts.progress import printable
+from refine_af.contracts.progress import StageProgress, printable
 from refine_af.contracts.records import Instruction, Rejected, Seed
 from refine_af.dedup.contamination import Leak
 from refine_af.engines.opening import Opener, open_engine
@@ -100,17 +100,21 @@ def preview(config: RunConfig, rows: int, *, opener: Opener = open_engine) -> li
     tasks = planned(config)
     writing = _params_of(tasks, BootstrapParams).model_copy(update={"max_requests": rows})
     asking = _params_of(tasks, InstancesParams).model_copy(update={"samples": 1})
+    progress = StageProgress("preview")
     with tempfile.TemporaryDirectory(prefix="refine-af-preview-") as folder:
         scratch = Path(folder)
         seeds = _seeds(_params_of(tasks, SeedParams), scratch)
+        progress.say(f"{writing.model}: {rows} requests for instructions")
         with closing(opener(writing, None)) as engine:
             calls, accepted = _instructions(writing, seeds, engine, scratch)
             chosen = (accepted or [_as_instruction(seed) for seed in seeds])[:rows]
+            progress.say(f"{asking.model}: instances for {len(chosen)} instructions")
             if shared := _same_engine(writing, asking):
                 instances, triplets = _instances(asking, chosen, engine, scratch)
         if not shared:
             with closing(opener(asking, None)) as engine:
                 instances, triplets = _instances(asking, chosen, engine, scratch)
+    progress.say(f"{len(triplets)} instances to the reward")
     return calls + _scored(_params_of(tasks, ScoreRewardsParams), instances, triplets)
 
 

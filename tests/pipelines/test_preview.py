@@ -32,7 +32,9 @@ def test_the_embedded_model_shows_prompt_answer_verdict_and_parts(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert main(["preview", "--preset", "quickstart", "--rows", "3", "--json", "calls.jsonl"]) == 0
-    shown = capsys.readouterr().out
+    captured = capsys.readouterr()
+    assert captured.err.startswith("preview: builtin:tiny: 3 requests for instructions\n")
+    shown = captured.out
     calls = [json.loads(line) for line in Path("calls.jsonl").read_text("utf-8").splitlines()]
     assert [path.name for path in tmp_path.iterdir()] == ["calls.jsonl"]
     assert [call["stage"] for call in calls] == ["generate_instructions"] * 3 + [
