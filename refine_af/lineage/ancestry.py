@@ -24,20 +24,20 @@ def ancestors(run: Run, row_ids: Iterable[str]) -> set[str]:
         if row_id in seen:
             continue
         seen.add(row_id)
-        found = (rows.parents_of(row_id) for rows in files)
-        waiting.extend(next((parents for parents in found if parents is not None), ()))
+        parents_in_files = (rows.parents_of(row_id) for rows in files)
+        waiting.extend(next((parents for parents in parents_in_files if parents is not None), ()))
     return seen
 
 
 def seeds_among(run: Run, row_ids: Iterable[str]) -> list[dict[str, Any]]:
     """Return id, file's own id, name and licence of the seeds among ``row_ids``, in file order."""
     wanted = set(row_ids)
-    found = []
+    seeds = []
     for _, rows in run.files("seeds", "seed_ingest"):
         for row in rows.lines_with(b'"seed_id": '):
             if row["id"] in wanted:
-                found.append({key: row[key] for key in ("id", "seed_id", "name", "licence")})
-    return found
+                seeds.append({key: row[key] for key in ("id", "seed_id", "name", "licence")})
+    return seeds
 
 
 def find_seed(run: Run, name: str) -> dict[str, Any]:
@@ -66,7 +66,7 @@ def descendants(run: Run, row_id: str) -> dict[str, dict[str, int]]:
     shortest way counts.
     """
     generations = {row_id.encode(): 0}
-    found: dict[str, dict[str, int]] = {}
+    below: dict[str, dict[str, int]] = {}
     for task, name, rows in run.every_file():
         if name in NO_OFFSPRING:
             continue
@@ -74,5 +74,5 @@ def descendants(run: Run, row_id: str) -> dict[str, dict[str, int]]:
             above = [generations[one] for one in listed[1:-1].split(b'", "') if one in generations]
             if above and child not in generations:
                 generations[child] = min(above) + 1
-                found.setdefault(f"{task.name}/{name}", {})[child.decode()] = min(above) + 1
-    return found
+                below.setdefault(f"{task.name}/{name}", {})[child.decode()] = min(above) + 1
+    return below

@@ -31,8 +31,8 @@ def explain(row_id: str, folder: str, as_json: bool) -> None:
     from refine_af.lineage.passport_text import passport_lines
     from refine_af.lineage.run import open_run
 
-    found = passport(refuse_mixture(open_run(chosen_run(folder))), row_id)
-    click.echo(_json(found) if as_json else "\n".join(passport_lines(found)))
+    facts = passport(refuse_mixture(open_run(chosen_run(folder))), row_id)
+    click.echo(_json(facts) if as_json else "\n".join(passport_lines(facts)))
 
 
 @click.command()
@@ -47,19 +47,19 @@ def trace(seed: str, folder: str, as_json: bool) -> None:
     from refine_af.lineage.run import open_run
     from refine_af.lineage.trace import trace as traced
 
-    found = traced(refuse_mixture(open_run(chosen_run(folder))), seed)
+    result = traced(refuse_mixture(open_run(chosen_run(folder))), seed)
     if as_json:
-        click.echo(_json(asdict(found)))
+        click.echo(_json(asdict(result)))
         return
     lines = [
         f"{row_id}\t{generation}\t{artifact}\n"
-        for artifact, rows in found.found.items()
+        for artifact, rows in result.found.items()
         for row_id, generation in rows.items()
     ]
     click.echo("".join(lines), nl=False)
-    totals = [f"{count} in {name}" for name, count in found.counts().items()]
-    trained = [f"{task} trained on {count}" for task, count in found.trained_on.items()]
-    title = f"{found.seed['seed_id']} ({found.seed['licence']}, {found.seed['id']})"
+    totals = [f"{count} in {name}" for name, count in result.counts().items()]
+    trained = [f"{task} trained on {count}" for task, count in result.trained_on.items()]
+    title = f"{result.seed['seed_id']} ({result.seed['licence']}, {result.seed['id']})"
     click.echo(printable(f"{title}: {'; '.join([*totals, *trained]) or 'none'}"), err=True)
 
 
@@ -76,13 +76,13 @@ def verify(folder: str, expect: str, as_json: bool) -> None:
 
     from refine_af.lineage.verify import verify_run
 
-    found = verify_run(folder, expect)
+    result = verify_run(folder, expect)
     if as_json:
-        click.echo(_json(asdict(found)))
+        click.echo(_json(asdict(result)))
     else:
-        click.echo("\n".join(printable(line) for line in found.lines()))
-    if found.problems:
-        count = len(found.problems)
+        click.echo("\n".join(printable(line) for line in result.lines()))
+    if result.problems:
+        count = len(result.problems)
         raise DataError(f"{folder}: {count} problem{'s' * (count != 1)}; see the lines above")
 
 
@@ -93,8 +93,8 @@ def status(folder: str, as_json: bool) -> None:
     """Show where a run stands, or what the journals of a work folder (path or URI) hold."""
     from refine_af.lineage.status import status_lines, status_of
 
-    found = status_of(folder)
-    click.echo(_json(found) if as_json else "\n".join(map(printable, status_lines(found))))
+    facts = status_of(folder)
+    click.echo(_json(facts) if as_json else "\n".join(map(printable, status_lines(facts))))
 
 
 @click.command()
@@ -171,8 +171,10 @@ def compare(first: str, second: str, as_json: bool) -> None:
     from refine_af.lineage.overview import compare_runs
     from refine_af.lineage.run import open_run
 
-    found = compare_runs(open_run(first), open_run(second))
-    click.echo(_json(asdict(found)) if as_json else "\n".join(map(printable, found.lines())))
+    comparison = compare_runs(open_run(first), open_run(second))
+    click.echo(
+        _json(asdict(comparison)) if as_json else "\n".join(map(printable, comparison.lines()))
+    )
 
 
 def chosen_run(folder: str) -> str:

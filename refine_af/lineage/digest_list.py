@@ -72,8 +72,8 @@ def read_digest_list(folder: Path) -> DigestList:
     files: dict[str, str] = {}
     *lines, rest = data.decode("utf-8", "replace").split("\n")
     for number, line in enumerate([*lines, *([rest] if rest else [])], start=1):
-        found = _LINE.fullmatch(line)
-        if found is None:
+        match = _LINE.fullmatch(line)
+        if match is None:
             raise DataError(f"{path}:{number}: not a line of sha256 and name; the list was altered")
-        files[check_name(found[2], f"{path}:{number}")] = found[1]
+        files[check_name(match[2], f"{path}:{number}")] = match[1]
     return DigestList(files, digest_bytes(data))

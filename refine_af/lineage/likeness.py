@@ -23,7 +23,7 @@ def nearest_before(
     before = rows.before(row["id"]) if rows else None
     if before is None:
         return None
-    seeds = b"".join(found.content for _, found in run.files("seeds", "seed_ingest"))
+    seeds = b"".join(seed_file.content for _, seed_file in run.files("seeds", "seed_ingest"))
     return _nearest(str(row["instruction"]), seeds + before)
 
 
@@ -32,8 +32,8 @@ def _nearest(text: str, content: bytes) -> dict[str, Any] | None:
     """Return id, score and text of the row in ``content`` that is nearest to ``text``."""
     from refine_af.dedup.nearest import nearest_texts
 
-    for place, score in nearest_texts(text, texts_in(content, "instruction"), 1):
-        row = parse_object(content.split(b"\n")[place], "nearest row")
+    for index, score in nearest_texts(text, texts_in(content, "instruction"), 1):
+        row = parse_object(content.split(b"\n")[index], "nearest row")
         return {"id": row["id"], "score": score, "text": row["instruction"]}
     return None
 
@@ -55,8 +55,8 @@ def nearest_evaluation(run: Run, row: JsonObject) -> list[dict[str, Any]]:
     inputs = texts_in(rows.content, "input")
     if len(inputs) != len(lines):
         return []
-    found = []
-    for place, score in nearest_texts(text, inputs, SHOWN):
-        one = parse_object(lines[place], str(rows.path))
-        found.append({key: one[key] for key in ("task", "instance", "input")} | {"score": score})
-    return found
+    nearest = []
+    for index, score in nearest_texts(text, inputs, SHOWN):
+        one = parse_object(lines[index], str(rows.path))
+        nearest.append({key: one[key] for key in ("task", "instance", "input")} | {"score": score})
+    return nearest

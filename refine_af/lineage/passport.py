@@ -142,14 +142,14 @@ def _verdicts(run: Run, writers: list[RunTask], row: JsonObject) -> JsonList:
     """Return each filter's decision about a row, in the order of the DAG."""
     if "reason" in row:
         return [_dropped(run, task.name, row) for task in writers]
-    found: JsonList = []
+    verdicts: JsonList = []
     for task in run.tasks:
         dropped = task.rows("rejected") if task.stage.name in _FILTERS else None
         refusals = dropped.children(row["id"]) if dropped else []
-        found += [_dropped(run, task.name, one) for one in refusals]
+        verdicts += [_dropped(run, task.name, one) for one in refusals]
         if not refusals and (kept := _kept(run, task, row, task in writers)):
-            found.append(kept)
-    return found
+            verdicts.append(kept)
+    return verdicts
 
 
 def _dropped(run: Run, task: str, row: JsonObject) -> dict[str, Any]:
@@ -178,28 +178,28 @@ def _kept(run: Run, task: RunTask, row: JsonObject, wrote: bool) -> dict[str, An
 
 
 def _rewards(run: Run, instance: str | None) -> JsonList:
-    found: JsonList = []
+    rewards: JsonList = []
     for task, rows in run.files("scored") if instance else ():
         row = rows.row(instance or "")
         if row is not None and row.get("total") is not None:
             preset = task.params.get("reward", "")
-            found.append(
+            rewards.append(
                 {"task": task.name, "preset": preset, "total": row["total"], "parts": row["parts"]}
             )
-    return found
+    return rewards
 
 
 def _made_from(run: Run, row_id: str) -> JsonList:
     """Return rows made from this row alone, and how many prompts showed it among others."""
-    found: JsonList = []
+    made: JsonList = []
     for task, name, rows in run.every_file():
         if name in NO_OFFSPRING:
             continue
         alone = rows.children(row_id)
         ids = [one["id"] for one in alone]
         if ids:
-            found.append({"artifact": f"{task.name}/{name}", "rows": len(ids), "ids": ids[:10]})
-    return found
+            made.append({"artifact": f"{task.name}/{name}", "rows": len(ids), "ids": ids[:10]})
+    return made
 
 
 def _brief(run: Run, row_id: str) -> dict[str, Any]:

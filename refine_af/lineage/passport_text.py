@@ -12,25 +12,25 @@ LONGEST = 400
 Facts = Mapping[str, Any]
 
 
-def passport_lines(found: Facts) -> list[str]:
+def passport_lines(facts: Facts) -> list[str]:
     """Return the lines of a passport."""
-    lines = [f"{found['id']}  in {found['run']}"]
-    for chapter in found["history"]:
+    lines = [f"{facts['id']}  in {facts['run']}"]
+    for chapter in facts["history"]:
         lines += ["", *_chapter(chapter)]
-    lines += ["", f"seeds: {len(found['seeds'])} in its ancestry"]
-    lines += [f"  {one['seed_id']}  {one['licence']}  {one['name']}" for one in found["seeds"]]
-    lines += _section("shown in its prompt", (_brief(one) for one in found["parents"]))
-    lines += _section("reward", map(_reward, found["reward"]))
-    lines += _section("PPO episodes on its instruction", map(_episode, found["ppo"]))
-    lines += _section("fine-tuning", map(_training, found["sft"]))
-    lines += _section("nearest evaluation rows", map(_evaluation, found["evaluation"]))
-    lines += _section("made from it alone", map(_made, found["made_from_it"]))
+    lines += ["", f"seeds: {len(facts['seeds'])} in its ancestry"]
+    lines += [f"  {one['seed_id']}  {one['licence']}  {one['name']}" for one in facts["seeds"]]
+    lines += _section("shown in its prompt", (_brief(one) for one in facts["parents"]))
+    lines += _section("reward", map(_reward, facts["reward"]))
+    lines += _section("PPO episodes on its instruction", map(_episode, facts["ppo"]))
+    lines += _section("fine-tuning", map(_training, facts["sft"]))
+    lines += _section("nearest evaluation rows", map(_evaluation, facts["evaluation"]))
+    lines += _section("made from it alone", map(_made, facts["made_from_it"]))
     return [printable(line) for line in lines]
 
 
 def _section(title: str, lines: Iterator[str]) -> list[str]:
-    found = [f"  {line}" for line in lines]
-    return [f"{title}:", *found] if found else []
+    indented = [f"  {line}" for line in lines]
+    return [f"{title}:", *indented] if indented else []
 
 
 def _chapter(chapter: Facts) -> Iterator[str]:

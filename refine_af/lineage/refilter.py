@@ -120,15 +120,15 @@ def _decide_again(asked: Refilter, task: RunTask, folder: Path) -> Metrics:
     folder.mkdir()
     (seeds,) = [rows.path for _, rows in asked.run.files("seeds", "seed_ingest")]
     decider = Decider(read_rows(seeds, Seed), params, known_texts(params.known_uri, folder))
-    found = Found(calls=list(iter_rows(_rows(task, "calls").path, ModelCall)))
-    numbered = iter(enumerate(found.calls))
+    outcome = Found(calls=list(iter_rows(_rows(task, "calls").path, ModelCall)))
+    numbered = iter(enumerate(outcome.calls))
     while batch := list(islice(numbered, params.round_size)):
         rows = decider.decide(_answer(number, call) for number, call in batch)
         kept = [row for row in rows if isinstance(row, Instruction)]
         dropped = [row for row in rows if isinstance(row, Rejected)]
-        found.take([_completion(call) for _, call in batch], Round(kept, dropped))
+        outcome.take([_completion(call) for _, call in batch], Round(kept, dropped))
     outputs = {item.name: folder / item.name for item in task.stage.outputs}
-    metrics = write_found(found, len(found.calls), outputs)
+    metrics = write_found(outcome, len(outcome.calls), outputs)
     inputs = {"seeds": digest_file(seeds), "calls": digest_file(outputs["calls"])}
     _describe(folder, task, params.method_values(), inputs, metrics)
     return metrics

@@ -70,11 +70,11 @@ class RowFile:
     @cached_property
     def heads(self) -> dict[bytes, bytes]:
         """The bytes between the brackets of ``parents`` by the bytes of the id, in file order."""
-        found: dict[bytes, bytes] = {}
+        heads_by_id: dict[bytes, bytes] = {}
         for line in self.content.split(b"\n"):
             if head := _head(line):
-                found[head[0]] = head[1]
-        return found
+                heads_by_id[head[0]] = head[1]
+        return heads_by_id
 
     def parents_of(self, row_id: str) -> tuple[str, ...] | None:
         """Return the parents' ids of a row, or None where the file has no such row."""
@@ -131,5 +131,5 @@ def _ids(listed: bytes) -> tuple[str, ...]:
 
 def texts_in(content: bytes, field: str) -> list[str]:
     """Return the text of ``field`` of every row in ``content`` that has it, in order."""
-    found = re.findall(_FIELD % field.encode(), content)
-    return [json.loads(b'"%s"' % text) if b"\\" in text else text.decode() for text in found]
+    encoded = re.findall(_FIELD % field.encode(), content)
+    return [json.loads(b'"%s"' % text) if b"\\" in text else text.decode() for text in encoded]

@@ -32,10 +32,10 @@ class Trace:
 def trace(run: Run, name: str) -> Trace:
     """Return the descendants of the seed called ``name`` (its own id, or that of its file)."""
     seed = find_seed(run, name)
-    found = descendants(run, seed["id"])
-    below = {row_id.encode() for rows in found.values() for row_id in rows}
+    by_artifact = descendants(run, seed["id"])
+    below = {row_id.encode() for rows in by_artifact.values() for row_id in rows}
     trained = {}
     for task, rows in run.files("used", TRAINED):
         left_out = {row["id"].encode() for row in rows.lines_with(b'"cut": true')}
         trained[task.name] = len((rows.heads.keys() & below) - left_out)
-    return Trace(seed, found, trained)
+    return Trace(seed, by_artifact, trained)

@@ -12,22 +12,22 @@ _TRAINING = ("model", "method", "template", "epochs", "max_steps", "learning_rat
 
 def episodes_of(run: Run, instruction: str) -> list[dict[str, Any]]:
     """Return the PPO episodes that acted on an instruction, in the order of training."""
-    found: list[dict[str, Any]] = []
+    episodes: list[dict[str, Any]] = []
     for task, rows in run.files("episodes", "train_ppo"):
         for row in rows.lines_with(b'"prompt_id": ' + spelled(instruction)):
             facts = {key: row[key] for key in _EPISODE if key in row}
-            found.append({"task": task.name, **facts})
-    return found
+            episodes.append({"task": task.name, **facts})
+    return episodes
 
 
 def trainings_of(run: Run, instance: str) -> list[dict[str, Any]]:
     """Return every fine-tuning that was offered an instance, and whether it trained on it."""
-    found: list[dict[str, Any]] = []
+    trainings: list[dict[str, Any]] = []
     for task, rows in run.files("used", "train_sft"):
         row = rows.row(instance)
         if row is not None:
-            found.append(_training(run, task, row))
-    return found
+            trainings.append(_training(run, task, row))
+    return trainings
 
 
 def _training(run: Run, task: RunTask, row: JsonObject) -> dict[str, Any]:

@@ -97,15 +97,15 @@ def _bytes(folder: Path, expect: str) -> tuple[list[str], int, str]:
     problems = []
     if expect and expect != listed.digest:
         problems.append(f"{LIST}: its sha256 is {listed.digest}, expected {expect}")
-    found = dict(covered_files(folder))
-    problems += [f"{name}: missing" for name in sorted(listed.files.keys() - found.keys())]
+    present = dict(covered_files(folder))
+    problems += [f"{name}: missing" for name in sorted(listed.files.keys() - present.keys())]
     problems += [
-        f"{name}: foreign, not in the list" for name in sorted(found.keys() - listed.files.keys())
+        f"{name}: foreign, not in the list" for name in sorted(present.keys() - listed.files.keys())
     ]
-    for name in sorted(found.keys() & listed.files.keys()):
-        if found[name].is_symlink() or not found[name].is_file():
+    for name in sorted(present.keys() & listed.files.keys()):
+        if present[name].is_symlink() or not present[name].is_file():
             problems.append(f"{name}: a link or no file")
-        elif digest_file(found[name]) != listed.files[name]:
+        elif digest_file(present[name]) != listed.files[name]:
             problems.append(f"{name}: altered")
     return problems, len(listed.files), listed.digest
 
@@ -171,11 +171,11 @@ def _shown_before(run: Run) -> set[str]:
 
     What the prompts showed is in the artifact ``calls``, which the chain covers.
     """
-    found: set[str] = set()
+    shown: set[str] = set()
     for task, rows in run.files("calls", "generate_instructions"):
         if task.provenance.get("decided_again"):
-            found.update(*rows.parents.values())
-    return found
+            shown.update(*rows.parents.values())
+    return shown
 
 
 def _made_by_stages(run: Run) -> Iterator[tuple[str, Path, type[MadeRow]]]:

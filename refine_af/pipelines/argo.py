@@ -65,8 +65,8 @@ def _reference(stage: Stage, templates: dict[str, Object]) -> Object:
 
 def stages_of(spec: Object) -> list[Stage]:
     """Return the stages that a compiled pipeline uses, in the order of its tasks."""
-    found = {_stage(spec, task).name: None for task in _tasks(spec).values()}
-    return [find_stage(name) for name in found]
+    names = {_stage(spec, task).name: None for task in _tasks(spec).values()}
+    return [find_stage(name) for name in names]
 
 
 def dag_template(made: Compiled, name: str) -> Object:
@@ -113,18 +113,18 @@ def _pods(profile: Profile) -> Object:
     A stage's container gets no token of the cluster; Argo's executor, which reports outputs, mounts
     that of the service account from the secret ``<service account>.service-account-token``.
     """
-    found: Object = {
+    fields: Object = {
         "serviceAccountName": profile.service_account,
         "automountServiceAccountToken": False,
         "executor": {"serviceAccountName": profile.service_account},
     }
     if profile.image_pull_secrets:
-        found["imagePullSecrets"] = [{"name": name} for name in profile.image_pull_secrets]
+        fields["imagePullSecrets"] = [{"name": name} for name in profile.image_pull_secrets]
     if profile.parallelism:
-        found["parallelism"] = profile.parallelism
+        fields["parallelism"] = profile.parallelism
     if profile.run_deadline_seconds:
-        found["activeDeadlineSeconds"] = profile.run_deadline_seconds
-    return found
+        fields["activeDeadlineSeconds"] = profile.run_deadline_seconds
+    return fields
 
 
 def has_exit_task(spec: Object) -> bool:
@@ -211,8 +211,8 @@ def _tasks(spec: Object) -> dict[str, Object]:
 def _executor(spec: Object, task: Object) -> Object:
     """Return what runs a task; empty for a nested pipeline."""
     label = spec["components"][task["componentRef"]["name"]].get("executorLabel")
-    found: Object = spec["deploymentSpec"]["executors"][label] if label else {}
-    return found
+    executor: Object = spec["deploymentSpec"]["executors"][label] if label else {}
+    return executor
 
 
 def _imported(spec: Object, task: Object) -> str | None:
@@ -316,7 +316,7 @@ def _artifact(spec: Object, source: Object, task: str) -> Object:
     if uri is None:
         output = origin["outputArtifactKey"]
         return {"from": f"{{{{tasks.{task_name(producer)}.outputs.artifacts.{output}}}}}"}
-    place = locate(uri)
-    if not place.bucket:
+    location = locate(uri)
+    if not location.bucket:
         raise ParameterError(f"{uri}: Argo reads earlier artifacts from its bucket; give a URI")
-    return _by_key(place.key)
+    return _by_key(location.key)

@@ -119,8 +119,8 @@ def compile_request(
     selection = None
     if artifacts:
         selection = select(artifacts, build(config, hardware, images), only, since)
-    told = {"pipeline": config.pipeline, "preset": preset, "ui_host": ui_host}
-    pipeline = build(config, hardware, images, selection, notice=told if notify else None)
+    notice = {"pipeline": config.pipeline, "preset": preset, "ui_host": ui_host}
+    pipeline = build(config, hardware, images, selection, notice=notice if notify else None)
     return _compiled(pipeline, hardware, images)
 
 
@@ -153,13 +153,13 @@ def _compiled(pipeline: Any, profile: Profile, images: Images) -> Compiled:  # n
 def read_digests(path: str) -> dict[str, str]:
     """Return image digests by stage from a JSON file."""
     try:
-        found = json.loads(Path(path).read_text(encoding="utf-8"))
+        digests = json.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ParameterError(f"--images {path}: cannot be read as JSON ({error})") from None
     known = {stage.name for stage in STAGES}
-    for name, digest in found.items():
+    for name, digest in digests.items():
         if name not in known or not str(digest).startswith("sha256:"):
             raise ParameterError(
                 f"--images {path}: {name!r}: {digest!r}; write a stage's name and sha256:..."
             )
-    return {str(name): str(digest) for name, digest in found.items()}
+    return {str(name): str(digest) for name, digest in digests.items()}

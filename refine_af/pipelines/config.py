@@ -205,7 +205,7 @@ class RunConfig(BaseModel):
         Raises:
             ParameterError: When the two stages are given different ones.
         """
-        found: dict[str, Value] = {}
+        form: dict[str, Value] = {}
         for name in FORM:
             given: dict[str, Value] = {}
             for stage in (item for item in STAGES if item.name in ASK_FOR_INSTANCES):
@@ -217,8 +217,8 @@ class RunConfig(BaseModel):
                 shown = ", ".join(f"{key} is {value!r}" for key, value in given.items())
                 raise ParameterError(f"{shown}; set one of them, both stages ask in that form")
             if given:
-                found[name] = next(iter(given.values()))
-        return found
+                form[name] = next(iter(given.values()))
+        return form
 
 
 def _typed(stage: str, name: str, raw: str) -> Value:

@@ -78,11 +78,11 @@ def resolved_values(
     last = list(layers.values())[-1]
     if assignments:
         layers["--set"] = last.with_values(assignments)
-    found: dict[str, tuple[Any, str]] = {}
+    values: dict[str, tuple[Any, str]] = {}
     for task in planned(list(layers.values())[-1]):
         for name, value in task.params.model_dump().items():
-            found[f"{task.name}.{name}"] = (value, _source(task, name, layers))
-    return found
+            values[f"{task.name}.{name}"] = (value, _source(task, name, layers))
+    return values
 
 
 def _source(task: PlannedTask, name: str, layers: dict[str, RunConfig]) -> str:
@@ -142,10 +142,14 @@ def diff_command(first: str, second: str) -> None:
             click.echo(f"{name}: {_cell(one, name)} -> {_cell(other, name)}")
 
 
-def _values(place: str) -> dict[str, Any]:
-    known = place in preset_names()
-    found = resolved_values(place, "", ()) if known else resolved_values("quickstart", place, ())
-    return {name: value for name, (value, _) in found.items()}
+def _values(preset_or_file: str) -> dict[str, Any]:
+    known = preset_or_file in preset_names()
+    values = (
+        resolved_values(preset_or_file, "", ())
+        if known
+        else resolved_values("quickstart", preset_or_file, ())
+    )
+    return {name: value for name, (value, _) in values.items()}
 
 
 def _cell(values: dict[str, Any], name: str) -> str:

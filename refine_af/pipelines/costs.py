@@ -16,8 +16,8 @@ def costs_page(text: str) -> str:
 
 
 def _presets() -> list[tuple[str, RunConfig]]:
-    found = [(name, load_config(name, "")) for name in preset_names()]
-    return [(name, config) for name, config in found if config.backbone is not None]
+    configs = [(name, load_config(name, "")) for name in preset_names()]
+    return [(name, config) for name, config in configs if config.backbone is not None]
 
 
 def _pairs() -> str:
@@ -25,19 +25,19 @@ def _pairs() -> str:
     lines = ["| preset | most GiB | " + " | ".join(TITLES[kind] for kind in GPUS) + " |"]
     lines.append("| --- | --- |" + " --- |" * len(GPUS))
     for name, config in _presets():
-        found = {kind: estimates(config, kind) for kind in GPUS}
-        most = max(found["h100"], key=lambda one: one.memory_gib)
-        cells = [_pair(found[kind]) for kind in GPUS]
+        by_gpu = {kind: estimates(config, kind) for kind in GPUS}
+        most = max(by_gpu["h100"], key=lambda one: one.memory_gib)
+        cells = [_pair(by_gpu[kind]) for kind in GPUS]
         lines.append(
             f"| {name} | {most.memory_gib:.0f} ({most.task}) | " + " | ".join(cells) + " |"
         )
     return "\n".join(lines) + "\n"
 
 
-def _pair(found: list[Estimate]) -> str:
-    misfits = [one.task for one in found if one.hours is None]
+def _pair(estimated: list[Estimate]) -> str:
+    misfits = [one.task for one in estimated if one.hours is None]
     if not misfits:
-        return f"{sum(one.hours or 0 for one in found):.0f} h"
+        return f"{sum(one.hours or 0 for one in estimated):.0f} h"
     stages = sorted({task.split(" ")[0] for task in misfits})
     return "refused: " + ", ".join(stages)
 
@@ -48,11 +48,11 @@ def _stages() -> str:
     lines = [f"| preset | stage | GiB | {head} |", "| --- | --- | --- |" + " --- |" * len(GPUS)]
     for name in DETAILED:
         config = load_config(name, "")
-        found = {kind: {one.task: one for one in estimates(config, kind)} for kind in GPUS}
-        for task, one in found["h100"].items():
+        by_gpu = {kind: {one.task: one for one in estimates(config, kind)} for kind in GPUS}
+        for task, one in by_gpu["h100"].items():
             stage, _, arm = task.partition(" ")
             if arm in ("", "(rl)"):
-                hours = [found[kind][task].hours for kind in GPUS]
+                hours = [by_gpu[kind][task].hours for kind in GPUS]
                 cells = ["does not fit" if hour is None else f"{hour:.1f}" for hour in hours]
                 lines.append(
                     f"| {name} | {stage} | {one.memory_gib:.0f} | " + " | ".join(cells) + " |"

@@ -33,20 +33,20 @@ def select(root: str, pipeline: Any, only: str, since: str) -> Selection:  # noq
     names = task_names(pipeline)
     tasks = list(names.values())
     chosen = choose(tasks, only, since)
-    found = reusable(root, [name for name in tasks if name not in chosen])
+    reused = reusable(root, [name for name in tasks if name not in chosen])
     wanted = {
         names[other]
         for key, task in pipeline.pipeline_spec.root.dag.tasks.items()
         if names[key] in chosen
         for other in task.dependent_tasks
     }
-    missing = [name for name in tasks if name in wanted - set(chosen) - set(found)]
+    missing = [name for name in tasks if name in wanted - set(chosen) - set(reused)]
     if missing:
         raise ParameterError(
             f"{root}: no artifacts of {', '.join(missing)} there; name the folder that holds one"
             " folder per task"
         )
-    return Selection(found, frozenset(chosen))
+    return Selection(reused, frozenset(chosen))
 
 
 def choose(tasks: list[str], only: str, since: str) -> list[str]:

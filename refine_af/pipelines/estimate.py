@@ -97,17 +97,19 @@ def estimates(config: RunConfig, kind: str, gpus: int = 1) -> list[Estimate]:
         return []
     calls = model_calls(config)
     made = _Estimator(config, config.backbone, GPUS[kind], gpus)
-    found = [made.writing("generate_instructions", *calls["generate_instructions"])] * config.shards
+    result = [
+        made.writing("generate_instructions", *calls["generate_instructions"])
+    ] * config.shards
     if "train_ppo" in calls:
-        found.append(made.ppo(*calls["train_ppo"]))
+        result.append(made.ppo(*calls["train_ppo"]))
     for arm in config.arms:
         name = f"generate_instances ({arm})"
-        found.append(made.writing(name, *calls[name]))
-        found.append(made.tuning(f"train_sft ({arm})"))
+        result.append(made.writing(name, *calls[name]))
+        result.append(made.tuning(f"train_sft ({arm})"))
     answers = TEST_INSTANCES * made.value("evaluate", "max_tokens")
     for name in [*map(str, config.arms), "start"]:
-        found.append(made.writing(f"evaluate ({name})", TEST_INSTANCES, answers))
-    return found
+        result.append(made.writing(f"evaluate ({name})", TEST_INSTANCES, answers))
+    return result
 
 
 class _Estimator:
@@ -292,14 +294,14 @@ class _Estimator:
 
 def summary_line(config: RunConfig, kind: str, gpus: int = 1) -> str:
     """Return most memory and all hours in one line; empty where there is no estimate."""
-    found = estimates(config, kind, gpus)
-    if not found:
+    estimated = estimates(config, kind, gpus)
+    if not estimated:
         return ""
-    memory = max(found, key=lambda one: one.memory_gib)
+    memory = max(estimated, key=lambda one: one.memory_gib)
     needs = f"{memory.memory_gib:.0f} GiB ({memory.task})"
-    if any(one.hours is None for one in found):
+    if any(one.hours is None for one in estimated):
         return f"on {kind}: does not fit, {needs} are needed; an estimate, not measured"
-    hours = sum(one.hours or 0.0 for one in found)
+    hours = sum(one.hours or 0.0 for one in estimated)
     return f"on {kind}: at most {hours:.0f} GPU-hours, {needs}; an estimate, not measured"
 
 

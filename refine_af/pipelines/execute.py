@@ -293,5 +293,5 @@ def _result(output: Path) -> dict[str, Any]:
     path = next((path for path in found_at if path.exists()), None)
     if path is None:
         return {}
-    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return found
+    result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return result

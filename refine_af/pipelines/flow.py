@@ -164,16 +164,16 @@ class Flow:
         return {name: (given | typed)[name] for name in fields if name in given}
 
     def _earlier(self, stage: Stage, name: str) -> Outputs:
-        found = self._selection.reuse.get(name, {})
+        uris = self._selection.reuse.get(name, {})
         outputs: dict[str, Any] = {}
         for item in stage.written:
-            if item.name not in found:
+            if item.name not in uris:
                 continue
             if item.kind == "parameter":
-                outputs[item.name] = found[item.name]
+                outputs[item.name] = uris[item.name]
                 continue
             kind = getattr(dsl, KFP_TYPES[item.kind].removeprefix("dsl."))
-            outputs[item.name] = Earlier(found[item.name], kind)
+            outputs[item.name] = Earlier(uris[item.name], kind)
         return outputs
 
 

@@ -38,8 +38,8 @@ class Form:
             stage: The stage's name.
             values: What stands for each field.
         """
-        found = {name: values[field] for (of, name), field in self.targets.items() if of == stage}
-        return found | ({"settings": self.settings} if stage == CHECKED_BY else {})
+        params = {name: values[field] for (of, name), field in self.targets.items() if of == stage}
+        return params | ({"settings": self.settings} if stage == CHECKED_BY else {})
 
 
 def form_of(config: RunConfig) -> Form:

@@ -66,10 +66,10 @@ def collect(root: Path, names: dict[str, str], target: Path) -> None:
             continue
         # KFP's own note of the task: it holds the runner's paths, and nothing that is not beside it
         (folder / "executor_output.json").unlink(missing_ok=True)
-        place = target / artifact_folder(name)
-        shutil.rmtree(place, ignore_errors=True)
-        place.parent.mkdir(parents=True, exist_ok=True)
-        os.replace(folder, place)
+        destination = target / artifact_folder(name)
+        shutil.rmtree(destination, ignore_errors=True)
+        destination.parent.mkdir(parents=True, exist_ok=True)
+        os.replace(folder, destination)
 
 
 def check_outputs(root: Path, names: dict[str, str]) -> None:

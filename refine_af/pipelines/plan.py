@@ -63,11 +63,11 @@ def _table(
         rows.append([task.name, count, *times, task.stage.summary])
     widths = [max(len(row[column]) for row in rows) for column in range(len(head) - 1)]
     lines = [_row(row, widths) for row in rows]
-    found = lines[:1]
+    table = lines[:1]
     for task, line in zip(tasks, lines[1:], strict=True):
-        found.append(line)
-        found += [f"  * {change}" for change in changes(task, usual.get(task.name))]
-    return found
+        table.append(line)
+        table += [f"  * {change}" for change in changes(task, usual.get(task.name))]
+    return table
 
 
 def _row(cells: Sequence[str], widths: Sequence[int]) -> str:
@@ -91,7 +91,7 @@ def changes(task: PlannedTask, usual: PlannedTask | None) -> list[str]:
 def _hours(config: RunConfig) -> dict[str, list[str]]:
     """Return GPU hours by task, one cell per profile, under a row of the profiles' names."""
     by_profile = {profile: estimates(config, profile) for profile in GPUS}
-    names = [profile for profile, found in by_profile.items() if found]
+    names = [profile for profile, estimated in by_profile.items() if estimated]
     if not names:
         return {}
     table = {"task": [f"{name} h" for name in names]}

@@ -72,9 +72,13 @@ def tasks(flow: Flow, config: RunConfig) -> None:
 def _to_check(config: RunConfig) -> dict[str, Any]:
     """Return what ``check_inputs`` must know of the later stages' parameters."""
     wanted: dict[str, Any] = {"arms": ",".join(config.arms)}
-    told = [("field_map", "seed_ingest"), ("instances", "evaluate"), ("gpt2_tokenizer", "evaluate")]
-    told += [(name, "score_rewards") for name in REWARD_NAMES]
-    for name, stage in told:
+    checked = [
+        ("field_map", "seed_ingest"),
+        ("instances", "evaluate"),
+        ("gpt2_tokenizer", "evaluate"),
+    ]
+    checked += [(name, "score_rewards") for name in REWARD_NAMES]
+    for name, stage in checked:
         if name in config.stages.get(stage, {}):
             wanted[name] = config.stages[stage][name]
     return wanted
@@ -153,13 +157,13 @@ def _sizes(
     tasks: dict[str, Any],
 ) -> dict[str, Any]:
     """Fine-tune and evaluate on nested subsets; return the report's inputs, in order."""
-    found: dict[str, Any] = {}
+    inputs: dict[str, Any] = {}
     for number, (arm, rows) in enumerate(size_points(config), start=1):
         tuned = _tuned(flow, arm, scored, seeds, model, rows)
         label, given = f"{arm} {rows}", {"adapter": tuned.get("adapter")}
         judged = flow.add("evaluate", label, inputs=given, params=model | tasks)
-        found[f"predictions_size_{number}"] = judged.get("predictions")
-    return found
+        inputs[f"predictions_size_{number}"] = judged.get("predictions")
+    return inputs
 
 
 def size_points(config: RunConfig) -> list[tuple[str, int]]:
@@ -182,7 +186,7 @@ def _tuned(
     rows: int = 0,
 ) -> Outputs:
     """Fine-tune on the instructions that every arm answered, the first ``rows`` where given."""
-    others = [found for name, found in scored.items() if name != arm]
+    others = [predictions for name, predictions in scored.items() if name != arm]
     inputs = {"instances": scored[arm], "seeds": seeds}
     return flow.add(
         "train_sft",

@@ -37,7 +37,7 @@ def resume_environment(resume: Resume, output: Path, spec: dict[str, Any]) -> di
 
 def started_tasks(events: Path) -> list[str]:
     """Return the names of the tasks that an earlier run had started, in that order."""
-    found: dict[str, None] = {}
+    tasks: dict[str, None] = {}
     for raw in events.read_bytes().split(b"\n") if events.is_file() else ():
         try:
             event = parse_object(raw, str(events)) if raw else {}
@@ -45,8 +45,8 @@ def started_tasks(events: Path) -> list[str]:
             continue  # cut off by the kill
         if event.get("event") == "start":
             label = f" ({event['label']})" if event["label"] else ""
-            found[f"{event['stage']}{label}"] = None
-    return list(found)
+            tasks[f"{event['stage']}{label}"] = None
+    return list(tasks)
 
 
 def _refuse_another_run(output: Path, spec: dict[str, Any]) -> None:

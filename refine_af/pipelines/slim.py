@@ -36,7 +36,7 @@ def _merge(spec: Spec, platform: Spec) -> None:
     """Let tasks with equal components and executors share them."""
     executors = spec["deploymentSpec"]["executors"]
     extra = platform.get("platforms", {}).get("kubernetes", {}).get("deploymentSpec", {})
-    places = extra.get("executors", {})
+    platforms = extra.get("executors", {})
     first: list[tuple[Spec, Spec, Spec, str]] = []
     replaced: dict[str, str] = {}
     for name, component in list(spec["components"].items()):
@@ -44,14 +44,14 @@ def _merge(spec: Spec, platform: Spec) -> None:
             continue
         label = component["executorLabel"]
         rest = {key: value for key, value in component.items() if key != "executorLabel"}
-        wanted = (rest, executors[label], places.get(label, {}))
+        wanted = (rest, executors[label], platforms.get(label, {}))
         same = next((known for *parts, known in first if tuple(parts) == wanted), None)
         if same is None:
             first.append((*wanted, name))
             continue
         replaced[name] = same
         del spec["components"][name], executors[label]
-        places.pop(label, None)
+        platforms.pop(label, None)
     inner = [item["dag"] for item in spec["components"].values() if "dag" in item]
     for dag in (spec["root"]["dag"], *inner):
         for task in dag["tasks"].values():

@@ -59,9 +59,9 @@ def _to_check(config: RunConfig) -> dict[str, Any]:
         "arms": ",".join(config.arms),
         "operators_uri": evolve.get("operators_uri", "builtin:operators"),
     }
-    told = [("field_map", "seed_ingest"), ("instances", "evaluate")]
-    told += [(name, "score_rewards") for name in REWARD_NAMES]
-    for name, stage in told:
+    checked = [("field_map", "seed_ingest"), ("instances", "evaluate")]
+    checked += [(name, "score_rewards") for name in REWARD_NAMES]
+    for name, stage in checked:
         if name in config.stages.get(stage, {}):
             wanted[name] = config.stages[stage][name]
     return wanted

@@ -121,15 +121,15 @@ def novelty(fresh: Sequence[Fresh]) -> Chart:
     )
 
 
-def verbs(found: Variety) -> Chart:
+def verbs(variety: Variety) -> Chart:
     """Return the most common verbs with their objects."""
-    labels = [f"{verb.verb}: {', '.join(noun for noun, _ in verb.nouns)}" for verb in found.verbs]
+    labels = [f"{verb.verb}: {', '.join(noun for noun, _ in verb.nouns)}" for verb in variety.verbs]
     return Chart(
         "What the instructions ask for",
         svg.bars(
             "verbs",
             [label if len(label) <= 40 else f"{label[:38]}…" for label in labels],
-            [verb.count for verb in found.verbs],
+            [verb.count for verb in variety.verbs],
             "instructions, rows",
         ),
         "The most common verbs, each with its most common objects, found by word rules (right in"
@@ -137,14 +137,14 @@ def verbs(found: Variety) -> Chart:
     )
 
 
-def similarity(found: Variety) -> Chart:
+def similarity(variety: Variety) -> Chart:
     """Return the histogram of the likeness to the nearest seed."""
     return Chart(
         "Likeness to the nearest seed",
         svg.histogram(
             "similarity",
-            [("instructions", found.similarity)],
-            [place / 20 for place in range(21)],
+            [("instructions", variety.similarity)],
+            [step / 20 for step in range(21)],
             "ROUGE-L F1 with the nearest seed, 0 to 1",
             "share of instructions, %",
             mark=(0.7, "filter limit of the paper"),
@@ -153,16 +153,16 @@ def similarity(found: Variety) -> Chart:
     )
 
 
-def lengths(found: Variety, arms: Mapping[str, ArmInputs]) -> list[Chart]:
+def lengths(variety: Variety, arms: Mapping[str, ArmInputs]) -> list[Chart]:
     """Return the lengths of instructions, and of outputs per arm."""
     charts = []
-    if found.words:
+    if variety.words:
         charts.append(
             Chart(
                 "Length of instructions",
                 svg.histogram(
                     "instruction-words",
-                    [("instructions", _clipped(found.words, 60))],
+                    [("instructions", _clipped(variety.words, 60))],
                     range(0, 63, 3),
                     "words of an instruction (60 and more together)",
                     "share of instructions, %",

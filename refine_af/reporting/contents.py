@@ -124,16 +124,16 @@ def is_embedded(manifest: Mapping[str, Any]) -> bool:
 
 def flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
     """Return nested values by dotted name, as text."""
-    found: dict[str, str] = {}
+    texts: dict[str, str] = {}
     for key, item in value.items():
         name = f"{prefix}{key}"
         if isinstance(item, Mapping):
-            found |= flat(item, f"{name}.")
+            texts |= flat(item, f"{name}.")
         elif isinstance(item, list | tuple):
-            found[name] = ", ".join(str(one) for one in item)
+            texts[name] = ", ".join(str(one) for one in item)
         else:
-            found[name] = str(item)
-    return found
+            texts[name] = str(item)
+    return texts
 
 
 def _data_charts(inputs: ReportInputs, found: Variety) -> list[Chart]:

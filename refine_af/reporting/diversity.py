@@ -69,15 +69,15 @@ class Copies:
 
 def variety(instructions: Sequence[Instruction], seeds: Sequence[Seed]) -> Variety:
     """Return the variety of the instructions."""
-    found = [pair for row in instructions if (pair := verb_and_noun(row.instruction))]
+    pairs = [pair for row in instructions if (pair := verb_and_noun(row.instruction))]
     nouns: dict[str, Counter[str]] = {}
-    for verb, noun in found:
+    for verb, noun in pairs:
         nouns.setdefault(verb, Counter())[noun] += 1
     ranked = sorted(nouns, key=lambda verb: (-nouns[verb].total(), verb))
     return Variety(
         verbs=tuple(_verb(verb, nouns[verb]) for verb in ranked[:TOP_VERBS]),
-        covered=len(found),
-        pairs=len(set(found)),
+        covered=len(pairs),
+        pairs=len(set(pairs)),
         similarity=nearest_seed(instructions, seeds),
         words=tuple(len(row.instruction.split()) for row in instructions),
     )
@@ -93,14 +93,14 @@ def nearest_seed(instructions: Sequence[Instruction], seeds: Sequence[Seed]) -> 
         return ()
     ids: dict[bytes, int] = {}
     known = [_ids(row.instruction, ids) for row in seeds]
-    found: list[float] = []
+    similarities: list[float] = []
     for start in range(0, len(instructions), BLOCK):
         block = [_ids(row.instruction, ids) for row in instructions[start : start + BLOCK]]
         table = process.cdist(block, known, scorer=Indel.normalized_similarity, dtype=np.float32)
         # Two texts without a token would count as equal.
         best = [float(row.max()) if ids_ else 0.0 for row, ids_ in zip(table, block, strict=True)]
-        found += best
-    return tuple(found)
+        similarities += best
+    return tuple(similarities)
 
 
 def copies(instances: Sequence[Instance]) -> Copies:

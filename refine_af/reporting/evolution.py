@@ -82,8 +82,8 @@ def render(inputs: EvolutionInputs) -> Report:
 
 def answer(numbers: Sequence[ArmNumbers]) -> str:
     """Return in one sentence what the learned policy adds over a uniform choice."""
-    found = {one.name: one for one in numbers}
-    learned, other = found.get("learned"), found.get("uniform")
+    by_arm = {one.name: one for one in numbers}
+    learned, other = by_arm.get("learned"), by_arm.get("uniform")
     if not learned or not other or not learned.per_thousand or not other.per_thousand:
         return "This run has no comparison: the arms learned and uniform did not both evolve."
     ours, theirs = learned.per_thousand, other.per_thousand
@@ -118,13 +118,13 @@ def _comparisons(inputs: EvolutionInputs) -> list[Comparison | Refusal]:
         for name, one in inputs.arms.items()
         if one.predictions
     }
-    found = []
+    comparisons = []
     for first, second in PAIRS:
         if first not in arms or second not in arms:
             continue
         names = {*arms[first].settings, *arms[second].settings}
         may_differ = [name for name in names if not name.startswith("evaluate.")]
-        found.append(
+        comparisons.append(
             compare(
                 arms[first],
                 arms[second],
@@ -133,7 +133,7 @@ def _comparisons(inputs: EvolutionInputs) -> list[Comparison | Refusal]:
                 may_differ=may_differ if second == "start" else (),
             )
         )
-    return found
+    return comparisons
 
 
 def _mix_charts(inputs: EvolutionInputs) -> list[Chart]:
@@ -154,9 +154,9 @@ def _samples(inputs: EvolutionInputs) -> dict[str, list[OperatorStep]]:
 
 
 def _calls(inputs: EvolutionInputs) -> list[Calls]:
-    found = []
+    rows = []
     if inputs.policy_ledger:
-        found.append(
+        rows.append(
             Calls(
                 "training of the policy",
                 inputs.policy_ledger,
@@ -173,12 +173,12 @@ def _calls(inputs: EvolutionInputs) -> list[Calls]:
         seeds = len({row.root for row in arm.trace})
         calls = total_calls([*ledgers, *training])
         shares = against_evol_instruct(calls, len(arm.kept), seeds, steps)
-        found.append(Calls(name, merged(ledgers), calls, shares))
-    return found
+        rows.append(Calls(name, merged(ledgers), calls, shares))
+    return rows
 
 
 def _dropped(inputs: EvolutionInputs) -> dict[str, dict[str, int]]:
-    found: dict[str, dict[str, int]] = {}
+    reasons: dict[str, dict[str, int]] = {}
     for name, arm in inputs.arms.items():
         counts: dict[str, int] = {}
         for reason in (
@@ -187,14 +187,14 @@ def _dropped(inputs: EvolutionInputs) -> dict[str, dict[str, int]]:
         ):
             counts[reason] = counts.get(reason, 0) + 1
         if counts:
-            found[name] = dict(sorted(counts.items()))
-    return found
+            reasons[name] = dict(sorted(counts.items()))
+    return reasons
 
 
 def _metrics(
     numbers: Sequence[ArmNumbers], comparisons: Sequence[Comparison | Refusal]
 ) -> dict[str, float]:
-    found: dict[str, float] = {}
+    metrics: dict[str, float] = {}
     for one in numbers:
         values = {
             "kept": float(one.kept),
@@ -204,12 +204,14 @@ def _metrics(
             "reward": one.reward,
             "rouge_l": None if one.rouge_l is None else 100 * one.rouge_l,
         }
-        found |= {f"{one.name}_{key}": value for key, value in values.items() if value is not None}
+        metrics |= {
+            f"{one.name}_{key}": value for key, value in values.items() if value is not None
+        }
     for result in comparisons:
         if isinstance(result, Comparison):
             name = f"{result.first}_vs_{result.second}"
-            found |= {f"{name}_wins": float(result.wins), f"{name}_losses": float(result.losses)}
-    return found
+            metrics |= {f"{name}_wins": float(result.wins), f"{name}_losses": float(result.losses)}
+    return metrics
 
 
 def shown_interval(value: Measured | None, unit: str = "") -> str:

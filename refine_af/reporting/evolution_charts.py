@@ -14,8 +14,8 @@ def operator_names(arms: Mapping[str, EvolutionArm], table: Mapping[str, Any]) -
     """Return the operators in the order of the file, as far as rows tell them."""
     if table.get("operators"):
         return [str(one) for one in table["operators"]]
-    found = {row.action: row.operator for arm in arms.values() for row in arm.trace}
-    return [found[place] for place in sorted(found) if found[place] != "stop"]
+    names = {row.action: row.operator for arm in arms.values() for row in arm.trace}
+    return [names[action] for action in sorted(names) if names[action] != "stop"]
 
 
 def mixes(name: str, trace: Sequence[OperatorStep], operators: Sequence[str]) -> list[Chart]:
@@ -37,9 +37,9 @@ def _over_steps(name: str, rows: Sequence[OperatorStep], operators: Sequence[str
         (
             operator,
             [step + 1.0 for step in steps],
-            [100 * counts[step].count(place) / len(counts[step]) for step in steps],
+            [100 * counts[step].count(index) / len(counts[step]) for step in steps],
         )
-        for place, operator in enumerate(operators)
+        for index, operator in enumerate(operators)
     ]
     return Chart(
         f"Operators over the steps: {name}",
@@ -55,7 +55,7 @@ def _by_cluster(name: str, rows: Sequence[OperatorStep], operators: Sequence[str
     values = []
     for cluster in clusters:
         chosen = [row.action for row in rows if row.cluster == cluster]
-        values.append([chosen.count(place) / len(chosen) for place in range(len(operators))])
+        values.append([chosen.count(index) / len(chosen) for index in range(len(operators))])
     return Chart(
         f"Operators by cluster of seeds: {name}",
         svg.heat(f"cluster-{name}", [f"seeds {one}" for one in clusters], operators, values),
@@ -70,7 +70,7 @@ def _transitions(name: str, rows: Sequence[OperatorStep], operators: Sequence[st
     for before in range(len(names)):
         chosen = [row.action for row in rows if row.last == before]
         shares = [
-            chosen.count(place) / len(chosen) if chosen else 0.0 for place in range(len(operators))
+            chosen.count(index) / len(chosen) if chosen else 0.0 for index in range(len(operators))
         ]
         values.append(shares)
     return Chart(
@@ -92,11 +92,11 @@ def learning(curve: Sequence[Mapping[str, Any]]) -> list[Chart]:
         for phase, name in (("held_out", "held-out seeds"), ("train", "training")):
             rows = [row for row in curve if row["phase"] == phase]
             updates = sorted({int(row["update"]) for row in rows})
-            found = [[float(r[key]) for r in rows if r["update"] == one] for one in updates]
+            values = [[float(r[key]) for r in rows if r["update"] == one] for one in updates]
             if not updates:
                 continue
-            series.append((name, [float(one) for one in updates], [fmean(one) for one in found]))
-            band = band or [pstdev(one) for one in found]
+            series.append((name, [float(one) for one in updates], [fmean(one) for one in values]))
+            band = band or [pstdev(one) for one in values]
         if series:
             charts.append(
                 Chart(

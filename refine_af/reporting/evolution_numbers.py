@@ -69,17 +69,17 @@ def total_calls(ledgers: Sequence[Mapping[str, Any]]) -> int:
 
 def _numbers(name: str, arm: EvolutionArm, inputs: EvolutionInputs) -> ArmNumbers:
     roots = sorted({row.root for row in arm.trace} | {row.root for row in arm.kept})
-    place = {root: number for number, root in enumerate(roots)}
+    index = {root: number for number, root in enumerate(roots)}
     tried, accepted, reviewed, kept, calls = (np.zeros(len(roots)) for _ in range(5))
     moved = [row for row in arm.trace if row.status != "stopped"]
     for row in moved:
-        here = place[row.root]
+        here = index[row.root]
         tried[here] += 1
         accepted[here] += row.status == "kept"
         reviewed[here] += row.changed is not None
         calls[here] += _calls(row)
     for kept_row in arm.kept:
-        kept[place[kept_row.root]] += kept_row.step > 0
+        kept[index[kept_row.root]] += kept_row.step > 0
     training = total_calls([inputs.policy_ledger]) if name == "learned" else 0
     in_all = total_calls([arm.ledger]) + training
     totals = [row.total for row in arm.instances if row.total is not None]
@@ -93,7 +93,7 @@ def _numbers(name: str, arm: EvolutionArm, inputs: EvolutionInputs) -> ArmNumber
         kept=len(arm.kept),
         per_thousand=_ratio(1000 * kept, calls, seed),
         per_thousand_in_all=1000 * written / in_all if in_all else None,
-        diversity=_diversity(arm, place, seed),
+        diversity=_diversity(arm, index, seed),
         # of the arm that sets the zero the mean is zero but for rounding
         reward=round(sum(totals) / len(totals), 9) + 0.0 if totals else None,
         rouge_l=summarise(arm.predictions).overall.rouge_l if arm.predictions else None,
@@ -109,31 +109,31 @@ def _ratio(above: Floats, below: Floats, seed: int) -> Measured | None:
     if below.sum() <= 0:
         return None
     source = np.random.default_rng(seed)
-    places = source.integers(0, len(below), (1000, len(below)))
-    sums = below[places].sum(1)
-    shares = above[places].sum(1)[sums > 0] / sums[sums > 0]
+    indices = source.integers(0, len(below), (1000, len(below)))
+    sums = below[indices].sum(1)
+    shares = above[indices].sum(1)[sums > 0] / sums[sums > 0]
     low, high = np.quantile(shares, [0.025, 0.975])
     return Measured(float(above.sum() / below.sum()), float(low), float(high))
 
 
-def _diversity(arm: EvolutionArm, place: Mapping[str, int], seed: int) -> Measured | None:
+def _diversity(arm: EvolutionArm, index: Mapping[str, int], seed: int) -> Measured | None:
     if len(arm.kept) < 2:
         return None
     distance = nearest_distance([row.instruction for row in arm.kept])
-    above, below = np.zeros(len(place)), np.zeros(len(place))
+    above, below = np.zeros(len(index)), np.zeros(len(index))
     for row, value in zip(arm.kept, distance, strict=True):
-        above[place[row.root]] += value
-        below[place[row.root]] += 1
+        above[index[row.root]] += value
+        below[index[row.root]] += 1
     return _ratio(above, below, seed)
 
 
 def nearest_distance(texts: Sequence[str]) -> list[float]:
     """Return 1 - cosine with the nearest other text, 0 to 1; blocks of 2,048 rows."""
     vectors = embed(texts)
-    found: list[float] = []
+    distances: list[float] = []
     for start in range(0, len(vectors), 2048):
         cosines = vectors[start : start + 2048] @ vectors.T
         for line in range(len(cosines)):
             cosines[line, start + line] = -1.0
-        found += [float(one) for one in np.clip(1.0 - cosines.max(1), 0.0, 1.0)]
-    return found
+        distances += [float(one) for one in np.clip(1.0 - cosines.max(1), 0.0, 1.0)]
+    return distances

@@ -99,22 +99,22 @@ def build_funnel(inputs: ReportInputs) -> Funnel:
 
 def find_gaps(steps: Sequence[Step]) -> list[str]:
     """Return one sentence per ledger that does not balance or does not follow from the last."""
-    found = []
+    gaps = []
     for step in steps:
         dropped = sum(step.dropped.values())
         if step.into != dropped + step.out:
-            found.append(
+            gaps.append(
                 f"{step.title}: {step.into} {step.unit} went in, but {dropped} dropped and"
                 f" {step.out} kept make {dropped + step.out}"
             )
     for before, after in pairwise(steps):
         same = before.group == after.group and before.unit == after.unit
         if same and before.out != after.into:
-            found.append(
+            gaps.append(
                 f"{after.title}: {after.into} {after.unit} went in, but {before.out} came out of"
                 f" {before.title}"
             )
-    return found
+    return gaps
 
 
 def _instruction_steps(inputs: ReportInputs) -> list[Step]:

@@ -82,8 +82,8 @@ def templates(episodes: Sequence[Mapping[str, Any]]) -> list[Template]:
     window = min(WINDOW, len(numbers) // 2)
     before = _shares(episodes, set(numbers[:window]))
     after = _shares(episodes, set(numbers[-window:]))
-    found = [Template(run, before.get(run, 0.0), share) for run, share in after.items()]
-    risen = [one for one in found if one.after - one.before >= LEAST_RISE]
+    shares = [Template(run, before.get(run, 0.0), share) for run, share in after.items()]
+    risen = [one for one in shares if one.after - one.before >= LEAST_RISE]
     return sorted(risen, key=lambda one: (one.before - one.after, one.words))[:MOST_TEMPLATES]
 
 
@@ -105,10 +105,10 @@ def moves(updates: Sequence[Mapping[str, float]]) -> list[Move]:
         for key in row
         if key.startswith("part_") and key.endswith("_mean")
     )
-    found = [_move(updates, key, f"{key.removesuffix('_mean')}_sd") for key in parts]
-    found.sort(key=lambda one: (-(one.deviations or 0.0), one.name))
+    moved = [_move(updates, key, f"{key.removesuffix('_mean')}_sd") for key in parts]
+    moved.sort(key=lambda one: (-(one.deviations or 0.0), one.name))
     fixed = [("length", ""), ("held_out", "held_out_sd"), ("template_share", "")]
-    return [_move(updates, key, spread) for key, spread in fixed if key in updates[0]] + found
+    return [_move(updates, key, spread) for key, spread in fixed if key in updates[0]] + moved
 
 
 def _move(updates: Sequence[Mapping[str, float]], key: str, spread_key: str) -> Move:

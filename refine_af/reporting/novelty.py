@@ -38,7 +38,7 @@ def novelty(
         texts.setdefault((row.shard, row.request), []).append(row.instruction)
     known_pairs = {pair for seed in seeds for pair in _word_pairs(seed.instruction)}
     known_tasks = {task for seed in seeds if (task := verb_and_noun(seed.instruction))}
-    found: list[Fresh] = []
+    fresh: list[Fresh] = []
     sent = 0
     for shard, requests in _in_time(rounds):
         sent += len(requests)
@@ -46,8 +46,8 @@ def novelty(
         pairs = [pair for text in kept for pair in _word_pairs(text)]
         tasks = [task for text in kept if (task := verb_and_noun(text))]
         if pairs:
-            found.append(Fresh(sent, _new(pairs, known_pairs), _new(tasks, known_tasks)))
-    return found
+            fresh.append(Fresh(sent, _new(pairs, known_pairs), _new(tasks, known_tasks)))
+    return fresh
 
 
 def _in_time(rounds: Sequence[Round]) -> list[tuple[int, range]]:

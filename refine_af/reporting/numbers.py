@@ -7,11 +7,11 @@ from refine_af.reporting.inputs import ReportInputs
 
 def flat_metrics(inputs: ReportInputs, contents: Contents) -> dict[str, float]:
     """Return finite numbers by name; scores and differences are in points (0 to 100)."""
-    found: dict[str, float] = {}
+    metrics: dict[str, float] = {}
     comparisons = [contents.answer.main, *contents.answer.others, contents.answer.aa]
     for result in comparisons:
         if isinstance(result, Comparison):
-            found |= _comparison(result)
+            metrics |= _comparison(result)
     for arm in contents.answer.arms:
         values = {
             "rouge_l": _points(arm.rouge_l),
@@ -19,18 +19,20 @@ def flat_metrics(inputs: ReportInputs, contents: Contents) -> dict[str, float]:
             "reward": arm.reward,
             "sft_rows": float(arm.rows) if arm.rows else None,
         }
-        found |= {f"{arm.name}_{key}": value for key, value in values.items() if value is not None}
-    return found | _sizes(contents) | _data(contents) | _training(inputs)
+        metrics |= {
+            f"{arm.name}_{key}": value for key, value in values.items() if value is not None
+        }
+    return metrics | _sizes(contents) | _data(contents) | _training(inputs)
 
 
 def _sizes(contents: Contents) -> dict[str, float]:
-    found: dict[str, float] = {}
+    metrics: dict[str, float] = {}
     for size in contents.curve.sizes[:-1] if contents.curve else ():
-        found |= {f"{arm}_{size.rows}_rouge_l": 100 * one for arm, one in size.scores.items()}
+        metrics |= {f"{arm}_{size.rows}_rouge_l": 100 * one for arm, one in size.scores.items()}
         if size.result and size.result.win_share is not None:
             name = f"rl_vs_baseline_{size.rows}_win_share"
-            found[name] = 100 * size.result.win_share
-    return found
+            metrics[name] = 100 * size.result.win_share
+    return metrics
 
 
 def _comparison(result: Comparison) -> dict[str, float]:
@@ -52,41 +54,41 @@ def _comparison(result: Comparison) -> dict[str, float]:
 
 def _data(contents: Contents) -> dict[str, float]:
     variety = contents.variety
-    found = {"funnel_problems": float(len(contents.funnel.problems))}
+    metrics = {"funnel_problems": float(len(contents.funnel.problems))}
     if variety.words:
         count = len(variety.words)
-        found |= {
+        metrics |= {
             "instructions": float(count),
             "instruction_words": sum(variety.words) / count,
             "verb_noun_covered": 100 * variety.covered / count,
             "verb_noun_pairs": float(variety.pairs),
         }
     if variety.similarity:
-        found["seed_likeness"] = sum(variety.similarity) / len(variety.similarity)
+        metrics["seed_likeness"] = sum(variety.similarity) / len(variety.similarity)
     for name, style in contents.style.items():
-        found |= {f"{name}_distinct_2": 100 * style.distinct_2, f"{name}_lix": style.lix}
+        metrics |= {f"{name}_distinct_2": 100 * style.distinct_2, f"{name}_lix": style.lix}
     for name, one in contents.copies.items():
-        found |= {
+        metrics |= {
             f"{name}_instances": float(one.rows),
             f"{name}_copies_of_prompt": 100 * one.of_prompt,
             f"{name}_repeated_outputs": 100 * one.repeated,
             f"{name}_output_words": one.output_words,
         }
-    return found
+    return metrics
 
 
 def _training(inputs: ReportInputs) -> dict[str, float]:
     if not inputs.ppo_updates:
         return {}
-    found = {
+    metrics = {
         "ppo_updates": float(len(inputs.ppo_updates)),
         "ppo_alarms": float(len(inputs.ppo_alarms)),
     }
     for key in ("reward_mean", "kl", "entropy", "length", "parseable"):
         for when, row in (("first", inputs.ppo_updates[0]), ("last", inputs.ppo_updates[-1])):
             if key in row:
-                found[f"ppo_{key}_{when}"] = float(row[key])
-    return found
+                metrics[f"ppo_{key}_{when}"] = float(row[key])
+    return metrics
 
 
 def _points(value: float | None) -> float | None:

@@ -61,15 +61,15 @@ def kept_samples(inputs: ReportInputs) -> list[Kept]:
 
     Rows are ranked by a hash of their instruction's id, so that the arms' samples meet.
     """
-    found = []
+    samples = []
     for name, arm in inputs.arms.items():
         by_parent: dict[str, Instance] = {}
         for row in arm.instances:
             by_parent.setdefault(row.parents[0] if row.parents else row.id, row)
         chosen = _hashed(sorted(by_parent), KEPT_PER_ARM, inputs.seed)
         rows = _known_rows(inputs)
-        found += [Kept(name, by_parent[key], _way(by_parent[key], rows)) for key in chosen]
-    return found
+        samples += [Kept(name, by_parent[key], _way(by_parent[key], rows)) for key in chosen]
+    return samples
 
 
 def _known_rows(inputs: ReportInputs) -> dict[str, Seed | Instruction]:
@@ -102,13 +102,13 @@ def dropped_samples(inputs: ReportInputs) -> list[Dropped]:
     texts |= {row.id: row.instruction for row in inputs.instructions}
     texts |= {row.id: row.text for row in inputs.rejected}
     sources = [("", inputs.rejected), *((name, arm.rejected) for name, arm in inputs.arms.items())]
-    known, found = _known_rows(inputs), []
+    known, samples = _known_rows(inputs), []
     for arm, rows in sources:
         for key, group in sorted(_groups(rows).items()):
             for row in sample(group, DROPPED_PER_REASON, inputs.seed, "dropped", arm, *key):
                 dropped = _dropped(arm, row, texts.get(row.neighbour or "", ""))
-                found.append(replace(dropped, way=_way(row, known)))
-    return found
+                samples.append(replace(dropped, way=_way(row, known)))
+    return samples
 
 
 def _dropped(arm: str, row: Rejected, neighbour: str) -> Dropped:
@@ -129,10 +129,10 @@ def moments(
     updates = sorted({int(row["update"]) for row in episodes})
     if not updates:
         return []
-    places = {"start": 0, "middle": len(updates) // 2, "end": len(updates) - 1}
-    found, used = [], set()
-    for when, place in places.items():
-        update = updates[place]
+    indices = {"start": 0, "middle": len(updates) // 2, "end": len(updates) - 1}
+    shown_moments, used = [], set()
+    for when, index in indices.items():
+        update = updates[index]
         if update in used:
             continue
         used.add(update)
@@ -142,8 +142,8 @@ def moments(
             {**row, "prompt": prompts.get(str(row["prompt_id"]), str(row["prompt_id"]))}
             for row in chosen
         ]
-        found.append(Moment(when, update, tuple(shown)))
-    return found
+        shown_moments.append(Moment(when, update, tuple(shown)))
+    return shown_moments
 
 
 def _groups(rows: Sequence[Rejected]) -> dict[tuple[str, str], list[Rejected]]:

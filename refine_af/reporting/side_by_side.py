@@ -93,13 +93,13 @@ def _ordered(names: Sequence[str]) -> list[str]:
 def _task(
     task: str, rows: Mapping[str, Mapping[str, Prediction]], names: Sequence[str], most: int
 ) -> TaskQuestions:
-    questions = [_question(instance, found, names) for instance, found in rows.items()]
+    questions = [_question(instance, by_arm, names) for instance, by_arm in rows.items()]
     ranked = sorted(questions, key=lambda question: (-question.difference, question.instance))
     shown = _best_and_worst(ranked, most)
     means = {
         name: sum(scores) / len(scores)
         for name in names
-        if (scores := [found[name].rouge_l for found in rows.values() if name in found])
+        if (scores := [by_arm[name].rouge_l for by_arm in rows.values() if name in by_arm])
     }
     first, second = ([*means.values(), 0.0, 0.0])[:2]
     category = next(iter(next(iter(rows.values())).values())).category
@@ -121,13 +121,13 @@ def _best_and_worst(ranked: list[Question], most: int) -> list[Question]:
     return [*ranked[: most - losses], *(ranked[-losses:] if losses else [])]
 
 
-def _question(instance: str, found: Mapping[str, Prediction], names: Sequence[str]) -> Question:
+def _question(instance: str, by_arm: Mapping[str, Prediction], names: Sequence[str]) -> Question:
     answers = [
-        ArmAnswer(name, found[name].prediction, found[name].rouge_l)
+        ArmAnswer(name, by_arm[name].prediction, by_arm[name].rouge_l)
         for name in names
-        if name in found
+        if name in by_arm
     ]
-    some = next(iter(found.values()))
+    some = next(iter(by_arm.values()))
     compared = len(answers) > 1
     return Question(
         instance=instance,

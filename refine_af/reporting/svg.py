@@ -88,9 +88,9 @@ def lines(
     """
     with rc_context(SETTINGS):
         figure, axes = _axes(x_label, y_label)
-        for place, (label, x, y) in enumerate(series):
+        for index, (label, x, y) in enumerate(series):
             marker = "o" if len(x) < 3 else None
-            style = {"color": SERIES[place], "linestyle": STYLES[place], "marker": marker}
+            style = {"color": SERIES[index], "linestyle": STYLES[index], "marker": marker}
             axes.plot(x, y, label=label, **style)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
         if band:
@@ -114,7 +114,7 @@ def histogram(
     """Return step histograms as shares of each series; ``mark`` is a named vertical line."""
     with rc_context(SETTINGS):
         figure, axes = _axes(x_label, y_label)
-        for place, (label, values) in enumerate(series):
+        for index, (label, values) in enumerate(series):
             weights = [100 / len(values)] * len(values)
             axes.hist(
                 values,
@@ -122,8 +122,8 @@ def histogram(
                 weights=weights,
                 label=label,
                 histtype="stepfilled" if len(series) == 1 else "step",
-                color=SERIES[place],
-                linestyle=STYLES[place],
+                color=SERIES[index],
+                linestyle=STYLES[index],
                 linewidth=1.5,
                 alpha=0.75 if len(series) == 1 else 1.0,
             )
@@ -188,12 +188,12 @@ def heat(
     with rc_context(SETTINGS | {"axes.grid": False}):
         figure, axes = _axes("", "", height=0.9 + 0.3 * len(rows))
         for line, row in enumerate(values):
-            for place, value in enumerate(row):
+            for column, value in enumerate(row):
                 share = (value - low) / (high - low) if high > low else 0.0
-                corner = (place - 0.5, line - 0.5)
+                corner = (column - 0.5, line - 0.5)
                 cell = Rectangle(corner, 1, 1, color=SERIES[0], alpha=0.05 + 0.6 * share, lw=0)
                 axes.add_patch(cell)
-                axes.text(place, line, f"{value:.2f}", ha="center", va="center", fontsize=8)
+                axes.text(column, line, f"{value:.2f}", ha="center", va="center", fontsize=8)
         axes.set_xlim(-0.5, len(columns) - 0.5)
         axes.set_ylim(len(rows) - 0.5, -0.5)
         axes.set_xticks(range(len(columns)), columns, rotation=25, ha="right", fontsize=8)

@@ -102,7 +102,7 @@ def sft(arms: Mapping[str, ArmInputs]) -> Chart | None:
     for name, arm in arms.items():
         rows = [row for row in arm.sft_history if "loss" in row]
         if rows:
-            x = [row.get("step", place) for place, row in enumerate(rows, start=1)]
+            x = [row.get("step", number) for number, row in enumerate(rows, start=1)]
             series.append((name, thinned(x), thinned([row["loss"] for row in rows])))
     if not series:
         return None
@@ -144,7 +144,7 @@ def _parts(updates: Sequence[Mapping[str, float]]) -> list[Chart]:
         key=lambda name: (name in TextIndicators.part_names, name),
     )
     shown = enumerate(names[:MOST_PARTS], start=1)
-    return [_part(updates, name, f"ppo-part-{place}") for place, name in shown]
+    return [_part(updates, name, f"ppo-part-{number}") for number, name in shown]
 
 
 def _part(updates: Sequence[Mapping[str, float]], name: str, drawing: str) -> Chart:
@@ -159,4 +159,4 @@ def _part(updates: Sequence[Mapping[str, float]], name: str, drawing: str) -> Ch
 
 
 def _numbers(rows: Sequence[Mapping[str, float]]) -> list[float]:
-    return [row.get("update", place) for place, row in enumerate(rows, start=1)]
+    return [row.get("update", number) for number, row in enumerate(rows, start=1)]
