@@ -77,7 +77,7 @@ def _official_instance(item: object, path: Path, index: int) -> TaskInstance:
     if not isinstance(item, dict):
         raise DataError(f"{where}: found {type(item).__name__}; it must be an object")
     return TaskInstance(
-        # Older task files have no ids; the place in the file is then the id.
+        # Older task files have no ids; the index in the file is then the id.
         id=str(item.get("id", f"{path.stem}-{index}")),
         input=_input(item, where),
         references=_references(item, "output", where),

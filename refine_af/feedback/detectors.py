@@ -124,7 +124,7 @@ class View:
         return None if before is None or after is None else after - before
 
     def row_deviation(self, key: str, spread_key: str) -> float | None:
-        """Return the deviation of single rows: as reported, or from the updates' own jitter."""
+        """Return the standard deviation of single rows: as reported, or from the updates."""
         reported = self.start(spread_key)
         if reported is not None and reported > 0:
             return reported
@@ -269,10 +269,10 @@ def _middle(updates: Sequence[Update], key: str) -> float | None:
 
 
 def _jitter(values: Sequence[float]) -> float | None:
-    """Return the deviation of an update's mean, from the median step between updates.
+    """Return the standard deviation of an update's mean, from the median step between updates.
 
-    The median absolute step of normal noise with deviation s is 0.6745 * sqrt(2) * s; a trend
-    hardly moves it.
+    The median absolute step of normal noise of standard deviation s is 0.6745 * sqrt(2) * s; a
+    trend hardly moves it.
     """
     steps = [abs(after - before) for before, after in pairwise(values)]
     return median(steps) / (0.6745 * math.sqrt(2)) if len(steps) >= 3 else None

@@ -1,4 +1,4 @@
-"""Running mean and deviation whose state survives a kill bit for bit."""
+"""Running mean and standard deviation whose state survives a kill bit for bit."""
 
 import math
 from collections.abc import Iterable
@@ -14,7 +14,7 @@ JsonNumbers = dict[str, float | int]
 
 @dataclass(slots=True)
 class RunningMoments:
-    """Mean and population deviation of all values seen, one pass, O(1) memory.
+    """Mean and population standard deviation of all values seen, one pass, O(1) memory.
 
     Source: Welford, "Note on a method for calculating corrected sums of squares and products",
     Technometrics 4 (1962), as given by Knuth, TAOCP vol. 2, 4.2.2 (15, 16).
@@ -51,7 +51,7 @@ class RunningMoments:
         return computed if computed > SMALLEST_DEVIATION else 1.0
 
     def normalise(self, value: float, clip: float = math.inf) -> float:
-        """Return the distance from the mean in deviations, cut to [-clip, clip]."""
+        """Return the distance from the mean in standard deviations, cut to [-clip, clip]."""
         return min(max((value - self.mean) / self.deviation, -clip), clip)
 
     def get_state(self) -> JsonNumbers:

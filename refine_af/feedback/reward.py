@@ -143,7 +143,7 @@ class Reward:
 
     @property
     def _unit(self) -> float:
-        """Return one deviation in the unit of totals."""
+        """Return one standard deviation in the unit of totals."""
         return 1.0 if self.params.reward_normalise else self._raw.deviation
 
     def _value(self, parts: Parts) -> float:

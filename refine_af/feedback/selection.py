@@ -18,7 +18,7 @@ class Dropped:
     """A row that was not chosen.
 
     Attributes:
-        position: Its place in the input.
+        position: Its index in the input.
         reason: The rule that dropped it.
         detail: What the rule asked for, for people.
     """

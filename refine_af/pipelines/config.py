@@ -255,13 +255,12 @@ def parse(data: Any, where: str) -> RunConfig:  # noqa: ANN401  what a YAML file
         field = ".".join(str(part) for part in first["loc"])
         if first["type"] == "extra_forbidden":
             raise ParameterError(f"{where}: {field}: {_placed(field)}") from None
-        raise ParameterError(
-            f"{where}: {field} is {shown(first['input'])}; {first['msg'].lower()}"
-        ) from None
+        allowed = first["msg"].replace("Input should be", "it must be", 1)
+        raise ParameterError(f"{where}: {field} is {shown(first['input'])}; {allowed}") from None
 
 
 def _placed(key: str) -> str:
-    """Return where a key belongs that is none of a configuration's."""
+    """Return where a key belongs that a configuration does not have."""
     top = [*RunConfig.model_fields, "base"]
     if key in [stage.name for stage in STAGES]:
         return f"parameters of a stage stand one level down:\nstages:\n  {key}:\n    NAME: VALUE"

@@ -27,7 +27,7 @@ def select(root: str, pipeline: Any, only: str, since: str) -> Selection:  # noq
         since: The first task to run; or empty.
 
     Raises:
-        ParameterError: When there is no such task, or one that it reads from left nothing there.
+        ParameterError: For an unknown task, or if a task that it reads from left no artifacts.
         DataError: When a task is there more than once with different contents.
     """
     names = task_names(pipeline)

@@ -162,10 +162,10 @@ class Bootstrap:
 
 
 def _draw(size: int, count: int, seed: int, purpose: str, *keys: int) -> list[int]:
-    """Return ``count`` different places below ``size``; all of them when there are fewer.
+    """Return ``count`` different indices below ``size``; all of them when there are fewer.
 
     Draws until enough differ, so that the cost does not grow with the pool (:func:`sample`
-    hashes every place).
+    hashes every index).
     """
     count = min(count, size)
     indices: dict[int, None] = {}

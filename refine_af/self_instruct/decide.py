@@ -1,4 +1,4 @@
-"""From answers to decided rows: parsed, filtered by rule and by likeness, in order of arrival.
+"""From answers to decided rows: parsed, filtered by rule and by similarity, in order of arrival.
 
 The bootstrap decides each round with it; filtering again from kept answers runs the same code.
 """

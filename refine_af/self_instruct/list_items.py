@@ -2,7 +2,7 @@
 
 ``9.``, ``10)``, ``(11)``, ``**12.**``, ``13.Name``, ``Task 14:``, ``- ``: a mark counts at the
 beginning of a line. A completion that goes on with a list begins inside an item, as base models do
-behind the prompt's last number. What could be read in two ways is no item but ``ambiguous``.
+behind the prompt's last number. What could be read in two ways is ``ambiguous``, not an item.
 """
 
 import re
@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple
 
 Reason = Literal["chatter", "ambiguous"]
 Item = tuple[str, Reason | None, str]
-"""Text, why it is no instruction (None: it is one), and a detail for people."""
+"""Text, why it is not an instruction (None: it is one), and a detail for people."""
 
 _NUMBER = re.compile(
     r"""\n([ \t]*)(?:\#{1,4}[ ]|>[ ]?)?[*_(\[]{0,3}     # heading or quotation, emphasis, brackets

@@ -1,4 +1,4 @@
-"""Before any GPU is asked for: every input found, every digest taken, every place writable."""
+"""Before any GPU is asked for: every input found, every digest taken, every output writable."""
 
 from pathlib import Path
 

@@ -114,7 +114,7 @@ def _copies(rejected: Sequence[Rejected], kept: int) -> float:
 
 
 def _arm_table(arms: list[str], metrics: Metrics) -> dict[str, Metrics]:
-    """Return the scores per arm, points from 0 to 100; the reward in deviations."""
+    """Return the scores per arm, points from 0 to 100; the reward in standard deviations."""
     names = ("rouge_l", "exact_match", "reward")
     return {
         arm: {name: metrics[f"{arm}_{name}"] for name in names if f"{arm}_{name}" in metrics}

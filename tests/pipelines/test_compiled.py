@@ -216,7 +216,7 @@ def test_the_file_is_small(tmp_path: Path) -> None:
         ("train_pp.updates=3", "stages.train_pp does not exist; Did you mean 'train_ppo'?"),
         ("sed=3", "parameters.sed does not exist; Did you mean 'seed'?"),
         ("train_ppo.updates", "write it as stage.param=value"),
-        ("shards=99", "shards: Input should be less than or equal to 8"),
+        ("shards=99", "shards is '99'; it must be less than or equal to 8"),
     ],
 )
 def test_a_wrong_key_names_the_nearest(assignment: str, message: str) -> None:
