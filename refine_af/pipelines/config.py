@@ -267,6 +267,7 @@ def _placed(key: str) -> str:
     if key in PIPELINE_PARAMETERS:
         return f"it stands one level down:\nparameters:\n  {key}: VALUE"
     owners = [stage.name for stage in STAGES if key in stage.params.model_fields]
+    owners = [name for name in owners if name != "check_inputs"] or owners  # it only repeats them
     if owners:
         return (
             f"it is a parameter of {', '.join(owners)}:\nstages:\n  {owners[0]}:\n    {key}: VALUE"
