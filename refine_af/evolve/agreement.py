@@ -16,7 +16,7 @@ class Agreement:
     The prompt is that of ``generate_responses``.
 
     R-Zero (arXiv 2508.05004), section 3.1, for short answers; long ones hardly ever agree word by
-    word, so that s is near ``1 / samples`` for all of them and the term tells little.
+    word, so that s is near ``1 / samples`` for all of them and says little.
     """
 
     def __init__(
@@ -39,21 +39,21 @@ class Agreement:
         """Return the share of the most common answer to each (instruction, input), in (0, 1]."""
         requests = [
             Request(
-                f"frontier/{self._asked + place}/{number}",
+                f"frontier/{self._asked + index}/{number}",
                 response_prompt(self._style, instruction, given),
-                derive(self._seed, "frontier", self._asked + place, number),
+                derive(self._seed, "frontier", self._asked + index, number),
             )
-            for place, (instruction, given) in enumerate(asked)
+            for index, (instruction, given) in enumerate(asked)
             for number in range(self._samples)
         ]
         self._asked += len(asked)
         answers = self._engine.generate(requests, self._sampling) if requests else []
         self._ledger.add("responder", "frontier", answers)
-        found = []
+        shares = []
         for start in range(0, len(answers), self._samples):
             texts = [
-                " ".join(one.text.casefold().split())
-                for one in answers[start : start + self._samples]
+                " ".join(answer.text.casefold().split())
+                for answer in answers[start : start + self._samples]
             ]
-            found.append(Counter(texts).most_common(1)[0][1] / self._samples)
-        return found
+            shares.append(Counter(texts).most_common(1)[0][1] / self._samples)
+        return shares

@@ -61,7 +61,7 @@ def roots_of(params: EvolutionParams, task: Task) -> "list[Root]":
     """Return the seeds as roots with their clusters.
 
     Raises:
-        DataError: There is no seed.
+        DataError: The input has no rows.
     """
     from refine_af.evolve.clusters import clusters
     from refine_af.evolve.embedding import open_embedding

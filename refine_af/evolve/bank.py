@@ -28,12 +28,12 @@ class Bank:
         other.add(self._rows.items)
         return other
 
-    def likeness(self, vectors: Vectors) -> Vectors:
+    def similarity(self, vectors: Vectors) -> Vectors:
         """Return the largest cosine of each row with the bank, -1 to 1; 0 for an empty bank."""
         if not len(self):
             return np.zeros(len(vectors), dtype=np.float32)
-        found: Vectors = np.clip((vectors @ self._rows.items.T).max(1), -1.0, 1.0)
-        return found
+        similarity: Vectors = np.clip((vectors @ self._rows.items.T).max(1), -1.0, 1.0)
+        return similarity
 
 
 def nearest(vector: Vectors, others: Sequence[Vectors]) -> float:

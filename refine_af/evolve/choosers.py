@@ -1,4 +1,4 @@
-"""Who chooses the operators: fixed shares, a trained policy, or a language model."""
+"""Policies that choose the operators: fixed shares, a trained policy, or a language model."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -36,7 +36,7 @@ class Turn:
 
     Attributes:
         key: Names episode and step.
-        draw: Names its random draws: turns with the same one have the same luck.
+        draw: Names its random draws: turns with the same value draw the same numbers.
         state: What a policy sees of the episode.
         instruction: The text to rewrite.
     """
@@ -55,7 +55,7 @@ class Decision:
     log_prob: float
 
 
-class Chooser(Protocol):
+class OperatorPolicy(Protocol):
     """Chooses for all episodes of the frontier at once."""
 
     name: str
@@ -73,12 +73,12 @@ class Mix:
 
     def choose(self, turns: Sequence[Turn], vectors: Vectors, phase: str) -> list[Decision]:
         """Draw one operator per turn; a pure function of seed and key."""
-        found = []
+        decisions = []
         for turn in turns:
             shares = self._shares[turn.state.step % len(self._shares)]
             action = _drawn(shares, uniform(self._seed, "operator", phase, turn.draw))
-            found.append(Decision(action, log(shares[action])))
-        return found
+            decisions.append(Decision(action, log(shares[action])))
+        return decisions
 
 
 def uniform_mix(operators: Operators, seed: int) -> Mix:
@@ -91,7 +91,7 @@ def released_mix(operators: Operators, seed: int) -> Mix:
     """Return what the released generator of TeaMs-RL does, see :data:`RELEASED_MIX`.
 
     Raises:
-        ParameterError: For an operators' file that lacks one of its names.
+        ParameterError: If the operators' file lacks an operator of the mix.
     """
     missing = [name for name in RELEASED_MIX if name not in operators.names]
     if missing:
@@ -106,7 +106,7 @@ def released_mix(operators: Operators, seed: int) -> Mix:
     return Mix("released_mix", rows, seed)
 
 
-class LanguageModelChooser:
+class LanguageModelPolicy:
     """A language model picks the operator by constrained choice among letters."""
 
     name = "llm"
@@ -119,7 +119,7 @@ class LanguageModelChooser:
     def choose(self, turns: Sequence[Turn], vectors: Vectors, phase: str) -> list[Decision]:
         """Ask once per turn."""
         names = self._operators.names
-        letters = [chr(ord("A") + place) for place in range(len(names))]
+        letters = [chr(ord("A") + number) for number in range(len(names))]
         sampling = Sampling(max_tokens=4, temperature=1.0, choices=tuple(letters))
         answers = self._engine.generate([self._request(turn, letters) for turn in turns], sampling)
         self._ledger.add("chooser", phase, answers)
@@ -130,7 +130,10 @@ class LanguageModelChooser:
 
     def _request(self, turn: Turn, letters: Sequence[str]) -> Request:
         known = self._operators.operators
-        choices = [(letter, one.name, one.ask) for letter, one in zip(letters, known, strict=True)]
+        choices = [
+            (letter, operator.name, operator.ask)
+            for letter, operator in zip(letters, known, strict=True)
+        ]
         last = known[turn.state.last].name if turn.state.last < len(known) else ""
         prompt = render("choose_operator", choices=choices, instruction=turn.instruction, last=last)
         return Request(f"{turn.key}/choose", prompt, derive(self._seed, "choose", turn.draw))
@@ -138,17 +141,17 @@ class LanguageModelChooser:
     def _decision(self, turn: Turn, answer: Completion, letters: Sequence[str]) -> Decision:
         label = answer.text.strip()
         if answer.finish == "error" or label not in letters:
-            place = derive(self._seed, "chooser-unreadable", turn.draw) % len(letters)
-            return Decision(place, -log(len(letters)))
+            action = derive(self._seed, "chooser-unreadable", turn.draw) % len(letters)
+            return Decision(action, -log(len(letters)))
         action = letters.index(label)
         if answer.choice_logprobs is None:
             return Decision(action, answer.logprob or 0.0)
-        found = np.array(answer.choice_logprobs)
-        return Decision(action, float(found[action] - np.logaddexp.reduce(found)))
+        log_probs = np.array(answer.choice_logprobs)
+        return Decision(action, float(log_probs[action] - np.logaddexp.reduce(log_probs)))
 
 
 class Probabilities(Protocol):
-    """What gives the shares of a trained policy, shape (turns, operators and perhaps stop)."""
+    """Computes the shares of a trained policy, shape (turns, operators and perhaps stop)."""
 
     def __call__(self, states: Sequence[State], vectors: Vectors) -> NDArray[np.float64]:
         """Return one row of shares per state."""
@@ -168,25 +171,25 @@ class Trained:
         """Draw one operator per turn."""
         shares = self._probabilities([turn.state for turn in turns], vectors)
         shares = (1 - self._exploration) * shares + self._exploration / shares.shape[1]
-        found = []
+        decisions = []
         for turn, row in zip(turns, shares.tolist(), strict=True):
             action = _drawn(row, uniform(self._seed, "operator", phase, turn.draw))
-            found.append(Decision(action, log(row[action])))
-        return found
+            decisions.append(Decision(action, log(row[action])))
+        return decisions
 
 
 def _drawn(shares: Sequence[float], draw: float) -> int:
-    """Return the place that a uniform draw in [0, 1) falls on; never one of share zero."""
+    """Return the index that a uniform draw in [0, 1) selects; its share is never zero."""
     total = sum(shares)
     left = draw * total
     last = 0
-    for place, share in enumerate(shares):
+    for index, share in enumerate(shares):
         if share <= 0:
             continue
-        last = place
+        last = index
         left -= share
         if left < 0:
-            return place
+            return index
     return last
 
 

@@ -1,4 +1,4 @@
-"""Groups of like seeds, so that one can see whether operators are worth different things."""
+"""Groups of similar seeds: they show whether the best operator depends on the seed."""
 
 import numpy as np
 
@@ -11,8 +11,9 @@ ROUNDS = 25
 def clusters(vectors: Vectors, count: int, seed: int) -> list[int]:
     """Return the group of each row by spherical k-means, numbered from 0 in order of size.
 
-    Starts from rows far from each other (the first drawn, each next the least like those before),
-    so the same rows and seed give the same groups. Fewer rows than ``count`` make fewer groups.
+    Starts from rows far from each other (the first is drawn, each next one is the least similar
+    to those before), so the same rows and seed give the same groups. Fewer rows than ``count``
+    make fewer groups.
     """
     if not len(vectors):
         return []
@@ -24,7 +25,7 @@ def clusters(vectors: Vectors, count: int, seed: int) -> list[int]:
     held = np.stack(centres)
     groups = (vectors @ held.T).argmax(1)
     for _ in range(ROUNDS):
-        held = np.stack([_centre(vectors[groups == place], held[place]) for place in range(count)])
+        held = np.stack([_centre(vectors[groups == group], held[group]) for group in range(count)])
         moved = (vectors @ held.T).argmax(1)
         if (moved == groups).all():
             break
@@ -33,7 +34,7 @@ def clusters(vectors: Vectors, count: int, seed: int) -> list[int]:
     order = np.argsort(-sizes, kind="stable")
     rank = np.empty(count, dtype=np.int64)
     rank[order] = np.arange(count)
-    return [int(one) for one in rank[groups]]
+    return [int(group) for group in rank[groups]]
 
 
 def _centre(rows: Vectors, before: Vectors) -> Vectors:
@@ -41,5 +42,5 @@ def _centre(rows: Vectors, before: Vectors) -> Vectors:
         return before
     mean = rows.mean(0)
     length = float(np.linalg.norm(mean))
-    found: Vectors = (mean / length).astype(np.float32) if length > 0 else before
-    return found
+    centre: Vectors = (mean / length).astype(np.float32) if length > 0 else before
+    return centre

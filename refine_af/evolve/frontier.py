@@ -16,7 +16,7 @@ from refine_af.contracts.readable import readable
 from refine_af.contracts.records import Evolved, OperatorStep, Seed, content_id
 from refine_af.engines.text import Completion, Request, TextEngine
 from refine_af.evolve.bank import Bank, nearest
-from refine_af.evolve.choosers import Chooser, Decision, Turn, name_of
+from refine_af.evolve.choosers import Decision, OperatorPolicy, Turn, name_of
 from refine_af.evolve.ledger import Ledger
 from refine_af.evolve.operators import Operators
 from refine_af.evolve.params import EvolutionParams
@@ -58,15 +58,15 @@ class _Episode:
     last: int
     line: list[str]
     vector: Vectors
-    likeness: float
+    similarity: float
     tried: int = 0
     failed_in_a_row: int = 0
     ended: bool = False
 
 
 @dataclass(slots=True)
-class _Try:
-    """One operation under way."""
+class _Attempt:
+    """One attempt to apply an operator."""
 
     episode: _Episode
     turn: Turn
@@ -76,12 +76,12 @@ class _Try:
     verdict: Verdict | None = None
     parts: dict[str, float] = field(default_factory=dict)
     vector: Vectors | None = None
-    likeness: float = 0.0
+    similarity: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a run of episodes brought, in order of step and episode."""
+    """The result of a run of episodes, in order of step and episode."""
 
     steps: list[OperatorStep]
     kept: list[Evolved]
@@ -119,7 +119,7 @@ class Evolver:
     def run(
         self,
         roots: Sequence[Root],
-        chooser: Chooser,
+        chooser: OperatorPolicy,
         *,
         phase: str,
         policy_seed: int = 0,
@@ -135,31 +135,31 @@ class Evolver:
             phase: For the ledger and the rows: ``train``, ``held_out``, ``table`` or ``evolve``.
             policy_seed: For the rows and the draws.
             update: For the rows and the draws.
-            draws: In place of phase, policy seed and update, for the draws: runs with the same text
-                give the same luck to the same choices, so that policies are compared on it.
+            draws: Replaces phase, policy seed and update in the draws: runs with the same text draw
+                the same numbers for the same choices, so that policies can be compared.
             on_step: Called with (steps done, instructions kept) after each step.
         """
         episodes = self._start(roots)
-        found = Outcome([], [])
+        outcome = Outcome([], [])
         for number in range(self.params.steps):
-            active = self._affordable([one for one in episodes if not one.ended])
+            active = self._affordable([episode for episode in episodes if not episode.ended])
             if not active:
                 break
             key = f"{phase}/{policy_seed}/{update}"
-            tries = self._step(active, chooser, phase, (key, draws or key))
-            for one in tries:
-                row, kept = self._settled(one, chooser.name, phase, policy_seed, update)
-                found.steps.append(row)
+            attempts = self._step(active, chooser, phase, (key, draws or key))
+            for attempt in attempts:
+                row, kept = self._settled(attempt, chooser.name, phase, policy_seed, update)
+                outcome.steps.append(row)
                 if kept is not None:
-                    found.kept.append(kept)
-            self._remember(tries)
+                    outcome.kept.append(kept)
+            self._remember(attempts)
             if on_step is not None:
-                on_step(number + 1, len(found.kept))
-        return found
+                on_step(number + 1, len(outcome.kept))
+        return outcome
 
     def _start(self, roots: Sequence[Root]) -> list[_Episode]:
         vectors = self._embed([root.instruction for root in roots])
-        likeness = self.bank.likeness(vectors).tolist()
+        similarity = self.bank.similarity(vectors).tolist()
         none = len(self.operators.names)
         return [
             _Episode(
@@ -171,7 +171,7 @@ class Evolver:
                 last=none,
                 line=[root.instruction],
                 vector=vectors[number],
-                likeness=likeness[number],
+                similarity=similarity[number],
             )
             for number, root in enumerate(roots)
         ]
@@ -183,118 +183,131 @@ class Evolver:
         return active[: max(0, left // CALLS_PER_STEP)]
 
     def _step(
-        self, active: list[_Episode], chooser: Chooser, phase: str, keys: tuple[str, str]
-    ) -> list[_Try]:
+        self, active: list[_Episode], chooser: OperatorPolicy, phase: str, keys: tuple[str, str]
+    ) -> list[_Attempt]:
         turns = self._turns(active, *keys)
-        vectors = _stacked([one.vector for one in active])
+        vectors = _stacked([episode.vector for episode in active])
         decisions = chooser.choose(turns, vectors, phase)
-        tries = [_Try(*one) for one in zip(active, turns, decisions, strict=True)]
-        moving = [one for one in tries if one.decision.action < len(self.operators.names)]
+        attempts = [_Attempt(*planned) for planned in zip(active, turns, decisions, strict=True)]
+        moving = [
+            attempt for attempt in attempts if attempt.decision.action < len(self.operators.names)
+        ]
         self._rewrite(moving, phase)
-        self._review([one for one in moving if one.broken is None], phase)
-        self._value([one for one in moving if one.broken is None])
-        return tries
+        self._review([attempt for attempt in moving if attempt.broken is None], phase)
+        self._value([attempt for attempt in moving if attempt.broken is None])
+        return attempts
 
     def _turns(self, active: list[_Episode], key: str, draws: str) -> list[Turn]:
         return [
             Turn(
-                key=f"{key}/{one.number}/{one.tried}",
-                draw=f"{draws}/{one.number}/{one.tried}",
+                key=f"{key}/{episode.number}/{episode.tried}",
+                draw=f"{draws}/{episode.number}/{episode.tried}",
                 state=State(
-                    last=one.last,
-                    step=one.tried,
-                    words_ratio=_words(one.text) / _words(one.root.instruction),
-                    likeness=one.likeness,
+                    last=episode.last,
+                    step=episode.tried,
+                    words_ratio=_words(episode.text) / _words(episode.root.instruction),
+                    similarity=episode.similarity,
                 ),
-                instruction=one.text,
+                instruction=episode.text,
             )
-            for one in active
+            for episode in active
         ]
 
-    def _rewrite(self, tries: list[_Try], phase: str) -> None:
+    def _rewrite(self, attempts: list[_Attempt], phase: str) -> None:
         params = self.params
         requests = [
             Request(
-                f"{one.turn.key}/rewrite",
+                f"{attempt.turn.key}/rewrite",
                 self.operators.prompt(
-                    params.style, one.decision.action, one.episode.text, one.episode.input
+                    params.style,
+                    attempt.decision.action,
+                    attempt.episode.text,
+                    attempt.episode.input,
                 ),
-                derive(params.seed, "rewrite", one.turn.draw),
+                derive(params.seed, "rewrite", attempt.turn.draw),
             )
-            for one in tries
+            for attempt in attempts
         ]
         answers = self._engine.generate(requests, params.requested) if requests else []
         self._ledger.add("evolver", phase, answers)
-        for one, answer in zip(tries, answers, strict=True):
-            one.answer = answer
-            one.broken = broken_rule(
+        for attempt, answer in zip(attempts, answers, strict=True):
+            attempt.answer = answer
+            attempt.broken = broken_rule(
                 answer,
-                one.episode.line,
-                one.episode.root.outputs,
+                attempt.episode.line,
+                attempt.episode.root.outputs,
                 self.operators.forbidden,
                 params,
             )
 
-    def _review(self, tries: list[_Try], phase: str) -> None:
-        pairs = [Pair(one.turn.key, one.episode.text, _text(one)) for one in tries]
+    def _review(self, attempts: list[_Attempt], phase: str) -> None:
+        pairs = [
+            Pair(attempt.turn.key, attempt.episode.text, _text(attempt)) for attempt in attempts
+        ]
         verdicts = self._reviewer.judge(pairs, phase)
-        for one, verdict in zip(tries, verdicts, strict=True):
-            one.verdict = verdict
+        for attempt, verdict in zip(attempts, verdicts, strict=True):
+            attempt.verdict = verdict
             if verdict.changed is None:
-                one.broken = Broken("judge_unreadable", " / ".join(verdict.labels))
+                attempt.broken = Broken("judge_unreadable", " / ".join(verdict.labels))
 
-    def _value(self, tries: list[_Try]) -> None:
+    def _value(self, attempts: list[_Attempt]) -> None:
         """Embed the readable rewrites and measure novelty against what was there before."""
-        vectors = self._embed([_text(one) for one in tries])
-        likeness = self.bank.likeness(vectors).tolist()
+        vectors = self._embed([_text(attempt) for attempt in attempts])
+        similarity = self.bank.similarity(vectors).tolist()
         shares: list[float] = []
         if self._agreement is not None:
-            shares = self._agreement([(_text(one), self._input(one)) for one in tries])
-        for place, one in enumerate(tries):
-            one.vector, one.likeness = vectors[place], likeness[place]
-            siblings = [one.episode.vector, *self._written[one.episode.root.id]]
-            cosine = max(one.likeness, nearest(vectors[place], siblings))
-            changed = one.verdict.changed if one.verdict and one.verdict.changed is not None else 0
-            one.parts = {
+            shares = self._agreement(
+                [(_text(attempt), self._input(attempt)) for attempt in attempts]
+            )
+        for index, attempt in enumerate(attempts):
+            attempt.vector, attempt.similarity = vectors[index], similarity[index]
+            siblings = [attempt.episode.vector, *self._written[attempt.episode.root.id]]
+            cosine = max(attempt.similarity, nearest(vectors[index], siblings))
+            changed = (
+                attempt.verdict.changed
+                if attempt.verdict and attempt.verdict.changed is not None
+                else 0
+            )
+            attempt.parts = {
                 "valid": 1.0,
                 "changed": float(changed >= self.params.accept),
                 "novelty": novelty(cosine),
             }
             if shares:
-                one.parts["frontier"] = 4 * shares[place] * (1 - shares[place])
+                attempt.parts["frontier"] = 4 * shares[index] * (1 - shares[index])
 
-    def _input(self, one: _Try) -> str:
-        keeps = self.operators.operators[one.decision.action].keeps_input
-        return one.episode.input if keeps else ""
+    def _input(self, attempt: _Attempt) -> str:
+        keeps = self.operators.operators[attempt.decision.action].keeps_input
+        return attempt.episode.input if keeps else ""
 
     def _settled(
-        self, one: _Try, policy: str, phase: str, policy_seed: int, update: int
+        self, attempt: _Attempt, policy: str, phase: str, policy_seed: int, update: int
     ) -> tuple[OperatorStep, Evolved | None]:
-        """Move the episode on and return its row, and the instruction where one is kept."""
-        episode = one.episode
-        stopped = one.decision.action >= len(self.operators.names)
-        parts = one.parts if one.broken is None else {"valid": 0.0}
+        """Advance the episode; return its row, and the instruction if it is kept."""
+        episode = attempt.episode
+        stopped = attempt.decision.action >= len(self.operators.names)
+        parts = attempt.parts if attempt.broken is None else {"valid": 0.0}
         value = 0.0 if stopped else reward(parts, self.params)
-        equal = not stopped and one.broken is None and not parts["changed"]
-        broken = Broken("equal") if equal else one.broken
-        row = self._row(one, broken, value, phase, policy_seed, update, stopped)
-        kept = None if stopped or broken else self._kept(one, row, policy, value)
+        equal = not stopped and attempt.broken is None and not parts["changed"]
+        broken = Broken("equal") if equal else attempt.broken
+        row = self._row(attempt, broken, value, phase, policy_seed, update, stopped)
+        kept = None if stopped or broken else self._kept(attempt, row, policy, value)
         episode.tried += 1
         if kept is not None:
             episode.text, episode.input, episode.parent = kept.instruction, kept.input, kept.id
             episode.line.append(kept.instruction)
             episode.failed_in_a_row = 0
-            if one.vector is not None:
-                episode.vector, episode.likeness = one.vector, one.likeness
+            if attempt.vector is not None:
+                episode.vector, episode.similarity = attempt.vector, attempt.similarity
         else:
             episode.failed_in_a_row += 1
-        episode.last = min(one.decision.action, len(self.operators.names))
+        episode.last = min(attempt.decision.action, len(self.operators.names))
         episode.ended = stopped or episode.failed_in_a_row >= self.params.patience
         return row, kept
 
     def _row(
         self,
-        one: _Try,
+        attempt: _Attempt,
         broken: Broken | None,
         value: float,
         phase: str,
@@ -302,10 +315,10 @@ class Evolver:
         update: int,
         stopped: bool,
     ) -> OperatorStep:
-        episode, state = one.episode, one.turn.state
-        text = "" if one.answer is None else readable(one.answer.text.strip())
+        episode, state = attempt.episode, attempt.turn.state
+        text = "" if attempt.answer is None else readable(attempt.answer.text.strip())
         return OperatorStep(
-            id=content_id("step", one.turn.key, episode.root.id, one.decision.action, text),
+            id=content_id("step", attempt.turn.key, episode.root.id, attempt.decision.action, text),
             parents=(episode.parent,),
             phase=phase,
             policy_seed=policy_seed,
@@ -317,27 +330,27 @@ class Evolver:
             before_input=episode.input,
             last=state.last,
             words_ratio=state.words_ratio,
-            likeness=state.likeness,
-            action=one.decision.action,
-            operator=name_of(one.decision.action, self.operators),
-            log_prob=one.decision.log_prob,
+            likeness=state.similarity,
+            action=attempt.decision.action,
+            operator=name_of(attempt.decision.action, self.operators),
+            log_prob=attempt.decision.log_prob,
             text=text,
             status="stopped" if stopped else "rejected" if broken else "kept",
             reason=broken.reason if broken else "",
             detail=readable(broken.detail) if broken else "",
-            labels=tuple(map(readable, one.verdict.labels)) if one.verdict else (),
-            changed=one.verdict.changed if one.verdict else None,
+            labels=tuple(map(readable, attempt.verdict.labels)) if attempt.verdict else (),
+            changed=attempt.verdict.changed if attempt.verdict else None,
             reward=value,
-            parts=one.parts if broken is None or broken.reason == "equal" else {"valid": 0.0},
+            parts=attempt.parts if broken is None or broken.reason == "equal" else {"valid": 0.0},
             cluster=episode.root.cluster,
         )
 
-    def _kept(self, one: _Try, row: OperatorStep, policy: str, value: float) -> Evolved:
+    def _kept(self, attempt: _Attempt, row: OperatorStep, policy: str, value: float) -> Evolved:
         return Evolved(
             id=content_id("evo", row.id, row.text),
             parents=row.parents,
             instruction=row.text,
-            input=self._input(one),
+            input=self._input(attempt),
             root=row.root,
             step=row.step + 1,
             operator=row.operator,
@@ -350,14 +363,18 @@ class Evolver:
             cluster=row.cluster,
         )
 
-    def _remember(self, tries: list[_Try]) -> None:
-        new = [one for one in tries if one.vector is not None and one.parts.get("changed")]
+    def _remember(self, attempts: list[_Attempt]) -> None:
+        new = [
+            attempt
+            for attempt in attempts
+            if attempt.vector is not None and attempt.parts.get("changed")
+        ]
         if not new:
             return
-        for one in new:
-            if one.vector is not None:
-                self._written[one.episode.root.id].append(one.vector)
-        self.bank.add(_stacked([one.vector for one in new if one.vector is not None]))
+        for attempt in new:
+            if attempt.vector is not None:
+                self._written[attempt.episode.root.id].append(attempt.vector)
+        self.bank.add(_stacked([attempt.vector for attempt in new if attempt.vector is not None]))
 
 
 def reasons(steps: Sequence[OperatorStep]) -> Counter[str]:
@@ -369,8 +386,8 @@ def _words(text: str) -> int:
     return max(1, len(text.split()))
 
 
-def _text(one: _Try) -> str:
-    return one.answer.text.strip() if one.answer is not None else ""
+def _text(attempt: _Attempt) -> str:
+    return attempt.answer.text.strip() if attempt.answer is not None else ""
 
 
 def _stacked(vectors: Sequence[Vectors]) -> Vectors:

@@ -39,7 +39,7 @@ class Learner:
         """Start from scratch.
 
         Args:
-            dimension: Places of the text embeddings.
+            dimension: Length of the text embeddings.
             operators: Operators to choose from.
             settings: Of the training.
             seed: Of the weights and of the order of the steps.
@@ -58,11 +58,11 @@ class Learner:
     @torch.no_grad()
     def probabilities(self, states: NDArray[np.float32]) -> NDArray[np.float64]:
         """Return the probability of each operator, shape (B, A); rows sum to one."""
-        found: NDArray[np.float64] = (
+        probabilities: NDArray[np.float64] = (
             self.network(torch.from_numpy(states)).log_probs.double().exp().numpy()
         )
-        found /= found.sum(1, keepdims=True)
-        return found
+        probabilities /= probabilities.sum(1, keepdims=True)
+        return probabilities
 
     def choose(self, states: NDArray[np.float32], draws: NDArray[np.float64]) -> Choice:
         """Draw one operator per state; ``draws`` are uniform in [0, 1), one per state."""
@@ -95,11 +95,11 @@ class Learner:
 
 
 def drawn(shares: NDArray[np.float64], draws: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Return the place in each row of ``shares`` that the uniform draw falls on.
+    """Return the index in each row of ``shares`` that the uniform draw selects.
 
-    A place of probability zero is never drawn, whatever rounding does to the sums.
+    An index of probability zero is never drawn, however the sums are rounded.
     """
     edges = shares.cumsum(1)
     edges /= edges[:, -1:]
-    found = (edges <= draws[:, None]).sum(1)
-    return np.asarray(found, dtype=np.int64)
+    indices = (edges <= draws[:, None]).sum(1)
+    return np.asarray(indices, dtype=np.int64)

@@ -1,4 +1,4 @@
-"""Who was asked how often: calls and tokens per role and phase, and what Evol-Instruct would need.
+"""Counts calls and tokens per role and phase, and compares them with Evol-Instruct's.
 
 A claim of "few queries" is worth what it counts, so everything is counted: also the calls of the
 policy's training, and those whose answer was dropped.
@@ -44,8 +44,8 @@ class Ledger:
 
     def calls(self, *roles: str) -> int:
         """Return the calls of these roles over all phases."""
-        found = [phases for role, phases in self.counts.items() if role in roles]
-        return sum(entry["calls"] for phases in found for entry in phases.values())
+        counted = [phases for role, phases in self.counts.items() if role in roles]
+        return sum(entry["calls"] for phases in counted for entry in phases.values())
 
     def dump(self) -> dict[str, Any]:
         """Return the counts as JSON, roles in their order."""
@@ -80,9 +80,9 @@ def against_evol_instruct(calls: int, kept: int, seeds: int, steps: int) -> dict
         ``at_equal_rows`` (Evol-Instruct keeps as many rows at its published yield) and
         ``at_equal_seeds`` (as many seeds and rounds); left out where they would divide by zero.
     """
-    found = {}
+    shares = {}
     if kept:
-        found["at_equal_rows"] = calls / (kept * EVOL_INSTRUCT_CALLS / EVOL_INSTRUCT_KEPT)
+        shares["at_equal_rows"] = calls / (kept * EVOL_INSTRUCT_CALLS / EVOL_INSTRUCT_KEPT)
     if seeds and steps:
-        found["at_equal_seeds"] = calls / (seeds * steps * 3)
-    return found
+        shares["at_equal_seeds"] = calls / (seeds * steps * 3)
+    return shares

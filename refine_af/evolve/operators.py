@@ -57,14 +57,14 @@ class Operators:
     @property
     def names(self) -> tuple[str, ...]:
         """Return the operators' names."""
-        return tuple(one.name for one in self.operators)
+        return tuple(operator.name for operator in self.operators)
 
     def prompt(self, style: Style, operator: int, instruction: str, input_text: str) -> str:
         """Return the request to rewrite ``instruction`` by operator number ``operator``."""
-        one = self.operators[operator]
+        chosen = self.operators[operator]
         values = {
-            "operation": one.name,
-            "ask": one.ask,
+            "operation": chosen.name,
+            "ask": chosen.ask,
             "instruction": instruction,
             "input": input_text,
         }
@@ -133,31 +133,31 @@ def _packaged(name: str) -> "Template":
 
 
 def _lines(root: yaml.MappingNode) -> dict[str, int]:
-    """Return the line of every entry two levels deep, by ``key`` and ``key.place``."""
-    found: dict[str, int] = {}
+    """Return the line of every entry two levels deep, by ``key`` and ``key.index``."""
+    lines: dict[str, int] = {}
     for key, value in root.value:
-        found[key.value] = value.start_mark.line + 1
+        lines[key.value] = value.start_mark.line + 1
         if isinstance(value, yaml.SequenceNode):
-            for place, item in enumerate(value.value):
-                found[f"{key.value}.{place}"] = item.start_mark.line + 1
+            for index, item in enumerate(value.value):
+                lines[f"{key.value}.{index}"] = item.start_mark.line + 1
                 for inner, text in item.value if isinstance(item, yaml.MappingNode) else ():
-                    found[f"{key.value}.{place}.{inner.value}"] = text.start_mark.line + 1
+                    lines[f"{key.value}.{index}.{inner.value}"] = text.start_mark.line + 1
         elif isinstance(value, yaml.MappingNode):
             for inner, item in value.value:
                 # the text of a block begins on the line after its mark
                 block = item.style in ("|", ">") if isinstance(item, yaml.ScalarNode) else False
-                found[f"{key.value}.{inner.value}"] = item.start_mark.line + 1 + block
-                # elsewhere than in "|" a line of the text is no line of the file
-                found[f"{key.value}.{inner.value}.lines"] = int(getattr(item, "style", "") == "|")
-    return found
+                lines[f"{key.value}.{inner.value}"] = item.start_mark.line + 1 + block
+                # in other styles than "|" the lines of the text are not lines of the file
+                lines[f"{key.value}.{inner.value}.lines"] = int(getattr(item, "style", "") == "|")
+    return lines
 
 
 def _operators(value: Any, name: str, lines: dict[str, int]) -> tuple[Operator, ...]:  # noqa: ANN401
     if not isinstance(value, list) or len(value) < 2:
         raise DataError(f"{name}:{lines['operators']}: operators must list at least two")
-    found: list[Operator] = []
-    for place, item in enumerate(value):
-        where = f"{name}:{lines[f'operators.{place}']}"
+    operators: list[Operator] = []
+    for index, item in enumerate(value):
+        where = f"{name}:{lines[f'operators.{index}']}"
         if not isinstance(item, dict) or set(item) != set(KEYS):
             raise DataError(f"{where}: an operator has exactly the keys {', '.join(KEYS)}")
         for key, kind in KEYS.items():
@@ -165,19 +165,21 @@ def _operators(value: Any, name: str, lines: dict[str, int]) -> tuple[Operator, 
                 raise DataError(f"{where}: {key} is {item[key]!r}; it must be {kind.__name__}")
         if "{{" in item["ask"] or "{%" in item["ask"]:
             raise DataError(
-                f"{name}:{lines[f'operators.{place}.ask']}: ask is text and no template; write"
-                " placeholders into prompts, where 'ask' itself is one"
+                f"{name}:{lines[f'operators.{index}.ask']}: ask must be plain text; write"
+                " placeholders into prompts, where 'ask' is a placeholder"
             )
-        if item["name"] == STOP or item["name"] in [one.name for one in found]:
+        if item["name"] == STOP or item["name"] in [operator.name for operator in operators]:
             raise DataError(f"{where}: the name {item['name']!r} is taken; give another")
-        found.append(Operator(**item))
-    return tuple(found)
+        operators.append(Operator(**item))
+    return tuple(operators)
 
 
 def _forbidden(value: Any, name: str, lines: dict[str, int]) -> tuple[str, ...]:  # noqa: ANN401
-    if not isinstance(value, list) or not all(isinstance(one, str) and one for one in value):
-        raise DataError(f"{name}:{lines['forbidden']}: forbidden must be a list of texts")
-    return tuple(one.casefold() for one in value)
+    if not isinstance(value, list) or not all(isinstance(word, str) and word for word in value):
+        raise DataError(
+            f"{name}:{lines['forbidden']}: forbidden must be a list of non-empty strings"
+        )
+    return tuple(word.casefold() for word in value)
 
 
 def _templates(value: Any, name: str, lines: dict[str, int]) -> "dict[str, Template]":  # noqa: ANN401
@@ -224,8 +226,8 @@ def parse_mix(text: str, names: Sequence[str]) -> tuple[float, ...]:
     for name in weights:
         if name not in names:
             raise ParameterError(
-                f"mix is {text!r}; {name!r} is no operator;{nearest(name, list(names))}"
-                f" operators: {', '.join(names)}"
+                f"mix is {text!r}; unknown operator {name!r};{nearest(name, list(names))}"
+                f" choose from: {', '.join(names)}"
             )
     total = sum(weights.values())
     return tuple(weights.get(name, 0.0) / total for name in names)
@@ -239,7 +241,7 @@ def read_mix(text: str) -> dict[str, float]:
     """
     weights: dict[str, float] = {}
     for part in listed(text):
-        name, _, raw = (one.strip() for one in part.partition("="))
+        name, _, raw = (item.strip() for item in part.partition("="))
         try:
             weights[name] = float(raw)
         except ValueError:

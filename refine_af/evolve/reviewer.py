@@ -1,7 +1,7 @@
 """The reviewer: does a rewrite differ from its parent? Asked in both orders, by constrained choice.
 
 TeaMs-RL compares the answer with the words "Not Equal", so that a full stop turns it round; here
-the answer is one of two choices and its probability is used where the engine tells it.
+the answer is one of two choices and its probability is used where the engine reports it.
 """
 
 from collections.abc import Sequence
@@ -32,8 +32,8 @@ class Verdict:
 
     Attributes:
         labels: Its answers: parent first, then rewrite first.
-        changed: Probability that the two differ, the mean of both orders; None when one answer
-            was none of the choices.
+        changed: Probability that the two differ, the mean of both orders; None when an answer
+            is not among the choices.
     """
 
     labels: tuple[str, str]
@@ -63,8 +63,8 @@ class Reviewer:
         answers = self._engine.generate(requests, sampling)
         self._ledger.add("judge", phase, answers)
         return [
-            _verdict(one, other, choices)
-            for one, other in zip(answers[::2], answers[1::2], strict=True)
+            _verdict(forward, reverse, choices)
+            for forward, reverse in zip(answers[::2], answers[1::2], strict=True)
         ]
 
     def _request(self, key: str, order: int, first: str, second: str) -> Request:
@@ -72,9 +72,9 @@ class Reviewer:
         return Request(f"{key}/review-{order}", prompt, derive(self._seed, "review", key, order))
 
 
-def _verdict(one: Completion, other: Completion, choices: tuple[str, str]) -> Verdict:
-    shares = [_share(answer, choices) for answer in (one, other)]
-    labels = (_label(one), _label(other))
+def _verdict(forward: Completion, reverse: Completion, choices: tuple[str, str]) -> Verdict:
+    shares = [_share(answer, choices) for answer in (forward, reverse)]
+    labels = (_label(forward), _label(reverse))
     known = [share for share in shares if share is not None]
     return Verdict(labels, sum(known) / 2 if len(known) == 2 else None)
 

@@ -15,8 +15,8 @@ def reward(parts: Mapping[str, float], params: EvolutionParams) -> float:
     """
     if not parts["valid"]:
         return -params.weight_invalid
-    found = params.weight_changed * parts["changed"] + params.weight_novelty * parts["novelty"]
-    return found + params.weight_frontier * parts.get("frontier", 0.0)
+    total = params.weight_changed * parts["changed"] + params.weight_novelty * parts["novelty"]
+    return total + params.weight_frontier * parts.get("frontier", 0.0)
 
 
 def novelty(cosine: float) -> float:

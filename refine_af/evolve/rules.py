@@ -1,8 +1,8 @@
-"""Which rewrites and answers are dropped before anyone is asked, and why.
+"""Rules that drop rewrites and answers before they are reviewed.
 
 Source: WizardLM (arXiv 2304.12244), section 3.2: no gain over the parent (the reviewer decides
 that), a short answer with "sorry", an answer of nothing but punctuation and stop words, words of
-the prompt copied. Ours: length, language, an answer in place of an instruction, and what an engine
+the prompt copied. Ours: length, language, an answer instead of an instruction, and what an engine
 may do (fail, return nothing, be cut off).
 """
 
@@ -35,7 +35,7 @@ REASONS = {
 }
 
 REFUSAL_WORDS = 80
-ANSWER_LIKENESS = 0.7
+ANSWER_SIMILARITY = 0.7
 _REFUSALS = re.compile(
     r"\b(sorry|i cannot|i can't|i can not|i am unable|i'm unable|as an ai|i won't)\b", re.IGNORECASE
 )
@@ -70,7 +70,7 @@ def broken_rule(
     Args:
         answer: What the rewriter wrote.
         line: Its root, and every instruction on the way to its parent, which is last.
-        outputs: Known answers to the root: a rewrite that is like one answered it.
+        outputs: Known answers to the root: a rewrite similar to one of them is an answer.
         forbidden: Words of the prompts, lower case.
         params: Fewest and most words.
     """
@@ -91,7 +91,7 @@ def broken_rule(
         return Broken("too_short", f"{words} words, at least {params.min_words}")
     if words > params.max_words:
         return Broken("too_long", f"{words} words, at most {params.max_words}")
-    if _plain(text) in {_plain(one) for one in line}:
+    if _plain(text) in {_plain(ancestor) for ancestor in line}:
         return Broken("unchanged")
     return _not_an_instruction(text, line[-1], outputs)
 
@@ -126,11 +126,12 @@ def _not_an_instruction(text: str, parent: str, outputs: Iterable[str]) -> Broke
     if _ANSWERED.match(text):
         return Broken("answered", "opens like an answer or an input")
     for output in outputs:
-        if len(output.split()) > 3 and rouge_l(text, output) >= ANSWER_LIKENESS:
+        if len(output.split()) > 3 and rouge_l(text, output) >= ANSWER_SIMILARITY:
             return Broken("answered", "repeats the known answer of its root")
-    wanted, found = main_script(parent), main_script(text)
-    if wanted and found and wanted != found:
-        return Broken("language", f"{found.title()} letters, the instruction has {wanted.title()}")
+    expected, actual = main_script(parent), main_script(text)
+    if expected and actual and expected != actual:
+        detail = f"{actual.title()} letters, the instruction has {expected.title()}"
+        return Broken("language", detail)
     return None
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 Vectors = NDArray[np.float32]
 
 NUMBERS = 3
-"""Share of the episode that is over, length ratio, likeness to the bank."""
+"""Share of the episode that is over, length ratio, similarity to the bank."""
 
 TEXT_SCALE = 0.5
 """Weight of the text beside the last operator. At 4.0 the policy learned single texts by heart:
@@ -26,18 +26,18 @@ class State:
         last: Index of the operator applied last; the number of operators at the start.
         step: Operators tried so far.
         words_ratio: Words now over words of the root.
-        likeness: Largest cosine with the memory bank as it was when the instruction was written,
+        similarity: Largest cosine with the memory bank as it was when the instruction was written,
             -1 to 1.
     """
 
     last: int
     step: int
     words_ratio: float
-    likeness: float
+    similarity: float
 
 
 def width(dimension: int, operators: int) -> int:
-    """Return the length of a state's vector for embeddings of ``dimension`` places."""
+    """Return the length of a state's vector for embeddings of length ``dimension``."""
     return dimension + operators + 1 + NUMBERS
 
 
@@ -49,17 +49,17 @@ def encode(
     Args:
         states: Of the episodes that go on.
         vectors: Embedding of each state's instruction, shape (states, dimension).
-        operators: How many there are; the last operator is one-hot with a place for none.
+        operators: Number of operators; the last operator is one-hot, with an extra index for none.
         steps: Length of a whole episode.
-        text: False puts zeros in place of the embedding.
+        text: False replaces the embedding by zeros.
     """
     dimension = vectors.shape[1]
-    found = np.zeros((len(states), width(dimension, operators)), dtype=np.float32)
+    encoded = np.zeros((len(states), width(dimension, operators)), dtype=np.float32)
     if text:
-        found[:, :dimension] = TEXT_SCALE * vectors
-    for row, state in zip(found, states, strict=True):
+        encoded[:, :dimension] = TEXT_SCALE * vectors
+    for row, state in zip(encoded, states, strict=True):
         row[dimension + state.last] = 1.0
         row[-3] = state.step / steps
         row[-2] = log(max(state.words_ratio, 1e-3))
-        row[-1] = state.likeness
-    return found
+        row[-1] = state.similarity
+    return encoded

@@ -39,12 +39,12 @@ def one_step_table(
         seed: Of the halves and the resampling.
     """
     roots = sorted({row.root for row in steps})
-    place = {root: number for number, root in enumerate(roots)}
+    row_of = {root: number for number, root in enumerate(roots)}
     rewards = np.full((len(roots), len(names)), np.nan)
     group = np.zeros(len(roots), dtype=np.int64)
     for row in steps:
-        rewards[place[row.root], row.action] = row.reward
-        group[place[row.root]] = row.cluster
+        rewards[row_of[row.root], row.action] = row.reward
+        group[row_of[row.root]] = row.cluster
     whole = ~np.isnan(rewards).any(1)
     rewards, group = rewards[whole], group[whole]
     half = np.array([derive(seed, "table-half", root) % 2 for root in np.array(roots)[whole]])
@@ -52,12 +52,12 @@ def one_step_table(
     return {
         "seeds": len(rewards),
         "operators": list(names),
-        "mean": [_rounded(one) for one in rewards.mean(0)] if len(rewards) else [],
+        "mean": [_rounded(mean) for mean in rewards.mean(0)] if len(rewards) else [],
         "clusters": [
             {
                 "cluster": int(number),
                 "seeds": int((group == number).sum()),
-                "mean": [_rounded(one) for one in rewards[group == number].mean(0)],
+                "mean": [_rounded(mean) for mean in rewards[group == number].mean(0)],
             }
             for number in np.unique(group)
         ],
@@ -109,8 +109,8 @@ def _gains(
 
 def _interval(values: NDArray[np.float64], seed: int) -> Gain:
     source = np.random.default_rng(derive(seed, "table-bootstrap"))
-    places = source.integers(0, len(values), (RESAMPLES, len(values)))
-    low, high = np.quantile(values[places].mean(1), [0.025, 0.975])
+    samples = source.integers(0, len(values), (RESAMPLES, len(values)))
+    low, high = np.quantile(values[samples].mean(1), [0.025, 0.975])
     return Gain(float(values.mean()), float(low), float(high))
 
 

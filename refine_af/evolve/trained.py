@@ -21,7 +21,7 @@ FORMAT = 1
 
 
 class StoredPolicy:
-    """A policy that chooses and no longer learns."""
+    """A trained policy, for inference only."""
 
     def __init__(self, network: OperatorNetwork, facts: dict[str, Any]) -> None:
         """Wrap a network; ``facts`` as :func:`save_policy` writes them."""
@@ -43,14 +43,15 @@ def save_policy(folder: Path, network: OperatorNetwork, facts: dict[str, Any]) -
     """Write a policy.
 
     Args:
-        folder: Is made.
+        folder: Created if it does not exist.
         network: Its weights are written, nothing else of it.
         facts: ``operators`` (names), ``operators_digest``, ``embedding``, ``dimension``,
-            ``steps``, ``hidden``, ``text``, ``stop``, and whatever else tells where it comes from.
+            ``steps``, ``hidden``, ``text``, ``stop``, and anything else that records its origin.
     """
     folder.mkdir(parents=True, exist_ok=True)
     save_file(
-        {name: one.contiguous() for name, one in network.state_dict().items()}, folder / WEIGHTS
+        {name: tensor.contiguous() for name, tensor in network.state_dict().items()},
+        folder / WEIGHTS,
     )
     text = json.dumps({"format": FORMAT} | facts, indent=1, sort_keys=True, ensure_ascii=False)
     (folder / FACTS).write_text(text + "\n", encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Training of operator policies over several seeds of the policy, from play or from rows of it."""
+"""Trains operator policies with several policy seeds, from episodes or from recorded steps."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -53,11 +53,11 @@ class TrainingPlan:
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """What came out.
+    """The result of training.
 
     Attributes:
         learner: With the weights of the chosen policy.
-        policy_seed: Which one it is.
+        policy_seed: Its number.
         update: Updates it had.
         curve: One row per update and per test, in order.
         held_out: Mean reward of the chosen policy on held-out seeds; None without tests.
@@ -87,7 +87,7 @@ def train(
 ) -> Trained:
     """Train every policy and choose the one with the best mean reward on held-out seeds.
 
-    Policies below the entropy floor are not chosen while one above it was seen: a policy that
+    A policy below the entropy floor is chosen only if there is none above it: a policy that
     always does the same makes no diverse set, whatever its reward.
 
     Args:
@@ -133,19 +133,19 @@ def as_rollout(
         episodes.setdefault(row.episode, []).append(row)
     longest = max(len(rows) for rows in episodes.values())
     seen = seen_by_policy(steps, embed, plan.operators, settings.steps, text=settings.text)
-    places = {row.id: place for place, row in enumerate(steps)}
+    index_of = {row.id: index for index, row in enumerate(steps)}
     shape = (len(episodes), longest)
     states = torch.zeros((*shape, seen.shape[1]))
     actions = torch.zeros(shape, dtype=torch.int64)
     log_probs, rewards = torch.zeros(shape), torch.zeros(shape)
     real = torch.zeros(shape, dtype=torch.bool)
     for line, number in enumerate(sorted(episodes)):
-        for place, row in enumerate(sorted(episodes[number], key=lambda one: one.step)):
-            if row.step != place:
-                raise DataError(f"rollout row {row.id}: step {row.step} follows step {place - 1}")
-            states[line, place] = torch.from_numpy(seen[places[row.id]])
-            actions[line, place], real[line, place] = row.action, True
-            log_probs[line, place], rewards[line, place] = row.log_prob, row.reward
+        for step, row in enumerate(sorted(episodes[number], key=lambda row: row.step)):
+            if row.step != step:
+                raise DataError(f"rollout row {row.id}: step {row.step} follows step {step - 1}")
+            states[line, step] = torch.from_numpy(seen[index_of[row.id]])
+            actions[line, step], real[line, step] = row.action, True
+            log_probs[line, step], rewards[line, step] = row.log_prob, row.reward
     return Rollout(states, actions, log_probs, rewards, real)
 
 
@@ -217,7 +217,7 @@ def _keep(best: _Best, row: Mapping[str, Any], learner: Learner) -> None:
             row["update"],
         )
         best.weights = {
-            name: one.detach().clone() for name, one in learner.network.state_dict().items()
+            name: tensor.detach().clone() for name, tensor in learner.network.state_dict().items()
         }
 
 

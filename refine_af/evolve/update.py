@@ -45,7 +45,7 @@ def advantages(
     nothing is expected after its last step, also where the step limit ended it, because the limit
     is part of the task and the policy sees how far it is.
     """
-    found = torch.zeros_like(rewards)
+    gains = torch.zeros_like(rewards)
     following_value = torch.zeros(rewards.shape[0])
     following = torch.zeros(rewards.shape[0])
     for step in reversed(range(rewards.shape[1])):
@@ -53,8 +53,8 @@ def advantages(
         error = rewards[:, step] + gamma * following_value - values[:, step]
         following = (error + gamma * lam * following) * here
         following_value = values[:, step] * here
-        found[:, step] = following
-    return found, (found + values) * real
+        gains[:, step] = following
+    return gains, (gains + values) * real
 
 
 def update(
@@ -101,9 +101,9 @@ def _pass(
     """Make one pass; return False when the floor of the entropy ended it."""
     floor = FLOOR_MARGIN * settings.min_entropy
     spread = _spread(network, data)
-    for places in torch.split(order, settings.minibatch):
+    for indices in torch.split(order, settings.minibatch):
         before, spread_before = deepcopy((network.state_dict(), optimizer.state_dict())), spread
-        _step(network, optimizer, data.take(places), settings, entropy_coefficient)
+        _step(network, optimizer, data.take(indices), settings, entropy_coefficient)
         spread = _spread(network, data)
         if spread < min(floor, spread_before):
             network.load_state_dict(before[0])
@@ -142,13 +142,13 @@ class _Steps:
             returns[real],
         )
 
-    def take(self, places: Tensor) -> "_Steps":
+    def take(self, indices: Tensor) -> "_Steps":
         return _Steps(
-            self.states[places],
-            self.actions[places],
-            self.log_probs[places],
-            self.gains[places],
-            self.returns[places],
+            self.states[indices],
+            self.actions[indices],
+            self.log_probs[indices],
+            self.gains[indices],
+            self.returns[indices],
         )
 
 

@@ -19,7 +19,7 @@ from refine_af.evolve.assembly import (
 from refine_af.evolve.params import EvolveParams
 
 if TYPE_CHECKING:
-    from refine_af.evolve.choosers import Chooser
+    from refine_af.evolve.choosers import OperatorPolicy
     from refine_af.evolve.frontier import Root
     from refine_af.evolve.ledger import Ledger
     from refine_af.evolve.operators import Operators
@@ -98,8 +98,8 @@ def _chooser(
     operators: "Operators",
     engine: TextEngine,
     ledger: "Ledger",
-) -> "Chooser":
-    from refine_af.evolve.choosers import LanguageModelChooser, Mix, released_mix, uniform_mix
+) -> "OperatorPolicy":
+    from refine_af.evolve.choosers import LanguageModelPolicy, Mix, released_mix, uniform_mix
     from refine_af.evolve.operators import parse_mix
 
     if params.policy == "fixed_mix":
@@ -107,13 +107,13 @@ def _chooser(
     if params.policy == "released_mix":
         return released_mix(operators, params.seed)
     if params.policy == "llm":
-        return LanguageModelChooser(operators, engine, params.seed, ledger)
+        return LanguageModelPolicy(operators, engine, params.seed, ledger)
     if params.policy == "learned":
         return _learned(params, task, operators)
     return uniform_mix(operators, params.seed)
 
 
-def _learned(params: EvolveParams, task: Task, operators: "Operators") -> "Chooser":
+def _learned(params: EvolveParams, task: Task, operators: "Operators") -> "OperatorPolicy":
     from refine_af.evolve.choosers import Trained
     from refine_af.evolve.embedding import open_embedding
     from refine_af.evolve.trained import load_policy

@@ -61,7 +61,9 @@ def test_a_placeholder_in_an_ask_would_reach_the_model_as_it_is_and_is_refused(
     tmp_path: Path,
 ) -> None:
     path = changed(tmp_path, "Put specific things", "Put {{ things }}")
-    with pytest.raises(DataError, match=rf":{line_of(path, 'Put {{ things')}: ask is text"):
+    with pytest.raises(
+        DataError, match=rf":{line_of(path, 'Put {{ things')}: ask must be plain text"
+    ):
         load_operators(path)
 
 
@@ -89,7 +91,7 @@ def test_a_template_cannot_reach_into_python(tmp_path: Path) -> None:
 def test_shares_are_parsed_and_wrong_ones_refused() -> None:
     assert parse_mix("b=3, a=1", ["a", "b", "c"]) == (0.25, 0.75, 0.0)
     for text, message in (
-        ("d=1", "no operator"),
+        ("d=1", "unknown operator"),
         ("a=x", "name=weight"),
         ("a=-1", "weight"),
     ):
