@@ -12,12 +12,12 @@ VARIANCE_FLOOR = 1e-8
 
 
 def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
-    """Return the mean over true places of the mask, a scalar; the mask must have one."""
+    """Return the mean where the mask is true, a scalar; the mask must have a true position."""
     return torch.where(mask, values, 0.0).sum() / mask.sum()
 
 
 def masked_variance(values: Tensor, mask: Tensor) -> Tensor:
-    """Return the population variance (divided by n) over true places, a scalar."""
+    """Return the population variance (divided by n) where the mask is true, a scalar."""
     return masked_mean((values - masked_mean(values, mask)) ** 2, mask)
 
 
@@ -46,5 +46,5 @@ def estimate_advantages(
 
 def whiten(values: Tensor, mask: Tensor) -> Tensor:
     """Return values shifted and scaled to mean 0 and variance 1 over real tokens; 0 at padding."""
-    deviation = (masked_variance(values, mask) + VARIANCE_FLOOR).sqrt()
-    return torch.where(mask, (values - masked_mean(values, mask)) / deviation, 0.0)
+    std = (masked_variance(values, mask) + VARIANCE_FLOOR).sqrt()
+    return torch.where(mask, (values - masked_mean(values, mask)) / std, 0.0)

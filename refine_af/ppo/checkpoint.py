@@ -57,7 +57,7 @@ def identify(
     """Return what a checkpoint must agree on with the run that loads it.
 
     The start model counts by the shape of each parameter and a digest over at most 4,096 values
-    of each, evenly spread: it tells models apart without hashing gigabytes.
+    of each, evenly spread: it distinguishes models without hashing gigabytes.
     """
     config = policy.model.config.to_dict()
     described = {name: config[name] for name in sorted(config) if name not in _UNIMPORTANT}
@@ -70,7 +70,7 @@ def identify(
     }
 
 
-# They name a place or a library version, not a model.
+# They name a path or a library version, not a model.
 _UNIMPORTANT = {"_name_or_path", "transformers_version"}
 
 
@@ -100,24 +100,25 @@ def save(
 ) -> None:
     """Publish a checkpoint and discard all but the newest two; every process must call it.
 
-    The new one is whole before an old one goes, so a full disk or a kill costs no checkpoint.
+    An old checkpoint is removed only after the new one is complete, so neither a full disk nor
+    a kill loses one.
     """
-    weights = {name: _kept(one) for name, one in policy.trainable().items()}
+    weights = {name: _kept(parameter) for name, parameter in policy.trainable().items()}
     moments = _moments(policy, optimizer)
     if not processes.main:
         return
     with tempfile.TemporaryDirectory() as folder:
-        place = Path(folder)
-        save_file(weights, place / "weights.safetensors")
-        save_file(moments, place / "optimizer.safetensors")
+        path = Path(folder)
+        save_file(weights, path / "weights.safetensors")
+        save_file(moments, path / "optimizer.safetensors")
         content = {
             "format": FORMAT,
             "identity": identity,
-            "sha256": {one.name: _digest(one.read_bytes()) for one in sorted(place.iterdir())},
+            "sha256": {file.name: _digest(file.read_bytes()) for file in sorted(path.iterdir())},
             "state": asdict(state),
         }
-        (place / "state.json").write_text(json.dumps(content, allow_nan=False, indent=1))
-        journal.publish_directory(f"{PREFIX}{state.update:06d}", place)
+        (path / "state.json").write_text(json.dumps(content, allow_nan=False, indent=1))
+        journal.publish_directory(f"{PREFIX}{state.update:06d}", path)
     for name in journal.names(PREFIX)[:-KEPT]:
         journal.discard(name)
 
@@ -143,21 +144,21 @@ def restore(
     progress: Progress,
     processes: Processes = ALONE,
 ) -> State | None:
-    """Put weights and moments of the newest whole checkpoint in place; None when there is none.
+    """Load weights and moments of the newest whole checkpoint; return None if there is none.
 
-    A damaged checkpoint (its digests do not fit) is named and the one before it used. The main
-    process reads and hands on to the others.
+    A damaged checkpoint (its digests do not fit) is named and the one before it used. Rank 0
+    reads it and broadcasts it to the others.
 
     Raises:
         JournalMismatchError: When it belongs to another model, prompts or settings, with the list
             of differences.
     """
-    found = _newest(journal, identity, progress) if processes.main else None
-    found = processes.from_main(found)
-    if found is None:
+    newest = _newest(journal, identity, progress) if processes.main else None
+    newest = processes.from_main(newest)
+    if newest is None:
         return None
-    _load(found.weights, found.moments, policy, optimizer)
-    return State(**found.state)
+    _load(newest.weights, newest.moments, policy, optimizer)
+    return State(**newest.state)
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,37 +171,37 @@ class _Found:
 def _newest(journal: Journal, identity: dict[str, Any], progress: Progress) -> _Found | None:
     for name in reversed(journal.names(PREFIX)):
         with tempfile.TemporaryDirectory() as folder:
-            place = Path(folder)
-            content = _read_state(place) if journal.read_directory(name, place) else None
+            path = Path(folder)
+            content = _read_state(path) if journal.read_directory(name, path) else None
             if content is None:
                 progress.say(f"{name} is damaged; going on from the one before it")
                 continue
             _refuse_other(name, content["identity"], identity)
             return _Found(
                 content["state"],
-                load_file(place / "weights.safetensors"),
-                load_file(place / "optimizer.safetensors"),
+                load_file(path / "weights.safetensors"),
+                load_file(path / "optimizer.safetensors"),
             )
     return None
 
 
-def _read_state(place: Path) -> dict[str, Any] | None:
+def _read_state(path: Path) -> dict[str, Any] | None:
     """Return ``state.json``; None when it or a file that it names is damaged."""
     try:
-        content: dict[str, Any] = json.loads((place / "state.json").read_bytes())
+        content: dict[str, Any] = json.loads((path / "state.json").read_bytes())
         digests = content["sha256"].items()
-        whole = all(_digest((place / name).read_bytes()) == digest for name, digest in digests)
+        whole = all(_digest((path / name).read_bytes()) == digest for name, digest in digests)
     except (FileNotFoundError, ValueError, KeyError):
         return None
     return content if whole else None
 
 
-def _refuse_other(name: str, found: dict[str, Any], wanted: dict[str, Any]) -> None:
+def _refuse_other(name: str, stored: dict[str, Any], wanted: dict[str, Any]) -> None:
     differences = [
-        f"{group}.{key} is {found.get(group, {}).get(key)!r} there and {value.get(key)!r} here"
+        f"{group}.{key} is {stored.get(group, {}).get(key)!r} there and {value.get(key)!r} here"
         for group, value in wanted.items()
-        for key in sorted({*value, *found.get(group, {})})
-        if found.get(group, {}).get(key) != value.get(key)
+        for key in sorted({*value, *stored.get(group, {})})
+        if stored.get(group, {}).get(key) != value.get(key)
     ]
     if differences:
         raise JournalMismatchError(

@@ -111,7 +111,7 @@ def _rows(prompts: Sequence[Prompt], settings: PPOParams) -> Dataset:
         for update in range(1, settings.updates + 1)
         for prompt in prompts_of(prompts, update, settings)[0][:: settings.episodes_per_prompt]
     ]
-    ids = [one.id for one in chosen]
+    ids = [prompt.id for prompt in chosen]
     return Dataset.from_dict({"prompt": ids, "prompt_id": ids})
 
 
@@ -151,7 +151,7 @@ def _arguments(algorithm: Algorithm, settings: PPOParams, folder: str) -> dict[s
 
 @dataclass
 class _Record(TrainerCallback):
-    """The reward that TRL calls, and the callback that hears its logs: they make the rows."""
+    """Records the rows: the reward that TRL calls and the callback that receives its logs."""
 
     algorithm: Algorithm
     tokenizer: Any
@@ -172,7 +172,7 @@ class _Record(TrainerCallback):
         self._started = time.perf_counter()
 
     def encoded(self, prompts: Sequence[str]) -> tuple[list[list[int]], None, dict[str, Any]]:
-        """Return the token ids of prompts by their ids, in place of TRL's own encoding."""
+        """Return the token ids of prompts by their ids, instead of TRL's own encoding."""
         return [list(self.states[name][1]) for name in prompts], None, {}
 
     def score(
@@ -191,8 +191,8 @@ class _Record(TrainerCallback):
         counts = [len(tokens) for tokens in completion_ids]
         penalty = self.settings.truncation_penalty
         totals = [
-            one.total - penalty * (episode.finish == "length")
-            for one, episode in zip(feedback, episodes, strict=True)
+            score.total - penalty * (episode.finish == "length")
+            for score, episode in zip(feedback, episodes, strict=True)
         ]
         self.metrics.append(
             {"update": float(update), "kl_coefficient": self.settings.kl_coefficient}
@@ -203,7 +203,7 @@ class _Record(TrainerCallback):
         return totals
 
     def _episode(self, name: str, tokens: Sequence[int]) -> Episode:
-        """Return one action, cut at a stop text. TRL's loop knows none and writes on behind it.
+        """Return one action, cut at a stop text, which TRL's loop does not know.
 
         What follows does not change the score, so its expected gradient is zero.
         """
@@ -224,34 +224,34 @@ class _Record(TrainerCallback):
         return [
             EpisodeRow(
                 update=update,
-                place=place,
+                place=index,
                 prompt_id=episode.prompt_id,
                 action=episode.action,
                 finish=episode.finish,
-                tokens=counts[place],
-                total=one.total,
-                parts=one.parts,
-                parseable=one.parseable,
+                tokens=counts[index],
+                total=score.total,
+                parts=score.parts,
+                parseable=score.parseable,
                 kl=None,
-                advantage=advantages[place],
+                advantage=advantages[index],
                 seed=None,
             )
-            for place, (episode, one) in enumerate(zip(episodes, feedback, strict=True))
+            for index, (episode, score) in enumerate(zip(episodes, feedback, strict=True))
         ]
 
     def _advantages(self, totals: torch.Tensor) -> list[float]:
         """Return the advantages of the scores, [B]; RLOO's own also hold the price of KL."""
         group = self.settings.episodes_per_prompt
         if self.algorithm == "rloo":
-            found: list[float] = against_siblings(totals, group).tolist()
-            return found
+            rloo: list[float] = against_siblings(totals, group).tolist()
+            return rloo
         rows = totals.view(-1, group)
-        spread = rows.std(1, keepdim=True) + _SPREAD_FLOOR
-        found = ((rows - rows.mean(1, keepdim=True)) / spread).flatten().tolist()
-        return found
+        std = rows.std(1, keepdim=True) + _SPREAD_FLOOR
+        grpo: list[float] = ((rows - rows.mean(1, keepdim=True)) / std).flatten().tolist()
+        return grpo
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:  # noqa: ANN401
-        """Take in the numbers of one step; after the last of an update, report it."""
+        """Record the numbers of one step; after the last step of an update, report the update."""
         if "loss" not in (logs or {}):
             return
         for name in ("loss", "grad_norm"):
@@ -267,11 +267,11 @@ class _Record(TrainerCallback):
     def _finish_update(self, control: Any) -> None:  # noqa: ANN401
         row, steps = self.metrics[-1], self._logs
         first = steps[0]
-        row["policy_loss"] = _mean([one["loss"] for one in steps])
-        row["gradient_norm"] = _mean([one["grad_norm"] for one in steps])
-        row["clip_fraction"] = _mean([one.get("clip_ratio/region_mean", 0.0) for one in steps])
+        row["policy_loss"] = _mean([step["loss"] for step in steps])
+        row["gradient_norm"] = _mean([step["grad_norm"] for step in steps])
+        row["clip_fraction"] = _mean([step.get("clip_ratio/region_mean", 0.0) for step in steps])
         row["entropy"] = first["entropy"]
-        if "kl" in first:  # TRL tells it per token
+        if "kl" in first:  # TRL reports it per token
             row["kl"] = first["kl"] * row["length"]
         self._logs = []
         self.telemetry["seconds"] = time.perf_counter() - self._started
@@ -292,8 +292,8 @@ class _Record(TrainerCallback):
     def samples(self) -> list[EpisodeRow]:
         """Return the first episodes of the first, middle and last update."""
         done = len(self.rows)
-        places = sorted({0, (done + 1) // 2 - 1, done - 1})
-        return [row for place in places for row in self.rows[place][:SAMPLES]]
+        updates = sorted({0, (done + 1) // 2 - 1, done - 1})
+        return [row for update in updates for row in self.rows[update][:SAMPLES]]
 
 
 def _mean(values: Sequence[float]) -> float:

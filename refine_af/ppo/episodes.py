@@ -113,16 +113,16 @@ def score(reward: Reward, episodes: Sequence[Episode], update: int) -> list[Feed
     return feedback
 
 
-def _check_feedback(episode: Episode, found: Feedback, names: list[str], update: int) -> None:
-    place = f"update {update}, prompt {episode.prompt_id!r}"
-    for name, value in [("total", found.total), *sorted(found.parts.items())]:
+def _check_feedback(episode: Episode, score: Feedback, names: list[str], update: int) -> None:
+    location = f"update {update}, prompt {episode.prompt_id!r}"
+    for name, value in [("total", score.total), *sorted(score.parts.items())]:
         if not math.isfinite(value):
             raise DataError(
-                f"{place}: the reward gave {name} {value} to {episode.action[:80]!r}; it must be"
+                f"{location}: the reward gave {name} {value} to {episode.action[:80]!r}; it must be"
                 " finite, so give what cannot be scored the floor of the scale"
             )
-    if sorted(found.parts) != names and (found.parts or found.parseable):
+    if sorted(score.parts) != names and (score.parts or score.parseable):
         raise DataError(
-            f"{place}: the reward gave the parts {sorted(found.parts)}, others have {names};"
+            f"{location}: the reward gave the parts {sorted(score.parts)}, others have {names};"
             " every episode must have the same parts"
         )

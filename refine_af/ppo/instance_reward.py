@@ -39,7 +39,9 @@ class InstanceReward:
         """Return one feedback per episode, in order."""
         from refine_af.ppo.episodes import Feedback
 
-        rows = [self.instance(one.prompt_id, one.action, one.finish) for one in episodes]
+        rows = [
+            self.instance(episode.prompt_id, episode.action, episode.finish) for episode in episodes
+        ]
         return [
             Feedback(scored.total, dict(scored.parts), row is not None)
             for row, scored in zip(rows, self._scores(rows), strict=True)
@@ -49,8 +51,8 @@ class InstanceReward:
         if self._processes is None:
             return self._reward.score(rows)
         mine = self._processes.share(range(len(rows)))
-        found = self._reward.measure([rows[row] for row in mine])
-        parts = self._processes.gathered(dict(zip(mine, found, strict=True)))
+        measured = self._reward.measure([rows[row] for row in mine])
+        parts = self._processes.gathered(dict(zip(mine, measured, strict=True)))
         ordered = [parts[row] for row in range(len(rows))]
         self._reward.observe(ordered)
         return self._reward.combine(ordered)
@@ -74,7 +76,7 @@ class InstanceReward:
     @property
     def classification(self) -> int:
         """Return the number of prompts that ask for a class label first."""
-        return sum(one == "output_first" for one in self._layouts.values())
+        return sum(layout == "output_first" for layout in self._layouts.values())
 
     @property
     def weighed(self) -> list[str]:

@@ -67,8 +67,8 @@ def log_probabilities(logits: Tensor, taken: Tensor) -> Tensor:
 
     The memory of ``logits`` is used up: read what else is wanted from them first.
     """
-    found: Tensor = _LogProbabilities.apply(logits, taken)  # type: ignore[no-untyped-call]
-    return found
+    log_probs: Tensor = _LogProbabilities.apply(logits, taken)  # type: ignore[no-untyped-call]
+    return log_probs
 
 
 class _LogProbabilities(torch.autograd.Function):
@@ -83,8 +83,8 @@ class _LogProbabilities(torch.autograd.Function):
     def forward(ctx: FunctionCtx, logits: Tensor, taken: Tensor) -> Tensor:
         chosen = logits.gather(-1, taken.unsqueeze(-1)).squeeze(-1)
         largest = logits.amax(-1, keepdim=True)
-        # The layer that made the logits keeps its input, not them; whoever did keep them is told
-        # by autograd's version counter.
+        # The layer that made the logits keeps its input, not them; autograd's version counter
+        # reports the change to any other holder of the logits.
         exponentials = logits.sub_(largest).exp_()
         total = exponentials.sum(-1, keepdim=True)
         ctx.save_for_backward(exponentials, total, taken)

@@ -65,19 +65,19 @@ def describe_texts(
 
     Returns:
         ``reward_mean``, ``reward_sd`` and for each part ``part_NAME_mean``, ``part_NAME_sd``
-        (population deviation over the episodes that were measured; absent when none was);
+        (population standard deviation over the episodes that were measured; absent when none was);
         ``length``; ``truncated`` and ``parseable`` (shares of episodes); ``distinct_2`` and
         ``template_share``.
     """
-    row = _spread("reward", [one.total for one in feedback])
-    measured = [one.parts for one in feedback if one.parts]
+    row = _spread("reward", [score.total for score in feedback])
+    measured = [score.parts for score in feedback if score.parts]
     for name in sorted(measured[0]) if measured else ():
         row |= _spread(f"part_{name}", [parts[name] for parts in measured])
     count, texts = len(episodes), [episode.action for episode in episodes]
     return row | {
         "length": length,
         "truncated": sum(episode.finish == "length" for episode in episodes) / count,
-        "parseable": sum(one.parseable for one in feedback) / count,
+        "parseable": sum(score.parseable for score in feedback) / count,
         "distinct_2": distinct(texts, 2),
         "template_share": template_share(texts),
     }
@@ -102,8 +102,8 @@ def explained_variance(experience: Experience) -> float:
 
 
 def _runs(text: str, words: int) -> list[tuple[str, ...]]:
-    found = text.lower().split()
-    return [tuple(found[start : start + words]) for start in range(len(found) - words + 1)]
+    tokens = text.lower().split()
+    return [tuple(tokens[start : start + words]) for start in range(len(tokens) - words + 1)]
 
 
 def distinct(texts: Sequence[str], words: int) -> float:
@@ -121,7 +121,7 @@ def template_share(texts: Sequence[str]) -> float:
     It rises to 1 when all episodes fill the same template, also where slots are filled anew.
     """
     runs = [set(_runs(text, TEMPLATE_WORDS)) for text in texts]
-    texts_with = Counter(run for found in runs for run in found)
-    total = sum(len(found) for found in runs)
-    shared = sum(texts_with[run] > 1 for found in runs for run in found)
+    texts_with = Counter(run for text_runs in runs for run in text_runs)
+    total = sum(len(text_runs) for text_runs in runs)
+    shared = sum(texts_with[run] > 1 for text_runs in runs for run in text_runs)
     return shared / total if total else 0.0

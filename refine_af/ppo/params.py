@@ -266,5 +266,5 @@ def _bad_pattern(text: str) -> str:
     try:
         re.compile(text)
     except re.error as error:
-        return f"it is no regular expression ({error}); correct it"
+        return f"it is not a valid regular expression ({error}); correct it"
     return ""

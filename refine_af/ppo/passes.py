@@ -40,13 +40,13 @@ def repeated(
         MemoryShortageError: When one row does not fit.
     """
     while True:
-        fitted, found = passes.attempt(work)
+        fitted, result = passes.attempt(work)
         if processes.count > 1:
             all_of_them = processes.gathered({processes.rank: (fitted, passes.count)}).values()
             fitted = all(fit for fit, _ in all_of_them)
             passes.count = min(count for _, count in all_of_them)
         if fitted:
-            return found  # type: ignore[return-value]  # it fitted, so work has returned
+            return result  # type: ignore[return-value]  # it fitted, so work has returned
         undo()
 
 
@@ -58,10 +58,10 @@ def once(passes: RowsAtOnce, work: Callable[[], T]) -> T:
     Raises:
         MemoryShortageError: When memory ran out.
     """
-    fitted, found = passes.attempt(work)
+    fitted, result = passes.attempt(work)
     if not fitted:
         raise MemoryShortageError(
             "train_ppo: memory ran out in the middle of a step over sharded weights, which cannot"
             f" be repeated; lower microbatch to {passes.count}, or use more processes"
         )
-    return found  # type: ignore[return-value]
+    return result  # type: ignore[return-value]

@@ -29,7 +29,7 @@ _HALF = (torch.bfloat16, torch.float16)
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """What the policy says about a batch, [B, A] float32; places outside the action are noise.
+    """The policy's outputs for a batch, [B, A] float32; positions outside the action are noise.
 
     Attributes:
         logprobs: Log-probability of each taken token, in nats.
@@ -118,7 +118,7 @@ class Policy(nn.Module):
 
     def trainable(self) -> dict[str, nn.Parameter]:
         """Return the parameters that training changes, by name, value head included."""
-        return {name: one for name, one in self.named_parameters() if one.requires_grad}
+        return {name: tensor for name, tensor in self.named_parameters() if tensor.requires_grad}
 
     def forward(self, batch: Batch, *, entropy: bool = False) -> Evaluation:
         """Return log-probabilities, values and, where asked, entropies of the taken tokens."""
@@ -184,14 +184,14 @@ class Policy(nn.Module):
         """
         width, count = batch.tokens.shape[1], batch.action.shape[1]
         columns = torch.arange(width - count - 1, width - 1, device=batch.tokens.device)
-        found: Tensor = model(
+        logits: Tensor = model(
             input_ids=batch.tokens,
             attention_mask=batch.real.long(),
             position_ids=batch.positions,
             logits_to_keep=columns,
             use_cache=False,
         ).logits
-        return found
+        return logits
 
 
 def widened(values: Tensor) -> Tensor:
@@ -242,7 +242,7 @@ def _with_adapter(model: PreTrainedModel, settings: PPOParams, base_name: str) -
         try:
             adapted = get_peft_model(model, config)
         except ValueError as error:
-            names = [name for name, one in model.named_modules() if isinstance(one, nn.Linear)]
+            names = [name for name, layer in model.named_modules() if isinstance(layer, nn.Linear)]
             raise ParameterError(
                 f"lora_targets {settings.lora_targets!r}: {error}; write all-linear or a regular"
                 f" expression of whole module names, such as {names[0]}"

@@ -28,10 +28,12 @@ class Recomputation:
     def __init__(self, model: nn.Module) -> None:
         """Prepare the layers of ``model``, in place."""
         self.on = False
-        layers = [one for one in model.modules() if isinstance(one, GradientCheckpointingLayer)]
+        layers = [
+            layer for layer in model.modules() if isinstance(layer, GradientCheckpointingLayer)
+        ]
         self.layers = len(layers)
-        for one in layers:
-            one.forward = partial(self._run, one.forward)
+        for layer in layers:
+            layer.forward = partial(self._run, layer.forward)
 
     def _run(self, forward: Callable[..., Any], *arguments: Any, **named: Any) -> Any:  # noqa: ANN401
         if not (self.on and torch.is_grad_enabled()):

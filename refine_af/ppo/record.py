@@ -104,8 +104,8 @@ def write(
     alarms = [asdict(alarm) for alarm in find_alarms(updates, weighed=weighed)]
     for alarm in alarms:
         task.progress.say(f"alarm: {alarm['message']}")
-    found = {"stopped": stopped, "alarms": alarms, "unwatched": unwatched(updates)}
-    write_object(task.outputs["alarms"], found)
+    summary = {"stopped": stopped, "alarms": alarms, "unwatched": unwatched(updates)}
+    write_object(task.outputs["alarms"], summary)
     first, last = updates[0], updates[-1]
     return {
         "updates": len(updates),

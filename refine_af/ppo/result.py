@@ -21,7 +21,7 @@ class EpisodeRow:
 
     Attributes:
         update: From 1.
-        place: Of the episode in its update, from 0.
+        place: Index of the episode in its update, from 0.
         prompt_id: Id of its prompt.
         action: Text.
         finish: ``stop`` or ``length``.
@@ -29,7 +29,7 @@ class EpisodeRow:
         total: Of the reward.
         parts: Of the reward.
         parseable: Whether the action held a usable instance.
-        kl: To the start model, nats (k1); None where the trainer tells none (TRL).
+        kl: To the start model, nats (k1); None where the trainer does not report it (TRL).
         advantage: Mean over the action's tokens, as the policy loss used it (whitened if set).
         seed: Of the episode's sampling noise; None where one seed draws the whole run (TRL).
     """
@@ -86,19 +86,19 @@ def episode_rows(
     return [
         EpisodeRow(
             update=update,
-            place=place,
+            place=index,
             prompt_id=episode.prompt_id,
             action=episode.action,
             finish=episode.finish,
-            tokens=int(counts[place]),
-            total=one.total,
-            parts=one.parts,
-            parseable=one.parseable,
-            kl=kl[place].item(),
-            advantage=advantage[place].item(),
-            seed=seeds[place],
+            tokens=int(counts[index]),
+            total=score.total,
+            parts=score.parts,
+            parseable=score.parseable,
+            kl=kl[index].item(),
+            advantage=advantage[index].item(),
+            seed=seeds[index],
         )
-        for place, (episode, one) in enumerate(zip(episodes, feedback, strict=True))
+        for index, (episode, score) in enumerate(zip(episodes, feedback, strict=True))
     ]
 
 
@@ -110,5 +110,5 @@ def dump_rows(rows: Iterable[EpisodeRow]) -> bytes:
 
 def load_rows(data: bytes) -> list[EpisodeRow]:
     """Return the rows of :func:`dump_rows`."""
-    found: list[dict[str, Any]] = [json.loads(line) for line in data.split(b"\n") if line]
-    return [EpisodeRow(**values) for values in found]
+    rows: list[dict[str, Any]] = [json.loads(line) for line in data.split(b"\n") if line]
+    return [EpisodeRow(**values) for values in rows]

@@ -14,7 +14,7 @@ def episode_scores(
 ) -> Tensor:
     """Return the score of each episode, [B] float32: its total, less the penalty when cut off."""
     pairs = zip(feedback, actions, strict=True)
-    scores = [one.total - truncation_penalty * (act.finish == "length") for one, act in pairs]
+    scores = [score.total - truncation_penalty * (act.finish == "length") for score, act in pairs]
     return torch.tensor(scores, dtype=torch.float32)
 
 

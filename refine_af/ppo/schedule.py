@@ -19,7 +19,7 @@ def prompts_of(
     episodes = range((update - 1) * count, update * count)
     numbers = [episode // repeats for episode in episodes]
     passes = {number // len(prompts) for number in numbers}
-    orders = {one: shuffled(prompts, settings.seed, "ppo-prompts", one) for one in passes}
+    orders = {number: shuffled(prompts, settings.seed, "ppo-prompts", number) for number in passes}
     chosen = [orders[number // len(prompts)][number % len(prompts)] for number in numbers]
     return chosen, [derive(settings.seed, "ppo-episode", episode) for episode in episodes]
 

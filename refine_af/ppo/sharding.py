@@ -37,28 +37,28 @@ def shard(policy: Policy, processes: Processes) -> None:
 
 def _shard(model: nn.Module) -> None:
     names = set(getattr(model, "_no_split_modules", None) or ())
-    layers = [one for one in model.modules() if type(one).__name__ in names]
+    layers = [layer for layer in model.modules() if type(layer).__name__ in names]
     if not layers:
         raise ParameterError(
             f"{type(model).__name__} names no layers to split at (_no_split_modules); train it"
             " without sharded"
         )
-    for one in (*layers, model):
-        fully_shard(one)
+    for module in (*layers, model):
+        fully_shard(module)
 
 
 @contextmanager
 def gathered(policy: Policy) -> Iterator[None]:
     """Keep all weights whole in here; nothing happens to a policy that is not sharded."""
-    parts = [one for one in policy.model.modules() if isinstance(one, FSDPModule)]
-    for one in parts:
-        one.set_reshard_after_forward(False, recurse=False)
-        one.unshard()
+    parts = [module for module in policy.model.modules() if isinstance(module, FSDPModule)]
+    for module in parts:
+        module.set_reshard_after_forward(False, recurse=False)
+        module.unshard()
     try:
         yield
     finally:
-        for one in parts:
-            one.reshard()
+        for module in parts:
+            module.reshard()
             # The root keeps its own (embedding, norm, output layer) until the backward pass: the
             # policy asks the output layer for logits after the forward pass.
-            one.set_reshard_after_forward(id(one) != id(policy.model), recurse=False)
+            module.set_reshard_after_forward(id(module) != id(policy.model), recurse=False)

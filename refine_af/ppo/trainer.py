@@ -108,10 +108,10 @@ def train(
     if policy.device.type == "cuda":
         rehearse(policy, rows, settings, run.passes)
     for done in range(1, state.update + 1):
-        run.tell(on_update, state, done)
+        run.call_back(on_update, state, done)
     while state.update < settings.updates and not state.stopped:
         run.advance(state)
-        run.tell(on_update, state, state.update)
+        run.call_back(on_update, state, state.update)
     save_trained(policy, tokenizer, output, main=processes.main)
     samples = run.samples(state) if processes.main else []
     return PPOResult(state.metrics, samples, output, state.stopped, run.telemetry)
@@ -135,25 +135,25 @@ class _Run:
     telemetry: dict[str, float] = field(default_factory=dict)
 
     def start(self) -> State:
-        """Return the state of the last checkpoint, put in place, or that of a new run."""
+        """Load the last checkpoint and return its state, or return that of a new run."""
         self.identity = checkpoint.identify(self.policy, self.prompts, self.settings)
         if self.settings.sharded:
             shard(self.policy, self.processes)
         self.optimizer = make_optimizer(self.policy, self.settings)
-        found = checkpoint.restore(
+        state = checkpoint.restore(
             self.journal, self.policy, self.optimizer, self.identity, self.progress, self.processes
         )
-        if found is None:
+        if state is None:
             return State(update=0, kl_coefficient=self.settings.kl_coefficient)
-        if found.update > self.settings.updates:
+        if state.update > self.settings.updates:
             raise DataError(
-                f"the journal has {found.update} updates, more than the {self.settings.updates}"
+                f"the journal has {state.update} updates, more than the {self.settings.updates}"
                 " asked for; use another work directory or raise updates"
             )
-        if found.reward is not None and isinstance(self.reward, Stateful):
-            self.reward.set_state(found.reward)
-        self.progress.say(f"going on after update {found.update}")
-        return found
+        if state.reward is not None and isinstance(self.reward, Stateful):
+            self.reward.set_state(state.reward)
+        self.progress.say(f"going on after update {state.update}")
+        return state
 
     def advance(self, state: State) -> None:
         """Do one update and keep it: the rows of its episodes, then the checkpoint."""
@@ -211,10 +211,10 @@ class _Run:
         """Return one action per state; each process acts in its share of them."""
         mine = self.processes.share(range(len(states)))
         with gathered(self.policy):
-            found = self.rollout.act(
+            drawn = self.rollout.act(
                 self.policy, [states[row] for row in mine], [seeds[row] for row in mine]
             )
-        actions = self.processes.gathered(dict(zip(mine, found, strict=True)))
+        actions = self.processes.gathered(dict(zip(mine, drawn, strict=True)))
         return [actions[row] for row in range(len(states))]
 
     def _keep(self, state: State, rows: Sequence[EpisodeRow]) -> None:
@@ -238,8 +238,8 @@ class _Run:
         if state.stopped:
             self.progress.say(f"stopped: {state.stopped}")
 
-    def tell(self, on_update: OnUpdate | None, state: State, update: int) -> None:
-        """Hand the numbers and episodes of one update on, as the journal has them."""
+    def call_back(self, on_update: OnUpdate | None, state: State, update: int) -> None:
+        """Call ``on_update`` with an update's metrics and episodes, as the journal has them."""
         if on_update is not None and self.processes.main:
             on_update(state.metrics[update - 1], self._rows(update))
 

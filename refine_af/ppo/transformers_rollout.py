@@ -33,7 +33,7 @@ class TransformersRollout:
     ) -> list[Action]:
         """Return one action per prompt; prompts of like length share a batch."""
         order = sorted(range(len(prompts)), key=lambda row: (len(prompts[row]), row))
-        found: dict[int, Action] = {}
+        actions: dict[int, Action] = {}
 
         def write(rows: Sequence[int]) -> None:
             with policy.autocast():
@@ -44,8 +44,8 @@ class TransformersRollout:
                     [seeds[row] for row in rows],
                     self._sampling,
                 )
-            for row, one in zip(rows, decoded, strict=True):
-                found[row] = Action(tuple(one.tokens), one.finish)
+            for row, action in zip(rows, decoded, strict=True):
+                actions[row] = Action(tuple(action.tokens), action.finish)
 
         self._passes.run(order, write)
-        return [found[row] for row in range(len(prompts))]
+        return [actions[row] for row in range(len(prompts))]

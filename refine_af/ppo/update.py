@@ -30,7 +30,7 @@ def make_optimizer(policy: Policy, settings: PPOParams) -> torch.optim.AdamW:
     head = list(policy.value_head.parameters())
     # AdamW moves each of the H weights by its rate, and hidden states are of size one.
     head_rate = settings.value_learning_rate or VALUE_STEP / policy.value_head.in_features
-    body = [one for one in policy.model.parameters() if one.requires_grad]
+    body = [parameter for parameter in policy.model.parameters() if parameter.requires_grad]
     groups = [
         {"params": body, "base_lr": settings.learning_rate},
         {"params": head, "base_lr": head_rate},
@@ -177,14 +177,14 @@ def _sums(
 ) -> dict[str, float]:
     ratio = log_ratio.exp()
     away = (ratio - 1).abs()
-    found = {
+    values = {
         "policy_loss": on_policy,
         "value_loss": on_value,
         "ratio": ratio,
         "clip_fraction": (away > settings.clip).float(),
         "approx_kl": ratio - 1 - log_ratio,
     }
-    sums = {name: torch.where(mask, value, 0.0).sum().item() for name, value in found.items()}
+    sums = {name: torch.where(mask, value, 0.0).sum().item() for name, value in values.items()}
     return sums | {"ratio_first": torch.where(mask, away, 0.0).max().item()}
 
 
@@ -192,7 +192,7 @@ def _step(
     policy: Policy, optimizer: torch.optim.Optimizer, update: int, settings: PPOParams
 ) -> float:
     """Clip the gradient, take the step and return the gradient's L2 norm before clipping."""
-    gradients = [one.grad for one in policy.trainable().values() if one.grad is not None]
+    gradients = [tensor.grad for tensor in policy.trainable().values() if tensor.grad is not None]
     norm = _norm(gradients)
     if not math.isfinite(norm):
         raise DataError(

@@ -49,11 +49,11 @@ class _Reloading(ABC):
     ) -> list[Action]:
         """Return one action per prompt, drawn from the policy as it is now."""
         number = next(self._numbers)
-        place = self._folder / str(number)
-        save_trained(policy, self._tokenizer, place)
-        found = self._sampled(number, place, prompts, seeds)
+        adapter = self._folder / str(number)
+        save_trained(policy, self._tokenizer, adapter)
+        actions = self._sampled(number, adapter, prompts, seeds)
         shutil.rmtree(self._folder / str(number - 1), ignore_errors=True)
-        return found
+        return actions
 
     @abstractmethod
     def _sampled(
@@ -170,7 +170,7 @@ class VLLMRollout(_Reloading):
 
     def _from_output(self, output: Any) -> Action:  # noqa: ANN401  vLLM's CompletionOutput
         pairs = zip(output.token_ids, output.logprobs, strict=True)
-        logprobs = [found[token].logprob for token, found in pairs]
+        logprobs = [entry[token].logprob for token, entry in pairs]
         return self._action(output.token_ids, output.finish_reason, logprobs)
 
 
@@ -261,5 +261,5 @@ class VLLMServerRollout(_Reloading):
             raise DependencyError(f"{self._url}{path} answered {error.code}: {detail}") from None
         except (OSError, ValueError) as error:
             raise DependencyError(f"{self._url}{path} does not answer ({error})") from None
-        found = json.loads(text) if text.startswith("{") else {}
-        return dict(found)
+        info = json.loads(text) if text.startswith("{") else {}
+        return dict(info)

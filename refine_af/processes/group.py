@@ -1,8 +1,8 @@
 """The processes of one run: each acts, scores and reads a share; all train the same policy.
 
 Every process holds the whole state of the run (episodes, feedback, experience, statistics), drawn
-from the same seeds, so that only actions, parts, readings and gradients are exchanged. One process
-is the case ``count == 1``, in which nothing is. Processes are joined through accelerate
+from the same seeds, so that only actions, parts, readings and gradients are exchanged; with one
+process (``count == 1``), nothing. Processes are joined through accelerate
 (``accelerate launch``, ``torchrun``, or :mod:`refine_af.processes.start`): gloo between CPUs, NCCL
 between GPUs.
 """
@@ -24,8 +24,8 @@ class Processes:
     """This process among those of the run.
 
     Attributes:
-        rank: Of this process, from 0; the process of rank 0 keeps journal and outputs.
-        count: Of all.
+        rank: Rank of this process, from 0; the process of rank 0 keeps journal and outputs.
+        count: Number of processes.
     """
 
     rank: int = 0
@@ -33,7 +33,7 @@ class Processes:
 
     @property
     def main(self) -> bool:
-        """Tell whether this process keeps journal and outputs."""
+        """Return whether this is rank 0, which keeps journal and outputs."""
         return self.rank == 0
 
     def share(self, rows: Sequence[T]) -> list[T]:
@@ -51,13 +51,13 @@ class Processes:
         }
 
     def from_main(self, value: T) -> T:
-        """Return the main process's value; that of the others is not looked at."""
+        """Return the value of rank 0; the values of other ranks are ignored."""
         if self.count == 1:
             return value
         from accelerate.utils import broadcast_object_list
 
-        found: list[T] = broadcast_object_list([value])
-        return found[0]
+        values: list[T] = broadcast_object_list([value])
+        return values[0]
 
     def total(self, sums: Mapping[str, float], largest: Sequence[str] = ()) -> dict[str, float]:
         """Return the sums over all processes, and the maximum of those named in ``largest``."""
@@ -73,21 +73,22 @@ class Processes:
         }
 
     def add_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
-        """Make each gradient the sum over the processes, in place.
+        """Replace each gradient by its sum over the processes, in place.
 
-        Sharded gradients are their mean already, which is no mean over tokens: shares differ.
+        Sharded gradients are already averaged over processes, which is not the mean over tokens,
+        because shares differ; they are multiplied by ``count``.
         """
         if self.count == 1:
             return
-        whole_ones: list[Tensor] = []
+        whole_gradients: list[Tensor] = []
         for parameter in parameters:
             if isinstance(parameter.grad, DTensor):
                 parameter.grad.mul_(self.count)
                 continue
             if parameter.grad is None:
                 parameter.grad = torch.zeros_like(parameter)
-            whole_ones.append(parameter.grad)
-        for bucket in _buckets(whole_ones):
+            whole_gradients.append(parameter.grad)
+        for bucket in _buckets(whole_gradients):
             flat = torch.cat([gradient.reshape(-1) for gradient in bucket])
             torch.distributed.all_reduce(flat)
             parts = torch.split(flat, [gradient.numel() for gradient in bucket])
@@ -116,13 +117,13 @@ def _buckets(tensors: Iterable[Tensor]) -> Iterator[list[Tensor]]:
 ALONE = Processes()
 
 PATIENCE = timedelta(hours=12)
-"""How long a process waits for the others: the main one downloads the model and classifies the
+"""How long a process waits for the others: rank 0 downloads the model and classifies the
 prompts alone, which takes longer than NCCL's ten minutes. A process that died is noticed at once
 (:mod:`refine_af.processes.start`)."""
 
 
 def join() -> Processes:
-    """Join the processes that the environment names (``WORLD_SIZE``); without it, be alone."""
+    """Join the processes that the environment names (``WORLD_SIZE``), or run as one process."""
     from accelerate import PartialState
 
     state = PartialState(cpu=not torch.cuda.is_available(), timeout=PATIENCE)
@@ -130,7 +131,7 @@ def join() -> Processes:
 
 
 def whole(tensor: Tensor) -> Tensor:
-    """Return a sharded tensor as one; every process must call it. Others come back as they are."""
+    """Return a sharded tensor whole (every process must call it), any other tensor unchanged."""
     return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
 
 

@@ -1,7 +1,7 @@
-"""Starts the other processes of a run from within the first: one pod, one GPU each.
+"""Starts ranks 1 and above of a run from rank 0: one pod, one GPU each.
 
 ``accelerate launch`` and ``torchrun`` start equal processes, of which each would fetch inputs and
-hold the journal. A stage is one process that has done so already; it starts helpers instead.
+hold the journal. A stage is one process that has done so already; it starts the others instead.
 """
 
 import multiprocessing
@@ -25,11 +25,11 @@ from refine_af.processes.together import die_with_parent, hand_on, join_run
 def started(count: int, work: Callable[..., None], *arguments: Any) -> Iterator[Processes]:  # noqa: ANN401
     """Run as rank 0 of ``count`` processes; the others call ``work(processes, *arguments)``.
 
-    The others end with this process. When one of them dies, this process ends too: what it waits
-    for can never come. Its journal lets a retry go on from the last checkpoint.
+    The others end with this process. When one of them dies, this process ends too, because it
+    would wait forever; its journal lets a retry continue from the last checkpoint.
 
     Args:
-        count: Of processes; 1 starts none, 0 takes one for each GPU.
+        count: Number of processes; 1 starts no other, 0 starts one per GPU.
         work: A function of a module, and so are its arguments' types: they are sent as pickles.
         arguments: Of ``work``.
 
@@ -44,36 +44,36 @@ def started(count: int, work: Callable[..., None], *arguments: Any) -> Iterator[
         yield ALONE
         return
     port = _free_port()
-    places = [_place(rank, count, port) for rank in range(count)]
+    environments = [_environment(rank, count, port) for rank in range(count)]
     before = dict(os.environ)
     os.environ.update(hand_on())
     context = multiprocessing.get_context("spawn")
-    helpers = [
-        context.Process(target=_help, args=(place, work, arguments), daemon=True)
-        for place in places[1:]
+    others = [
+        context.Process(target=_run_rank, args=(environment, work, arguments), daemon=True)
+        for environment in environments[1:]
     ]
-    for helper in helpers:
-        helper.start()
+    for process in others:
+        process.start()
     ended = threading.Event()
-    threading.Thread(target=_watch, args=(helpers, ended), daemon=True).start()
-    os.environ.update(places[0])
-    # What ran in this process before may have told accelerate that it is alone.
+    threading.Thread(target=_watch, args=(others, ended), daemon=True).start()
+    os.environ.update(environments[0])
+    # Earlier code in this process may have initialised accelerate with one process.
     _leave()
     try:
         yield join()
         ended.set()
-        for helper in helpers:
-            helper.join()
+        for process in others:
+            process.join()
     finally:
         ended.set()
         _leave()
         os.environ.clear()
         os.environ.update(before)
-        for helper in helpers:
-            helper.kill()
+        for process in others:
+            process.kill()
 
 
-def _place(rank: int, count: int, port: int) -> dict[str, str]:
+def _environment(rank: int, count: int, port: int) -> dict[str, str]:
     return {
         "RANK": str(rank),
         "LOCAL_RANK": str(rank),
@@ -85,13 +85,15 @@ def _place(rank: int, count: int, port: int) -> dict[str, str]:
 
 
 def _free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
 
 
-def _help(place: dict[str, str], work: Callable[..., None], arguments: tuple[Any, ...]) -> None:
-    os.environ.update(place)
+def _run_rank(
+    environment: dict[str, str], work: Callable[..., None], arguments: tuple[Any, ...]
+) -> None:
+    os.environ.update(environment)
     die_with_parent()
     join_run(grace_seconds=0.0)
     work(join(), *arguments)
@@ -106,12 +108,12 @@ def _leave() -> None:
     PartialState._reset_state()
 
 
-def _watch(helpers: list[BaseProcess], ended: threading.Event) -> None:
-    waiting = list(helpers)
+def _watch(others: list[BaseProcess], ended: threading.Event) -> None:
+    waiting = list(others)
     while waiting:
-        wait([helper.sentinel for helper in waiting])
-        dead = [helper for helper in waiting if not helper.is_alive()]
-        if not ended.is_set() and any(helper.exitcode for helper in dead):
-            os.write(2, b"refine-af: a helper process died; see its lines above\n")
+        wait([process.sentinel for process in waiting])
+        dead = [process for process in waiting if not process.is_alive()]
+        if not ended.is_set() and any(process.exitcode for process in dead):
+            os.write(2, b"refine-af: another rank of this run died; see its lines above\n")
             os._exit(EXIT_BUG)
-        waiting = [helper for helper in waiting if helper not in dead]
+        waiting = [process for process in waiting if process not in dead]

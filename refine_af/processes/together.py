@@ -1,6 +1,6 @@
-"""A run's processes live and die together: the command, its runner, the stages, their helpers.
+"""A run's processes live and die together: the command, its runner, the stages, their ranks.
 
-Whoever starts another process hands on who started it, because a shell may stand between the two.
+A process passes its own identity to those that it starts, because a shell may run in between.
 Each watches all of them and ends when one is gone. Each also holds a share of the run's lock, so
 that the next run in the folder waits until the last process of this one has ended.
 """
@@ -68,7 +68,7 @@ def take_lock(path: Path) -> int:
 def join_run(*, grace_seconds: float = GRACE_SECONDS) -> None:
     """End this process soon after one of those above it, and hold the run's lock until then.
 
-    Nothing happens in a process that no run has started.
+    Does nothing in a process that no run has started.
 
     Args:
         grace_seconds: Between the request to end (SIGTERM) and the end.
@@ -84,8 +84,8 @@ def join_run(*, grace_seconds: float = GRACE_SECONDS) -> None:
 def die_with_parent() -> None:
     """Have the kernel (Linux) kill this process when the thread that started it ends.
 
-    For helpers that may be inside a library's call when their parent dies, where no thread of
-    Python runs.
+    For ranks that may be inside a library's call when their parent dies, where no Python thread
+    runs.
     """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

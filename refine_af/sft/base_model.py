@@ -155,7 +155,7 @@ def save_trained(
     """Write the adapter as a PEFT directory, or the full model with its tokenizer.
 
     The same weights give the same bytes: PEFT writes the names of the adapted layers in the order
-    of a hash set and the place that the base was loaded from, so names are sorted and the base is
+    of a hash set and the path that the base was loaded from, so names are sorted and the base is
     called ``base_name``. A full model is written in the precision of the base at ``location``.
     Both say in ``generation_config.json`` which tokens end an answer.
     """

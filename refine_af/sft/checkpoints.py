@@ -1,8 +1,8 @@
 """Checkpoints: published whole into the journal, continued from bit for bit, without a pickle.
 
 A checkpoint is a directory ``checkpoint-NNNNNN`` of the journal. The trainer writes weights and
-its own record (``trainer_state.json``) and is told to write no optimizer (``save_only_model``),
-because its files for optimizer, schedule and generators are pickles. These three are written
+its own record (``trainer_state.json``) but no optimizer (``save_only_model``), because its files
+for optimizer, schedule and generators are pickles. These three are written
 here as safetensors and JSON and put back by the callback at the two moments that matter: optimizer
 and schedule before the first step, generators right before its forward pass.
 """

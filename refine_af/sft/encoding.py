@@ -76,7 +76,7 @@ def _shared(prompt: Sequence[int], whole: Sequence[int]) -> int:
     """Return how many tokens both begin with."""
     pairs = zip(prompt, whole, strict=False)
     return next(
-        (place for place, (one, other) in enumerate(pairs) if one != other),
+        (index for index, (token, expected) in enumerate(pairs) if token != expected),
         min(len(prompt), len(whole)),
     )
 

@@ -31,30 +31,30 @@ def completion_losses(
     examples = list(
         encode([training_text(row, template, seed, tokenizer) for row in rows], tokenizer)
     )
-    order = sorted(range(len(rows)), key=lambda place: len(examples[place].tokens))
-    found = [0.0] * len(rows)
+    order = sorted(range(len(rows)), key=lambda index: len(examples[index].tokens))
+    losses = [0.0] * len(rows)
     for start in range(0, len(order), BATCH):
-        places = order[start : start + BATCH]
-        for place, loss in zip(
-            places, _batch(network, [examples[one] for one in places]), strict=True
+        indices = order[start : start + BATCH]
+        for index, loss in zip(
+            indices, _batch(network, [examples[index] for index in indices]), strict=True
         ):
-            found[place] = loss
-    return found
+            losses[index] = loss
+    return losses
 
 
 @torch.no_grad()
 def _batch(network: Any, examples: Sequence[Example]) -> list[float]:  # noqa: ANN401
-    length = max(len(one.tokens) for one in examples)
+    length = max(len(example.tokens) for example in examples)
     ids = torch.zeros((len(examples), length), dtype=torch.long)
     mask = torch.zeros_like(ids)
     wanted = torch.zeros((len(examples), length), dtype=torch.bool)
-    for line, one in enumerate(examples):
-        ids[line, : len(one.tokens)] = torch.from_numpy(one.tokens.astype("int64"))
-        mask[line, : len(one.tokens)] = 1
-        wanted[line, one.prompt_tokens : len(one.tokens)] = True
+    for line, example in enumerate(examples):
+        ids[line, : len(example.tokens)] = torch.from_numpy(example.tokens.astype("int64"))
+        mask[line, : len(example.tokens)] = 1
+        wanted[line, example.prompt_tokens : len(example.tokens)] = True
     device = next(network.parameters()).device
     logits = network(input_ids=ids.to(device), attention_mask=mask.to(device)).logits.float().cpu()
     scores = logits[:, :-1].log_softmax(-1).gather(2, ids[:, 1:, None]).squeeze(2)
     chosen = wanted[:, 1:]
     sums = -(scores * chosen).sum(1)
-    return [float(one) for one in sums / chosen.sum(1).clamp(min=1)]
+    return [float(loss) for loss in sums / chosen.sum(1).clamp(min=1)]

@@ -11,7 +11,7 @@ NOT_SETTINGS = {
     *("model", "model_digest", "template", "chat", "seed", "replicate"),
     *("rows", "include_seed_tasks", "merge", "device"),
 }
-"""Parameters that the page tells in words, or that say nothing of the method."""
+"""Parameters that the page states in words, or that do not describe the method."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class CardFacts:
 def model_card(facts: CardFacts) -> str:
     """Return the page in Markdown, with the header that model hubs read.
 
-    It names no time and no place, so the same run gives the same bytes. Its licence is that of
+    It contains no time and no path, so the same run gives the same bytes. Its licence is that of
     the data where every row states the same one, and otherwise ``unknown``: rows that a model
     wrote carry none.
     """
@@ -91,8 +91,8 @@ def _licences(facts: CardFacts) -> tuple[str, list[str]]:
     lines = [f"- {name}: {count} rows of seed tasks" for name, count in sorted(counts.items())]
     if facts.instances:
         lines.append(f"- {UNKNOWN}: {facts.instances} machine-written rows")
-    one = len(counts) == 1 and not facts.instances
-    return (next(iter(counts)).lower() if one else UNKNOWN), lines
+    single = len(counts) == 1 and not facts.instances
+    return (next(iter(counts)).lower() if single else UNKNOWN), lines
 
 
 def _listed(cut: dict[str, int]) -> str:

@@ -1,4 +1,4 @@
-"""Which row stands in which step: fixed before training, and a function of the seed alone."""
+"""The row order of training: fixed before training, and a function of the seed alone."""
 
 import math
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from refine_af.contracts.randomness import shuffled
 def training_order(
     count: int, *, epochs: float, max_steps: int, batch_size: int, seed: int
 ) -> list[int]:
-    """Return the place of each row to read, in order; step s reads ``batch_size`` of them.
+    """Return the index of each row to read, in order; step s reads ``batch_size`` of them.
 
     Every epoch has its own order, and no epoch waits for a batch to be full: a batch may span
     two epochs. The last batch may be smaller when ``epochs`` decides.
@@ -33,6 +33,6 @@ def tokens_after_steps(order: Sequence[int], lengths: Sequence[int], batch_size:
     total = 0
     sums = []
     for start in range(0, len(order), batch_size):
-        total += sum(lengths[place] for place in order[start : start + batch_size])
+        total += sum(lengths[index] for index in order[start : start + batch_size])
         sums.append(total)
     return sums

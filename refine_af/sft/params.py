@@ -105,12 +105,12 @@ class SFTParams(ModelParams):
         Raises:
             ParameterError: When the batch cannot be shared out so.
         """
-        found = self._pieces(processes)
-        if found is None:
+        pieces = self._pieces(processes)
+        if pieces is None:
             raise ParameterError(
                 f"batch_size is {self.batch_size}; {_multiple_of('processes', processes)}"
             )
-        return found
+        return pieces
 
     def _pieces(self, processes: int) -> int | None:
         if self.gradient_accumulation and self.gradient_accumulation % processes == 0:

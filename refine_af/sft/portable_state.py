@@ -18,7 +18,7 @@ def save_state(tree: object, folder: Path, name: str) -> None:
     """Write a state to ``folder``.
 
     Raises:
-        TypeError: For a value that is none of the kinds above.
+        TypeError: For a value of any other type.
     """
     tensors: dict[str, torch.Tensor] = {}
     text = json.dumps(_encoded(tree, tensors), separators=(",", ":"))

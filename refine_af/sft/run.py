@@ -59,7 +59,7 @@ class Outcome:
 
 
 class Silent:
-    """The progress of a helper process: the main one reports."""
+    """The progress of a rank above 0: only rank 0 reports."""
 
     def step(self, done: int, total: int, unit: str, **numbers: float) -> None:
         """Say nothing."""
@@ -71,8 +71,8 @@ class Silent:
 def help_tuning(
     processes: Processes, material: Material, params: SFTParams, location: str, scratch: Path
 ) -> None:
-    """Take part in a run as a helper of the process that holds the journal."""
-    own = scratch / f"helper-{processes.rank}"
+    """Take part in a run as a rank above 0; rank 0 holds the journal."""
+    own = scratch / f"rank-{processes.rank}"
     own.mkdir()
     fine_tune(
         material,
@@ -115,7 +115,7 @@ def fine_tune(
         journal: Keeps the checkpoints.
         progress: Told of every step.
         scratch: An empty directory.
-        processes: This process among those of the run; only the main one writes the weights.
+        processes: This process among those of the run; only rank 0 writes the weights.
 
     Raises:
         DataError: When no row is left to train on.
@@ -166,8 +166,8 @@ def _tuned(
 ) -> tuple[Any, TrainingResult]:
     """Load and train the model; when memory runs out, again with smaller pieces of a batch.
 
-    The second try goes on from the last checkpoint; a step is the mean over the same rows. With
-    several processes the others would wait for ever, so there is no second try.
+    The second attempt continues from the last checkpoint; a step is the mean over the same rows.
+    With several processes there is none, because the others would wait forever.
 
     Raises:
         MemoryShortageError: When a piece of one row does not fit.
@@ -184,14 +184,14 @@ def _tuned(
 
         def work(folder: Path = folder, chosen: SFTParams = params) -> tuple[Any, TrainingResult]:
             model = load_trainable(location, chosen, options["device"])
-            found = train(
+            result = train(
                 model, tokenizer, rows, chosen, scratch=folder, processes=processes, **options
             )
-            return model, found
+            return model, result
 
-        _, found = at_once.attempt(work)
-        if found is not None:
-            model, trained = found
+        _, result = at_once.attempt(work)
+        if result is not None:
+            model, trained = result
             trained.telemetry["memory_halvings"] = float(at_once.halvings)
             return model, trained
         size = params.batch_size
@@ -219,9 +219,9 @@ def _choose(
     kept, reasons = choose(arms, params.rows)
     seeds = seed_rows(material.seeds)
     seed_examples = tokens_of(seeds)
-    fitting = [place for place, fit in enumerate(fits(seed_examples)) if fit]
+    fitting = [index for index, fit in enumerate(fits(seed_examples)) if fit]
     too_long: dict[int, Reason] = {
-        place: "too_long" for place in range(len(seeds)) if place not in set(fitting)
+        index: "too_long" for index in range(len(seeds)) if index not in set(fitting)
     }
     if not kept:
         _refuse_nothing(arms[0], own, params.max_length)
@@ -231,7 +231,7 @@ def _choose(
         *_listed(material.instances, own, reasons, "instance"),
         *_listed(seeds, seed_examples, too_long, "seed"),
     ]
-    examples = [own[place] for place in kept] + [seed_examples[place] for place in fitting]
+    examples = [own[index] for index in kept] + [seed_examples[index] for index in fitting]
     return _Chosen(examples, used)
 
 
@@ -253,20 +253,20 @@ def _refuse_nothing(arm: Arm, examples: Sequence[Example], max_length: int) -> N
 def _listed(
     rows: Sequence[Instance],
     examples: Sequence[Example],
-    places: Mapping[int, Reason],
+    reasons: Mapping[int, Reason],
     source: Any,  # noqa: ANN401  checked by UsedRow
 ) -> list[UsedRow]:
     return [
         UsedRow(
-            id=rows[place].id,
-            parents=rows[place].parents,
+            id=rows[index].id,
+            parents=rows[index].parents,
             source=source,
-            tokens=len(examples[place].tokens),
-            completion_tokens=len(examples[place].tokens) - examples[place].prompt_tokens,
+            tokens=len(examples[index].tokens),
+            completion_tokens=len(examples[index].tokens) - examples[index].prompt_tokens,
             cut=bool(reason),
             reason=reason,
         )
-        for place, reason in places.items()
+        for index, reason in reasons.items()
     ]
 
 

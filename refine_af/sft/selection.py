@@ -45,57 +45,57 @@ def choose(arms: Sequence[Arm], limit: int) -> tuple[list[int], dict[int, Reason
     """Return what the first arm trains on.
 
     Per instruction, every arm takes its first k fitting rows, k being the smallest count among
-    the arms. Instructions come in the order of the sum of their places in all arms (ties by id),
+    the arms. Instructions come in the order of the sum of their ranks in all arms (ties by id),
     which is the files' own order where the files agree. A limit takes every instruction's first
-    row before any second one: many answers to few instructions are no small set of the same kind.
+    row before any second one, because many answers to few instructions are another kind of set.
 
     Args:
         arms: The arm to train, then those it is compared with.
         limit: Most rows; 0 takes all.
 
     Returns:
-        Places of the rows in the first arm, in training-set order, and the reason of each place
+        Indices of the rows in the first arm, in training-set order, and the reason for each index
         that is left out.
     """
-    grouped = [_fitting_places(arm) for arm in arms]
+    grouped = [_fitting_indices(arm) for arm in arms]
     shared = [key for key in grouped[0] if all(key in group for group in grouped[1:])]
     ranks = [{key: rank for rank, key in enumerate(group)} for group in grouped]
     shared.sort(key=lambda key: (sum(rank[key] for rank in ranks), key))
     matched = [
-        place
+        index
         for key in shared
-        for place in grouped[0][key][: min(len(group[key]) for group in grouped)]
+        for index in grouped[0][key][: min(len(group[key]) for group in grouped)]
     ]
     kept = _limited(grouped[0], matched, limit) if limit else matched
     return kept, _reasons(arms[0], matched, kept)
 
 
 def _limited(group: dict[str, list[int]], matched: Sequence[int], limit: int) -> list[int]:
-    """Return at most so many places, in their order, first rows of instructions first."""
-    turn = {place: number for places in group.values() for number, place in enumerate(places)}
+    """Return at most ``limit`` indices, in their order, first rows of instructions first."""
+    turn = {index: number for indices in group.values() for number, index in enumerate(indices)}
     taken = set(sorted(matched, key=turn.__getitem__)[:limit])
-    return [place for place in matched if place in taken]
+    return [index for index in matched if index in taken]
 
 
-def _fitting_places(arm: Arm) -> dict[str, list[int]]:
-    places: dict[str, list[int]] = {}
-    for place, (row, fits) in enumerate(zip(arm.rows, arm.fits, strict=True)):
+def _fitting_indices(arm: Arm) -> dict[str, list[int]]:
+    indices: dict[str, list[int]] = {}
+    for index, (row, fits) in enumerate(zip(arm.rows, arm.fits, strict=True)):
         if fits:
-            places.setdefault(row.parents[0] if row.parents else row.id, []).append(place)
-    return places
+            indices.setdefault(row.parents[0] if row.parents else row.id, []).append(index)
+    return indices
 
 
 def _reasons(arm: Arm, matched: Sequence[int], kept: Sequence[int]) -> dict[int, Reason]:
     in_every_arm, taken = set(matched), set(kept)
-    found: dict[int, Reason] = {}
-    for place, fits in enumerate(arm.fits):
+    reasons: dict[int, Reason] = {}
+    for index, fits in enumerate(arm.fits):
         if not fits:
-            found[place] = "too_long"
-        elif place not in in_every_arm:
-            found[place] = "unmatched"
-        elif place not in taken:
-            found[place] = "over_limit"
-    return found
+            reasons[index] = "too_long"
+        elif index not in in_every_arm:
+            reasons[index] = "unmatched"
+        elif index not in taken:
+            reasons[index] = "over_limit"
+    return reasons
 
 
 def seed_rows(seeds: Sequence[Seed]) -> list[Instance]:

@@ -209,7 +209,7 @@ def peak_memory(device: str) -> dict[str, float]:
     """Return the most bytes that this process held, in main memory and on the GPU."""
     import resource
 
-    found = {"peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024.0}
+    memory = {"peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024.0}
     if device == "cuda":
-        found["peak_gpu_memory_bytes"] = float(torch.cuda.max_memory_allocated())
-    return found
+        memory["peak_gpu_memory_bytes"] = float(torch.cuda.max_memory_allocated())
+    return memory
