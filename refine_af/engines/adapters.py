@@ -58,15 +58,15 @@ def _refuse_slow_patterns(config: dict[str, object], path: Path) -> None:
                 )
 
 
-def _refuse_code(config: dict[str, object], place: Path) -> None:
-    """Refuse a configuration that makes PEFT import modules that it names, or is no LoRA."""
+def _refuse_code(config: dict[str, object], path: Path) -> None:
+    """Refuse a configuration that is not LoRA or that makes PEFT import modules that it names."""
     if config.get("peft_type") != "LORA":
-        raise DataError(f"{place}: peft_type is {config.get('peft_type')!r}; it must be LORA")
+        raise DataError(f"{path}: peft_type is {config.get('peft_type')!r}; it must be LORA")
     harmless = {"auto_mapping": _names_transformers(config.get("auto_mapping"))}
     for name in ("auto_mapping", "megatron_config"):
         if config.get(name) and not harmless.get(name):
             raise DataError(
-                f"{place}: {name} names code to import, which an adapter may not; remove the entry"
+                f"{path}: {name} names code to import, which an adapter may not; remove the entry"
             )
 
 
@@ -79,15 +79,15 @@ def _names_transformers(mapping: object) -> bool:
 def require_base(adapter: Path, model: str) -> None:
     """Refuse an adapter that says it was trained on another model than ``model``.
 
-    Models of one shape take each other's adapters without a word. Names are compared where both
+    Models of one shape accept each other's adapters without an error. Names are compared where both
     are packaged names or Hub ids, and of those what follows the owner, because copies keep it; a
-    path or a URI tells nothing.
+    path or a URI is not compared.
 
     Raises:
         DataError: The names differ, or the adapter is incomplete.
     """
     base = str(check_adapter_folder(adapter).get("base_model_name_or_path") or "")
-    if {_is_place(base), _is_place(model)} == {False} and _short(base) != _short(model):
+    if {_is_path(base), _is_path(model)} == {False} and _short(base) != _short(model):
         raise DataError(
             f"{adapter}: the adapter was trained on {base}, the model is {model}; use the model"
             f" that it was trained on, or, if both hold the same weights, write the model's name"
@@ -95,7 +95,7 @@ def require_base(adapter: Path, model: str) -> None:
         )
 
 
-def _is_place(model: str) -> bool:
+def _is_path(model: str) -> bool:
     """Tell whether this is a path, a URI or nothing."""
     return not model or "://" in model or model.startswith((".", "/", "~")) or Path(model).is_dir()
 

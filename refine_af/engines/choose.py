@@ -60,8 +60,8 @@ def score_continuations(
     room = max(map(len, texts))
     state = prefill(model, prompts, room)
     columns = []
-    for place, text in enumerate(texts):
-        if place > 0 and not state.growing:
+    for index, text in enumerate(texts):
+        if index > 0 and not state.growing:
             state = prefill(model, prompts, room)
         columns.append(_score(model, state, text))
     return torch.stack(columns, dim=1)

@@ -88,8 +88,8 @@ class TextEncoder:
     @property
     def ends(self) -> frozenset[int]:
         """Return the ids that end an answer: the tokenizer's end and the template's."""
-        found = (self._tokenizer.eos_token_id, self.turn_end)
-        return frozenset(int(token) for token in found if token is not None)
+        ids = (self._tokenizer.eos_token_id, self.turn_end)
+        return frozenset(int(token) for token in ids if token is not None)
 
     @cached_property
     def around(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -117,15 +117,15 @@ class TextEncoder:
         """Return the ids of each text, as :meth:`ids`."""
         if not texts:
             return []
-        # verbose: whoever calls counts the tokens, and needs no warning about long texts
+        # verbose: callers count the tokens themselves and need no warning about long texts
         plain: list[list[int]] = self._tokenizer(
             list(texts), add_special_tokens=False, return_attention_mask=False, verbose=False
         )["input_ids"]
         bad = [index for index, row in enumerate(plain) if not self.control.isdisjoint(row)]
-        found = plain if not special else self._with_special(plain)
+        encoded = plain if not special else self._with_special(plain)
         for index in bad:
-            found[index] = self._encoded(texts[index], special)
-        return found
+            encoded[index] = self._encoded(texts[index], special)
+        return encoded
 
     def _with_special(self, plain: list[list[int]]) -> list[list[int]]:
         before, after = self.around
@@ -166,7 +166,7 @@ class TextEncoder:
         )
         if not control_names and self._written is not None:
             private = self._private_names()
-            text = self._written.sub(lambda found: private[found[0]], text)
+            text = self._written.sub(lambda match: private[match[0]], text)
         return shield.show(text)
 
     def template(self, text: str, **values: str) -> list[int]:
@@ -177,7 +177,7 @@ class TextEncoder:
         """
         private = self._private_names()
         if self._written is not None:
-            text = self._written.sub(lambda found: private[found[0]], text)
+            text = self._written.sub(lambda match: private[match[0]], text)
         return self._encoded(text.format(**values), special=True)
 
     def _private_names(self) -> dict[str, str]:
@@ -195,7 +195,7 @@ class TextEncoder:
             if source is None:
                 raise ParameterError(
                     f"{type(self._tokenizer).__name__} has no fast tokenizer, so control tokens"
-                    " inside a text cannot be told from text; use a model with a tokenizer.json"
+                    " look like text inside a text; use a model with a tokenizer.json"
                 )
             self._backend = renamed(source, self._names, self._private_names())
         ids: list[int] = self._backend.encode(text, add_special_tokens=special).ids
@@ -210,8 +210,8 @@ class TextEncoder:
         _, probe, tail = text.rpartition(_PROBE)
         if not probe:
             return None
-        found = self._written.match(tail.lstrip()) if self._written is not None else None
-        return self._names[found[0]] if found else None
+        match = self._written.match(tail.lstrip()) if self._written is not None else None
+        return self._names[match[0]] if match else None
 
     def _find_opened(self) -> tuple[int, ...]:
         """Return how a prompt ends that opens a think block, from its last control token on."""
@@ -222,7 +222,7 @@ class TextEncoder:
         if not opens_thinking(text):
             return ()
         ids = self.chat([{"role": "user", "content": _PROBE}], generation_prompt=True)
-        last = max((place for place, token in enumerate(ids) if token in self.control), default=0)
+        last = max((index for index, token in enumerate(ids) if token in self.control), default=0)
         return tuple(ids[last:])
 
 
@@ -241,7 +241,7 @@ class _Shield:
     def hide(self, text: str) -> str:
         if self._written is None:
             return text
-        return self._written.sub(lambda found: self._marks[found[0]], text)
+        return self._written.sub(lambda match: self._marks[match[0]], text)
 
     def show(self, text: str) -> str:
         for name, mark in self._marks.items():
@@ -263,7 +263,7 @@ def _control_names(tokenizer: "PreTrainedTokenizerBase") -> dict[str, int]:
     """
     template = json.dumps(tokenizer.chat_template, ensure_ascii=False, default=str)
     template = template.replace('\\"', '"')
-    found = {
+    control = {
         str(token): int(index)
         for index, token in tokenizer.added_tokens_decoder.items()
         if token.special
@@ -272,8 +272,8 @@ def _control_names(tokenizer: "PreTrainedTokenizerBase") -> dict[str, int]:
     }
     ids: list[int] = tokenizer.all_special_ids
     for name, index in zip(tokenizer.all_special_tokens, ids, strict=True):
-        found.setdefault(name, index)
-    return {name: index for name, index in found.items() if name.strip()}
+        control.setdefault(name, index)
+    return {name: index for name, index in control.items() if name.strip()}
 
 
 def _is_mark(name: str) -> bool:

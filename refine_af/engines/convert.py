@@ -44,7 +44,7 @@ def convert_model(source: str, target: Path) -> int:
         folder = _fetched(source, Path(scratch))
         shards = _shards(folder, source)
         target.mkdir(parents=True, exist_ok=True)
-        places: dict[str, str] = {}
+        files: dict[str, str] = {}
         size = 0
         for number, shard in enumerate(shards, start=1):
             name = "model.safetensors"
@@ -53,14 +53,14 @@ def convert_model(source: str, target: Path) -> int:
             tensors = _tensors(shard)
             save_file(tensors, target / name, metadata={"format": "pt"})
             _require_same(tensors, load_file(target / name), shard)
-            places |= dict.fromkeys(tensors, name)
-            size += sum(one.numel() * one.element_size() for one in tensors.values())
+            files |= dict.fromkeys(tensors, name)
+            size += sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
         if len(shards) > 1:
-            index = {"metadata": {"total_size": size}, "weight_map": dict(sorted(places.items()))}
+            index = {"metadata": {"total_size": size}, "weight_map": dict(sorted(files.items()))}
             text = json.dumps(index, indent=2) + "\n"
             (target / "model.safetensors.index.json").write_text(text, encoding="utf-8")
         _copy_rest(folder, target)
-    return len(places)
+    return len(files)
 
 
 def _fetched(source: str, scratch: Path) -> Path:
@@ -94,32 +94,32 @@ def _shards(folder: Path, source: str) -> list[Path]:
 def _tensors(path: Path) -> dict[str, torch.Tensor]:
     """Return the tensors of a file, each with memory of its own, as safetensors wants them."""
     try:
-        found: Any = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        loaded: Any = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
         said = " ".join(str(error).split())[:200]
         raise DataError(
             f"{path}: it holds more than tensors, or is damaged ({said}); take the weights from a"
             " source that you trust"
         ) from None
-    if not isinstance(found, Mapping) or not all(
-        isinstance(value, torch.Tensor) for value in found.values()
+    if not isinstance(loaded, Mapping) or not all(
+        isinstance(value, torch.Tensor) for value in loaded.values()
     ):
         raise DataError(f"{path}: it is not a table of tensors by name")
-    return {str(name): value.clone().contiguous() for name, value in found.items()}
+    return {str(name): value.clone().contiguous() for name, value in loaded.items()}
 
 
 def _require_same(
     wanted: Mapping[str, torch.Tensor], written: Mapping[str, torch.Tensor], path: Path
 ) -> None:
-    if {name: (one.shape, one.dtype) for name, one in wanted.items()} != {
-        name: (one.shape, one.dtype) for name, one in written.items()
+    if {name: (tensor.shape, tensor.dtype) for name, tensor in wanted.items()} != {
+        name: (tensor.shape, tensor.dtype) for name, tensor in written.items()
     } or not all(_equal(wanted[name], written[name]) for name in wanted):
         raise DataError(f"{path}: what was written differs from it; the disk may be damaged")
 
 
-def _equal(one: torch.Tensor, other: torch.Tensor) -> bool:
-    """Compare bits: a weight that is no number equals itself here."""
-    return torch.equal(one.flatten().view(torch.uint8), other.flatten().view(torch.uint8))
+def _equal(first: torch.Tensor, second: torch.Tensor) -> bool:
+    """Compare bits, so that a NaN weight equals itself."""
+    return torch.equal(first.flatten().view(torch.uint8), second.flatten().view(torch.uint8))
 
 
 def _copy_rest(folder: Path, target: Path) -> None:

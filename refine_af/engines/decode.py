@@ -222,9 +222,9 @@ def _empty_cache(model: "PreTrainedModel", growing: bool) -> Cache:
 
 @dataclass(slots=True)
 class _Row:
-    """A completion in the making; ``place`` is its index in the caller's order."""
+    """A completion in the making; ``index`` is its position in the caller's order."""
 
-    place: int
+    index: int
     tokens: list[int] = field(default_factory=list)
     logprob: float = 0.0
     finish: Literal["stop", "length"] | None = None
@@ -244,7 +244,7 @@ class _Batch:
         self.ends = end_tokens(model, tokenizer)
         self.triggers = stop_triggers(tokenizer, sampling.stop) if sampling.stop else frozenset()
         self.noise = noise(seeds, sampling.max_tokens).to(model.device)
-        self.rows = [_Row(place) for place in range(len(prompts))]
+        self.rows = [_Row(index) for index in range(len(prompts))]
         self.seen: Tensor | None = None
 
     def run(self) -> list[Decoded]:
@@ -258,7 +258,7 @@ class _Batch:
         logits = state.logits
         for step in range(self.sampling.max_tokens):
             tokens = self._choose(logits, step)
-            alive = [place for place, row in enumerate(self.rows) if row.finish is None]
+            alive = [index for index, row in enumerate(self.rows) if row.finish is None]
             if not alive or step + 1 == self.sampling.max_tokens:
                 return
             if len(alive) <= COMPACT_AT * len(self.rows):
@@ -291,7 +291,7 @@ class _Batch:
     def _note(self, row: _Row, token: int, score: float, step: int) -> None:
         if score != score or score == float("-inf"):
             raise DataError(
-                f"the model's logits at step {step} of row {row.place} are not finite; its weights"
+                f"the model's logits at step {step} of row {row.index} are not finite; its weights"
                 " are damaged or its training diverged: use an earlier checkpoint"
             )
         row.tokens.append(token)
@@ -302,11 +302,11 @@ class _Batch:
     def _stopped(self, row: _Row, token: int) -> bool:
         if not self.sampling.stop or (self.triggers is not None and token not in self.triggers):
             return False
-        prompt = self.prompts[row.place]
+        prompt = self.prompts[row.index]
         return read_answer(self.tokenizer, prompt, row.tokens, self.sampling.stop).stopped
 
     def _keep(self, alive: list[int]) -> None:
-        self.rows = [self.rows[place] for place in alive]
+        self.rows = [self.rows[index] for index in alive]
         self.noise = self.noise[alive]
         if self.seen is not None:
             self.seen = self.seen[alive]

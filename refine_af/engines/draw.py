@@ -71,5 +71,5 @@ def nucleus_bound(probabilities: Tensor, top_p: float) -> Tensor:
 def _bound(ranked: Tensor, top_p: float) -> tuple[Tensor, Tensor]:
     cumulative = ranked.cumsum(-1, dtype=torch.float64)
     reached = cumulative[:, -1] >= top_p
-    place = (cumulative < top_p).sum(-1, keepdim=True).clamp(max=ranked.shape[-1] - 1)
-    return ranked.gather(-1, place).squeeze(-1), reached
+    index = (cumulative < top_p).sum(-1, keepdim=True).clamp(max=ranked.shape[-1] - 1)
+    return ranked.gather(-1, index).squeeze(-1), reached

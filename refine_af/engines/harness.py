@@ -25,7 +25,7 @@ def harness_scores(
         tasks: Names of the harness, or ``.yaml`` task files, comma separated.
         engine: ``transformers`` or ``vllm``.
         model: As :func:`refine_af.engines.models.resolve_model`.
-        adapter: What training wrote: a PEFT LoRA folder, or a whole model in place of ``model``.
+        adapter: What training wrote: a PEFT LoRA folder, or a whole model that replaces ``model``.
         batch_size: Rows at once.
         seed: Of everything that the harness draws.
 
@@ -49,7 +49,7 @@ def harness_scores(
     unknown = [name for name in names if name not in known.all_tasks]
     if unknown:
         raise ParameterError(
-            f"lm_eval: {', '.join(unknown)} is no task of lm-eval {lm_eval.__version__};"
+            f"lm_eval: unknown task {', '.join(unknown)} (lm-eval {lm_eval.__version__});"
             " `lm_eval ls tasks` lists them, or give a .yaml task file"
         )
     model, adapter = trained_weights(model, adapter)
@@ -57,7 +57,7 @@ def harness_scores(
     if adapter is not None:
         arguments["peft" if engine == "transformers" else "lora_local_path"] = str(adapter)
     try:
-        found = lm_eval.simple_evaluate(
+        results = lm_eval.simple_evaluate(
             model=MODELS[engine],
             model_args=arguments,
             tasks=names,
@@ -77,7 +77,7 @@ def harness_scores(
             f"lm_eval: the data of {', '.join(names)} could not be read ({first}); the harness"
             " fetches it from the Hub: give network access, fill its cache, or a local task file"
         ) from None
-    return {"harness": f"lm-eval {lm_eval.__version__}", "tasks": _results(found)}
+    return {"harness": f"lm-eval {lm_eval.__version__}", "tasks": _results(results)}
 
 
 def _tasks(text: str) -> tuple[list[str], list[str]]:
@@ -85,31 +85,31 @@ def _tasks(text: str) -> tuple[list[str], list[str]]:
     import yaml
 
     names, folders = [], []
-    for one in filter(None, (part.strip() for part in text.split(","))):
-        if not one.endswith((".yaml", ".yml")):
-            names.append(one)
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        if not part.endswith((".yaml", ".yml")):
+            names.append(part)
             continue
         try:
-            names.append(str(yaml.safe_load(Path(one).read_text(encoding="utf-8"))["task"]))
+            names.append(str(yaml.safe_load(Path(part).read_text(encoding="utf-8"))["task"]))
         except (OSError, yaml.YAMLError, KeyError, TypeError) as error:
             raise ParameterError(
-                f"lm_eval: {one}: not a task file with a key 'task' ({error})"
+                f"lm_eval: {part}: not a task file with a key 'task' ({error})"
             ) from None
-        folders.append(str(Path(one).absolute().parent))
+        folders.append(str(Path(part).absolute().parent))
     return names, folders
 
 
-def _results(found: dict[str, Any]) -> dict[str, dict[str, Any]]:
+def _results(results: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return {
         name: {
-            "version": found["versions"].get(name),
-            "n_shot": found["n-shot"].get(name),
-            "instances": found["n-samples"].get(name, {}).get("effective"),
+            "version": results["versions"].get(name),
+            "n_shot": results["n-shot"].get(name),
+            "instances": results["n-samples"].get(name, {}).get("effective"),
             "metrics": {
                 key: float(value)
                 for key, value in metrics.items()
                 if isinstance(value, int | float) and key != "sample_len"
             },
         }
-        for name, metrics in found["results"].items()
+        for name, metrics in results["results"].items()
     }

@@ -95,7 +95,7 @@ def check_model(model: str) -> None:
     Raises:
         ParameterError: The name has none of the allowed forms.
         DataError: Configuration, tokenizer or safetensors weights are missing.
-        DependencyError: The place cannot be asked now.
+        DependencyError: The source is not reachable now.
     """
     names = _file_names(model)
     if "config.json" not in names:
@@ -159,16 +159,16 @@ def load_model(
     except ImportError as error:
         remedy = "pip install 'refine-af[train]'"
         raise missing_library(error, f"{model}: reading a model", remedy) from None
-    # a pod's log is no terminal; stages report their own progress
+    # a pod's log is not a terminal; stages report their own progress
     disable_progress_bar()  # type: ignore[no-untyped-call]
     folder = resolve_model(model)
-    place = pick_device(device)
-    options = _quantized(place, dtype) if quantization == "nf4" else {}
+    target = pick_device(device)
+    options = _quantized(target, dtype) if quantization == "nf4" else {}
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=trust_remote_code)
         loaded = AutoModelForCausalLM.from_pretrained(
             folder,
-            dtype=pick_dtype(dtype, place),
+            dtype=pick_dtype(dtype, target),
             use_safetensors=True,
             trust_remote_code=trust_remote_code,
             **options,
@@ -176,16 +176,16 @@ def load_model(
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise DataError(f"{model}: transformers cannot read it as a causal LM ({error})") from error
     if not options:  # bitsandbytes has placed its own
-        loaded.to(place)  # type: ignore[arg-type]  # transformers' decorator hides the signature
+        loaded.to(target)  # type: ignore[arg-type]  # transformers' decorator hides the signature
     loaded.train(False)
     return loaded, tokenizer
 
 
-def _quantized(place: "torch.device", dtype: str) -> dict[str, object]:
-    """Return what loads a model in 4 bits onto ``place``."""
-    if place.type != "cuda":
+def _quantized(device: "torch.device", dtype: str) -> dict[str, object]:
+    """Return what loads a model in 4 bits onto ``device``."""
+    if device.type != "cuda":
         raise ParameterError(
-            f"quantization is 'nf4', which needs an NVIDIA GPU, and the device is {place.type};"
+            f"quantization is 'nf4', which needs an NVIDIA GPU, and the device is {device.type};"
             " set quantization to none"
         )
     try:
@@ -198,9 +198,9 @@ def _quantized(place: "torch.device", dtype: str) -> dict[str, object]:
         load_in_4bit=True,
         bnb_4bit_quant_type="nf4",
         bnb_4bit_use_double_quant=True,
-        bnb_4bit_compute_dtype=pick_dtype(dtype, place),
+        bnb_4bit_compute_dtype=pick_dtype(dtype, device),
     )
-    return {"quantization_config": config, "device_map": {"": place}}
+    return {"quantization_config": config, "device_map": {"": device}}
 
 
 def pick_device(device: str) -> "torch.device":
@@ -223,8 +223,8 @@ def pick_dtype(dtype: str, device: "torch.device") -> "torch.dtype":
         raise ParameterError(f"dtype is {dtype!r}; it must be one of: {', '.join(DTYPES)}")
     if dtype == "auto":
         return torch.float32 if device.type == "cpu" else torch.bfloat16
-    found: torch.dtype = getattr(torch, dtype)
-    return found
+    resolved: torch.dtype = getattr(torch, dtype)
+    return resolved
 
 
 def _checked(folder: Path, model: str) -> Path:
@@ -305,7 +305,7 @@ def check_name(model: str) -> None:
 def _hub_name(model: str) -> tuple[str, str | None]:
     if not _HUB_ID.fullmatch(model):
         raise ParameterError(
-            f"model is {model!r}, which is no existing folder; it must be one of: {ALLOWED}"
+            f"model is {model!r}, and there is no such folder; it must be one of: {ALLOWED}"
         )
     name, _, revision = model.partition("@")
     return name, revision or None

@@ -2,7 +2,7 @@
 
 Servers differ in what they take and in what they write, so little is sent that is not standard
 (:class:`Dialect`), and answers are read leniently: other finish words, lists of parts, choices in
-other words. What is no answer at all (an error in the body, a page of HTML) is :class:`Unanswered`.
+other words. A body without an answer (an error, a page of HTML) is :class:`Unanswered`.
 """
 
 import json
@@ -279,7 +279,7 @@ def _in_form(text: str, sampling: Sampling) -> str | None:
         return read_choice(text, sampling.choices)
     if sampling.regex:
         tries = (text, text.strip())
-        return next((one for one in tries if re.fullmatch(sampling.regex, one)), None)
+        return next((form for form in tries if re.fullmatch(sampling.regex, form)), None)
     bare = _unfenced(text)
     return bare if _is_json(bare) else None
 
@@ -294,7 +294,7 @@ def read_choice(text: str, choices: Sequence[str]) -> str | None:
         return text
     bare = _unfenced(text)
     if bare.startswith("{") and _is_json(bare):
-        values = [str(one) for one in dict(json.loads(bare)).values()]
+        values = [str(value) for value in dict(json.loads(bare)).values()]
         return read_choice(values[0], choices) if len(values) == 1 else None
     by_name = {choice.strip().casefold(): choice for choice in choices}
     lines = [line for line in bare.splitlines() if line.strip()] or [""]
@@ -308,9 +308,7 @@ def read_choice(text: str, choices: Sequence[str]) -> str | None:
     opening = re.match(rf"[\s\"'`*_(\[]*({pattern})(?=[\"'`*_)\].,:;-])", lines[0], re.I)
     if opening:
         return by_name[opening[1].casefold()]
-    named = {
-        found.casefold() for found in re.findall(rf"(?<!\w)({pattern})(?!\w)", lines[-1], re.I)
-    }
+    named = {name.casefold() for name in re.findall(rf"(?<!\w)({pattern})(?!\w)", lines[-1], re.I)}
     return by_name[named.pop()] if len(named) == 1 else None
 
 
@@ -328,12 +326,12 @@ def _is_json(text: str) -> bool:
 
 
 def failed(request: Request, reason: str, read: int = 0, written: int = 0) -> Completion:
-    """Return a completion without text that says why; asking again may bring one."""
+    """Return a completion without text that says why; asking again may give a text."""
     return Completion(request.id, "", "error", read, written, error=reason)
 
 
 def unusable(request: Request, reason: str, read: int, written: int) -> Completion:
-    """Return the completion of an answer that is none; asking again brings the same."""
+    """Return the completion of an unusable answer; asking again gives the same."""
     return Completion(request.id, "", "error", read, written, error=reason, unusable=True)
 
 
@@ -347,12 +345,12 @@ def _usage(value: Mapping[str, object]) -> tuple[int, int]:
 def is_unpaid(raw: bytes) -> bool:
     """Tell whether an error says that an account ran dry."""
     try:
-        found = json.loads(raw)["error"]
+        error = json.loads(raw)["error"]
     except (ValueError, TypeError, KeyError, RecursionError):
         return False
-    if not isinstance(found, Mapping):
+    if not isinstance(error, Mapping):
         return False
-    codes = [found.get(name) for name in ("code", "type", "status")]
+    codes = [error.get(name) for name in ("code", "type", "status")]
     return any(isinstance(code, int | str) and code in UNPAID for code in codes)
 
 
@@ -360,7 +358,7 @@ def serves_vllm(raw: bytes) -> bool:
     """Tell whether a list of models is that of vLLM's server."""
     try:
         models = json.loads(raw)["data"]
-        return any(one.get("owned_by") == "vllm" for one in models)
+        return any(model.get("owned_by") == "vllm" for model in models)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return False
 
@@ -369,8 +367,8 @@ def error_message(raw: bytes) -> str:
     """Return what the endpoint says about a refused request, at most 300 characters."""
     try:
         value = json.loads(raw)
-        found = value.get("error", value.get("message", value.get("detail")))
-        text = found.get("message") if isinstance(found, Mapping) else found
+        error = value.get("error", value.get("message", value.get("detail")))
+        text = error.get("message") if isinstance(error, Mapping) else error
     except (ValueError, AttributeError, RecursionError):
         text = None
     shown = text if isinstance(text, str) else raw.decode("utf-8", "replace")

@@ -44,7 +44,7 @@ LIST_SECONDS = 10.0
 """Seconds that the endpoint's list of models may take."""
 
 MOST_ANSWER_BYTES = 16 * 1024 * 1024
-"""A longer answer is no completion of ours; reading on could exhaust the memory."""
+"""Larger responses are rejected, to bound memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,8 +161,8 @@ class OpenAIText:
         sampling: Sampling,
         on_answer: Callable[[Completion], None],
     ) -> list[Completion]:
-        found: dict[int, Completion] = {}
-        places = iter(range(len(requests)))
+        completions: dict[int, Completion] = {}
+        indices = iter(range(len(requests)))
         timeout = aiohttp.ClientTimeout(total=self._patience.timeout)
         connector = aiohttp.TCPConnector(limit=self._concurrency)
         async with aiohttp.ClientSession(
@@ -177,10 +177,12 @@ class OpenAIText:
             try:
                 async with asyncio.TaskGroup() as group:
                     for _ in range(min(self._concurrency, len(requests))):
-                        group.create_task(self._work(call, places, requests, found, on_answer))
+                        group.create_task(
+                            self._work(call, indices, requests, completions, on_answer)
+                        )
             except* DependencyError as errors:
                 raise errors.exceptions[0] from None
-        return [found[place] for place in range(len(requests))]
+        return [completions[index] for index in range(len(requests))]
 
     async def _asked_dialect(self, session: aiohttp.ClientSession) -> Dialect:
         """Return what the endpoint's list of models says of it; the standard where it has none."""
@@ -197,14 +199,14 @@ class OpenAIText:
     async def _work(
         self,
         call: "_Call",
-        places: Iterator[int],
+        indices: Iterator[int],
         requests: Sequence[Request],
-        found: dict[int, Completion],
+        completions: dict[int, Completion],
         on_answer: Callable[[Completion], None],
     ) -> None:
-        for place in places:
-            found[place] = await call.complete(requests[place])
-            on_answer(found[place])
+        for index in indices:
+            completions[index] = await call.complete(requests[index])
+            on_answer(completions[index])
 
     def _headers(self) -> dict[str, str]:
         headers = {"Content-Type": "application/json"}

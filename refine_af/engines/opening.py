@@ -1,4 +1,4 @@
-"""The one place that opens text engines by name; an engine's library loads when it is opened."""
+"""Opens text engines by name; an engine's library is loaded when the engine is opened."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -23,7 +23,7 @@ Opener = Callable[[EngineParams, Path | None], TextEngine]
 
 
 def open_engine(params: EngineParams, adapter: Path | None = None) -> TextEngine:
-    """Return the engine ``params.engine`` with its model; never another one in its place.
+    """Return the engine ``params.engine`` with its model; never a substitute.
 
     Args:
         params: The engine, its model and how it runs.

@@ -168,12 +168,12 @@ class ScriptedText:
         """Nothing is held."""
 
 
-def _answer(value: dict[str, object], place: str) -> _Answer:
+def _answer(value: dict[str, object], location: str) -> _Answer:
     text, match, finish = value.get("text"), value.get("match", ""), value.get("finish", "stop")
     if not isinstance(text, str) or not isinstance(match, str):
-        raise DataError(f"{place}: an answer needs the text field 'text'; 'match' is text as well")
+        raise DataError(f"{location}: 'text' and 'match' must be strings, and 'text' is required")
     if finish not in ("stop", "length", "error"):
-        raise DataError(f"{place}: finish is {finish!r}; it must be one of: error, length, stop")
+        raise DataError(f"{location}: finish is {finish!r}; it must be one of: error, length, stop")
     return _Answer(match, text, finish)
 
 
@@ -185,13 +185,13 @@ def write(prompt: str, seed: int, choices: Sequence[str] = ()) -> str:
         return choices[derive(seed, "scripted", "choice") % len(choices)]
     numbered = re.search(r"(?:^|\n)(\d+)\.\s*$", prompt)
     if numbered:
-        items = [f" {_instruction(seed, place)}" for place in range(_ADDED)]
-        marks = [f"\n{int(numbered[1]) + place}." for place in range(1, _ADDED)]
+        items = [f" {_instruction(seed, index)}" for index in range(_ADDED)]
+        marks = [f"\n{int(numbered[1]) + index}." for index in range(1, _ADDED)]
         return items[0] + "".join(map(str.__add__, marks, items[1:])) + "\n"
     if prompt.endswith("Class label:"):
         return "".join(
-            f"{'' if place == 0 else 'Class label:'} {label}\nInput: {_phrase(seed, place)}\n"
-            for place, label in enumerate(_LABELS)
+            f"{'' if index == 0 else 'Class label:'} {label}\nInput: {_phrase(seed, index)}\n"
+            for index, label in enumerate(_LABELS)
         )
     if prompt.endswith("Answer:"):
         return " Yes" if "lassify" in prompt else " No"
@@ -200,13 +200,13 @@ def write(prompt: str, seed: int, choices: Sequence[str] = ()) -> str:
     return f"Input: {_phrase(seed, 0)}\nOutput: {_phrase(seed, 1)}\n"
 
 
-def _pick(words: Sequence[str], seed: int, kind: str, place: int) -> str:
-    return words[derive(seed, "scripted", kind, place) % len(words)]
+def _pick(words: Sequence[str], seed: int, kind: str, index: int) -> str:
+    return words[derive(seed, "scripted", kind, index) % len(words)]
 
 
-def _phrase(seed: int, place: int) -> str:
-    return f"{_pick(_SUBJECTS, seed, 'subject', place)} {_pick(_CLAUSES, seed, 'clause', place)}"
+def _phrase(seed: int, index: int) -> str:
+    return f"{_pick(_SUBJECTS, seed, 'subject', index)} {_pick(_CLAUSES, seed, 'clause', index)}"
 
 
-def _instruction(seed: int, place: int) -> str:
-    return f"{_pick(_VERBS, seed, 'verb', place)} {_phrase(seed, place)}."
+def _instruction(seed: int, index: int) -> str:
+    return f"{_pick(_VERBS, seed, 'verb', index)} {_phrase(seed, index)}."

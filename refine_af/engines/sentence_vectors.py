@@ -51,7 +51,7 @@ class SentenceVectors:
             batch_size: Texts per batch.
 
         Raises:
-            DataError: The folder is no encoder, or has a step that is not known here (``Dense``).
+            DataError: The folder is not an encoder, or has an unsupported step (``Dense``).
         """
         folder = resolve_model(model)
         _refuse_other_steps(folder, model)
@@ -64,21 +64,21 @@ class SentenceVectors:
         self._longest = _longest(folder, self._encoder.config, self._tokenizer)
 
     def embed(
-        self, texts: Sequence[str], told: Callable[[int], None] | None = None
+        self, texts: Sequence[str], on_batch: Callable[[int], None] | None = None
     ) -> NDArray[np.float32]:
         """Return the vectors, float32 [texts, D]; longer texts are cut at the model's length.
 
-        Batches hold texts of similar length, so that little is padded. ``told`` gets the number
-        of texts done after each batch.
+        Batches hold texts of similar length, so that little is padded. ``on_batch`` is
+        called with the number of texts done after each batch.
         """
-        order = sorted(range(len(texts)), key=lambda place: (len(texts[place]), place))
-        found = np.zeros((len(texts), self._encoder.config.hidden_size), np.float32)
+        order = sorted(range(len(texts)), key=lambda index: (len(texts[index]), index))
+        vectors = np.zeros((len(texts), self._encoder.config.hidden_size), np.float32)
         for start in range(0, len(order), self._batch_size):
-            places = order[start : start + self._batch_size]
-            found[places] = self._batch([texts[place] for place in places])
-            if told is not None:
-                told(start + len(places))
-        return found
+            indices = order[start : start + self._batch_size]
+            vectors[indices] = self._batch([texts[index] for index in indices])
+            if on_batch is not None:
+                on_batch(start + len(indices))
+        return vectors
 
     @torch.inference_mode()
     def _batch(self, texts: list[str]) -> NDArray[np.float32]:

@@ -59,7 +59,7 @@ class Answer:
 
     Attributes:
         text: The answer.
-        thinking: The think block with its marks; empty where there is none.
+        thinking: The think block with its marks; empty if there is none.
         stopped: Whether a stop text ended it.
     """
 
@@ -82,9 +82,9 @@ def read_answer(
 
 
 def cut(text: str, stop: Sequence[str]) -> str:
-    """Return ``text`` up to the first place where any stop text begins."""
-    places = [place for place in map(text.find, stop) if place >= 0]
-    return text[: min(places)] if places else text
+    """Return ``text`` up to the first position at which a stop text begins."""
+    starts = [start for start in map(text.find, stop) if start >= 0]
+    return text[: min(starts)] if starts else text
 
 
 def end_tokens(model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase") -> frozenset[int]:

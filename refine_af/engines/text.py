@@ -35,8 +35,8 @@ class Sampling:
     they ask for. A completion of theirs that met ``max_tokens`` is the beginning of one.
 
     Raises:
-        ParameterError: For two of the three, a schema that is no JSON object, or a pattern that
-            cannot be read.
+        ParameterError: For two of the three, a schema that is not a JSON object, or an
+            invalid pattern.
     """
 
     max_tokens: int = 256
@@ -57,7 +57,9 @@ class Sampling:
         try:
             re.compile(self.regex)
         except re.error as error:
-            raise ParameterError(f"regex is {self.regex!r}, which is none: {error}") from None
+            raise ParameterError(
+                f"regex is {self.regex!r}; it must be a regular expression: {error}"
+            ) from None
 
     @property
     def free(self) -> bool:

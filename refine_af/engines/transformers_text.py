@@ -115,46 +115,48 @@ class TransformersText:
         refuse_forms("transformers", sampling)
         prompts = [self._encoder.encode(request.prompt) for request in requests]
         room = self._encoder.room(sampling)
-        found: dict[int, Completion] = {}
+        completions: dict[int, Completion] = {}
         fitting: list[int] = []
-        for place, (request, prompt) in enumerate(zip(requests, prompts, strict=True)):
+        for index, (request, prompt) in enumerate(zip(requests, prompts, strict=True)):
             refusal = self._encoder.refusal(request, len(prompt), room)
             if refusal is not None:
-                found[place] = refusal
+                completions[index] = refusal
             else:
-                fitting.append(place)
+                fitting.append(index)
         write = choose if sampling.choices else decode
-        fitting.sort(key=lambda place: (len(prompts[place]), place))
+        fitting.sort(key=lambda index: (len(prompts[index]), index))
 
-        def answer(places: Sequence[int]) -> None:
+        def answer(indices: Sequence[int]) -> None:
             decoded = write(
                 self._model,
                 self._tokenizer,
-                [prompts[place] for place in places],
-                [requests[place].seed for place in places],
+                [prompts[index] for index in indices],
+                [requests[index].seed for index in indices],
                 sampling,
             )
-            for place, one in zip(places, decoded, strict=True):
-                found[place] = self._completion(requests[place], prompts[place], one, sampling)
+            for index, row in zip(indices, decoded, strict=True):
+                completions[index] = self._completion(
+                    requests[index], prompts[index], row, sampling
+                )
 
         self._rows.run(fitting, answer)
-        return [found[place] for place in range(len(requests))]
+        return [completions[index] for index in range(len(requests))]
 
     def _completion(
-        self, request: Request, prompt: Sequence[int], one: Decoded, sampling: Sampling
+        self, request: Request, prompt: Sequence[int], decoded: Decoded, sampling: Sampling
     ) -> Completion:
         if sampling.choices:
-            answer = Answer(completion_text(self._tokenizer, prompt, one.tokens))
+            answer = Answer(completion_text(self._tokenizer, prompt, decoded.tokens))
         else:
-            answer = read_answer(self._tokenizer, prompt, one.tokens, sampling.stop)
+            answer = read_answer(self._tokenizer, prompt, decoded.tokens, sampling.stop)
         return Completion(
             id=request.id,
             text=answer.text,
-            finish=one.finish,
+            finish=decoded.finish,
             prompt_tokens=len(prompt),
-            tokens=len(one.tokens),
-            logprob=one.logprob,
-            choice_logprobs=one.choice_logprobs,
+            tokens=len(decoded.tokens),
+            logprob=decoded.logprob,
+            choice_logprobs=decoded.choice_logprobs,
             thinking=answer.thinking,
         )
 

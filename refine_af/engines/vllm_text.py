@@ -61,14 +61,14 @@ class _Written:
 
     @classmethod
     def of(cls, output: "RequestOutput") -> "_Written":
-        one = output.outputs[0]
-        by_text = one.finish_reason == "stop" and isinstance(one.stop_reason, str)
-        return cls(list(one.token_ids), one.finish_reason, one.cumulative_logprob, by_text)
+        first = output.outputs[0]
+        by_text = first.finish_reason == "stop" and isinstance(first.stop_reason, str)
+        return cls(list(first.token_ids), first.finish_reason, first.cumulative_logprob, by_text)
 
-    def followed_by(self, other: "_Written") -> "_Written":
-        known = self.logprob is not None and other.logprob is not None
-        logprob = (self.logprob or 0.0) + (other.logprob or 0.0) if known else None
-        return _Written([*self.tokens, *other.tokens], other.finish, logprob, other.by_stop_text)
+    def followed_by(self, later: "_Written") -> "_Written":
+        known = self.logprob is not None and later.logprob is not None
+        logprob = (self.logprob or 0.0) + (later.logprob or 0.0) if known else None
+        return _Written([*self.tokens, *later.tokens], later.finish, logprob, later.by_stop_text)
 
 
 class VLLMText:
@@ -171,21 +171,21 @@ class VLLMText:
         """
         prompts = [self._encoder.encode(request.prompt) for request in requests]
         room = most_tokens(sampling)
-        found: dict[int, Completion] = {}
+        completions: dict[int, Completion] = {}
         fitting: list[int] = []
-        for place, (request, prompt) in enumerate(zip(requests, prompts, strict=True)):
+        for index, (request, prompt) in enumerate(zip(requests, prompts, strict=True)):
             refusal = self._encoder.refusal(request, len(prompt), room)
             if refusal is not None:
-                found[place] = refusal
+                completions[index] = refusal
             else:
-                fitting.append(place)
+                fitting.append(index)
         seeds = [request.seed for request in requests]
         written = self._written(fitting, prompts, seeds, sampling)
-        for place in fitting:
-            found[place] = self._completion(
-                requests[place], prompts[place], written[place], sampling
+        for index in fitting:
+            completions[index] = self._completion(
+                requests[index], prompts[index], written[index], sampling
             )
-        return [found[place] for place in range(len(requests))]
+        return [completions[index] for index in range(len(requests))]
 
     def _written(
         self,
@@ -199,21 +199,21 @@ class VLLMText:
         A stop text does not count inside a think block, which vLLM does not know: what it stopped
         there is written on without stop texts.
         """
-        found = dict(zip(fitting, self._ask(fitting, prompts, seeds, sampling), strict=True))
-        again = [place for place in fitting if self._in_thought(prompts[place], found[place])]
-        left = {place: sampling.max_tokens - len(found[place].tokens) for place in again}
-        again = [place for place in again if left[place] > 0]
+        written = dict(zip(fitting, self._ask(fitting, prompts, seeds, sampling), strict=True))
+        again = [index for index in fitting if self._in_thought(prompts[index], written[index])]
+        left = {index: sampling.max_tokens - len(written[index].tokens) for index in again}
+        again = [index for index in again if left[index] > 0]
         longer = [[*prompt] for prompt in prompts]
-        for place in again:
-            longer[place] += found[place].tokens
-        for size in sorted({left[place] for place in again}):
-            places = [place for place in again if left[place] == size]
+        for index in again:
+            longer[index] += written[index].tokens
+        for size in sorted({left[index] for index in again}):
+            indices = [index for index in again if left[index] == size]
             unstopped = replace(sampling, stop=(), max_tokens=size)
-            for place, more in zip(
-                places, self._ask(places, longer, seeds, unstopped), strict=True
+            for index, more in zip(
+                indices, self._ask(indices, longer, seeds, unstopped), strict=True
             ):
-                found[place] = found[place].followed_by(more)
-        return found
+                written[index] = written[index].followed_by(more)
+        return written
 
     def _in_thought(self, prompt: Sequence[int], written: "_Written") -> bool:
         if not written.by_stop_text:
@@ -223,7 +223,7 @@ class VLLMText:
 
     def _ask(
         self,
-        places: Sequence[int],
+        indices: Sequence[int],
         prompts: Sequence[list[int]],
         seeds: Sequence[int],
         sampling: Sampling,
@@ -231,8 +231,8 @@ class VLLMText:
         ends = sorted(text_encoder(self._tokenizer).ends)
         try:
             outputs = self._llm.generate(
-                [{"prompt_token_ids": prompts[place]} for place in places],
-                [vllm_sampling(seeds[place], sampling, ends) for place in places],
+                [{"prompt_token_ids": prompts[index]} for index in indices],
+                [vllm_sampling(seeds[index], sampling, ends) for index in indices],
                 lora_request=self._lora,
                 use_tqdm=False,
             )
@@ -244,26 +244,26 @@ class VLLMText:
         self,
         request: Request,
         prompt: Sequence[int],
-        one: "_Written",
+        output: "_Written",
         sampling: Sampling,
     ) -> Completion:
-        read, written = len(prompt), len(one.tokens)
-        if one.finish not in ("stop", "length"):
-            reason = f"vLLM ended it with {one.finish!r}"
+        read, written = len(prompt), len(output.tokens)
+        if output.finish not in ("stop", "length"):
+            reason = f"vLLM ended it with {output.finish!r}"
             return Completion(request.id, "", "error", read, written, error=reason)
-        finish: Finish = "length" if one.finish == "length" else "stop"
+        finish: Finish = "length" if output.finish == "length" else "stop"
         # Not vLLM's own text: it drops bytes that do not end as UTF-8, other engines show U+FFFD.
         if not sampling.free:
-            whole = completion_text(self._tokenizer, prompt, one.tokens)
-            return Completion(request.id, whole, finish, read, written, one.logprob)
-        answer = read_answer(self._tokenizer, prompt, one.tokens, sampling.stop)
+            whole = completion_text(self._tokenizer, prompt, output.tokens)
+            return Completion(request.id, whole, finish, read, written, output.logprob)
+        answer = read_answer(self._tokenizer, prompt, output.tokens, sampling.stop)
         return Completion(
             request.id,
             answer.text,
             "stop" if answer.stopped else finish,
             read,
             written,
-            one.logprob,
+            output.logprob,
             thinking=answer.thinking,
         )
 

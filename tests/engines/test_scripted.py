@@ -48,7 +48,7 @@ def test_an_answer_depends_on_its_request_alone() -> None:
     [
         ({"json_schema": "{"}, "json_schema is not JSON"),
         ({"json_schema": "[]"}, "must be a JSON object"),
-        ({"regex": "("}, r"regex is '\(', which is none: missing \)"),
+        ({"regex": "("}, r"regex is '\('; it must be a regular expression: missing \)"),
         ({"regex": "a", "choices": ("a",)}, "exclude each other"),
         ({"regex": "a", "json_schema": "{}"}, "exclude each other"),
     ],
@@ -98,7 +98,7 @@ def test_a_wrong_script_is_refused(tmp_path: Path) -> None:
         ScriptedText(str(tmp_path / "absent.jsonl"))
     path = tmp_path / "answers.jsonl"
     path.write_text('{"text": 3}\n')
-    with pytest.raises(DataError, match=r"answers\.jsonl:1: an answer needs"):
+    with pytest.raises(DataError, match=r"answers\.jsonl:1: 'text' and 'match' must be"):
         ScriptedText(str(path))
     path.write_text('{"text": "a", "finish": "done"}\n')
     with pytest.raises(DataError, match="finish is 'done'"):

@@ -20,5 +20,5 @@ class EmbeddedScorer:
 
     def score(self, rows: Sequence[Triplet]) -> list[Parts]:
         """Return naturalness, coherence, understandability in [0, 1] and an unbounded reward."""
-        found: list[Parts] = self._evaluator.score(list(rows))
-        return found
+        parts: list[Parts] = self._evaluator.score(list(rows))
+        return parts

@@ -83,22 +83,22 @@ class LanguageModelScorer:
             room = self._max_tokens - 1 - len(answer)
             heads.append([self._begin, *(prompt[-room:] if room else [])])
         full = [head + answer for head, answer in zip(heads, answers, strict=True)]
-        found = [0.0] * len(full)
+        means = [0.0] * len(full)
 
-        def score_part(places: Sequence[int]) -> None:
-            ids, mask = right_padded([full[place] for place in places], 0, self._model.device)
+        def score_part(indices: Sequence[int]) -> None:
+            ids, mask = right_padded([full[index] for index in indices], 0, self._model.device)
             with torch.inference_mode():
                 # float [rows, tokens, vocabulary]; position t predicts token t + 1
                 logits = self._model(input_ids=ids, attention_mask=mask).logits
-            for line, place in enumerate(places):
-                start, end = len(heads[place]) - 1, len(full[place]) - 1
+            for line, index in enumerate(indices):
+                start, end = len(heads[index]) - 1, len(full[index]) - 1
                 log_probs = logits[line, start:end].float().log_softmax(-1)
                 target = ids[line, start + 1 : end + 1]
                 picked = log_probs.gather(-1, target[:, None]).squeeze(-1)
-                found[place] = float(picked.double().mean())
+                means[index] = float(picked.double().mean())
 
         in_batches([len(ids) for ids in full], self._loading.batch_size, score_part)
-        return found
+        return means
 
 
 def _parts(given: float, alone: float) -> Parts:

@@ -86,13 +86,13 @@ class OpenAssistantScorer:
         encoded = [self._encode(row) for row in rows]
         scores = [0.0] * len(rows)
 
-        def score_part(places: Sequence[int]) -> None:
-            batch = [encoded[place] for place in places]
+        def score_part(indices: Sequence[int]) -> None:
+            batch = [encoded[index] for index in indices]
             ids, mask = right_padded(batch, self._eos, self._model.device)
             with torch.inference_mode():
                 values = self._model(ids, mask).float().tolist()
-            for place, value in zip(places, values, strict=True):
-                scores[place] = value
+            for index, value in zip(indices, values, strict=True):
+                scores[index] = value
 
         in_batches([len(ids) for ids in encoded], self._loading.batch_size, score_part)
         return [{PART: score} for score in scores]
@@ -149,16 +149,16 @@ class ChatRewardScorer:
         encoded = [self._encode(row) for row in rows]
         scores = [0.0] * len(rows)
         pad = self._model.config.pad_token_id
-        # Without a pad id the class cannot tell padding from text, so rows go alone.
+        # Without a pad id the class cannot distinguish padding from text, so rows go alone.
         size = 1 if pad is None else self._loading.batch_size
 
-        def score_part(places: Sequence[int]) -> None:
-            batch = [encoded[place] for place in places]
+        def score_part(indices: Sequence[int]) -> None:
+            batch = [encoded[index] for index in indices]
             ids, mask = right_padded(batch, pad or 0, self._model.device)
             with torch.inference_mode():
                 logits = self._model(input_ids=ids, attention_mask=mask).logits
-            for place, value in zip(places, logits[:, 0].float().tolist(), strict=True):
-                scores[place] = value
+            for index, value in zip(indices, logits[:, 0].float().tolist(), strict=True):
+                scores[index] = value
 
         in_batches([len(ids) for ids in encoded], size, score_part)
         return [{PART: score} for score in scores]

@@ -78,13 +78,13 @@ class UniEval:
     def _questions(self, row: Triplet) -> list[list[int]]:
         encoder = text_encoder(self._tokenizer)
         history = f"{row.prompt}\n\n"
-        found = [
+        questions = [
             encoder.template(QUESTIONS[dimension], response=row.output, history=history)
             for dimension in DIMENSIONS
         ]
         # as the tokenizer truncates: its end token stays
         return [
-            ids if len(ids) <= MAX_TOKENS else ids[: MAX_TOKENS - 1] + ids[-1:] for ids in found
+            ids if len(ids) <= MAX_TOKENS else ids[: MAX_TOKENS - 1] + ids[-1:] for ids in questions
         ]
 
     def _answers(self, encoded: Sequence[list[int]]) -> list[float]:
@@ -92,9 +92,9 @@ class UniEval:
 
         scores = [0.0] * len(encoded)
 
-        def score_part(places: Sequence[int]) -> None:
+        def score_part(indices: Sequence[int]) -> None:
             ids, mask = right_padded(
-                [encoded[place] for place in places],
+                [encoded[index] for index in indices],
                 self._model.config.pad_token_id,
                 self._model.device,
             )
@@ -105,8 +105,8 @@ class UniEval:
                     input_ids=ids, attention_mask=mask, decoder_input_ids=start
                 ).logits
             difference = logits[:, 0, self._yes].float() - logits[:, 0, self._no].float()
-            for place, value in zip(places, torch.sigmoid(difference).tolist(), strict=True):
-                scores[place] = value
+            for index, value in zip(indices, torch.sigmoid(difference).tolist(), strict=True):
+                scores[index] = value
 
         in_batches([len(ids) for ids in encoded], self._loading.batch_size, score_part)
         return scores

@@ -16,15 +16,15 @@ class UserScorer:
     the part named like the function must be among them, it is the total.
     """
 
-    def __init__(self, place: str) -> None:
-        """Import the function; ParameterError when there is no such thing to call."""
-        self.name = place
-        self._function, own = _imported(place)
+    def __init__(self, path: str) -> None:
+        """Import the function ``module:function``; ParameterError if it cannot be called."""
+        self.name = path
+        self._function, own = _imported(path)
         self.part_names: tuple[str, ...] = tuple(getattr(self._function, "part_names", (own,)))
         self._own = own
         if own not in self.part_names:
             raise ParameterError(
-                f"{place}: part_names is {self.part_names}; it must hold {own!r}, the total"
+                f"{path}: part_names is {self.part_names}; it must hold {own!r}, the total"
             )
 
     def score(self, rows: Sequence[Triplet]) -> list[Parts]:
@@ -49,18 +49,18 @@ class UserScorer:
             ) from None
 
 
-def _imported(place: str) -> tuple[Callable[[list[Triplet]], Sequence[Any]], str]:
-    module_name, _, function_name = place.partition(":")
+def _imported(path: str) -> tuple[Callable[[list[Triplet]], Sequence[Any]], str]:
+    module_name, _, function_name = path.partition(":")
     if not module_name or not function_name.isidentifier():
-        raise ParameterError(f"reward is {place!r}; it must be module:function")
+        raise ParameterError(f"reward is {path!r}; it must be module:function")
     try:
         module = importlib.import_module(module_name)
     except ImportError as error:
         raise ParameterError(
-            f"reward {place}: cannot import {module_name} ({error}); is it on PYTHONPATH?"
+            f"reward {path}: cannot import {module_name} ({error}); is it on PYTHONPATH?"
         ) from error
     function = getattr(module, function_name, None)
     if not callable(function):
         near = nearest(function_name, [name for name in dir(module) if not name.startswith("_")])
-        raise ParameterError(f"reward {place}: {module_name} has no such function;{near}")
+        raise ParameterError(f"reward {path}: {module_name} has no such function;{near}")
     return function, function_name
