@@ -107,9 +107,9 @@ def score(reward: Reward, episodes: Sequence[Episode], update: int) -> list[Feed
             f"update {update}: the reward returned {len(feedback)} scores for {len(episodes)}"
             " episodes; it must return one per episode, in order"
         )
-    names = sorted(next((found.parts for found in feedback if found.parts), {}))
-    for episode, found in zip(episodes, feedback, strict=True):
-        _check_feedback(episode, found, names, update)
+    names = sorted(next((score.parts for score in feedback if score.parts), {}))
+    for episode, score in zip(episodes, feedback, strict=True):
+        _check_feedback(episode, score, names, update)
     return feedback
 
 

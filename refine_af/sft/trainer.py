@@ -138,7 +138,7 @@ def _ordered_rows(rows: Dataset, params: SFTParams) -> tuple[Dataset, Sequence[i
         seed=params.draws,
     )
     lengths = [len(ids) for ids in rows.with_format("numpy")["input_ids"]]
-    return rows.select(order, keep_in_memory=True), [lengths[place] for place in order]
+    return rows.select(order, keep_in_memory=True), [lengths[row] for row in order]
 
 
 def _arguments(

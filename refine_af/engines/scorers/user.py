@@ -30,13 +30,13 @@ class UserScorer:
     def score(self, rows: Sequence[Triplet]) -> list[Parts]:
         """Return the function's parts; DataError when it raises or returns another shape."""
         try:
-            found = list(self._function(list(rows)))
+            values = list(self._function(list(rows)))
         except Exception as error:  # the user's code may raise anything
             raise DataError(
                 f"reward {self.name} raised {type(error).__name__}: {error}, on {len(rows)} rows;"
                 " correct the function"
             ) from error
-        return [self._parts(value, number) for number, value in enumerate(found, start=1)]
+        return [self._parts(value, number) for number, value in enumerate(values, start=1)]
 
     def _parts(self, value: object, number: int) -> Parts:
         values: dict[Any, Any] = value if isinstance(value, dict) else {self._own: value}
