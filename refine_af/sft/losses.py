@@ -10,7 +10,8 @@ from refine_af.contracts.records import Instance
 from refine_af.engines.adapters import apply_adapter, require_base
 from refine_af.engines.models import load_model
 from refine_af.sft.encoding import Example, encode
-from refine_af.sft.templates import Template, training_text
+from refine_af.sft.params import Template
+from refine_af.sft.templates import training_text
 
 BATCH = 16
 

@@ -18,9 +18,9 @@ from refine_af.processes.group import ALONE, Processes
 from refine_af.sft.base_model import choose_device, load_tokenizer, load_trainable, save_trained
 from refine_af.sft.encoding import Example, encode, write_examples
 from refine_af.sft.model_card import CardFacts, model_card
-from refine_af.sft.params import SFTParams
+from refine_af.sft.params import SFTParams, Template
 from refine_af.sft.selection import Arm, Reason, UsedRow, choose, seed_rows
-from refine_af.sft.templates import Template, training_text
+from refine_af.sft.templates import training_text
 from refine_af.sft.trainer import TrainingResult, peak_memory, train
 from refine_af.storage.journal import MemoryJournal
 

@@ -43,7 +43,9 @@ def rewarded(style: str, layout: Layout) -> InstanceReward:
         ("plain", "input_first", " Input: a b\nOutput:", None),
         ("plain", "output_first", " odd\nInput: 3", ("3", "odd")),
         ("plain", "output_first", " 3\nInput: 3", None),
-        ("few_shot", "input_first", " a b\nOutput: b a\nInput: a b\nOutput: a", ("a b", "b a")),
+        ("few_shot", "input_first", " a b\nOutput: b a", ("a b", "b a")),
+        # a second pair where the form has one: nobody can tell which was meant
+        ("few_shot", "input_first", " a b\nOutput: b a\nInput: a b\nOutput: a", None),
     ],
 )
 def test_what_the_filter_of_instances_drops_does_not_pay(

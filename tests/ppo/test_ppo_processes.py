@@ -32,8 +32,9 @@ def assert_equal(one: tuple[Any, Path], other: tuple[Any, Path]) -> None:
 
 @pytest.mark.parametrize("rank", [4, 0])
 def test_two_processes_equal_one(tmp_path: Path, rank: int) -> None:
-    one = trained(tmp_path / "one", 1, lora_rank=rank)
-    assert_equal(trained(tmp_path / "two", 2, lora_rank=rank), one)
+    # in double precision, as below: the two sum a gradient's rows in another order
+    one = trained(tmp_path / "one", 1, lora_rank=rank, double=True)
+    assert_equal(trained(tmp_path / "two", 2, lora_rank=rank, double=True), one)
     assert one[0][-1]["kl"] != 0
 
 

@@ -13,9 +13,9 @@ from refine_af.engines.text import Request, Sampling
 from refine_af.engines.transformers_text import TransformersText
 from refine_af.sft.base_model import load_tokenizer, save_merged
 from refine_af.sft.encoding import encode
-from refine_af.sft.params import SFTParams
+from refine_af.sft.params import SFTParams, Template
 from refine_af.sft.run import fine_tune
-from refine_af.sft.templates import Template, training_text
+from refine_af.sft.templates import training_text
 from refine_af.storage.journal import MemoryJournal
 
 IM_END, END, BEGIN = "<|im_end|>", "<|endoftext|>", "<s>"

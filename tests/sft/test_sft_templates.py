@@ -8,7 +8,8 @@ from refine_af.contracts.errors import ParameterError
 from refine_af.contracts.records import Instance
 from refine_af.evaluation.prompts import render_prompt
 from refine_af.sft.base_model import load_tokenizer
-from refine_af.sft.templates import MIX_WITH_INPUT, MIX_WITHOUT_INPUT, Template, training_text
+from refine_af.sft.params import Template
+from refine_af.sft.templates import MIX_WITH_INPUT, MIX_WITHOUT_INPUT, training_text
 
 
 def row(input_text: str, *, parent: str = "ins-1", sample: int = 0) -> Instance:
