@@ -56,7 +56,9 @@ def stop_when(ready: Callable[[], bool], work: Path, *command: str) -> None:
 @pytest.mark.short
 def test_a_stopped_filter_gives_its_lease_back_and_runs_again(place: Path) -> None:
     built_images()
-    rows = [{"instruction": " ".join(str(n * k % 9973) for k in range(1, 40))} for n in range(8000)]
+    # enough that reading them takes seconds
+    words = range(1, 40)
+    rows = [{"instruction": " ".join(str(n * k % 99991) for k in words)} for n in range(60_000)]
     (place / "rows").write_text("".join(json.dumps(row) + "\n" for row in rows))
 
     def command(kept: str, work: str) -> list[str]:
@@ -64,7 +66,9 @@ def test_a_stopped_filter_gives_its_lease_back_and_runs_again(place: Path) -> No
         return container(place, "dedup_filter", *files, "--work-dir", work)
 
     stopped = place / "stopped"
-    stop_when(lambda: "rows," in docker("logs", NAME).stderr, stopped, *command("again", "stopped"))
+    stop_when(
+        lambda: "rows read," in docker("logs", NAME).stderr, stopped, *command("again", "stopped")
+    )
     assert not (place / "again").exists()
     docker("run", "--rm", *command("again", "stopped"))
     docker("run", "--rm", *command("whole", "other"))
