@@ -6,7 +6,8 @@ They do not belong into parameters, which stand in provenance, plans, logs and c
 import re
 from urllib.parse import unquote
 
-_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[/\\]{2}[^\s'\"<>`]*")
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[/\\]{2}[^\s'\"<>`]*?(?=[:,.;)]*(?:[\s'\"<>`]|$))")
+"""Up to the punctuation of the sentence that the address stands in."""
 _START = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*:[/\\]{2})([^/\\?#;]*)(.*)", re.DOTALL)
 _PORT = re.compile(r"(\[[^\]]*\]|[^:]*)(:\d*)?")
 _NAME = re.compile(r"[?&#;]([^=&#;?/]*)=")

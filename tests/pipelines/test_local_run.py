@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -211,10 +212,18 @@ def test_one_task_alone_on_earlier_artifacts(finished: Path) -> None:
     ("arguments", "code", "message"),
     [
         (("--set", "train_ppo.update=1"), 64, "Did you mean 'updates'?"),
-        (("--only", "evaluate"), 64, "it runs as evaluate (start)"),
+        (
+            ("--only", "evaluate"),
+            64,
+            "it runs as evaluate (rl), evaluate (baseline), evaluate (start)",
+        ),
         (("--only", "report", "--from", "report"), 64, "exclude each other"),
         (("--config", "missing.yaml"), 64, "missing.yaml: no such file"),
-        (("--set", "seeds_uri=missing.jsonl"), 65, "missing.jsonl: no such file"),
+        (
+            ("--set", "seeds_uri=missing.jsonl"),
+            64,
+            "seeds_uri is 'missing.jsonl'; nothing is there",
+        ),
         (("--set", "model=builtin:big"), 64, "builtin:tiny"),
     ],
 )
@@ -236,9 +245,9 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
 
 
 def test_dry_run_shows_the_dag_and_runs_nothing(tmp_path: Path) -> None:
-    done = run(tmp_path / "out", "--dry-run")
+    done = run(tmp_path / "out", "--dry-run", "--set", "train_ppo.updates=3")
     assert done.returncode == 0, done.stderr
-    assert "train_ppo: Train the model by PPO" in done.stdout
-    assert "updates=2" in done.stdout
+    assert re.search(r"^train_ppo +36 +Train the model by PPO", done.stdout, re.MULTILINE)
+    assert "* updates = 3 (preset: 2)" in done.stdout
     assert "at most" in done.stdout
     assert not (tmp_path / "out").exists()
