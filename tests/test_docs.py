@@ -9,9 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from refine_af.pipelines.config import load_config
-from refine_af.pipelines.estimate import estimates
-
 ROOT = Path(__file__).parent.parent
 PAGES = [
     *(ROOT / "docs").glob("**/*.md"),
@@ -19,8 +16,6 @@ PAGES = [
     ROOT / "components" / "README.md",
     ROOT / "pipelines" / "README.md",
 ]
-MODELS = ("mistral-7b", "llama2-7b", "llama2-13b")
-GPUS = ("l4", "a100", "h100")
 
 
 def commands(page: Path, kind: str) -> list[str]:
@@ -112,23 +107,3 @@ def test_quoted_messages_are_ours() -> None:
     assert len(ours) >= 7
     for text in ours:
         assert text in source, text
-
-
-def cost_rows() -> list[str]:
-    """Return the page's table from the formulas."""
-    rows = []
-    for model in MODELS:
-        config = load_config(model, "")
-        by_gpu = [{e.task: e for e in estimates(config, gpu)} for gpu in GPUS]
-        for task in ("generate_instructions", "train_ppo", "generate_instances (rl)",
-                     "train_sft (rl)", "evaluate (rl)"):  # fmt: skip
-            found = [gpu[task] for gpu in by_gpu]
-            hours = ["does not fit" if e.hours is None else f"{e.hours:.1f}" for e in found]
-            cells = [model, task.split(" ")[0], f"{found[0].memory_gib:.0f}", *hours]
-            rows.append("| " + " | ".join(cells) + " |")
-    return rows
-
-
-def test_the_table_of_costs_is_what_the_formulas_say() -> None:
-    page = (ROOT / "docs" / "costs-and-gpus.md").read_text("utf-8")
-    assert "\n".join(cost_rows()) in page, "\n".join(cost_rows())
