@@ -90,7 +90,7 @@ def main() -> None:
     params = stage.params.parse(values)
     assert isinstance(params, EvolutionParams)
     engine, operators = open_engine(params, None), load_operators()
-    seeds = read_seeds(BUILTIN["builtin:seeds"], "builtin:seeds", "")[: options.roots]
+    seeds = read_seeds(BUILTIN["builtin:seeds"], "builtin:seeds", "").rows[: options.roots]
     roots = [Root.of(seed) for seed in seeds]
     recorder = Recorder(engine)
 

@@ -162,7 +162,7 @@ def at_once(data: Path, rows: int, repeats: int) -> None:
     most = {"target": rows, "max_requests": len(lists)}
     with tempfile.TemporaryDirectory() as folder:
         path, seeds = instruction_rows(asked, folder), Path(folder, "seeds.jsonl")
-        write_rows(seeds, read_seeds(BUILTIN["builtin:seeds"], "builtin:seeds", ""))
+        write_rows(seeds, read_seeds(BUILTIN["builtin:seeds"], "builtin:seeds", "").rows)
         runs: list[tuple[str, Path, list[str], dict[str, Any]]] = [
             *[
                 ("generate_instances", path, pairs, {"split": "none", "style": style})

@@ -31,7 +31,7 @@ def rows(count: int) -> list[Instance]:
             is_classification=seed.is_classification,
             sample=number,
         )
-        for seed in read_seeds(SEEDS, "seeds", "Apache-2.0")
+        for seed in read_seeds(SEEDS, "seeds", "Apache-2.0").rows
         for number, pair in enumerate(seed.instances)
     ]
     return found[:count]

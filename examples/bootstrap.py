@@ -15,7 +15,7 @@ from refine_af.storage.sources import BUILTIN
 
 def bootstrap(engine: TextEngine, params: BootstrapParams) -> Bootstrap:
     """Ask, parse and filter until the target is met or nothing new comes any more."""
-    seeds = read_seeds(BUILTIN["builtin:seeds"], "seeds", "Apache-2.0")
+    seeds = read_seeds(BUILTIN["builtin:seeds"], "seeds", "Apache-2.0").rows
     sampling = Sampling(max_tokens=120, temperature=0.9, top_p=0.95, stop=("\n\n",))
     loop = Bootstrap(seeds, params)
     while loop.end is None:

@@ -54,7 +54,7 @@ def learn(roots: list[Root], params: PolicyParams) -> tuple[Learner, Ledger]:
 
 def main(updates: int = 3) -> tuple[Learner, Ledger]:
     """Train on a few seeds with the embedded model and count its calls."""
-    seeds = read_seeds(BUILTIN["builtin:seeds"], "seeds", "Apache-2.0")
+    seeds = read_seeds(BUILTIN["builtin:seeds"], "seeds", "Apache-2.0").rows
     params = PolicyParams(updates=updates, episodes=8, steps=3, style="plain", max_tokens=40)
     learner, ledger = learn([Root.of(seed) for seed in seeds], params)
     print(f"{ledger.calls('evolver', 'judge')} model calls")

@@ -62,7 +62,7 @@ def ppo(seeds: list[Seed], params: PPOParams) -> Iterator[dict[str, float]]:
 
 def main(updates: int = 4) -> list[dict[str, float]]:
     """Train a small adapter on the seeds' instructions."""
-    seeds = read_seeds(BUILTIN["builtin:seeds"], "seeds", "Apache-2.0")
+    seeds = read_seeds(BUILTIN["builtin:seeds"], "seeds", "Apache-2.0").rows
     params = PPOParams(updates=updates, episodes_per_update=16, epochs=2, max_new_tokens=48)
     rows = []
     for update, row in enumerate(ppo(seeds, params), start=1):

@@ -65,7 +65,7 @@ def answer(name: str, adapter: Path | None, tasks: TaskSet) -> Arm:
 
 def main(steps: int = 10, questions: int = 2) -> Comparison | Refusal:
     """Tune, answer with and without the adapter, and print the comparison."""
-    rows = triplets(read_seeds(BUILTIN["builtin:seeds"], "seeds", "Apache-2.0"))
+    rows = triplets(read_seeds(BUILTIN["builtin:seeds"], "seeds", "Apache-2.0").rows)
     tasks = load_tasks([BUILTIN["builtin:tasks"]], first=questions)
     with tempfile.TemporaryDirectory() as folder:
         adapter = tune(rows, SFTParams(max_steps=steps, batch_size=16), Path(folder))
