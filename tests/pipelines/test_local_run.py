@@ -252,7 +252,7 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
 def test_dry_run_shows_the_dag_and_runs_nothing(tmp_path: Path) -> None:
     done = run(tmp_path / "out", "--dry-run", "--set", "train_ppo.updates=3")
     assert done.returncode == 0, done.stderr
-    assert re.search(r"^train_ppo +36 +Train the model by PPO", done.stdout, re.MULTILINE)
+    assert re.search(r"^train_ppo +24 +Train the model by PPO", done.stdout, re.MULTILINE)
     assert "* updates = 3 (preset: 2)" in done.stdout
     assert "at most" in done.stdout
     assert not (tmp_path / "out").exists()

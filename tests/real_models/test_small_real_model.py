@@ -59,6 +59,7 @@ def test_every_step_runs_on_a_real_model(model: str, folder: Path) -> None:
     )  # fmt: skip
     written = read_rows(folder / "generate_instructions" / "instructions", Instruction)
     assert len(written) >= 10
+    assert_chat_form(folder)
     instructions = {"instructions": "generate_instructions/instructions"}
 
     metrics = run(
@@ -113,6 +114,6 @@ def five_tasks(folder: Path) -> Path:
     return path
 
 
-def test_the_form_was_the_chat_form(folder: Path) -> None:
+def assert_chat_form(folder: Path) -> None:
     calls = [row for _, row in iter_objects(folder / "generate_instructions" / "calls")]
     assert calls[0]["sampling"]["stop"] == ["\n17."]
