@@ -1,4 +1,15 @@
-"""The filter over files of JSON Lines, anyone's: rows in, rows kept unchanged, rows rejected."""
+"""Filters files of JSON Lines, anyone's: rows in, rows kept unchanged, rows rejected.
+
+The reasons of a rejection, in the order tried:
+
+- ``no_text``: the text field is absent, not a string, or blank.
+- ``contaminated``: the text, ``input`` or ``instances[].input`` repeats an evaluation text;
+  ``neighbour`` is the name of that text and ``detail`` its beginning.
+- ``similar``: ROUGE-L F1 with a pool row or a kept row is over the bound.
+- ``semantic``: the cosine of embeddings with a pool row or a kept row is over its bound.
+- ``root_full``: the row's root has as many kept rows as it may have.
+- ``over_limit``: enough rows were kept before it.
+"""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -50,23 +61,12 @@ def filter_rows(
     rows hold the JSON value that came in. A rejected row holds the fields of
     :class:`refine_af.contracts.records.Rejected`, ``parents`` naming the row, and the row itself
     under ``row``. A row's id is its ``id`` or else a digest of it; ``detail`` names file and line
-    of the neighbour, and its text. The files are read twice: to decide, and to write. Memory: see
-    :data:`BYTES_PER_ROW`; no row is held.
-
-    Reasons, in the order tried:
-
-    - ``no_text``: the text field is absent, not a string, or blank.
-    - ``contaminated``: the text, ``input`` or ``instances[].input`` repeats a text of ``avoid``;
-      ``neighbour`` is the name of that text and ``detail`` its beginning.
-    - ``similar``: ROUGE-L F1 with a pool row or a kept row is over the bound.
-    - ``semantic``: the cosine of embeddings with a pool row or a kept row is over its bound.
-    - ``root_full``: its root has as many kept rows as it may.
-    - ``over_limit``: enough rows were kept before it.
+    of the neighbour, and its text. The files are read twice: to decide, and to write.
 
     Args:
         candidates: One or more JSON Lines files.
-        pool: Rows that are compared with and written nowhere (seeds). They are never dropped;
-            those that repeat a text of ``avoid`` are reported and counted.
+        pool: Rows to compare with, such as seeds. They are neither written nor dropped; those
+            that repeat a text of ``avoid`` are reported and counted.
         kept: File to write.
         rejected: File to write.
         params: When a row is dropped.
@@ -82,33 +82,55 @@ def filter_rows(
         compared because their script has no token), ``pool_rows`` and ``pool_contaminated``.
 
     Raises:
-        DataError: For a line that is not a JSON object, a pool row without the field, or when no
-            candidate has the field.
+        DataError: For a line that is not a JSON object, a pool row without the field, when no
+            candidate has the field, or when the rows do not fit into memory.
     """
-    run = _Decisions(params, avoid, embeddings, progress)
-    if params.max_cosine:
-        every = read_candidates([*([pool] if pool else []), *candidates], params.text_field)
-        run.fit(row.text for row in every if row.text is not None)
-    pools = [pool] if pool else []
-    for block in in_blocks(read_candidates(pools, params.text_field)):
-        run.add_pool(block)
-    total = sum(map(_count_lines, candidates))
-    require_memory(total)
-    for block in in_blocks(read_candidates(candidates, params.text_field)):
-        run.judge(block, total)
-    run.compare(steps)
+    decisions = _Decisions(params, avoid, embeddings, progress)
+    _decide(decisions, candidates, pool, params, steps)
     with (
         kept.open("w", encoding="utf-8", newline="\n") as kept_rows,
         rejected.open("w", encoding="utf-8", newline="\n") as rejected_rows,
     ):
-        writer = _Writer(run, kept_rows, rejected_rows, params.max_rows)
-        for row in read_candidates(pools, params.text_field, "pool"):
-            writer.pass_by(row)
-        for number, row in enumerate(read_candidates(candidates, params.text_field), start=1):
-            writer.write(row)
-            if number % BLOCK == 0 or number == run.rows:
-                run.report(number, total, "rows written", kept=float(writer.kept))
-    return run.finish(candidates, writer)
+        writer = _Writer(decisions, kept_rows, rejected_rows, params.max_rows)
+        _write(writer, decisions, candidates, pool, params)
+    return decisions.finish(candidates, writer)
+
+
+def _decide(
+    decisions: "_Decisions",
+    candidates: Sequence[Path],
+    pool: Path | None,
+    params: FilterParams,
+    steps: Steps | None,
+) -> None:
+    """Read all rows and decide on each candidate."""
+    pools = [pool] if pool else []
+    if params.max_cosine:
+        every = read_candidates([*pools, *candidates], params.text_field)
+        decisions.fit(row.text for row in every if row.text is not None)
+    for block in in_blocks(read_candidates(pools, params.text_field)):
+        decisions.add_pool(block)
+    total = sum(map(_count_lines, candidates))
+    require_memory(total)
+    for block in in_blocks(read_candidates(candidates, params.text_field)):
+        decisions.judge(block, total)
+    decisions.compare(steps)
+
+
+def _write(
+    writer: "_Writer",
+    decisions: "_Decisions",
+    candidates: Sequence[Path],
+    pool: Path | None,
+    params: FilterParams,
+) -> None:
+    """Read all rows again and write the candidates."""
+    for row in read_candidates([pool] if pool else [], params.text_field, "pool"):
+        writer.note(row)
+    for number, row in enumerate(read_candidates(candidates, params.text_field), start=1):
+        writer.write(row)
+        if number % BLOCK == 0 or number == decisions.rows:
+            decisions.report(number, decisions.rows, "rows written", kept=float(writer.kept))
 
 
 def require_memory(rows: int, available: int | None = None) -> None:
@@ -309,7 +331,7 @@ class _Decisions:
 
 
 class _Writer:
-    """Writes the rows in their order, and remembers those that a later one repeats."""
+    """Writes the rows in their order, and remembers those that later ones repeat."""
 
     def __init__(
         self, decisions: _Decisions, kept: TextIO, rejected: TextIO, max_rows: int
@@ -322,16 +344,16 @@ class _Writer:
         self.kept = 0
         self.dropped: Counter[str] = Counter()
 
-    def pass_by(self, row: Candidate) -> None:
-        """Take note of the next row, which is written nowhere or by :meth:`write`."""
+    def note(self, row: Candidate) -> None:
+        """Count the next row, and remember it if a later one repeats it."""
         if self._number in self._neighbours:
             self._seen[self._number] = row
         self._number += 1
 
     def write(self, row: Candidate) -> None:
-        """Write the next row to where it belongs."""
+        """Write the next row to the kept or to the rejected rows."""
         drop = self._drops.get(self._number)
-        self.pass_by(row)
+        self.note(row)
         if drop is None and 0 < self._max_rows <= self.kept:
             drop = _Drop("over_limit", detail=f"{self._max_rows} rows were kept")
         if drop is None:
