@@ -7,6 +7,7 @@ service account, instance role) decide server and credentials.
 
 import hashlib
 import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
@@ -54,6 +55,9 @@ TRANSFER = TransferConfig(
 
 CONNECT_SECONDS = 10.0
 READ_SECONDS = 60.0
+
+DAMAGED_WAITS = (0.0, 0.1, 0.5)
+"""Seconds before content that did not match its checksum is read again, once for each."""
 
 _BODY_CUT = (
     IncompleteReadError,
@@ -230,12 +234,18 @@ class S3Client:
                 yield page
 
     def _read(self, request: Callable[[], Result]) -> Result:
-        """Return what ``request`` reads; once more when it was damaged or replaced on the way."""
-        try:
-            return repeated(request, _is_cut, self._count)
-        except (DamagedError, FlexibleChecksumError, ClientError) as error:
-            if isinstance(error, ClientError) and _code(error) not in _CONDITION:
-                raise
+        """Return what ``request`` reads; asked again where it was damaged or replaced on the way.
+
+        A few times only: content that is damaged in the store stays so.
+        """
+        for wait in DAMAGED_WAITS:
+            try:
+                return repeated(request, _is_cut, self._count)
+            except (DamagedError, FlexibleChecksumError, ClientError) as error:
+                if isinstance(error, ClientError) and _code(error) not in _CONDITION:
+                    raise
+                self._count(error)
+            time.sleep(wait)
         return repeated(request, _is_cut, self._count)
 
     def _wait_before_retry(

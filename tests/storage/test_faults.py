@@ -4,10 +4,12 @@ import os
 import subprocess
 import sys
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from boto3.s3.transfer import TransferConfig
+from botocore.exceptions import FlexibleChecksumError  # type: ignore[import-untyped]
 from servers import BUCKET, Fault, Faults
 
 from refine_af.contracts.errors import DataError, StorageError
@@ -224,6 +226,22 @@ def test_content_that_changed_at_rest_is_refused(s3_root: str, tmp_path: Path) -
         with pytest.raises(DamagedError, match=r"sha256 is .* stored was 000"):
             attempt()
     assert not (tmp_path / "f").exists()
+
+
+def test_content_damaged_on_the_way_is_read_again() -> None:
+    answers: Iterator[Exception | bytes] = iter(
+        [DamagedError("cut"), FlexibleChecksumError(error_msg="cut"), b"whole"]
+    )
+
+    def request() -> bytes:
+        answer = next(answers)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    client = s3.S3Client()
+    assert client._read(request) == b"whole"
+    assert client.retries == 2
 
 
 @pytest.mark.parametrize("scheme", ["s3", "gs"])
