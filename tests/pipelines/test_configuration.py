@@ -102,3 +102,10 @@ def test_a_misspelt_command_is_told_the_nearest(capsys: pytest.CaptureFixture[st
     assert (
         "'dedup-fitler' is not a command. Did you mean 'dedup-filter'?" in capsys.readouterr().err
     )
+
+
+@pytest.mark.parametrize("path", PRESETS, ids=lambda path: path.stem)
+def test_every_stage_of_a_preset_has_the_tasks_of_the_run(path: Path) -> None:
+    """A stage with tasks of its own would keep rows that repeat the tasks that are evaluated."""
+    stages = yaml.safe_load(path.read_text(encoding="utf-8")).get("stages", {})
+    assert not [stage for stage, values in stages.items() if "tasks_uri" in values]

@@ -55,11 +55,10 @@ def test_every_step_runs_on_a_real_model(model: str, folder: Path) -> None:
     run(folder, "seed_ingest", {})
     run(
         folder, "generate_instructions", {"seeds": "seed_ingest/seeds"}, model=model, target=10,
-        round_size=4, max_requests=8, temperature=0.7, top_p=0.9, max_tokens=128,
+        chat="no", round_size=4, max_requests=16, temperature=0.7, top_p=0.9, max_tokens=128,
     )  # fmt: skip
     written = read_rows(folder / "generate_instructions" / "instructions", Instruction)
     assert len(written) >= 10
-    assert_chat_form(folder)
     instructions = {"instructions": "generate_instructions/instructions"}
 
     metrics = run(
@@ -69,6 +68,7 @@ def test_every_step_runs_on_a_real_model(model: str, folder: Path) -> None:
     instances = read_rows(folder / "generate_instances" / "instances", Instance)
     assert metrics["parseable"] >= 0.1
     assert all(row.output for row in instances)
+    assert_chat_form(folder)
 
     metrics = run(
         folder, "train_ppo", instructions, model=model, prompts=4, split="none", updates=1,
@@ -115,5 +115,6 @@ def five_tasks(folder: Path) -> Path:
 
 
 def assert_chat_form(folder: Path) -> None:
-    calls = [row for _, row in iter_objects(folder / "generate_instructions" / "calls")]
-    assert calls[0]["sampling"]["stop"] == ["\n17."]
+    """Instances were asked for in words: that form has no stop text, worked tasks have."""
+    calls = [row for _, row in iter_objects(folder / "generate_instances" / "calls")]
+    assert calls[-1]["sampling"]["stop"] == []
