@@ -11,6 +11,13 @@ Parts = dict[str, float]
 """Named numbers of one row, such as ``{"naturalness": 0.95, "coherence": 0.97}``."""
 
 
+@dataclass(frozen=True, slots=True)
+class Unscored:
+    """A row that a scorer could not score, such as after an unusable answer of a judge."""
+
+    reason: str
+
+
 class Triplet(NamedTuple):
     """One instruction with one input (may be empty) and the output to be judged."""
 
@@ -35,8 +42,11 @@ class Scorer(Protocol):
     name: str
     part_names: tuple[str, ...]
 
-    def score(self, rows: Sequence[Triplet]) -> list[Parts]:
-        """Return one dictionary per row, in order; each holds every name of ``part_names``."""
+    def score(self, rows: Sequence[Triplet]) -> Sequence[Parts | Unscored]:
+        """Return one dictionary per row, in order; each holds every name of ``part_names``.
+
+        A row that cannot be scored, through no fault of the scorer's, is :class:`Unscored`.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +57,9 @@ class Scored:
         total: What a trainer or a selection uses: ``raw`` after normalisation, clip and guard
             penalties, or the floor for an action that could not be parsed.
         parts: Every indicator of the row, whether the rule weighs it or not, and ``raw``; empty
-            for an action that could not be parsed.
+            for an action that could not be parsed and for a row without a score.
         raw: The rule's value in its own unit; equals ``total`` where no settings change it.
-        flags: Names of the guards that the row broke, or ``("unparseable",)``.
+        flags: Names of the guards that the row broke, ``("unparseable",)`` or ``("unscored",)``.
     """
 
     total: float
@@ -58,21 +68,22 @@ class Scored:
     flags: tuple[str, ...] = ()
 
 
-def checked_scores(scorer: Scorer, rows: Sequence[Triplet]) -> list[Parts]:
+def checked_scores(scorer: Scorer, rows: Sequence[Triplet]) -> list[Parts | Unscored]:
     """Return ``scorer.score(rows)`` after refusing what no trainer may go on with.
 
     Raises:
         DataError: For a wrong number of rows, other parts than the scorer promised, or a number
             that is not finite. The message names scorer, row and part.
     """
-    scores = scorer.score(rows)
+    scores = list(scorer.score(rows))
     if len(scores) != len(rows):
         raise DataError(
             f"scorer {scorer.name} returned {len(scores)} scores for {len(rows)} rows;"
             " it must return one per row, in order"
         )
     for number, parts in enumerate(scores, start=1):
-        _check_parts(scorer, number, parts)
+        if not isinstance(parts, Unscored):
+            _check_parts(scorer, number, parts)
     return scores
 
 

@@ -18,14 +18,25 @@ from typing import Any
 from refine_af.contracts.errors import DataError, ParameterError
 from refine_af.feedback.guards import broken_guards
 from refine_af.feedback.indicators import TextIndicators
-from refine_af.feedback.interface import Parts, Scored, Scorer, Triplet, checked_scores
+from refine_af.feedback.interface import (
+    Parts,
+    Scored,
+    Scorer,
+    Triplet,
+    Unscored,
+    checked_scores,
+)
 from refine_af.feedback.normalise import RunningMoments
 from refine_af.feedback.params import RewardParams
 from refine_af.feedback.presets import Preset
 
 UNPARSEABLE = "unparseable"
+UNSCORED = "unscored"
 RAW = "raw"
 """The part that holds the rule's value before normalisation, clip and penalties."""
+
+Measured = Parts | Unscored | None
+"""What :meth:`Reward.measure` says of a row; None for an action that could not be parsed."""
 
 
 class Reward:
@@ -81,33 +92,44 @@ class Reward:
             self.observe(parts)
         return self.combine(parts)
 
-    def measure(self, rows: Sequence[Triplet | None]) -> list[Parts | None]:
-        """Return every indicator of each row; None stays None. Changes no state."""
+    def measure(self, rows: Sequence[Triplet | None]) -> list[Measured]:
+        """Return every indicator of each row; None stays None. Changes no state.
+
+        A row that one scorer could not score is :class:`Unscored` as a whole.
+        """
         real = [row for row in rows if row is not None]
-        merged: list[Parts] = [{} for _ in real]
-        if real:
-            for scorer in self.scorers:
-                for parts, scores in zip(merged, checked_scores(scorer, real), strict=True):
-                    parts.update({name: float(scores[name]) for name in scorer.part_names})
+        merged: list[Parts | Unscored] = [{} for _ in real]
+        for scorer in self.scorers if real else ():
+            for index, scores in enumerate(checked_scores(scorer, real)):
+                merged[index] = _joined(merged[index], scores, scorer.part_names)
         waiting = iter(merged)
         return [None if row is None else next(waiting) for row in rows]
 
-    def observe(self, parts: Iterable[Parts | None]) -> None:
-        """Let the running statistics take in measured rows; unparseable ones do not count."""
-        real = [row for row in parts if row is not None]
+    def observe(self, parts: Iterable[Measured]) -> None:
+        """Let the running statistics take in measured rows; those without parts do not count."""
+        real = [row for row in parts if isinstance(row, dict)]
         for name, moments in self._parts.items():
             if moments.count < self.params.reward_reference_rows:
                 moments.observe(row[name] for row in real)
         self._raw.observe(self._value(row) for row in real)
 
-    def combine(self, parts: Sequence[Parts | None]) -> list[Scored]:
-        """Return the verdicts on measured rows, in order; lowers the floor where they are low."""
-        real = {index: self._verdict(row) for index, row in enumerate(parts) if row is not None}
+    def combine(self, parts: Sequence[Measured]) -> list[Scored]:
+        """Return the verdicts on measured rows, in order; lowers the floor where they are low.
+
+        A row without a score gets the mean total of the others: a judge's failure is no fault of
+        the row, so it neither pays nor costs.
+        """
+        real = {
+            index: self._verdict(row) for index, row in enumerate(parts) if isinstance(row, dict)
+        }
         lows = [scored.total for scored in real.values()]
         self._lowest = min(lows if self._lowest is None else [*lows, self._lowest], default=None)
-        floor = self.floor
+        floor, mean = self.floor, sum(lows) / len(lows) if lows else 0.0
         lost = Scored(total=floor, parts={}, raw=floor, flags=(UNPARSEABLE,))
-        return [real.get(index, lost) for index in range(len(parts))]
+        unscored = Scored(total=mean, parts={}, raw=mean, flags=(UNSCORED,))
+        return [
+            real.get(index, lost if row is None else unscored) for index, row in enumerate(parts)
+        ]
 
     @property
     def floor(self) -> float:
@@ -160,6 +182,14 @@ class Reward:
         flags = broken_guards(parts, self.params)
         penalty = self.params.guard_penalty * len(flags) * self._unit
         return Scored(total - penalty, parts | {RAW: raw}, raw, flags)
+
+
+def _joined(
+    before: Parts | Unscored, scores: Parts | Unscored, names: Sequence[str]
+) -> Parts | Unscored:
+    if isinstance(before, Unscored) or isinstance(scores, Unscored):
+        return before if isinstance(before, Unscored) else scores
+    return before | {name: float(scores[name]) for name in names}
 
 
 def _check_sources(preset: Preset, scorers: Sequence[Scorer]) -> None:

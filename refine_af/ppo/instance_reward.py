@@ -43,7 +43,7 @@ class InstanceReward:
             self.instance(episode.prompt_id, episode.action, episode.finish) for episode in episodes
         ]
         return [
-            Feedback(scored.total, dict(scored.parts), row is not None)
+            Feedback(scored.total, dict(scored.parts), row is not None and bool(scored.parts))
             for row, scored in zip(rows, self._scores(rows), strict=True)
         ]
 

@@ -71,7 +71,7 @@ def preflight(
         return [one.total for one in opened.combine(opened.measure(some))]
 
     table = separations(rows, score, seed)
-    measured = correlations([one for one in parts if one is not None], opened.preset)
+    measured = correlations([one for one in parts if isinstance(one, dict)], opened.preset)
     result: dict[str, Any] = {
         "reward": reward,
         "rows": len(rows),

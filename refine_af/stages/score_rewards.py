@@ -1,17 +1,21 @@
 """Automated feedback over any instances: every part and the total; selection when asked for."""
 
+from collections.abc import Sequence
 from typing import Literal
 
+from refine_af.calls.journalled import JournalledEngine
 from refine_af.contracts.errors import DataError
 from refine_af.contracts.jsonl import read_rows, write_rows
 from refine_af.contracts.params import param
 from refine_af.contracts.records import Instance, Rejected
 from refine_af.contracts.stage import Artifact, Metrics, Resources, Stage, Task
+from refine_af.engines.opening import open_engine
+from refine_af.engines.params import EngineParams
 from refine_af.engines.scorers.opening import open_reward
 from refine_af.feedback.given_instances import read_given
-from refine_af.feedback.interface import Parts, Scored, Triplet
+from refine_af.feedback.interface import Scored, Triplet, Unscored
 from refine_af.feedback.params import RewardParams
-from refine_af.feedback.reward import Reward
+from refine_af.feedback.reward import Measured, Reward
 from refine_af.feedback.selection import select
 
 BATCH = 64
@@ -34,20 +38,31 @@ def run(params: ScoreRewardsParams, task: Task) -> Metrics:
     rows = given.rows
     if not rows:
         raise DataError(f"{task.inputs['instances']}: no row with an output; nothing to score")
-    reward = open_reward(params)
-    parts = _measure(reward, rows, task)
+    judges: list[JournalledEngine] = []
+
+    def open_judge(engine: EngineParams) -> JournalledEngine:
+        judges.append(JournalledEngine(lambda: open_engine(engine), task, "judge"))
+        return judges[-1]
+
+    reward = open_reward(params, open_judge)
+    measured = _measure(reward, rows, task)
+    for judge in judges:
+        judge.finish()
+    rows, parts, unscored = _scored_alone(rows, measured)
+    if unscored:
+        task.progress.say(f"{len(unscored)} rows got no score and are rejected as unscored")
     reward.observe(_reference(reward, task) if "reference" in task.inputs else parts)
     scored = [_with_score(row, one) for row, one in zip(rows, reward.combine(parts), strict=True)]
     kept, dropped = _choose(params, scored)
-    dropped = [*given.empty, *dropped]
+    dropped = [*given.empty, *unscored, *dropped]
     write_rows(task.outputs["scored"], map(given.whole, kept))
     write_rows(task.outputs["rejected"], dropped)
     _preflight(reward, parts, task)
     return _metrics(kept, dropped)
 
 
-def _measure(reward: Reward, rows: list[Instance], task: Task) -> list[Parts | None]:
-    parts: list[Parts | None] = []
+def _measure(reward: Reward, rows: list[Instance], task: Task) -> list[Measured]:
+    parts: list[Measured] = []
     for start in range(0, len(rows), BATCH):
         batch = rows[start : start + BATCH]
         parts += reward.measure([Triplet(row.instruction, row.input, row.output) for row in batch])
@@ -55,7 +70,21 @@ def _measure(reward: Reward, rows: list[Instance], task: Task) -> list[Parts | N
     return parts
 
 
-def _reference(reward: Reward, task: Task) -> list[Parts | None]:
+def _scored_alone(
+    rows: Sequence[Instance], measured: Sequence[Measured]
+) -> tuple[list[Instance], list[Measured], list[Rejected]]:
+    """Return the rows with parts, their parts, and the rejections of the others."""
+    pairs = list(zip(rows, measured, strict=True))
+    unscored = [
+        Rejected.make("score_rewards", "unscored", row.output, (row.id,), detail=one.reason)
+        for row, one in pairs
+        if isinstance(one, Unscored)
+    ]
+    scored = [(row, one) for row, one in pairs if not isinstance(one, Unscored)]
+    return [row for row, _ in scored], [one for _, one in scored], unscored
+
+
+def _reference(reward: Reward, task: Task) -> list[Measured]:
     """Return the parts of rows that were scored before, so that arms share zero and unit.
 
     Without it each file is standardised by itself, and every arm's mean total is zero.
@@ -63,7 +92,7 @@ def _reference(reward: Reward, task: Task) -> list[Parts | None]:
     Raises:
         DataError: When a row lacks a part that the preset weighs.
     """
-    parts: list[Parts | None] = []
+    parts: list[Measured] = []
     for row in read_rows(task.inputs["reference"], Instance):
         missing = [name for name in reward.preset.weights if name not in row.parts]
         if missing:
@@ -117,8 +146,8 @@ def _rejected(row: Instance, reason: str, detail: str) -> Rejected:
     )
 
 
-def _preflight(reward: Reward, parts: list[Parts | None], task: Task) -> None:
-    real = [row for row in parts if row is not None]
+def _preflight(reward: Reward, parts: Sequence[Measured], task: Task) -> None:
+    real = [row for row in parts if isinstance(row, dict)]
     if len(real) < 2:
         return
     from refine_af.feedback.preflight import preflight

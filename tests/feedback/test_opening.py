@@ -1,5 +1,6 @@
 """Opening by name, the judge and the user's own function."""
 
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,11 +16,10 @@ from refine_af.contracts.errors import (
 )
 from refine_af.engines.opening import open_engine
 from refine_af.engines.params import EngineParams
-from refine_af.engines.scorers import opening
 from refine_af.engines.scorers.judge import JudgeScorer
 from refine_af.engines.scorers.opening import open_reward, open_scorer
 from refine_af.engines.text import Completion, Determinism, Request, Sampling
-from refine_af.feedback.interface import Triplet
+from refine_af.feedback.interface import Triplet, Unscored
 from refine_af.feedback.params import SCORER_PARTS, RewardParams
 
 ROWS = [Triplet("Add.", "2 and 3", "5"), Triplet("Say yes.", "", "### Grade: 5")]
@@ -71,21 +71,30 @@ def test_a_row_that_holds_braces_is_put_in_as_it_is() -> None:
 
 
 @pytest.mark.parametrize("answer", ["", "good", "6", "10", "55"])
-def test_a_verdict_outside_the_rubric_is_refused(answer: str) -> None:
-    with pytest.raises(DataError, match="row 2: the verdict is"):
-        JudgeScorer(WrittenAnswers("4", answer)).score(ROWS)
+def test_a_verdict_outside_the_rubric_is_one_unscored_row(answer: str) -> None:
+    first, second = JudgeScorer(WrittenAnswers("4", answer)).score(ROWS)
+    assert first == {"judge": 4.0}
+    assert isinstance(second, Unscored)
+    assert "it must be a digit from 1 to 5" in second.reason
+
+
+def test_a_judge_that_never_gives_a_verdict_is_refused() -> None:
+    rows = [Triplet("Add.", str(number), "5") for number in range(10)]
+    with pytest.raises(DataError, match=r"0 of 10 verdicts can be used.*'good'"):
+        JudgeScorer(WrittenAnswers(*["good"] * 10)).score(rows)
 
 
 def test_a_failed_request_names_its_reason() -> None:
-    with pytest.raises(DependencyError, match="row 1: no route to host"):
+    with pytest.raises(DependencyError, match=r"2 of 2 rows were not answered.*no route to host"):
         JudgeScorer(WrittenAnswers("", "", finish="error")).score(ROWS)
 
 
-def test_a_row_that_no_judge_can_read_is_at_fault_itself() -> None:
+def test_a_row_that_no_judge_can_read_is_unscored() -> None:
     pytest.importorskip("torch", reason="builtin:tiny needs refine-af[train]")
     engine = open_engine(EngineParams())
-    with pytest.raises(DataError, match=r"row 1: the prompt has .* the model's context holds 2048"):
-        JudgeScorer(engine).score([Triplet("Count every boat. " * 1000, "", "nine")])
+    [parts] = JudgeScorer(engine).score([Triplet("Count every boat. " * 1000, "", "nine")])
+    assert isinstance(parts, Unscored)
+    assert re.search("the prompt has .* the model's context holds 2048", parts.reason)
 
 
 USER_MODULE = """
@@ -188,15 +197,15 @@ def test_the_parts_of_each_scorer_are_those_it_gives() -> None:
     assert {name: scorer.part_names for name, scorer in scorers.items()} == SCORER_PARTS
 
 
-def test_a_judge_is_opened_as_its_parameters_say(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_judge_is_opened_as_its_parameters_say() -> None:
     asked: list[EngineParams] = []
 
     def opened(params: EngineParams) -> WrittenAnswers:
         asked.append(params)
         return WrittenAnswers("5", "1")
 
-    monkeypatch.setattr(opening, "open_engine", opened)
-    reward = open_reward(RewardParams(reward="judge", judge="m", judge_url="http://host/v1"))
+    params = RewardParams(reward="judge", judge="m", judge_url="http://host/v1")
+    reward = open_reward(params, opened)
     assert (asked[0].model, asked[0].engine, asked[0].base_url) == ("m", "openai", "http://host/v1")
     assert [one.raw for one in reward.score(ROWS)] == [5.0, 1.0]
 

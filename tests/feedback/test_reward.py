@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from refine_af.contracts.errors import DataError, ParameterError
 from refine_af.feedback.guards import broken_guards
 from refine_af.feedback.indicators import TextIndicators, repeated_share, script_share
-from refine_af.feedback.interface import Parts, Triplet
+from refine_af.feedback.interface import Parts, Triplet, Unscored
 from refine_af.feedback.normalise import RunningMoments
 from refine_af.feedback.params import RewardParams
 from refine_af.feedback.presets import PRESETS, Preset, find_preset
@@ -319,3 +319,28 @@ def test_importing_feedback_and_opening_loads_no_heavy_library() -> None:
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "[]"
+
+
+class Gaps:
+    """A scorer that cannot score outputs of one letter."""
+
+    name, part_names = "gaps", ("reward",)
+
+    def score(self, rows: Sequence[Triplet]) -> list[Parts | Unscored]:
+        """Return the number in each output."""
+        return [
+            Unscored("too short") if len(row.output) == 1 else {"reward": float(row.output)}
+            for row in rows
+        ]
+
+
+def test_a_row_without_a_score_gets_the_mean_and_moves_no_statistic() -> None:
+    rows = [_row("10"), _row("x"), _row("30"), None]
+    reward = Reward([Gaps()], _of("reward_model", reward_normalise=False, guards=False))
+    first, unscored, last, lost = reward.score(rows)
+    assert (first.total, last.total) == (10.0, 30.0)
+    assert (unscored.total, unscored.parts, unscored.flags) == (20.0, {}, ("unscored",))
+    assert lost.flags == ("unparseable",)
+    alone = Reward([Gaps()], _of("reward_model", reward_normalise=False, guards=False))
+    alone.score([_row("10"), _row("30")])
+    assert reward.get_state() == alone.get_state()

@@ -1,13 +1,15 @@
 """The stage on rows of other people: what it keeps, what it refuses, and who may judge."""
 
 import json
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
-from refine_af.contracts.errors import DataError
+from refine_af.contracts.errors import DataError, DependencyError
 from refine_af.feedback.interface import Triplet
 from refine_af.runner import run_stage
 
@@ -39,12 +41,17 @@ def failing(rows: Sequence[Triplet]) -> list[float]:
     raise RuntimeError("out of order")
 
 
-def scored(folder: Path, rows: Sequence[dict[str, Any]], **params: Any) -> list[dict[str, Any]]:  # noqa: ANN401
+def scored(
+    folder: Path,
+    rows: Sequence[dict[str, Any]],
+    run: dict[str, Any] | None = None,
+    **params: Any,  # noqa: ANN401
+) -> list[dict[str, Any]]:
     (folder / "in.jsonl").write_text("\n".join(json.dumps(row) for row in rows), encoding="utf-8")
     outputs = {name: str(folder / name) for name in ("scored", "rejected")}
     given = {"reward": f"{__name__}:output_words"} | params
     inputs = {"instances": str(folder / "in.jsonl")}
-    run_stage("score_rewards", inputs=inputs, outputs=outputs, params=given)
+    run_stage("score_rewards", inputs=inputs, outputs=outputs, params=given, **run or {})
     return lines(folder / "scored")
 
 
@@ -109,3 +116,76 @@ def test_other_columns_pass_through(tmp_path: Path) -> None:
     rows = scored(tmp_path, [own | {"source": "crm"}, ROWS[0] | {"source": {"row": 3}}])
     assert [row["source"] for row in rows] == ["crm", {"row": 3}]
     assert all(row["total"] is not None for row in rows)
+
+
+class _Judge(BaseHTTPRequestHandler):
+    """A judge that says 4, something useless of answers with a "?", and 402 where it is unpaid."""
+
+    paid: ClassVar[int] = 10**9
+    asked: ClassVar[list[str]] = []
+
+    def do_GET(self) -> None:
+        """Know no list of models."""
+        self._reply(404, {})
+
+    def do_POST(self) -> None:
+        """Give the verdict."""
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        prompt = body.get("prompt") or body["messages"][0]["content"]
+        if len(self.asked) >= type(self).paid:
+            self._reply(402, {"error": {"message": "no credit"}})
+            return
+        self.asked.append(prompt)
+        text = "I cannot say." if "?" in prompt.split("ANSWER\n")[1] else "4"
+        message = {"role": "assistant", "content": text}
+        self._reply(200, {"choices": [{"finish_reason": "stop", "text": text, "message": message}]})
+
+    def _reply(self, status: int, body: dict[str, Any]) -> None:
+        data = json.dumps(body).encode()
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def log_message(self, *_: object) -> None:
+        """Print nothing."""
+
+
+@pytest.fixture
+def judge() -> Iterator[dict[str, str]]:
+    """Parameters of a judge behind an endpoint."""
+    _Judge.paid, _Judge.asked = 10**9, []
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Judge)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    address = f"http://127.0.0.1:{server.server_port}/v1"
+    yield {"reward": "judge", "judge": "m", "judge_url": address}
+    server.shutdown()
+
+
+def _numbered(count: int, *useless: int) -> list[dict[str, Any]]:
+    return [
+        {"instruction": "Count.", "output": f"{number}{'?' * (number in useless)}"}
+        for number in range(count)
+    ]
+
+
+def test_one_unusable_verdict_is_one_rejected_row(tmp_path: Path, judge: dict[str, str]) -> None:
+    rows = scored(tmp_path, _numbered(12, 3), **judge)
+    assert len(rows) == 11
+    assert all(row["parts"]["judge"] == 4.0 for row in rows)
+    [rejected] = lines(tmp_path / "rejected")
+    assert (rejected["reason"], rejected["text"]) == ("unscored", "3?")
+    assert "I cannot say." in rejected["detail"]
+
+
+def test_a_paid_judge_is_asked_only_for_what_is_missing(
+    tmp_path: Path, judge: dict[str, str]
+) -> None:
+    _Judge.paid = 100
+    rows = _numbered(130)
+    work = {"work_dir": str(tmp_path / "work")}
+    with pytest.raises(DependencyError, match="the account has no credit"):
+        scored(tmp_path, rows, run=work, **judge)
+    _Judge.paid = 10**9
+    assert len(scored(tmp_path, rows, run=work, **judge)) == 130
+    assert len(_Judge.asked) == len(set(_Judge.asked)) == 130

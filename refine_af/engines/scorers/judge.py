@@ -6,10 +6,17 @@ from refine_af.contracts.errors import DataError, DependencyError
 from refine_af.contracts.randomness import derive
 from refine_af.contracts.records import content_id
 from refine_af.engines.openai_protocol import read_choice
+from refine_af.engines.params import MAX_FAILED
 from refine_af.engines.text import Completion, Request, Sampling, TextEngine
-from refine_af.feedback.interface import Parts, Triplet
+from refine_af.feedback.interface import Parts, Triplet, Unscored
 
 VERDICTS = ("1", "2", "3", "4", "5")
+
+FEWEST_USABLE = 0.1
+"""Smallest share of usable verdicts; with fewer the model is no judge."""
+
+FEWEST_VERDICTS = 10
+"""With fewer verdicts nothing is claimed about their share."""
 
 RUBRIC = """\
 You grade one answer to one task. Read the task, its input and the answer between the markers.
@@ -44,21 +51,44 @@ class JudgeScorer:
     def __init__(self, engine: TextEngine) -> None:
         self._engine = engine
         self.name = "judge:" + engine.describe().get("model", "unnamed")
+        self._asked = self._usable = 0
 
-    def score(self, rows: Sequence[Triplet]) -> list[Parts]:
-        """Return the verdicts, one request each.
+    def score(self, rows: Sequence[Triplet]) -> list[Parts | Unscored]:
+        """Return the verdicts, one request each; a row without a usable one is unscored.
 
         Raises:
-            DataError: When the engine refused a row's prompt, or an answer names no grade from 1
-                to 5.
-            DependencyError: When the engine failed on a row.
+            DependencyError: When the engine left more than 1 % of the rows unanswered.
+            DataError: When hardly any verdict since the start names a grade from 1 to 5.
         """
-        requests = [self._request(row) for row in rows]
         sampling = Sampling(max_tokens=4, temperature=0.0, choices=VERDICTS)
-        return [
-            {"judge": self._verdict(completion, number)}
-            for number, completion in enumerate(self._engine.generate(requests, sampling), start=1)
-        ]
+        answers = self._engine.generate([self._request(row) for row in rows], sampling)
+        self._check_answered(answers)
+        verdicts = [_verdict(answer) for answer in answers]
+        self._check_usable(verdicts)
+        return verdicts
+
+    def _check_answered(self, answers: Sequence[Completion]) -> None:
+        errors = [answer.error for answer in answers if not answer.answered]
+        if len(errors) > MAX_FAILED * len(answers):
+            raise DependencyError(
+                f"{self.name}: {len(errors)} of {len(answers)} rows were not answered; the first:"
+                f" {errors[0]}. See to the judge's endpoint and run again"
+            )
+
+    def _check_usable(self, verdicts: Sequence[Parts | Unscored]) -> None:
+        missing = [verdict.reason for verdict in verdicts if isinstance(verdict, Unscored)]
+        self._asked += len(verdicts)
+        self._usable += len(verdicts) - len(missing)
+        if (
+            missing
+            and self._asked >= FEWEST_VERDICTS
+            and self._usable < FEWEST_USABLE * self._asked
+        ):
+            raise DataError(
+                f"{self.name}: {self._usable} of {self._asked} verdicts can be used; the last"
+                f" without one: {missing[-1]}. Use an engine with constrained choices, or another"
+                " judge model"
+            )
 
     def _request(self, row: Triplet) -> Request:
         identity = content_id("judge", *row)
@@ -70,14 +100,11 @@ class JudgeScorer:
         )
         return Request(id=identity, prompt=prompt, seed=derive(0, "judge", identity))
 
-    def _verdict(self, completion: Completion, number: int) -> float:
-        if completion.finish == "error":
-            kind = DataError if completion.answered else DependencyError
-            raise kind(f"{self.name}, row {number}: {completion.error}")
-        grade = read_choice(completion.text, VERDICTS)
-        if grade is None:
-            raise DataError(
-                f"{self.name}, row {number}: the verdict is {completion.text[:40]!r}; it must be a"
-                " digit from 1 to 5. Use an engine with constrained choices, or another judge model"
-            )
-        return float(grade)
+
+def _verdict(answer: Completion) -> Parts | Unscored:
+    if answer.finish == "error":
+        return Unscored(answer.error)
+    grade = read_choice(answer.text, VERDICTS)
+    if grade is None:
+        return Unscored(f"the verdict is {answer.text[:40]!r}; it must be a digit from 1 to 5")
+    return {"judge": float(grade)}

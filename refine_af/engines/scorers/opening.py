@@ -1,6 +1,7 @@
 """Opens the scorers that a reward needs; a scorer's library loads when it is opened."""
 
 import importlib
+from collections.abc import Callable
 from pathlib import Path
 
 from refine_af.contracts.errors import ParameterError, missing_library, nearest
@@ -8,6 +9,7 @@ from refine_af.engines.models import check_model, resolve_model
 from refine_af.engines.opening import open_engine
 from refine_af.engines.params import EngineParams
 from refine_af.engines.scorers.checkpoint import Loading
+from refine_af.engines.text import TextEngine
 from refine_af.feedback.interface import Scorer
 from refine_af.feedback.params import EMBEDDED, SCORER_PARTS, RewardParams
 from refine_af.feedback.reward import Reward
@@ -16,15 +18,23 @@ LEARNED = ("reward_model", "unieval", "language_model")
 """Scorers whose model a parameter of the same name gives."""
 
 
-def open_reward(params: RewardParams) -> Reward:
+OpenJudge = Callable[[EngineParams], TextEngine]
+"""Opens the judge's engine; :func:`open_engine` is one."""
+
+
+def open_reward(params: RewardParams, open_judge: OpenJudge = open_engine) -> Reward:
     """Return the reward with the scorers that it needs, and those of ``reward_extra`` to log.
+
+    Args:
+        params: Rule and scorers.
+        open_judge: A stage that journals its calls gives its own.
 
     Raises:
         ParameterError: When a function of the user's cannot be found.
         MissingLibraryError: When a scorer's library is not installed.
         DependencyError: When a model cannot be loaded.
     """
-    return Reward([open_scorer(name, params) for name in params.scorers], params)
+    return Reward([open_scorer(name, params, open_judge) for name in params.scorers], params)
 
 
 def check_scorers(params: RewardParams) -> list[str]:
@@ -41,7 +51,7 @@ def check_scorers(params: RewardParams) -> list[str]:
     return wanted
 
 
-def open_scorer(name: str, params: RewardParams) -> Scorer:
+def open_scorer(name: str, params: RewardParams, open_judge: OpenJudge = open_engine) -> Scorer:
     """Return one open scorer: one of :data:`SCORER_PARTS`, or ``module:function``.
 
     Raises:
@@ -59,7 +69,7 @@ def open_scorer(name: str, params: RewardParams) -> Scorer:
     if name == "judge":
         from refine_af.engines.scorers.judge import JudgeScorer
 
-        return JudgeScorer(open_engine(judge_engine(params)))
+        return JudgeScorer(open_judge(judge_engine(params)))
     _require_libraries(name)
     if name == "embedded" or (name == "reward_model" and params.reward_model == EMBEDDED):
         from refine_af.engines.scorers.embedded import EmbeddedScorer
