@@ -16,12 +16,16 @@ import urllib.request
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from refine_af.contracts.errors import DependencyError, missing_library
+from refine_af.contracts.randomness import derive
 from refine_af.engines.control_tokens import text_encoder
+from refine_af.engines.stopping import completion_text, read_answer
+from refine_af.engines.thinking import in_thinking
 from refine_af.ppo.params import PPOParams
 from refine_af.ppo.policy import Policy
 from refine_af.ppo.rollout import Action
@@ -51,15 +55,69 @@ class _Reloading(ABC):
         number = next(self._numbers)
         adapter = self._folder / str(number)
         save_trained(policy, self._tokenizer, adapter)
-        actions = self._sampled(number, adapter, prompts, seeds)
+        rooms = [self._settings.max_new_tokens] * len(prompts)
+        with self._acting(number, adapter):
+            actions = self._drawn(prompts, seeds, rooms, self._settings.stop)
+            self._think_to_the_end(actions, prompts, seeds)
         shutil.rmtree(self._folder / str(number - 1), ignore_errors=True)
         return actions
 
     @abstractmethod
-    def _sampled(
-        self, number: int, adapter: Path, prompts: Sequence[Sequence[int]], seeds: Sequence[int]
+    def _acting(self, number: int, adapter: Path) -> AbstractContextManager[None]:
+        """Have the engine act with the adapter in here."""
+
+    @abstractmethod
+    def _drawn(
+        self,
+        prompts: Sequence[Sequence[int]],
+        seeds: Sequence[int],
+        rooms: Sequence[int],
+        stop: Sequence[str],
     ) -> list[Action]:
-        """Load the adapter and act."""
+        """Return one action per prompt, of at most so many tokens, ended by these stop texts."""
+
+    def _think_to_the_end(
+        self,
+        actions: list[Action],
+        prompts: Sequence[Sequence[int]],
+        seeds: Sequence[int],
+    ) -> None:
+        """Write on, in place, where a stop text ended an action inside its think block.
+
+        vLLM knows no think blocks, and a stop text counts behind one only (as in
+        :func:`refine_af.engines.decode.decode`). The rest is drawn without stop texts and cut where
+        the first of them is complete.
+        """
+        rows = [row for row, action in enumerate(actions) if self._in_thought(prompts[row], action)]
+        rooms = {row: self._settings.max_new_tokens - len(actions[row].tokens) for row in rows}
+        for row in rows:
+            actions[row] = replace(actions[row], finish="length")
+        rows = [row for row in rows if rooms[row] > 0]
+        if not rows:
+            return
+        longer = [[*prompts[row], *actions[row].tokens] for row in rows]
+        fresh = [derive(seeds[row], "after-thought") for row in rows]
+        for row, rest in zip(
+            rows, self._drawn(longer, fresh, [rooms[row] for row in rows], ()), strict=True
+        ):
+            actions[row] = self._until_stop(prompts[row], actions[row], rest)
+
+    def _in_thought(self, prompt: Sequence[int], action: Action) -> bool:
+        encoder = text_encoder(self._tokenizer)
+        if not self._settings.stop or action.finish != "stop" or action.tokens[-1] in encoder.ends:
+            return False
+        text = completion_text(self._tokenizer, prompt, action.tokens)
+        return in_thinking(text, encoder.opened(prompt))
+
+    def _until_stop(self, prompt: Sequence[int], before: Action, rest: Action) -> Action:
+        tokens = (*before.tokens, *rest.tokens)
+        known = before.logprobs is not None and rest.logprobs is not None
+        logprobs = (*(before.logprobs or ()), *(rest.logprobs or ())) if known else None
+        stop = self._settings.stop
+        for end in range(len(before.tokens) + 1, len(tokens) + 1):
+            if read_answer(self._tokenizer, prompt, tokens[:end], stop).stopped:
+                return Action(tokens[:end], "stop", logprobs[:end] if logprobs else None)
+        return Action(tokens, rest.finish, logprobs)
 
     def _action(
         self, tokens: Sequence[int], finish: str | None, logprobs: Sequence[float] | None
@@ -130,35 +188,42 @@ class VLLMRollout(_Reloading):
         other._settings = settings
         return other
 
-    def _sampled(
-        self, number: int, adapter: Path, prompts: Sequence[Sequence[int]], seeds: Sequence[int]
+    def _drawn(
+        self,
+        prompts: Sequence[Sequence[int]],
+        seeds: Sequence[int],
+        rooms: Sequence[int],
+        stop: Sequence[str],
     ) -> list[Action]:
         from vllm import SamplingParams
-        from vllm.lora.request import LoRARequest
 
         options = {
-            "max_tokens": self._settings.max_new_tokens,
             "temperature": self._settings.temperature,
             "stop_token_ids": sorted(text_encoder(self._tokenizer).ends),
-            "stop": list(self._settings.stop) or None,
-            "detokenize": bool(self._settings.stop),
+            "stop": list(stop) or None,
+            "detokenize": bool(stop),
             "logprobs": 0,  # of the token drawn alone
         } | PLAIN
-        with self._awake():
-            outputs = self._llm.generate(
-                [{"prompt_token_ids": list(prompt)} for prompt in prompts],
-                [SamplingParams(seed=seed, **options) for seed in seeds],
-                lora_request=LoRARequest(f"policy-{number}", number, str(adapter)),
-                use_tqdm=False,
-            )
+        outputs = self._llm.generate(
+            [{"prompt_token_ids": list(prompt)} for prompt in prompts],
+            [
+                SamplingParams(seed=seed, max_tokens=room, **options)
+                for seed, room in zip(seeds, rooms, strict=True)
+            ],
+            lora_request=self._adapter,
+            use_tqdm=False,
+        )
         return [self._from_output(output.outputs[0]) for output in outputs]
 
     @contextmanager
-    def _awake(self) -> Iterator[None]:
+    def _acting(self, number: int, adapter: Path) -> Iterator[None]:
         """Have vLLM's weights and cache on the GPU in here, and the memory for training outside.
 
         Asleep (level 1), its weights lie in main memory and its cache is forgotten.
         """
+        from vllm.lora.request import LoRARequest
+
+        self._adapter = LoRARequest(f"policy-{number}", number, str(adapter))
         if not self._sleeps:
             yield
             return
@@ -204,35 +269,36 @@ class VLLMServerRollout(_Reloading):
         self._loaded = ""
         self._ask("/v1/models", None)
 
-    def _sampled(
-        self, number: int, adapter: Path, prompts: Sequence[Sequence[int]], seeds: Sequence[int]
-    ) -> list[Action]:
+    @contextmanager
+    def _acting(self, number: int, adapter: Path) -> Iterator[None]:
         name = f"{adapter.parent.name}-{number}"
         self._ask("/v1/load_lora_adapter", {"lora_name": name, "lora_path": str(adapter)})
         if self._loaded:
             self._ask("/v1/unload_lora_adapter", {"lora_name": self._loaded})
         self._loaded = name
-        with ThreadPoolExecutor(max_workers=min(64, len(prompts))) as pool:
-            return list(
-                pool.map(lambda pair: self._one(name, *pair), zip(prompts, seeds, strict=True))
-            )
+        yield
 
-    def _one(self, name: str, prompt: Sequence[int], seed: int) -> Action:
+    def _drawn(
+        self,
+        prompts: Sequence[Sequence[int]],
+        seeds: Sequence[int],
+        rooms: Sequence[int],
+        stop: Sequence[str],
+    ) -> list[Action]:
+        with ThreadPoolExecutor(max_workers=min(64, len(prompts))) as pool:
+            return list(pool.map(self._one, prompts, seeds, rooms, itertools.repeat(stop)))
+
+    def _one(self, prompt: Sequence[int], seed: int, room: int, stop: Sequence[str]) -> Action:
         answer = self._ask(
             "/v1/completions",
             {
-                "model": name,
+                "model": self._loaded,
                 "prompt": list(prompt),
-                "max_tokens": self._settings.max_new_tokens,
+                "max_tokens": room,
                 "temperature": self._settings.temperature,
-                # a server fills what is not given from the model's generation config
-                "top_p": 1.0,
-                "top_k": -1,
-                "min_p": 0.0,
-                "repetition_penalty": 1.0,
                 "seed": seed,
                 "stop_token_ids": sorted(text_encoder(self._tokenizer).ends),
-                "stop": list(self._settings.stop) or None,
+                "stop": list(stop) or None,
                 "return_token_ids": True,
                 "logprobs": 0,
             }
