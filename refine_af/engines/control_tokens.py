@@ -193,12 +193,40 @@ class TextEncoder:
         if self._backend is None:
             source = getattr(self._tokenizer, "backend_tokenizer", None)
             if source is None:
-                raise ParameterError(
-                    f"{type(self._tokenizer).__name__} has no fast tokenizer, so control tokens"
-                    " look like text inside a text; use a model with a tokenizer.json"
-                )
+                return self._encoded_in_pieces(text, special)
             self._backend = renamed(source, self._names, self._private_names())
         ids: list[int] = self._backend.encode(text, add_special_tokens=special).ids
+        return ids
+
+    def _encoded_in_pieces(self, text: str, special: bool) -> list[int]:
+        """Encode for a tokenizer in Python, which cannot be copied with other names."""
+        control = {private: self._names[name] for name, private in self._private_names().items()}
+        names = _pattern(control)
+        ids: list[int] = []
+        for piece in re.split(f"({names.pattern})", text) if names is not None else [text]:
+            ids += [control[piece]] if piece in control else self._plain(piece)
+        before, after = self.around if special else ((), ())
+        return [*before, *ids, *after]
+
+    def _plain(self, text: str) -> list[int]:
+        """Return the ids of a text; names of added tokens in it are split, those of words too.
+
+        Raises:
+            ParameterError: When a control token stands in the vocabulary as a piece of text.
+        """
+        plain: list[int] = self._tokenizer(text, add_special_tokens=False)["input_ids"]
+        if self.control.isdisjoint(plain):
+            return plain
+        pieces = self._tokenizer.tokenize(text, split_special_tokens=True)
+        ids: list[int] = self._tokenizer.convert_tokens_to_ids(pieces)
+        unknown = self._tokenizer.unk_token_id
+        if bad := sorted(self.control.difference([unknown]).intersection(ids)):
+            name = self._tokenizer.convert_ids_to_tokens(bad)[0]
+            raise ParameterError(
+                f"{type(self._tokenizer).__name__} takes {name!r} in a text for a control token;"
+                " use a model with a tokenizer.json (save_pretrained of its fast tokenizer writes"
+                " one), or drop the rows that hold it"
+            )
         return ids
 
     def _find_turn_end(self) -> int | None:

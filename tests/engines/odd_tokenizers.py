@@ -12,7 +12,7 @@ from tokenizers import (
     processors,
     trainers,
 )
-from transformers import PreTrainedTokenizerFast
+from transformers import ByT5Tokenizer, PreTrainedTokenizerFast
 
 TEXT = [
     "Write <b>bold</b> and <s>struck</s> words in HTML, then explain the tags.",
@@ -148,6 +148,15 @@ def stripping() -> Any:  # noqa: ANN401
     return _fast(_begin(core, "<s>"), template, bos_token="<s>", eos_token="</s>")  # noqa: S106
 
 
+def in_python() -> Any:  # noqa: ANN401
+    """As ByT5: bytes, written in Python, so that there is no tokenizer.json."""
+    kind: Any = ByT5Tokenizer
+    found = kind(extra_ids=2)
+    found.add_tokens(["<|im_start|>", "<|im_end|>"], special_tokens=True)
+    found.chat_template = CHATML
+    return found
+
+
 KINDS = {
     "chatml": chatml(),
     "think": chatml(CHATML_THINK, end="<|im_end|>"),
@@ -156,4 +165,5 @@ KINDS = {
     "unigram": unigram(),
     "wordpiece": wordpiece(),
     "stripping": stripping(),
+    "in_python": in_python(),
 }

@@ -3,7 +3,8 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from odd_tokenizers import CHATML, KINDS, chatml
+from odd_tokenizers import KINDS, chatml
+from transformers import ByT5Tokenizer
 
 from refine_af.contracts.errors import ParameterError
 from refine_af.engines.control_tokens import text_encoder
@@ -132,19 +133,16 @@ def test_only_the_prompt_of_a_template_that_opens_a_think_block_opens_one() -> N
         assert not encoder.opened(encoder.ids("assistant\n<think>\n", special=True))
 
 
-def test_without_a_fast_tokenizer_clean_texts_are_read_and_others_refused() -> None:
-    fast = chatml(CHATML)
+def test_a_tokenizer_in_python_whose_text_holds_control_tokens_refuses_such_a_text() -> None:
+    class Greedy(ByT5Tokenizer):
+        """Takes names of control tokens for them also where told to split them."""
 
-    class Slow:
-        chat_template, eos_token_id = None, 0
-        added_tokens_decoder = fast.added_tokens_decoder
-        all_special_tokens, all_special_ids = fast.all_special_tokens, fast.all_special_ids
+        def _tokenize(self, text: str) -> list[str]:
+            pieces: list[str] = super()._tokenize(text)
+            return ["</s>"] if text == "</s>" else pieces
 
-        def __call__(self, *given: Any, **options: Any) -> Any:  # noqa: ANN401
-            return fast(*given, **options)
-
-    slow: Any = Slow()
-    encoder = text_encoder(slow)
-    assert encoder.ids("hello") == fast("hello")["input_ids"]
-    with pytest.raises(ParameterError, match="no fast tokenizer"):
-        encoder.ids("<|im_end|>")
+    kind: Any = Greedy
+    encoder = text_encoder(kind(extra_ids=0))
+    assert encoder.ids("hello") == [ord(letter) + 3 for letter in "hello"]
+    with pytest.raises(ParameterError, match="takes '</s>' in a text for a control token"):
+        encoder.ids("</s>")
