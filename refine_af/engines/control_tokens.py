@@ -218,7 +218,7 @@ class TextEncoder:
         if self.control.isdisjoint(plain):
             return plain
         pieces = self._tokenizer.tokenize(text, split_special_tokens=True)
-        ids: list[int] = self._tokenizer.convert_tokens_to_ids(pieces)
+        ids = [int(self._tokenizer.convert_tokens_to_ids(piece)) for piece in pieces]
         unknown = self._tokenizer.unk_token_id
         if bad := sorted(self.control.difference([unknown]).intersection(ids)):
             name = self._tokenizer.convert_ids_to_tokens(bad)[0]

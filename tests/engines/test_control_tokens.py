@@ -137,7 +137,7 @@ def test_a_tokenizer_in_python_whose_text_holds_control_tokens_refuses_such_a_te
     class Greedy(ByT5Tokenizer):
         """Takes names of control tokens for them also where told to split them."""
 
-        def _tokenize(self, text: str) -> list[str]:
+        def _tokenize(self, text: str, **_: Any) -> list[str]:  # noqa: ANN401
             pieces: list[str] = super()._tokenize(text)
             return ["</s>"] if text == "</s>" else pieces
 

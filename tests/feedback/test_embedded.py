@@ -45,6 +45,7 @@ def test_one_evaluator_gives_every_part_of_the_paper_rule() -> None:
     reward = open_reward(RewardParams(reward="instructmining", reward_model="builtin:tiny"))
     scorer = open_scorer("embedded", RewardParams())
     for scored, parts in zip(reward.score(rows), scorer.score(rows), strict=True):
+        assert isinstance(parts, dict)
         assert {name: scored.parts[name] for name in PAPER_PARTS} == pytest.approx(parts)
         assert scored.raw == pytest.approx(
             0.0078 * parts["reward"]

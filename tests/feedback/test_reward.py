@@ -324,7 +324,8 @@ def test_importing_feedback_and_opening_loads_no_heavy_library() -> None:
 class Gaps:
     """A scorer that cannot score outputs of one letter."""
 
-    name, part_names = "gaps", ("reward",)
+    name = "gaps"
+    part_names: tuple[str, ...] = ("reward",)
 
     def score(self, rows: Sequence[Triplet]) -> list[Parts | Unscored]:
         """Return the number in each output."""

@@ -152,7 +152,7 @@ class _Judge(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def judge() -> Iterator[dict[str, str]]:
+def judge() -> Iterator[dict[str, Any]]:
     """Parameters of a judge behind an endpoint."""
     _Judge.paid, _Judge.asked = 10**9, []
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Judge)
@@ -169,7 +169,7 @@ def _numbered(count: int, *useless: int) -> list[dict[str, Any]]:
     ]
 
 
-def test_one_unusable_verdict_is_one_rejected_row(tmp_path: Path, judge: dict[str, str]) -> None:
+def test_one_unusable_verdict_is_one_rejected_row(tmp_path: Path, judge: dict[str, Any]) -> None:
     rows = scored(tmp_path, _numbered(12, 3), **judge)
     assert len(rows) == 11
     assert all(row["parts"]["judge"] == 4.0 for row in rows)
@@ -179,7 +179,7 @@ def test_one_unusable_verdict_is_one_rejected_row(tmp_path: Path, judge: dict[st
 
 
 def test_a_paid_judge_is_asked_only_for_what_is_missing(
-    tmp_path: Path, judge: dict[str, str]
+    tmp_path: Path, judge: dict[str, Any]
 ) -> None:
     _Judge.paid = 100
     rows = _numbered(130)
