@@ -218,7 +218,7 @@ class TextEncoder:
         if self.control.isdisjoint(plain):
             return plain
         pieces = self._tokenizer.tokenize(text, split_special_tokens=True)
-        ids = [int(self._tokenizer.convert_tokens_to_ids(piece)) for piece in pieces]
+        ids: Any = self._tokenizer.convert_tokens_to_ids(pieces)
         unknown = self._tokenizer.unk_token_id
         if bad := sorted(self.control.difference([unknown]).intersection(ids)):
             name = self._tokenizer.convert_ids_to_tokens(bad)[0]
@@ -227,7 +227,7 @@ class TextEncoder:
                 " use a model with a tokenizer.json (save_pretrained of its fast tokenizer writes"
                 " one), or drop the rows that hold it"
             )
-        return ids
+        return list(ids)
 
     def _find_turn_end(self) -> int | None:
         turns = [{"role": "user", "content": "?"}, {"role": "assistant", "content": _PROBE}]
