@@ -8,9 +8,9 @@ from refine_af.contracts.content import Content
 from refine_af.contracts.errors import ParameterError
 from refine_af.pipelines.tasks import PlannedTask
 from refine_af.stages.seed_ingest import read_seeds
-from refine_af.storage.sources import BUILTIN, fetch_rows_file
+from refine_af.storage.sources import BUILTIN, MADE, fetch_rows_file
 
-PACKAGED = {"builtin:operators", "builtin:static", "builtin:training-instructions", *BUILTIN}
+PACKAGED = {"builtin:operators", "builtin:static", *MADE, *BUILTIN}
 """Content of the package besides its models."""
 
 
