@@ -18,8 +18,6 @@ import statistics
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -131,15 +129,15 @@ def stage_run(
     """Return the clock of one whole stage with ``engine`` in place of its own, and its metrics."""
     module = generate_instances if name == "generate_instances" else generate_instructions
     entrance = "instructions" if name == "generate_instances" else "seeds"
-    stage = replace(module.STAGE, run=partial(module.run, opener=lambda params, adapter: engine))
     with tempfile.TemporaryDirectory() as folder:
         outputs = {one.name: str(Path(folder, one.name)) for one in module.STAGE.outputs}
         with Clock() as clock:
             metrics = run_stage(
-                stage,
+                module.STAGE,
                 inputs={entrance: str(rows)},
                 outputs=outputs,
-                params={"engine": "scripted", **params},
+                params={"model": "builtin:tiny", **params},
+                engine=engine,
             )
     return clock, metrics
 

@@ -14,6 +14,7 @@ from refine_af.contracts.yaml_text import yaml_text
 from refine_af.stages import STAGES
 from refine_af.targets import kfp_source, pages
 from refine_af.targets.profile import json_schema
+from refine_af.targets.python_stubs import stubs
 
 ROOT = Path(__file__).parent.parent
 PROFILES = ("cpu", "l4", "a100", "h100")
@@ -85,12 +86,15 @@ def all_files(root: Path) -> dict[Path, str]:
     found: dict[Path, str] = {}
     for stage in STAGES:
         found |= component_files(stage, root)
-    return found | manifest_files(root) | schema_files(root) | costs_file(root)
+    return found | manifest_files(root) | editor_files(root) | costs_file(root)
 
 
-def schema_files(root: Path) -> dict[Path, str]:
-    """Return the JSON Schemas that editors read, by their path."""
-    return {root / "docs" / "profile.schema.json": json_schema()}
+def editor_files(root: Path) -> dict[Path, str]:
+    """Return the JSON Schemas and the stubs that editors read, by their path."""
+    return {
+        root / "docs" / "profile.schema.json": json_schema(),
+        root / "refine_af" / "api" / "stages.pyi": stubs(STAGES),
+    }
 
 
 def costs_file(root: Path) -> dict[Path, str]:
@@ -135,7 +139,7 @@ def main() -> int:
         return 1 if wrong else 0
     for stage in STAGES:
         write(component_files(stage, ROOT))
-    write(manifest_files(ROOT) | schema_files(ROOT) | costs_file(ROOT))
+    write(manifest_files(ROOT) | editor_files(ROOT) | costs_file(ROOT))
     return 0
 
 

@@ -12,7 +12,7 @@ import ast
 import hashlib
 import os
 import sysconfig
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
 from importlib.machinery import PathFinder
 from importlib.metadata import PackageNotFoundError, distributions, version
@@ -23,7 +23,8 @@ from refine_af.contracts.content import Content, ContentKind
 from refine_af.contracts.errors import DependencyError
 from refine_af.contracts.params import Params
 from refine_af.contracts.stage import Stage
-from refine_af.storage.entry import Identity
+from refine_af.engines.text import TextEngine
+from refine_af.storage.entry import Identity, canonical
 from refine_af.storage.manifest import digest_bytes, digest_file, digest_listing, digest_path
 from refine_af.storage.sources import fingerprint
 
@@ -31,21 +32,35 @@ UNPINNED = "unpinned"
 """Begins the identity of what an endpoint serves: it may change behind the same name."""
 
 
-def stage_identity(stage: Stage, params: Params, inputs: Mapping[str, Path]) -> Identity:
+GIVEN = "given"
+"""What stands for the parameter ``engine`` where the caller brought an engine."""
+
+
+def stage_identity(
+    stage: Stage, params: Params, inputs: Mapping[str, Path], engine: TextEngine | None = None
+) -> Identity:
     """Return what decides the rows of a stage run.
+
+    An engine of the caller's counts by its own description, and ``model`` is only its name.
 
     Raises:
         RefineAfError: When something that a parameter names is missing or cannot be reached.
     """
+    values = params.method_values()
     digests = {name: digest_path(path) for name, path in sorted(inputs.items())}
-    digests |= content_digests(params)
-    return Identity(stage.name, params.method_values(), digests, code_version())
+    if engine is None:
+        digests |= content_digests(params.content())
+    else:
+        digests |= content_digests(one for one in params.content() if one.parameter != "model")
+        digests["engine"] = digest_bytes(canonical(engine.describe()))
+        values["engine"] = GIVEN
+    return Identity(stage.name, values, digests, code_version())
 
 
-def content_digests(params: Params) -> dict[str, str]:
+def content_digests(contents: Iterable[Content]) -> dict[str, str]:
     """Return what pins the content that each parameter names, by the parameter's name."""
     digests: dict[str, list[str]] = {}
-    for content in params.content():
+    for content in contents:
         digests.setdefault(content.parameter, []).append(_KINDS[content.kind](content))
     return {
         name: values[0] if len(values) == 1 else digest_bytes("\n".join(values).encode())

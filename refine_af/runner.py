@@ -25,8 +25,11 @@ from refine_af.contracts.jsonl import write_object
 from refine_af.contracts.params import Params
 from refine_af.contracts.progress import StageProgress
 from refine_af.contracts.stage import EVERY_STAGE_WRITES, Metrics, Stage, Task
+from refine_af.engines.borrowed import described_params
 from refine_af.engines.memory import out_of_memory, shortage
 from refine_af.engines.opening import PROMISED
+from refine_af.engines.params import EngineParams
+from refine_af.engines.text import TextEngine
 from refine_af.identity import environment, stage_identity
 from refine_af.stages import STAGES
 from refine_af.storage.atomic import disk_trouble
@@ -66,6 +69,7 @@ def run_stage(
     work_dir: str = "",
     label: str = "",
     resume: Resume = "if_possible",
+    engine: TextEngine | None = None,
 ) -> Metrics:
     """Run one stage and publish its outputs, all of them or none.
 
@@ -78,6 +82,8 @@ def run_stage(
             finished one republishes; without it every run starts anew.
         label: Tells apart several tasks of one stage in progress reports (the arm).
         resume: ``if_possible``, ``always`` (refuse to start anew) or ``never``.
+        engine: Answers instead of the engine that the parameters name, and is left open; ``model``
+            and ``chat`` are then its own description where ``params`` does not set them.
 
     Returns:
         The stage's metrics.
@@ -91,7 +97,7 @@ def run_stage(
     progress.event("start")
     try:
         stage = find_stage(name) if isinstance(name, str) else name
-        metrics = _run(stage, inputs, outputs, params, work_dir, resume, progress, label)
+        metrics = _run(stage, inputs, outputs, params, work_dir, resume, progress, label, engine)
     except RefineAfError as error:
         progress.event("fail", message=str(error), exit_code=error.exit_code)
         raise
@@ -114,30 +120,46 @@ def _run(
     resume: Resume,
     progress: StageProgress,
     label: str,
+    engine: TextEngine | None,
 ) -> Metrics:
+    if engine is not None:
+        _check_engine(stage, inputs)
+        params = {**described_params(engine), **params}
     settings = stage.params.parse(dict(params), where=stage.name)
     _check_names(stage, inputs, outputs)
     settings.check_inputs([name for name, uri in inputs.items() if uri], where=stage.name)
     with tempfile.TemporaryDirectory(prefix="refine-af-") as folder:
         scratch = Path(folder)
         present = fetch_inputs(stage, inputs, scratch / "inputs")
-        identity = stage_identity(stage, settings, present)
+        identity = stage_identity(stage, settings, present, engine)
         names = [artifact.name for artifact in (*stage.outputs, *EVERY_STAGE_WRITES)]
         staged = {name: scratch / "outputs" / name for name in names}
         for part in ("outputs", "work"):
             (scratch / part).mkdir()
         with open_journal(work_dir, identity, resume) if work_dir else MemoryJournal() as journal:
-            task = Task(present, staged, journal, progress, scratch / "work")
-            staged["provenance"].write_bytes(_provenance(identity))
+            task = Task(present, staged, journal, progress, scratch / "work", engine=engine)
+            staged["provenance"].write_bytes(_provenance(identity, engine))
             task.telemetry["label"] = label
             metrics = _execute_once(stage, settings, journal, task)
             publish_outputs(staged, outputs)
             return metrics
 
 
-def _provenance(identity: Identity) -> bytes:
+def _check_engine(stage: Stage, inputs: Mapping[str, str]) -> None:
+    """Refuse an engine of the caller's where the stage asks none, or wants it to load weights."""
+    if not issubclass(stage.params, EngineParams):
+        raise ParameterError(f"{stage.name} asks no text engine; leave out `engine`")
+    if inputs.get("adapter"):
+        raise ParameterError(
+            f"{stage.name}: an engine of your own cannot apply the input 'adapter'; name the engine"
+            " by its parameters"
+        )
+
+
+def _provenance(identity: Identity, engine: TextEngine | None) -> bytes:
     """Return what decided the rows, and how far the engine makes them the same again."""
-    promised = PROMISED.get(cast(EngineKind, identity.params.get("engine", "")))
+    named = PROMISED.get(cast(EngineKind, identity.params.get("engine", "")))
+    promised = engine.determinism if engine else named
     if promised is None:
         return identity.dump() + b"\n"
     return canonical(json.loads(identity.dump()) | {"determinism": promised}) + b"\n"

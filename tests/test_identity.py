@@ -13,6 +13,8 @@ from refine_af.contracts.errors import DataError, ParameterError
 from refine_af.contracts.params import declared
 from refine_af.contracts.stage import Metrics, Stage, Task
 from refine_af.identity import UNPINNED, content_digests
+from refine_af.pipelines.config import load_config, preset_names
+from refine_af.pipelines.tasks import planned
 from refine_af.runner import run_stage
 from refine_af.stages import STAGES
 from refine_af.storage.schemes import open_store
@@ -162,7 +164,7 @@ def check(stage: Stage, name: str, kind: str, opened_by: str, folder: Path, root
 def check_unpinned(stage: Stage, name: str, params: dict[str, Any]) -> None:
     """An endpoint's model cannot be pinned; its name and address count, and the word is said."""
     found = [
-        content_digests(stage.params.parse(params | {name: value}))[name]
+        content_digests(stage.params.parse(params | {name: value}).content())[name]
         for value in ("http://localhost:1/a", "http://localhost:1/b")
     ]
     assert found[0] != found[1]
@@ -266,3 +268,12 @@ def test_provenance_says_what_was_read(tmp_path: Path) -> None:
     outputs = {item.name: str(tmp_path / item.name) for item in stage.outputs}
     run_stage(counted.stage, inputs={}, outputs=outputs | {"provenance": str(target)}, params={})
     assert len(json.loads(target.read_text())["inputs"]["seeds_uri"]) == 64
+
+
+@pytest.mark.parametrize("preset", preset_names())
+def test_every_preset_has_an_identity_for_what_travels_with_the_package(preset: str) -> None:
+    """A run would fail at the first stage that names what has none, such as the quickstart's."""
+    for task in planned(load_config(preset, "")):
+        packaged = [one for one in task.params.content() if one.value.startswith("builtin:")]
+        digests = content_digests(packaged)
+        assert digests.keys() == {one.parameter for one in packaged}

@@ -15,6 +15,7 @@ from refine_af.calls.failures import Failures
 from refine_af.calls.record import model_call
 from refine_af.contracts.records import ModelCall
 from refine_af.contracts.stage import Journal, Task
+from refine_af.engines.borrowed import Borrowed
 from refine_af.engines.params import MAX_FAILED
 from refine_af.engines.text import (
     AnswersOneByOne,
@@ -53,9 +54,15 @@ def journalled(
     max_refused: float = 1.0,
     unit: str = "completions",
 ) -> "JournalledEngine":
-    """Return a journalled engine that ``opener`` opens with the task's adapter, if it has one."""
+    """Return a journalled engine: the task's own, or one that ``opener`` opens with its adapter."""
+
+    def engine() -> TextEngine:
+        if task.engine is not None:
+            return Borrowed(task.engine)
+        return opener(params, task.inputs.get("adapter"))
+
     return JournalledEngine(
-        lambda: opener(params, task.inputs.get("adapter")),
+        engine,
         task,
         name,
         max_failed=params.max_failed,

@@ -100,6 +100,8 @@ class Task:
         scratch: An empty local directory for the stage's own use, removed afterwards.
         telemetry: Numbers and words that vary from run to run (seconds, rates, tokens, engine
             versions); they land in the ``telemetry`` artifact and nowhere else.
+        engine: A text engine (:class:`refine_af.engines.text.TextEngine`) of the caller's, which
+            answers instead of the one that the parameters name; None opens that one.
     """
 
     inputs: Mapping[str, Path]
@@ -108,6 +110,7 @@ class Task:
     progress: Progress
     scratch: Path
     telemetry: dict[str, Any] = field(default_factory=dict)
+    engine: Any = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """All runs of a folder at a glance, and two runs against each other."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,31 @@ from refine_af.lineage.configuration import configuration, differences
 from refine_af.lineage.run import ARTIFACTS, CONFIGURATION, Run
 from refine_af.lineage.status import tasks_of
 
-SCORES = ("rouge_l", "exact_match", "reward", "kept", "diversity", "per_thousand_calls")
+
+@dataclass(frozen=True, slots=True)
+class ArmScores:
+    """The report's numbers of one arm; None where the pipeline does not measure it.
+
+    Attributes:
+        arm: Its name.
+        rouge_l: On the evaluation tasks, 0 to 100.
+        exact_match: Likewise.
+        reward: Mean total of its instances, standard deviations of the baseline's.
+        kept: Instructions after the filter.
+        diversity: Mean of 1 - cosine to the nearest other kept instruction.
+        per_thousand_calls: Kept instructions per 1,000 model calls.
+    """
+
+    arm: str
+    rouge_l: float | None = None
+    exact_match: float | None = None
+    reward: float | None = None
+    kept: float | None = None
+    diversity: float | None = None
+    per_thousand_calls: float | None = None
+
+
+SCORES = tuple(item.name for item in fields(ArmScores) if item.name != "arm")
 """Numbers of an arm that a comparison shows, where the run has them."""
 
 
@@ -68,6 +92,15 @@ def result_of(run: Run) -> dict[str, Any]:
     """Return the report's result: answer and numbers by arm; empty before the report."""
     reports = run.of("report", "report_evolution")
     return reports[0].json("result") if reports else {}
+
+
+def arm_scores(run: Run) -> list[ArmScores]:
+    """Return the report's numbers by arm; nothing before the report."""
+    arms = result_of(run).get("arms", {})
+    return [
+        ArmScores(arm, **{name: numbers[name] for name in SCORES if name in numbers})
+        for arm, numbers in arms.items()
+    ]
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from refine_af.contracts.jsonl import read_rows, write_rows
 from refine_af.contracts.randomness import derive, replicate_seed
 from refine_af.contracts.records import Instance, Instruction, ModelCall, Rejected
 from refine_af.contracts.stage import Artifact, Metrics, Resources, Stage, Task
-from refine_af.engines.opening import Opener, open_engine
+from refine_af.engines.opening import open_engine
 from refine_af.engines.text import Completion, Request
 from refine_af.self_instruct.params import InstancesParams
 from refine_af.self_instruct.task_kinds import layouts
@@ -35,19 +35,14 @@ MUCH_CLASSIFICATION = 0.6
 seeds are such, and a small model that says yes to everything spoils the rest."""
 
 
-def run(params: InstancesParams, task: Task, *, opener: Opener = open_engine) -> Metrics:
-    """Ask for the kind of task, write, parse and filter.
-
-    Args:
-        params: Of the stage.
-        task: From the runner.
-        opener: Opens the engine; another one puts an engine of the caller's in its place.
-    """
+def run(params: InstancesParams, task: Task) -> Metrics:
+    """Ask for the kind of task, write, parse and filter."""
     rows = read_rows(task.inputs["instructions"], Instruction)
     rows = rows[: params.limit] if params.limit else rows
     form = params.instance_form
-    engine = journalled(params, task, opener)
-    likelier = params.engine != "openai"  # endpoints need not hold to choices
+    engine = journalled(params, task, open_engine)
+    # endpoints and engines of the caller's need not hold to choices
+    likelier = params.engine != "openai" and task.engine is None
     asked = layouts(rows, params.split, form.style, engine, params.seed, by_likelihood=likelier)
     engine.end_phase()
     _say_much_classification(asked, task)

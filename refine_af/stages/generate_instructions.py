@@ -12,7 +12,7 @@ from refine_af.contracts.errors import DataError
 from refine_af.contracts.jsonl import iter_objects, read_rows, write_rows
 from refine_af.contracts.records import Instruction, ModelCall, Rejected, Seed
 from refine_af.contracts.stage import Artifact, Metrics, Resources, Stage, Task
-from refine_af.engines.opening import Opener, open_engine
+from refine_af.engines.opening import open_engine
 from refine_af.engines.text import Completion
 from refine_af.self_instruct.params import BootstrapParams
 from refine_af.storage.sources import fetch_rows_file
@@ -25,19 +25,13 @@ UNREAD = ("empty", "unreadable", "chatter", "ambiguous", "truncated", "engine_er
 """Reasons of pieces that are not items of the list that was asked for."""
 
 
-def run(params: BootstrapParams, task: Task, *, opener: Opener = open_engine) -> Metrics:
-    """Run rounds until the target, the cap or saturation; every round is kept in the journal.
-
-    Args:
-        params: Of the stage.
-        task: From the runner.
-        opener: Opens the engine; another one puts an engine of the caller's in its place.
-    """
+def run(params: BootstrapParams, task: Task) -> Metrics:
+    """Run rounds until the target, the cap or saturation; every round is kept in the journal."""
     from refine_af.self_instruct.bootstrap import Bootstrap
 
     seeds = read_rows(task.inputs["seeds"], Seed)
     bootstrap = Bootstrap(seeds, params, known_texts(params.known_uri, task.scratch))
-    engine = journalled(params, task, opener, unit="")
+    engine = journalled(params, task, open_engine, unit="")
     outcome = Found()
     shown: dict[str, tuple[str, ...]] = {}
     while bootstrap.end is None:
