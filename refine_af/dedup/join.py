@@ -26,16 +26,13 @@ from refine_af.dedup.vocabulary import Bits, Ints
 
 Small = npt.NDArray[np.int32]
 Hashes = npt.NDArray[np.uint32]
+Shares = npt.NDArray[np.int16]
 Mask = npt.NDArray[np.bool_]
 
 _LOW_HALF = (1 << 32) - 1
 
 _SLACK = 1e-6
 """Widens every bound far beyond float rounding; the exact formula decides afterwards."""
-
-_DENSE = 128
-"""Rows with one key from which on all of them are compared by signature, without a list of pairs:
-4 to 10 times faster per pair, with a fixed cost per key."""
 
 _COMMON = 1500
 """Rows with one token from which on keys of two tokens replace it."""
@@ -46,11 +43,15 @@ _KEYS = 1 << 18
 _PAIRS = 1 << 16
 """Pairs that are handled together."""
 
-_WORDS = 3
-"""64-bit words of the signature that is looked at first."""
+_WORDS = 2
+"""64-bit words of the signature that is looked at first: of pairs with a key in common 3 % pass,
+of one word 46 %, of three 1 %."""
 
 _WIDE = 8
 """64-bit words of the signature that what remains is checked with."""
+
+_MOST_BITS = 1000
+"""Larger shares are as good as this one: signatures have fewer bits."""
 
 _TOKENS = 1 << 16
 """Tokens that are sorted together; row numbers among them fit 16 bits."""
@@ -99,8 +100,9 @@ class JoinRows:
         token: The rarest tokens of each row, rare first, as ranks; -1 - rank from the second
             occurrence on.
         row: The row of each item of ``token``.
-        narrow: :data:`_WORDS` arrays of 64 bits a row.
-        slack: Tokens of each row beyond the bits of ``narrow``.
+        narrow: :data:`_WORDS` words a row.
+        share: What each row contributes to the bits of ``narrow`` that two rows must share, in
+            eighths of a bit, rounded down.
         wide: :data:`_WIDE` words a row.
         wide_slack: Tokens of each row beyond the bits of ``wide``.
         ranks: Number of different tokens that there are.
@@ -111,8 +113,8 @@ class JoinRows:
     start: Ints
     token: Small
     row: Small
-    narrow: tuple[Bits, ...]
-    slack: Small
+    narrow: Bits
+    share: Shares
     wide: Bits
     wide_slack: Small
     ranks: int
@@ -153,8 +155,8 @@ class JoinRows:
             start,
             token,
             np.repeat(np.arange(len(order), dtype=np.int32), kept),
-            tuple(np.ascontiguousarray(narrow[:, word]) for word in range(_WORDS)),
-            (size - _count_bits(narrow)).astype(np.int32),
+            narrow,
+            _shares(size, narrow, limits),
             wide,
             (size - _count_bits(wide)).astype(np.int32),
             len(ranks),
@@ -241,8 +243,6 @@ class Join:
         starts = rows.start[:-1]
         self._long_end = [starts + usable[length] for usable in limits.as_long]
         self._short_end = [starts + usable[length] for usable in limits.as_short]
-        # What both rows of a pair contribute to the tokens that they need in common.
-        self._share = limits.need * length - rows.slack / 2
         self._items, self._item_counts = self._grouped()
         self.parts, self.costs = self._cut()
 
@@ -278,12 +278,9 @@ class Join:
         items, counts = self._items[slice(*part)], self._item_counts[slice(*part)]
         found = _Pairs(self._most)
         common = counts > _COMMON
-        dense = items[~common & (counts >= _DENSE)]
         # Rows so short that one token in common is enough have no key of two.
         tiny = common & (rows.length[rows.row[items]] * self._limits.need <= 1)
-        self._match(self._keys(np.sort(items[~common & (counts < _DENSE) | tiny])), 1, found)
-        for low, high in _runs(rows.token[dense]):
-            self._match_all(self._keys(dense[low:high]), 1, found)
+        self._match(self._keys(np.sort(items[~common | tiny])), 1, found)
         self._match(self._children(self._keys(np.sort(items[common]))), 2, found)
         pairs = found.distinct()
         return rows.number[pairs >> 32], rows.number[pairs & _LOW_HALF]
@@ -314,109 +311,62 @@ class Join:
         return children.only(valid)
 
     def _match(self, keys: _Keys, depth: int, found: _Pairs) -> None:
-        """Add pairs of rows with the same key."""
-        early = keys.last < keys.short_end
+        """Add pairs of rows with the same key.
+
+        Those that a row can be the shorter one of are neighbours in the order of slot and row.
+        """
+        keys = self._in_slots(keys)
+        early = np.flatnonzero(keys.last < keys.short_end)
+        place = _places(keys, keys.row)
+        shorter = keys.only(early)
+        high = np.searchsorted(place, _places(shorter, self._partners_end(shorter, depth)))
         if self._sides is None:
-            self._look_up(keys, np.flatnonzero(early), depth, found)
+            self._list(shorter, early + 1, high, keys, depth, found)
             return
         side = self._sides[keys.row]
-        for longer in (side, ~side):
-            some = longer | early
-            ours = keys.only(some)
-            shorter = np.flatnonzero((~longer & early)[some])
-            self._look_up(ours, shorter, depth, found, longer[some])
+        for ours in (side, ~side):
+            before = np.concatenate([[0], np.cumsum(ours)])
+            theirs = ~ours[early]
+            low, until = before[early[theirs] + 1], before[high[theirs]]
+            self._list(shorter.only(theirs), low, until, keys.only(ours), depth, found)
 
-    def _look_up(
-        self,
-        keys: _Keys,
-        early: Ints,
-        depth: int,
-        found: _Pairs,
-        longer: Mask | None = None,
-    ) -> None:
-        """Add pairs of ``keys``, those that are ``longer``, with those at ``early``."""
-        if not len(early):
-            return
-        bits = max(len(early).bit_length(), 8)
+    def _in_slots(self, keys: _Keys) -> _Keys:
+        """Return the keys in order of their slot, and of the row within; those alone are left out.
+
+        ``hash`` is the slot afterwards.
+        """
+        bits = min(max(len(keys.row).bit_length(), 8), 32)
         slot = keys.hash >> np.uint32(32 - bits)
-        early_slot = np.take(slot, early)
-        order = np.take(early, _stable_order(early_slot))
-        shorter = keys.only(order)
-        counts = np.bincount(early_slot, minlength=1 << bits)
-        high = np.take(np.cumsum(counts), slot)
-        size = np.take(counts, slot)
-        low = high - size
-        # What is found as the shorter one comes before: rows are in order within a slot.
-        high[order] = np.arange(len(order))
-        if longer is not None:
-            high[~longer] = low[~longer]
-        crowded = np.flatnonzero((size >= _DENSE) & (high > low))
-        crowded = crowded[_stable_order(slot[crowded])]
-        for start, stop in _runs(slot[crowded]):
-            group = crowded[start:stop]
-            first = int(low[group[0]])
-            some = slice(first, first + int(size[group[0]]))
-            self._compare(keys.only(group), shorter.only(some), depth, found)
-        high[crowded] = low[crowded]
-        rest = np.flatnonzero(high > low)
-        if len(rest):
-            self._list(keys.only(rest), low[rest], high[rest] - low[rest], shorter, depth, found)
-
-    def _match_all(self, keys: _Keys, depth: int, found: _Pairs) -> None:
-        """Add pairs of rows that have one key, which all of ``keys`` are."""
-        early = keys.last < keys.short_end
-        if self._sides is None:
-            self._compare(keys, keys.only(early), depth, found)
-            return
-        side = self._sides[keys.row]
-        for longer in (side, ~side):
-            self._compare(keys.only(longer), keys.only(~longer & early), depth, found)
+        shared = np.flatnonzero(np.take(np.bincount(slot, minlength=1 << bits), slot) > 1)
+        slot = slot[shared]
+        order = _stable_order(slot)
+        keys = keys.only(shared[order])
+        return _Keys(keys.last, keys.row, keys.short_end, slot[order])
 
     def _list(
-        self, keys: _Keys, low: Ints, count: Ints, shorter: _Keys, depth: int, found: _Pairs
+        self, shorter: _Keys, low: Ints, high: Ints, longer: _Keys, depth: int, found: _Pairs
     ) -> None:
-        """Add pairs of each key with ``count`` of ``shorter`` from ``low`` on."""
-        below = self._longest_partner(keys, depth)
-        least = np.take(self._low, keys.row)
-        until = self._partners_end(shorter, depth)
+        """Add pairs of each of ``shorter`` with those of ``longer`` from ``low`` to ``high``."""
+        some = np.flatnonzero(high > low)
+        rows, low = shorter.row[some], low[some]
+        count = high[some] - low
+        bits = np.take(self._rows.narrow, rows, axis=0)
+        share = np.take(self._rows.share, rows)
+        their_bits = np.take(self._rows.narrow, longer.row, axis=0)
+        their_share = np.take(self._rows.share, longer.row)
+        below = self._longest_partner(longer, depth)
         for start, stop in _parts(count, _PAIRS):
             times = count[start:stop]
             position = _ranges(low[start:stop], times)
-            longer_row = np.repeat(keys.row[start:stop], times)
-            shorter_row = np.take(shorter.row, position)
-            fits = np.take(until, position) > longer_row
-            fits &= shorter_row < np.repeat(below[start:stop], times)
-            fits &= shorter_row >= np.repeat(least[start:stop], times)
-            chosen = np.flatnonzero(fits)
-            self._check(np.take(longer_row, chosen), np.take(shorter_row, chosen), found)
-
-    def _compare(self, keys: _Keys, shorter: _Keys, depth: int, found: _Pairs) -> None:
-        """Add pairs of ``keys`` and ``shorter``, which are all of one key."""
-        below = self._longest_partner(keys, depth)
-        until = self._partners_end(shorter, depth)
-        early = keys.last < keys.short_end
-        for chosen in (early, ~early):
-            rows, ends = keys.row[chosen], below[chosen]
-            step = max(16, _PAIRS // max(1, len(shorter.row)))
-            for start in range(0, len(rows), step):
-                some = rows[start : start + step]
-                first = np.searchsorted(shorter.row, self._low[some[0]])
-                last = np.searchsorted(shorter.row, ends[start : start + step].max())
-                partners = shorter.row[first:last][until[first:last] > some[0]]
-                if len(partners):
-                    self._compare_all(some, partners, found)
-
-    def _compare_all(self, longer: Small, shorter: Small, found: _Pairs) -> None:
-        common: npt.NDArray[np.uint8] | None = None
-        for bits in self._rows.narrow:
-            part = np.bitwise_count(np.take(bits, longer)[:, None] & np.take(bits, shorter))
-            common = part if common is None else np.add(common, part, out=common)
-        least = self._share[longer].min() + self._share[shorter] - _SLACK
-        enough = np.clip(np.ceil(least), 0, 255).astype(np.uint8)
-        row, column = np.divmod(np.flatnonzero(common >= enough), len(shorter))
-        ours, theirs = np.take(longer, row), np.take(shorter, column)
-        before = theirs < ours
-        self._check(ours[before], theirs[before], found)
+            common = np.take(their_bits, position, axis=0)
+            common &= np.repeat(bits[start:stop], times, axis=0)
+            least = np.take(their_share, position)
+            least += np.repeat(share[start:stop], times)
+            chosen = np.flatnonzero(_eighths(common) >= least)
+            which = np.searchsorted(np.cumsum(times), chosen, "right")
+            ours, position = np.take(rows[start:stop], which), np.take(position, chosen)
+            fits = np.flatnonzero(np.take(below, position) > ours)
+            self._check(np.take(longer.row, position[fits]), ours[fits], found)
 
     def _longest_partner(self, keys: _Keys, depth: int) -> Small:
         """Return the row before which the partners of each key end, by length."""
@@ -440,15 +390,43 @@ class Join:
         rows = self._rows
         tokens = np.take(rows.length, longer) + np.take(rows.length, shorter)
         need = tokens * self._limits.need - _SLACK
-        slack = np.minimum(np.take(rows.slack, longer), np.take(rows.slack, shorter))
-        for bits in rows.narrow:
-            slack += np.bitwise_count(np.take(bits, longer) & np.take(bits, shorter))
-        some = np.flatnonzero(slack >= need)
-        longer, shorter, need = longer[some], shorter[some], need[some]
-        wide = np.take(rows.wide, longer, axis=0) & np.take(rows.wide, shorter, axis=0)
+        wide = np.take(rows.wide, longer, axis=0)
+        wide &= np.take(rows.wide, shorter, axis=0)
         slack = np.minimum(np.take(rows.wide_slack, longer), np.take(rows.wide_slack, shorter))
-        some = np.flatnonzero(slack + _count_bits(wide) >= need)
+        slack += _count_eight(wide)
+        some = np.flatnonzero(slack >= need)
         found.add(longer[some], shorter[some])
+
+
+def _shares(size: Ints, signatures: Bits, limits: Limits) -> Shares:
+    """Return half of the bits that two rows like each must share, in eighths.
+
+    Of tokens beyond the bits of both rows the mean bounds the lesser number.
+    """
+    bits = limits.need * size - (size - _count_bits(signatures)) / 2 - _SLACK
+    return np.floor(8 * np.clip(bits, -_MOST_BITS, _MOST_BITS)).astype(np.int16)
+
+
+def _eighths(signatures: Bits) -> Shares:
+    """Return eight times the number of bits of signatures of two words."""
+    counts = np.bitwise_count(signatures).view(np.uint16)[:, 0]
+    counts *= np.uint16(257)  # The upper byte becomes the sum of both.
+    counts >>= np.uint16(8)
+    counts <<= np.uint16(3)
+    return counts.view(np.int16)
+
+
+def _count_eight(signatures: Bits) -> Small:
+    """Return the number of bits of signatures of eight words."""
+    bytes_ = np.bitwise_count(signatures).view(np.uint64)[:, 0]
+    low = np.uint64(0x00FF00FF00FF00FF)
+    counts = (bytes_ & low) + ((bytes_ >> np.uint64(8)) & low)
+    return ((counts * np.uint64(0x0001000100010001)) >> np.uint64(48)).astype(np.int32)
+
+
+def _places(keys: _Keys, rows: Small) -> Ints:
+    """Return for each key a number that orders by slot first, by ``rows`` second."""
+    return (keys.hash.astype(np.int64) << 32) | rows
 
 
 def _prefixes(rank: Ints, row: Ints, size: Ints, kept: Ints) -> Small:
