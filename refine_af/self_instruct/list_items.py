@@ -7,7 +7,7 @@ behind the prompt's last number. What could be read in two ways is ``ambiguous``
 
 import re
 from collections.abc import Iterator
-from typing import Literal, NamedTuple
+from typing import Literal
 
 Reason = Literal["chatter", "ambiguous"]
 Item = tuple[str, Reason | None, str]
@@ -41,31 +41,21 @@ _BOLD = re.compile(r"(\*\*|__)(?=\S)(.+?)(?<=\S)\1")
 _NESTED = "a list inside an item"
 
 
-class _Mark(NamedTuple):
-    """A mark: where it and what it marks begin, its indent, its number (None for a bullet)."""
+_Mark = tuple[int, int, int, int | None]
+"""Where a mark begins, where what it marks begins, its indent, its number (None: a bullet)."""
 
-    begin: int
-    text: int
-    indent: int
-    number: int | None
-
-
-class _Start(NamedTuple):
-    """Where an item begins: its mark, its text, and whether it holds a list of its own."""
-
-    begin: int
-    text: int
-    ambiguous: bool = False
+_Start = tuple[int, int, bool]
+"""Where an item's mark and its text begin, and whether it holds a list of its own."""
 
 
 def list_items(completion: str) -> list[Item]:
     """Return the items of a completion in order, at least one."""
     marks = _marks(completion)
-    opening = _opening(completion[: marks[0].begin] if marks else completion, bool(marks))
+    opening = _opening(completion[: marks[0][0]] if marks else completion, bool(marks))
     goes_on = bool(opening) and opening[-1][1] is None
     nested, starts = _starts(marks, goes_on)
     if nested:  # a list inside the item that the completion goes on with
-        end = starts[0].begin if starts else len(completion)
+        end = starts[0][0] if starts else len(completion)
         opening[-1] = (completion[:end], "ambiguous", _NESTED)
     items = [*opening, *_marked(completion, starts)]
     if items and items[-1][1] is None:
@@ -80,18 +70,17 @@ def _marks(completion: str) -> list[_Mark]:
     """
     # a literal in front of the pattern is found far sooner than the beginning of a line
     text = "\n" + completion
-    numbers = [
-        _Mark(match.start(), match.end() - 1, len(match[1]), int(match[2]))
-        for match in _NUMBER.finditer(text)
-    ]
+    numbers = [_mark(match, int(match[2])) for match in _NUMBER.finditer(text)]
     if numbers:
         return numbers
-    bullets = [
-        _Mark(match.start(), match.end() - 1, len(match[1]), None)
-        for match in _BULLET.finditer(text)
-    ]
-    alone = len(bullets) == 1 and completion[: bullets[0].begin].strip() != ""
+    bullets = [_mark(match, None) for match in _BULLET.finditer(text)]
+    alone = len(bullets) == 1 and completion[: bullets[0][0]].strip() != ""
     return [] if alone else bullets
+
+
+def _mark(match: re.Match[str], number: int | None) -> _Mark:
+    begin, end = match.span()
+    return begin, end - 1, len(match[1]), number
 
 
 def _opening(text: str, listed: bool) -> list[Item]:
@@ -119,32 +108,43 @@ def _starts(marks: list[_Mark], goes_on: bool) -> tuple[bool, list[_Start]]:
     """
     if not marks:
         return False, []
-    widest = min(mark.indent for mark in marks) + 1
     last = 2 if goes_on else -1
+    if _ascend(marks, last):
+        return False, [(begin, text, False) for begin, text, _, _ in marks]
+    widest = min(indent for _, _, indent, _ in marks) + 1
     inner = -2  # the last number of a list inside an item
     nested, starts = False, list[_Start]()
-    for mark in marks:
-        if mark.indent > widest:
+    for begin, text, indent, given in marks:
+        if indent > widest:
             continue
-        number = last + 2 if mark.number is None else mark.number
+        number = last + 2 if given is None else given
         if number >= last and (number != inner + 1 or (bool(starts) and number == last + 1)):
-            starts.append(_Start(mark.begin, mark.text))
+            starts.append((begin, text, False))
             last, inner = number, -2
             continue
         inner = number
         if starts:
-            starts[-1] = starts[-1]._replace(ambiguous=True)
+            starts[-1] = (*starts[-1][:2], True)
         else:
             nested = True
     return nested, starts
 
 
+def _ascend(marks: list[_Mark], last: int) -> bool:
+    """Return whether the marks are numbers above ``last`` that ascend, without an indent."""
+    for _, _, indent, number in marks:
+        if indent or number is None or number <= last:
+            return False
+        last = number
+    return True
+
+
 def _marked(completion: str, starts: list[_Start]) -> Iterator[Item]:
     """Yield the text behind each mark."""
-    ends = [start.begin for start in starts[1:]] + [len(completion)]
-    for start, end in zip(starts, ends, strict=False):
-        text = completion[start.text : end]
-        yield (text, "ambiguous", _NESTED) if start.ambiguous else (text, None, "")
+    ends = [start[0] for start in starts[1:]] + [len(completion)]
+    for (_, begin, ambiguous), end in zip(starts, ends, strict=False):
+        text = completion[begin:end]
+        yield (text, "ambiguous", _NESTED) if ambiguous else (text, None, "")
 
 
 def _without_remark(text: str) -> list[Item]:

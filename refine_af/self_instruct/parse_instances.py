@@ -37,10 +37,10 @@ REASONS = (
 )
 
 _LABEL = re.compile(
-    r"""\n([ \t]*)(?:\#{1,4}[ ]|>[ ]?)?[*_]{0,2}
+    r"""\n([ \t]*+)(?:\#{1,4}+[ ]|>[ ]?+)?+[*_]{0,2}+
     (Input|INPUT|Output|OUTPUT|Example|EXAMPLE|Class[ ][Ll]abel|CLASS[ ]LABEL)
-    [ \t]*(?:\#?\d{1,2})?[*_]{0,2}[ \t]*
-    (?:([:.])[*_]{0,2}|(?=\n|\Z))[ \t]*""",
+    [ \t]*+(?:\#?\d{1,2}+)?+[*_]{0,2}+[ \t]*+
+    (?:([:.])[*_]{0,2}+|(?=\n|\Z))[ \t]*+""",
     re.VERBOSE,
 )
 """A label at the beginning of a line, such as ``Input:``, ``**Output 2:**`` or ``Example 1``."""
@@ -68,7 +68,7 @@ def parse_plain(answer: str) -> Draft | None:
     labels = _labels(answer, ("input", "output"))
     if not labels or not is_readable(answer):
         return None
-    pair = _block(answer, labels)
+    pair = _block(answer, 0, len(answer), labels)
     return pair if pair.output and pair.reason != "unparseable" else None
 
 
@@ -97,7 +97,7 @@ def parse_instances(
         return [Draft("", readable(answer), "unparseable")]
     if finish == "length":
         pairs[-1] = replace(pairs[-1], reason="truncated")
-    return [_checked(pair) for pair in pairs]
+    return pairs if is_readable(answer) else [_checked(pair) for pair in pairs]
 
 
 _Label = tuple[str, int, int]
@@ -117,10 +117,12 @@ def _labels(text: str, names: Collection[str], indent: int | None = None) -> lis
         name = _NAMES[spelled]
         if name not in names or (end != ":" and name != "example"):
             continue
+        width = len(blanks)
         if indent is None:
-            indent = len(blanks) + 1
-        if len(blanks) <= indent:
-            labels.append((name, match.start(), match.end() - 1))
+            indent = width + 1
+        if width <= indent:
+            begin, to = match.span()
+            labels.append((name, begin, to - 1))
     return labels
 
 
@@ -130,44 +132,42 @@ def _input_first(answer: str) -> list[Draft]:
     labels = _labels(answer, ("example", "input", "output"))
     starts = [start for start, label in enumerate(labels) if label[0] == "example"]
     if not starts:
-        return [_block(answer, labels)] if labels else []
+        return [_block(answer, 0, len(answer), labels)] if labels else []
     if any(label[0] == "output" for label in labels[: starts[0]]):
         starts.insert(0, -1)  # the first pair stands before the word
     drafts = []
     for start, after in zip(starts, [*starts[1:], len(labels)], strict=True):
         begin = labels[start][2] if start >= 0 else 0
         end = labels[after][1] if after < len(labels) else len(answer)
-        text = answer[begin:end]
-        if text.strip():
-            inner = [(name, at - begin, to - begin) for name, at, to in labels[start + 1 : after]]
-            drafts.append(_block(text, inner))
+        if inner := labels[start + 1 : after]:
+            drafts.append(_block(answer, begin, end, inner))
+        elif text := answer[begin:end].strip():
+            drafts.append(Draft("", text))
     return drafts
 
 
-def _block(text: str, labels: list[_Label]) -> Draft:
-    """Return one pair: ``Input:`` (or nothing), then ``Output:``; without labels an output.
+def _block(answer: str, start: int, end: int, labels: list[_Label]) -> Draft:
+    """Return the pair between ``start`` and ``end``: ``Input:`` or nothing, then ``Output:``.
 
     Where a pair with an input is followed by another ``Input:``, the model has begun a pair more,
     which is not read. Any other label behind the output may as well be a part of it.
     """
-    names = [name for name, _, _ in labels]
-    if "output" not in names:
-        reason = ("unparseable", "Input: without Output:") if names else (None, "")
-        return Draft("", text.strip(), *reason)
-    at = names.index("output")
-    _, line, begin = labels[at]
-    given = text[:line]
-    if at == 1 and not text[: labels[0][1]].strip():
-        given = text[labels[0][2] : line]
-    elif at > 0:
-        return Draft("", text.strip(), "ambiguous", "Input: inside the input")
-    rest = labels[at + 1 :]
-    again = bool(rest) and at == 1 and rest[0][0] == "input"
-    written = text[begin : rest[0][1] if again else len(text)].strip()
-    if rest and not again:
-        detail = f"{rest[0][0].capitalize()}: inside the output"
-        return Draft(given.strip(), written, "ambiguous", detail)
-    return Draft(given.strip(), written)
+    first, line, begin = labels[0]
+    given, rest = start, labels[1:]
+    if first != "output":
+        if not any(name == "output" for name, _, _ in rest):
+            return Draft("", answer[start:end].strip(), "unparseable", "Input: without Output:")
+        if rest[0][0] != "output" or answer[start:line].strip():
+            return Draft("", answer[start:end].strip(), "ambiguous", "Input: inside the input")
+        given = begin
+        _, line, begin = rest[0]
+        del rest[0]
+        if rest and rest[0][0] == "input":
+            end, rest = rest[0][1], []
+    text, written = answer[given:line].strip(), answer[begin:end].strip()
+    if rest:
+        return Draft(text, written, "ambiguous", f"{rest[0][0].capitalize()}: inside the output")
+    return Draft(text, written)
 
 
 def _output_first(answer: str) -> list[Draft]:
@@ -183,6 +183,8 @@ def _output_first(answer: str) -> list[Draft]:
 
 
 def _labelled(label: str, given: str) -> Draft:
+    if "put" not in given and "PUT" not in given:
+        return Draft(given, label)
     inner = _labels(given, ("input", "output"), indent=1)
     if inner and inner[0][0] == "input" and inner[0][1] == 0:
         given, inner = given[inner[0][2] :].strip(), inner[1:]

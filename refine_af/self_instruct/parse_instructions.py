@@ -97,13 +97,14 @@ def parse_instructions(
         cut_from = 0 if rules.drop_truncated == "all" else len(items) - 1
     pieces = []
     for position, (text, reason, detail) in enumerate(items):
-        text = _capitalised(" ".join(text.split()), rules)
-        verdict: tuple[str | None, str] = (reason, detail)
+        words = text.split()
+        text = _capitalised(" ".join(words), rules)
+        broken: str | None = reason
         if position >= cut_from:
-            verdict = ("truncated", "")
+            broken, detail = "truncated", ""
         elif reason is None:
-            verdict = _broken_rule(text, rules.blacklist)
-        pieces.append(Piece(readable(text), position, *verdict))
+            broken, detail = _broken_rule(text, len(words), rules.blacklist)
+        pieces.append(Piece(readable(text) if broken else text, position, broken, detail))
     return pieces
 
 
@@ -116,32 +117,42 @@ def _pattern(words: tuple[str, ...]) -> re.Pattern[str]:
     return re.compile(rf"\b({'|'.join(map(re.escape, words))})\b", re.IGNORECASE)
 
 
-def _keyword(text: str, words: tuple[str, ...]) -> str | None:
+@lru_cache(maxsize=4)
+def _parts(words: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the words without those that hold another one: texts without these hold none."""
+    return tuple(
+        word for word in words if not any(other in word for other in words if other != word)
+    )
+
+
+def _keyword(text: str, lower: str, words: tuple[str, ...]) -> str | None:
     """Return the first of ``words`` that stands in ``text``, as it is written there."""
-    lower = text.lower()
     # Most texts hold none even as a part of a word, which is found out much sooner. Outside
     # ASCII a letter can match another one (Kelvin's sign a k), so there only the pattern decides.
-    if not words or (text.isascii() and not any(word in lower for word in words)):
+    if not words or (text.isascii() and not any(map(lower.__contains__, _parts(words)))):
         return None
     match = _pattern(words).search(text)
     return match[0] if match else None
 
 
-def _broken_rule(text: str, blacklist: tuple[str, ...]) -> tuple[str | None, str]:
-    """Return (reason, detail) of the first broken rule in the published order, or (None, "")."""
+def _broken_rule(text: str, words: int, blacklist: tuple[str, ...]) -> tuple[str | None, str]:
+    """Return (reason, detail) of the first broken rule in the published order, or (None, "").
+
+    ``text`` has ``words`` words.
+    """
     if not text:
         return "empty", ""
     if not is_readable(text):
         return "unreadable", "control character, lone surrogate, or over a million characters"
-    words = len(text.split())
     if words <= 3:
         return "too_short", f"{words} words, at least 4"
     if words > 150:
         return "too_long", f"{words} words, at most 150"
-    if (keyword := _keyword(text, blacklist)) is not None:
+    lower = text.lower()
+    if (keyword := _keyword(text, lower, blacklist)) is not None:
         return "keyword", keyword
     # Case does not matter, so that leaving the other letters alone lets nothing slip through.
-    if text.lower().startswith("write a program"):
+    if lower.startswith("write a program"):
         return "write_a_program", ""
     if text[0] in string.punctuation:
         return "punctuation", text[0]
