@@ -38,8 +38,16 @@ SET = click.option(
 )
 
 
+LIMIT = click.option(
+    "--limit",
+    type=click.IntRange(1),
+    default=None,
+    metavar="N",
+    help="At most N of what every stage counts: instructions and requests for them, rows, updates,"
+    " instances of a task; --dry-run shows them.",
+)
 PRICE = click.option(
-    "--price-per-gpu-hour", type=float, default=None, help="Shows money on the timing page."
+    "--price-per-gpu-hour", type=float, default=None, help="Shows money, also while it runs."
 )
 
 
@@ -62,6 +70,7 @@ def need_kfp(extra: str = "pipelines") -> None:
     help="Default: runs/<preset>-seed<seed>-<digest of the configuration>.",
 )
 @click.option("--seed", type=int, default=None, help="Seed of all randomness.")
+@LIMIT
 @click.option("--dry-run", is_flag=True, help="Show the DAG, the parameters and an estimate.")
 @click.option(
     "--only", default="", metavar="TASK", help="Run one task on an earlier run's artifacts."
@@ -96,6 +105,7 @@ def run(
     assignments: tuple[str, ...],
     output_dir: str,
     seed: int | None,
+    limit: int | None,
     dry_run: bool,
     only: str,
     since: str,
@@ -112,6 +122,7 @@ def run(
     """
     from refine_af.pipelines.config import base_preset, load_config
     from refine_af.pipelines.inputs import check_contents
+    from refine_af.pipelines.limit import limited
     from refine_af.pipelines.plan import dry_run_text
     from refine_af.pipelines.succession import default_folder
     from refine_af.pipelines.tasks import planned
@@ -120,8 +131,8 @@ def run(
         raise ParameterError("--only and --from exclude each other; give one")
     extra = () if seed is None else (f"seed={seed}",)
     chosen = load_config(preset, config).with_values(assignments + extra)
-    tasks = planned(chosen)
-    check_contents(tasks)
+    chosen = limited(chosen, limit) if limit else chosen
+    check_contents(planned(chosen))
     folder = Path(output_dir) if output_dir else default_folder(preset, chosen)
     if dry_run:
         click.echo(dry_run_text(chosen, load_config(base_preset(preset, config), ""), folder))
@@ -146,6 +157,7 @@ def run(
         images,
         replace,
         f"{preset} + {Path(config).name}" if config else preset,
+        price_per_gpu_hour,
     )
     result = execute.run(request, Console(stderr=True))
     write_timing(str(folder), folder / "timing.html", price_per_gpu_hour)
@@ -158,12 +170,19 @@ def run(
 @CONFIG
 @SET
 @click.option(
-    "--rows", default=10, show_default=True, type=click.IntRange(1), help="Requests of each stage."
+    "--limit",
+    default=10,
+    show_default=True,
+    type=click.IntRange(1),
+    metavar="N",
+    help="Requests of each stage.",
 )
 @click.option(
     "--json", "target", default="", metavar="FILE", help="Also write the calls as JSON Lines."
 )
-def preview(preset: str, config: str, assignments: tuple[str, ...], rows: int, target: str) -> None:
+def preview(
+    preset: str, config: str, assignments: tuple[str, ...], limit: int, target: str
+) -> None:
     """Show the first rows of a run: prompts, raw answers, what was read, and the reward's parts.
 
     The first stages work with the run's own model. Nothing is kept on disk, unless --json asks.
@@ -181,7 +200,7 @@ def preview(preset: str, config: str, assignments: tuple[str, ...], rows: int, t
     check_contents(planned(chosen))
     if target and not Path(target).absolute().parent.is_dir():
         raise ParameterError(f"--json {target}: there is no such folder; make it first")
-    calls = made(chosen, rows)
+    calls = made(chosen, limit)
     if target:
         write_rows(Path(target), map(asdict, calls))
     click.echo(preview_text(calls))

@@ -138,6 +138,7 @@ def _run(
             (scratch / part).mkdir()
         with open_journal(work_dir, identity, resume) if work_dir else MemoryJournal() as journal:
             task = Task(present, staged, journal, progress, scratch / "work", engine=engine)
+            progress.watch(task.telemetry)
             staged["provenance"].write_bytes(_provenance(identity, engine))
             task.telemetry["label"] = label
             metrics = _execute_once(stage, settings, journal, task)
@@ -212,11 +213,11 @@ def _execute(stage: Stage, settings: Params, task: Task) -> Metrics:
     if missing:
         raise RuntimeError(f"stage {stage.name} returned without writing {', '.join(missing)}")
     write_object(task.outputs["metrics"], metrics)
+    task.telemetry["seconds"] = time.monotonic() - clock
+    task.telemetry["gpus"] = _gpus() if stage.resources.gpu else 0
     telemetry = {
         "stage": stage.name,
         "started": started,
-        "seconds": time.monotonic() - clock,
-        "gpus": _gpus() if stage.resources.gpu else 0,
         "host": platform.node(),
         "python": platform.python_version(),
         **task.telemetry,

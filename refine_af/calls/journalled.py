@@ -101,7 +101,6 @@ class JournalledEngine:
         self._steps = 0
         self._unsettled: dict[str, dict[str, Completion]] = {}
         self._asked: list[tuple[Request, Sampling, Completion]] = []
-        self._counts = {"calls": 0, "prompt_tokens": 0, "new_tokens": 0}
         self._fresh_tokens, self._fresh_seconds = 0, 0.0
 
     def generate(self, requests: Sequence[Request], sampling: Sampling) -> list[Completion]:
@@ -117,11 +116,14 @@ class JournalledEngine:
         for start in range(0, len(requests), STEP):
             batch = self._step(requests[start : start + STEP], sampling)
             answers += batch
+            self._count(batch)
             self._failures.add(batch)
             self._failures.check(total)
             if self._unit:
                 self._task.progress.step(len(answers), len(requests), self._unit)
-        self._count(requests, sampling, answers)
+        if "calls" in self._task.outputs:
+            asked = zip(requests, answers, strict=True)
+            self._asked += [(request, sampling, answer) for request, answer in asked]
         return answers
 
     def _settle(self) -> None:
@@ -165,15 +167,16 @@ class JournalledEngine:
         self._fresh_seconds += time.monotonic() - started
         self._fresh_tokens += sum(one.tokens for one in completions)
 
-    def _count(
-        self, requests: Sequence[Request], sampling: Sampling, answers: Sequence[Completion]
-    ) -> None:
-        self._counts["calls"] += len(answers)
-        self._counts["prompt_tokens"] += sum(one.prompt_tokens for one in answers)
-        self._counts["new_tokens"] += sum(one.tokens for one in answers)
-        if "calls" in self._task.outputs:
-            asked = zip(requests, answers, strict=True)
-            self._asked += [(request, sampling, answer) for request, answer in asked]
+    def _count(self, answers: Sequence[Completion]) -> None:
+        """Add answers to the telemetry, where progress reports find them."""
+        telemetry = self._task.telemetry
+        counts = {
+            "calls": len(answers),
+            "prompt_tokens": sum(one.prompt_tokens for one in answers),
+            "new_tokens": sum(one.tokens for one in answers),
+        }
+        for name, count in counts.items():
+            telemetry[name] = telemetry.get(name, 0) + count
 
     def calls(self, parents: Callable[[str], tuple[str, ...] | None]) -> Iterator[ModelCall]:
         """Yield a row per call in the order asked; none in a stage without the output ``calls``.
@@ -207,7 +210,7 @@ class JournalledEngine:
         self._failures = Failures(failures.max_failed, failures.max_refused)
 
     def finish(self) -> None:
-        """Free the model, end the last phase, and put counts and rate into the telemetry.
+        """Free the model, end the last phase, and put the rate into the telemetry.
 
         Raises:
             DataError, DependencyError: See :meth:`end_phase`.
@@ -217,8 +220,7 @@ class JournalledEngine:
             telemetry.setdefault("engines", {})[self._name] = self._engine.describe()
         self.close()
         self.end_phase()
-        for name, count in self._counts.items():
-            telemetry[name] = telemetry.get(name, 0) + count
+        self._count([])
         for name, amount in {
             "fresh_tokens": self._fresh_tokens,
             "generation_seconds": self._fresh_seconds,

@@ -46,6 +46,7 @@ def param(
     names: ContentKind | None = None,
     digest: str = "",
     opened_by: str = "",
+    counts_rows: bool = False,
 ) -> Any:  # noqa: ANN401  pydantic's Field is typed so: the annotation of the field decides
     """Declare one parameter.
 
@@ -63,6 +64,8 @@ def param(
             parameter of kind ``code`` or ``harness`` may list several, comma separated.
         digest: Name of the parameter that holds the content's expected digest or revision.
         opened_by: For a model: name of the parameter, or property, that says which engine opens it.
+        counts_rows: Whether it says how many rows, or updates, a stage takes; 0 is then all of
+            them. ``--limit`` lowers it.
     """
     extra: dict[str, Any] = {
         "source": source,
@@ -70,6 +73,7 @@ def param(
         "names": names,
         "digest": digest,
         "opened_by": opened_by,
+        "counts_rows": counts_rows,
     }
     return Field(
         default=... if default is None else default,

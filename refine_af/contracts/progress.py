@@ -5,6 +5,7 @@ import os
 import sys
 import time
 from collections import deque
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,8 @@ class StageProgress:
     """Reports of one stage run.
 
     Events are JSON objects, one a line: ``{"at": seconds since the epoch, "stage", "label",
-    "event": start|step|say|end|fail, ...}``. Appending one line is atomic on a local disk.
+    "event": start|step|say|end|fail, "spent": {"tokens", "gpu_seconds"}, ...}``. Appending one
+    line is atomic on a local disk.
     """
 
     def __init__(self, stage: str, label: str = "") -> None:
@@ -35,8 +37,13 @@ class StageProgress:
         self._label = label
         self._pace = Pace()
         self._last_line = 0.0
+        self._telemetry: Mapping[str, Any] = {}
         path = os.environ.get(EVENTS_VARIABLE)
         self._events = Path(path) if path else None
+
+    def watch(self, telemetry: Mapping[str, Any]) -> None:
+        """Say with every event what the stage has spent, as far as its telemetry tells."""
+        self._telemetry = telemetry
 
     def step(self, done: int, total: int, unit: str, **numbers: float) -> None:
         """Report ``done`` of ``total`` units, with rate and remaining time, see :class:`Pace`.
@@ -71,6 +78,7 @@ class StageProgress:
         if self._events is None:
             return
         record = {"at": time.time(), "stage": self._stage, "label": self._label, "event": event}
+        record |= {"spent": spent(self._telemetry)}
         line = json.dumps(record | values, ensure_ascii=True) + "\n"
         descriptor = os.open(self._events, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
         try:
@@ -82,6 +90,15 @@ class StageProgress:
         name = f"{self._stage} ({self._label})" if self._label else self._stage
         sys.stderr.write(f"{name}: {printable(text)}\n")
         sys.stderr.flush()
+
+
+def spent(telemetry: Mapping[str, Any]) -> dict[str, float]:
+    """Return tokens read and written, and GPU-seconds, which are known at the end."""
+    tokens = telemetry.get("prompt_tokens", 0) + telemetry.get("new_tokens", 0)
+    return {
+        "tokens": tokens,
+        "gpu_seconds": telemetry.get("gpus", 0) * telemetry.get("seconds", 0.0),
+    }
 
 
 class Pace:

@@ -19,6 +19,7 @@ class TasksParams(Params):
         "First N instances of each task.",
         source="SUPER-NI: the first 100 are label-balanced on purpose",
         ge=1,
+        counts_rows=True,
     )
     gpt2_tokenizer: str = param(
         "",

@@ -68,7 +68,7 @@ class EvolutionParams(EngineParams):
         names="model",
     )
     clusters: int = param(4, "Groups of like seeds that are told apart in tables.", ge=1, le=16)
-    seeds_limit: int = param(0, "First N seeds; 0 takes all.", ge=0)
+    seeds_limit: int = param(0, "First N seeds; 0 takes all.", ge=0, counts_rows=True)
 
     @property
     def reviewing(self) -> EngineKind:
@@ -146,7 +146,9 @@ class PolicyParams(EvolutionParams):
     held_out: int = param(64, "Seeds that only test policies; at most a third of all.", ge=0)
     policy_seeds: int = param(3, "Policies trained independently; the best one is kept.", ge=1)
     evaluate_every: int = param(5, "Updates between tests on held-out seeds; 0: none.", ge=0)
-    updates: int = param(20, "Rollouts of one policy, each with its optimisation.", ge=1)
+    updates: int = param(
+        20, "Rollouts of one policy, each with its optimisation.", ge=1, counts_rows=True
+    )
     episodes: int = param(32, "Episodes of one rollout.", ge=2)
     epochs: int = param(6, "Passes over the steps of a rollout.", ge=1)
     minibatch: int = param(48, "Steps of one optimiser step.", ge=1)

@@ -32,6 +32,8 @@ class TaskView:
         started: Seconds since the epoch; 0 before the start.
         ended: Seconds since the epoch; 0 while the task runs.
         last_line: When a plain line was printed last.
+        tokens: Read and written so far.
+        gpu_seconds: GPUs times seconds; known when the task ends.
     """
 
     state: str = "waiting"
@@ -39,6 +41,8 @@ class TaskView:
     started: float = 0.0
     ended: float = 0.0
     last_line: float = 0.0
+    tokens: int = 0
+    gpu_seconds: float = 0.0
 
     def seconds(self, now: float) -> float:
         """Return the wall time so far."""
@@ -50,6 +54,7 @@ class RunView:
     """All tasks of a run, fed by progress events."""
 
     tasks: dict[str, TaskView]
+    price_per_gpu_hour: float | None = None
     failure: dict[str, Any] = field(default_factory=dict)
 
     def take(self, event: dict[str, Any]) -> str:
@@ -58,6 +63,8 @@ class RunView:
         view = self.tasks.setdefault(name, TaskView())
         kind = event["event"]
         view.state = STATES.get(kind, view.state)
+        view.tokens = event["spent"]["tokens"]
+        view.gpu_seconds = event["spent"]["gpu_seconds"]
         if kind == "start":
             view.started, view.ended = event["at"], 0.0
         elif kind in STATES:
@@ -74,12 +81,19 @@ class RunView:
         return f"{name}: {STATES.get(kind, '')} {view.detail}{took}".replace(":  ", ": ").rstrip()
 
     def count(self) -> str:
-        """Return how far the whole run is."""
-        ended = sum(view.state in ("done", "reused") for view in self.tasks.values())
-        return f"{ended} of {len(self.tasks)} tasks"
+        """Return how far the whole run is, and what it has spent."""
+        views = self.tasks.values()
+        ended = sum(view.state in ("done", "reused") for view in views)
+        tokens = sum(view.tokens for view in views)
+        hours = sum(view.gpu_seconds for view in views) / 3600
+        parts = [f"{ended} of {len(views)} tasks"]
+        parts += [f"{tokens:,} tokens"] if tokens else []
+        if self.price_per_gpu_hour is not None:
+            parts.append(f"GPUs cost {hours * self.price_per_gpu_hour:.2f} so far")
+        return ", ".join(parts)
 
     def summary(self, now: float) -> str:
-        """Return tasks done, the time since the first start, and what waits."""
+        """Return :meth:`count` and the time since the first start."""
         starts = [view.started for view in self.tasks.values() if view.started]
         elapsed = f", {duration(now - min(starts))}" if starts else ""
         return f"{self.count()}{elapsed}"
@@ -92,7 +106,7 @@ def describe(event: dict[str, Any]) -> str:
         counts = f"{event['done']}/{event['total']} {event['unit']}"
         return f"{counts}, {event['rate']:.3g}/s{time_left(event['eta'])}  {numbers}".rstrip()
     if event["event"] == "end":
-        skipped = {"at", "stage", "label", "event"}
+        skipped = {"at", "stage", "label", "event", "spent"}
         closing = [(key, value) for key, value in event.items() if key not in skipped]
         return "  ".join(f"{key} {amount(value)}" for key, value in closing[:5])
     return printable(str(event.get("message", "")))
@@ -157,8 +171,14 @@ class _Drawing:
 class Display:
     """Follows an events file; used as a context manager around the run."""
 
-    def __init__(self, tasks: list[str], events: Path, console: Console) -> None:
-        self.view = RunView({name: TaskView() for name in tasks})
+    def __init__(
+        self,
+        tasks: list[str],
+        events: Path,
+        console: Console,
+        price_per_gpu_hour: float | None = None,
+    ) -> None:
+        self.view = RunView({name: TaskView() for name in tasks}, price_per_gpu_hour)
         self._events = events
         self._offset = 0
         self._console = console

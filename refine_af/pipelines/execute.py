@@ -56,6 +56,7 @@ class RunRequest:
         images: Run every task in its container; None runs it as a process of this environment.
         replace: Whether a run of another configuration in the folder may be replaced.
         preset: Name of the preset, for people; empty with a file of the user's own.
+        price_per_gpu_hour: Shows money while it runs, where given.
     """
 
     config: RunConfig
@@ -66,6 +67,7 @@ class RunRequest:
     images: Images | None = None
     replace: bool = False
     preset: str = ""
+    price_per_gpu_hour: float | None = None
 
 
 class RunFailedError(RefineAfError):
@@ -125,7 +127,7 @@ def _run(request: RunRequest, spec: dict[str, Any], console: Console) -> dict[st
     events = work / "events.jsonl"
     events.unlink(missing_ok=True)
     shown = tasks if only is None else [name for name in tasks if name in only]
-    with Display(shown, events, console) as display:
+    with Display(shown, events, console, request.price_per_gpu_hour) as display:
         code = _follow(work, events, display, environment)
     if code != 0:
         raise _failure(display.view.failure, work)

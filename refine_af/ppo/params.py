@@ -17,7 +17,7 @@ class PPOParams(ModelParams):
     algorithm: Algorithm = param(
         "ppo", "ppo is our own; rloo and grpo are TRL's trainers with the same reward."
     )
-    updates: int = param(200, "Rollouts, each with its optimisation.", ge=1)
+    updates: int = param(200, "Rollouts, each with its optimisation.", ge=1, counts_rows=True)
     episodes_per_update: int = param(64, "Episodes of one rollout.", ge=2)
     episodes_per_prompt: int = param(
         1,

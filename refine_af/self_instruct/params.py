@@ -24,6 +24,7 @@ class BootstrapParams(EngineParams):
         " 8 for each prompt of round_size.",
         source="REFINE-AF: 15K per backbone",
         ge=1,
+        counts_rows=True,
     )
     shard: int = param(0, "Number of this shard; each has a random stream of its own.", ge=0)
     round_size: int = param(
@@ -31,8 +32,9 @@ class BootstrapParams(EngineParams):
         "Prompts drawn from one frozen pool; the published loop has 5, more keep a GPU busy.",
         source="Self-Instruct, bootstrap_instructions.py (5)",
         ge=1,
+        counts_rows=True,
     )
-    max_requests: int = param(20000, "Most requests before it ends.", ge=1)
+    max_requests: int = param(20000, "Most requests before it ends.", ge=1, counts_rows=True)
     max_empty_rounds: int = param(5, "Ends after so many rounds without a new instruction.", ge=1)
     in_context: int = param(8, "Instructions shown.", source="Self-Instruct, section 3.1", ge=1)
     machine_in_context: int = param(
@@ -131,7 +133,7 @@ class InstancesParams(InstanceFormParams, EngineParams):
     parity: bool = param(
         False, "Stop and read answers exactly as published: labels count anywhere in an answer."
     )
-    limit: int = param(0, "First N instructions; 0 takes all.", ge=0)
+    limit: int = param(0, "First N instructions; 0 takes all.", ge=0, counts_rows=True)
     tasks_uri: str = param(
         "",
         "Evaluation tasks that no instance may match: builtin:tasks or a URI; empty: no check.",

@@ -25,7 +25,10 @@ class SFTParams(ModelParams):
         "lora", "lora; qlora (4-bit base weights, CUDA only); full (every weight)."
     )
     rows: int = param(
-        0, "Train on at most this many instances, one of each instruction first; 0: all.", ge=0
+        0,
+        "Train on at most this many instances, one of each instruction first; 0: all.",
+        ge=0,
+        counts_rows=True,
     )
     include_seed_tasks: bool = param(
         True, "Train on the seed tasks too.", source="Self-Instruct, prepare_for_finetuning.py"

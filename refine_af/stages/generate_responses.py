@@ -32,7 +32,7 @@ class ResponsesParams(EngineParams):
     temperature: float = param(0.7, "0 is greedy.", ge=0.0)
     top_p: float = param(0.95, "Nucleus mass.", gt=0.0, le=1.0)
     max_tokens: int = param(1024, "Most new tokens.", ge=4)
-    limit: int = param(0, "First N instructions; 0 takes all.", ge=0)
+    limit: int = param(0, "First N instructions; 0 takes all.", ge=0, counts_rows=True)
     held_out_share: float = param(
         0.0, "Share of the roots whose answers go to held_out, never to training.", ge=0.0, lt=1.0
     )

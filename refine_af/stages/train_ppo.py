@@ -40,7 +40,9 @@ if TYPE_CHECKING:
 class TrainPPOParams(RewardParams, InstanceFormParams, PPOParams):
     """PPO, its reward, the form of the prompts, and what to train on."""
 
-    prompts: int = param(4000, "Instructions to act on, drawn at random; 0 takes all.", ge=0)
+    prompts: int = param(
+        4000, "Instructions to act on, drawn at random; 0 takes all.", ge=0, counts_rows=True
+    )
     held_out: str = param(
         "",
         "Score that PPO never sees, for alarms: gold (embedded tasks) or a part of a scorer in"

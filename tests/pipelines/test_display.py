@@ -14,7 +14,8 @@ NAMES = [f"stage_{number}" for number in range(15)]
 
 
 def event(stage: str, kind: str, at: float, **values: Any) -> dict[str, Any]:  # noqa: ANN401  JSON
-    return {"stage": stage, "label": "", "event": kind, "at": at, **values}
+    spent = {"tokens": 0, "gpu_seconds": 0.0}
+    return {"stage": stage, "label": "", "event": kind, "at": at, "spent": spent, **values}
 
 
 def step(stage: str, at: float, done: int, eta: float | None) -> dict[str, Any]:
@@ -89,3 +90,13 @@ def test_numbers_and_times_for_people() -> None:
         "2:07 h",
     ]
     assert describe(step("a", 0.0, 1, None)) == "1/30 updates, 2/s"
+
+
+def test_tokens_and_money_so_far_are_the_sums_of_the_tasks() -> None:
+    view = RunView({"a": TaskView(), "b": TaskView()}, price_per_gpu_hour=3.0)
+    view.take(event("a", "start", 100.0))
+    view.take(event("a", "end", 1900.0, spent={"tokens": 70_000, "gpu_seconds": 2 * 1800.0}))
+    view.take(step("b", 2000.0, 1, None) | {"spent": {"tokens": 1_234, "gpu_seconds": 0.0}})
+    (first, *_) = drawn(view, 2000.0, 12)
+    assert "1 of 2 tasks, 71,234 tokens, GPUs cost 3.00 so far, 31:40 min" in first
+    assert "GPUs" not in drawn(RunView({"a": TaskView()}), 0.0, 12)[0]

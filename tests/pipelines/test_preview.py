@@ -31,7 +31,7 @@ def test_the_embedded_model_shows_prompt_answer_verdict_and_parts(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert main(["preview", "--preset", "quickstart", "--rows", "3", "--json", "calls.jsonl"]) == 0
+    assert main(["preview", "--preset", "quickstart", "--limit", "3", "--json", "calls.jsonl"]) == 0
     captured = capsys.readouterr()
     assert captured.err.startswith("preview: builtin:tiny: 3 requests for instructions\n")
     shown = captured.out
@@ -67,7 +67,7 @@ def test_answers_that_cannot_be_parsed_are_shown_with_the_reason(
 ) -> None:
     given = scripted(tmp_path / "script.jsonl", "Sure!\x1b[2J")
     options = [word for text in given for word in ("--set", text)]
-    assert main(["preview", *options, "--rows", "2"]) == 0
+    assert main(["preview", *options, "--limit", "2"]) == 0
     shown = capsys.readouterr().out
     assert "\x1b" not in shown
     assert shown.count("  | Sure!\ufffd[2J") == 4
@@ -107,7 +107,7 @@ def test_one_engine_serves_both_stages_where_their_settings_agree(tmp_path: Path
         (["--preset", "teams-rl-smoke"], "preview needs a preset of the pipeline refine-af"),
         (["--json", "nowhere/calls.jsonl"], "there is no such folder"),
         (["--set", "generate_instructions.target=0"], "generate_instructions.target is 0"),
-        (["--rows", "0"], "--rows"),
+        (["--limit", "0"], "--limit"),
     ],
 )
 def test_what_cannot_be_shown_is_refused(
