@@ -117,6 +117,11 @@ def _decide_again(asked: Refilter, task: RunTask, folder: Path) -> Metrics:
     """Parse and filter the answers of one shard."""
     given = task.params | dict(asked.changes.get(task.stage.name, {}))
     params = BootstrapParams.parse(given, where=task.stage.name)
+    if params.task_rating != "none":
+        raise ParameterError(
+            f"{task.name}: the run chose instructions by task_rating={params.task_rating!r}, which"
+            " needs the model; run that task again instead"
+        )
     folder.mkdir()
     (seeds,) = [rows.path for _, rows in asked.run.files("seeds", "seed_ingest")]
     decider = Decider(read_rows(seeds, Seed), params, known_texts(params.known_uri, folder))

@@ -30,10 +30,12 @@ from refine_af.self_instruct.decide import request_name
 from refine_af.self_instruct.drafts import Draft
 from refine_af.self_instruct.params import BootstrapParams, InstancesParams
 from refine_af.self_instruct.task_kinds import layouts
+from refine_af.self_instruct.task_rating import open_rating
 from refine_af.stages.generate_instances import decide_drafts, instance_requests, read_answer
 from refine_af.stages.generate_instructions import known_texts
 from refine_af.stages.score_rewards import ScoreRewardsParams
 from refine_af.stages.seed_ingest import SeedParams, read_seeds
+from refine_af.storage.journal import MemoryJournal
 from refine_af.storage.sources import fetch_rows_file
 
 KEPT = "kept"
@@ -148,7 +150,8 @@ def _instructions(
     params: BootstrapParams, seeds: Sequence[Seed], engine: TextEngine, scratch: Path
 ) -> tuple[list[Call], list[Instruction]]:
     """Return the bootstrap's first calls and the instructions that they brought."""
-    loop = Bootstrap(seeds, params, known_texts(params.known_uri, scratch))
+    rate = open_rating(params, seeds, MemoryJournal())
+    loop = Bootstrap(seeds, params, known_texts(params.known_uri, scratch), rate)
     asked: list[tuple[Request, Completion]] = []
     kept: list[Instruction] = []
     rejected: list[Rejected] = []

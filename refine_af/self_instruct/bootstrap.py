@@ -18,6 +18,7 @@ from refine_af.engines.text import Completion, Request
 from refine_af.self_instruct.decide import STAGE, Answer, Decider, request_name
 from refine_af.self_instruct.params import BootstrapParams
 from refine_af.self_instruct.prompts import instructions_prompt
+from refine_af.self_instruct.task_rating import Rate
 
 End = Literal["target", "max_requests", "no_acceptance"]
 
@@ -38,7 +39,11 @@ class Bootstrap:
     """
 
     def __init__(
-        self, seeds: Sequence[Seed], params: BootstrapParams, known: Sequence[str] = ()
+        self,
+        seeds: Sequence[Seed],
+        params: BootstrapParams,
+        known: Sequence[str] = (),
+        rate: Rate | None = None,
     ) -> None:
         """Start with the seeds as the pool.
 
@@ -47,6 +52,7 @@ class Bootstrap:
             params: Of the loop.
             known: Texts that are not to be repeated either, such as what the model was trained
                 on; a piece that does is dropped as ``known``.
+            rate: Rates the texts of a round (:mod:`refine_af.self_instruct.task_rating`).
 
         Raises:
             DataError: For fewer seeds than a prompt shows.
@@ -57,7 +63,7 @@ class Bootstrap:
             )
         self._params = params
         self._seeds = [(seed.id, seed.instruction) for seed in seeds]
-        self._decider = Decider(seeds, params, known)
+        self._decider = Decider(seeds, params, known, rate)
         self._kept: list[tuple[str, str]] = []
         self._accepted_by_round: list[int] = []
         self._requests = 0

@@ -4,7 +4,7 @@ The bootstrap decides each round with it; filtering again from kept answers runs
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from refine_af.contracts.readable import readable
 from refine_af.contracts.records import Instruction, Rejected, Seed
@@ -12,6 +12,7 @@ from refine_af.dedup.index import Neighbour, RougeLIndex
 from refine_af.engines.text import Finish
 from refine_af.self_instruct.params import BootstrapParams
 from refine_af.self_instruct.parse_instructions import Piece, parse_instructions
+from refine_af.self_instruct.task_rating import Rate, refusals
 
 STAGE = "generate_instructions"
 KNOWN = "known-"
@@ -45,6 +46,7 @@ class Decider:
         seeds: Sequence[Seed],
         params: BootstrapParams,
         known: Sequence[str] = (),
+        rate: Rate | None = None,
     ) -> None:
         """Start with the seeds as the pool.
 
@@ -52,8 +54,10 @@ class Decider:
             seeds: Not to be repeated.
             params: How answers are read and compared, and the number of the shard.
             known: Texts that are not to be repeated either.
+            rate: Rates the texts of a round; None lets every task pass.
         """
         self._shard = params.shard
+        self._rate, self._params = rate, params
         self._rules = params.parse_rules
         self._index = RougeLIndex(params.max_rouge_l, params.tokens)
         self._index.add_all([(seed.id, seed.instruction) for seed in seeds])
@@ -71,7 +75,7 @@ class Decider:
 
     def decide(self, answers: Iterable[Answer]) -> list[Instruction | Rejected]:
         """Return one row per piece of the answers, in order; those kept join the pool."""
-        findings = [finding for answer in answers for finding in self._read(answer)]
+        findings = self._rated([piece for answer in answers for piece in self._read(answer)])
         rows: list[Instruction | Rejected] = [
             one.instruction(self._shard) if one.piece.reason is None else one.rejected(self._shard)
             for one in findings
@@ -88,6 +92,19 @@ class Decider:
                 rows[index] = findings[index].rejected(self._shard, near, known)
         return rows
 
+    def _rated(self, findings: list["_Finding"]) -> list["_Finding"]:
+        """Return the findings, those that the rating drops with the reason."""
+        usable = [index for index, one in enumerate(findings) if one.piece.reason is None]
+        if self._rate is None or not usable:
+            return findings
+        ratings = self._rate([findings[index].piece.text for index in usable])
+        dropped = refusals(ratings, self._params.min_rating, self._params.best_share)
+        for number, (reason, detail) in dropped.items():
+            index = usable[number]
+            piece = replace(findings[index].piece, reason=reason, detail=detail)
+            findings[index] = replace(findings[index], piece=piece, rating=ratings[number])
+        return findings
+
     def _read(self, answer: Answer) -> list["_Finding"]:
         if answer.finish == "error":
             failed = Piece("", 0, "engine_error", answer.error)
@@ -103,6 +120,7 @@ class _Finding:
     request: int
     parents: tuple[str, ...]
     piece: Piece
+    rating: float | None = None
 
     def instruction(self, shard: int) -> Instruction:
         piece = self.piece
@@ -118,7 +136,7 @@ class _Finding:
             self.parents,
             place=f"{shard}:{self.request}:{piece.position}",
             neighbour=near.id if near else None,
-            score=near.score if near else None,
+            score=near.score if near else self.rating,
             detail=readable(known or piece.detail),
             request=request_name(shard, self.request),
         )

@@ -70,6 +70,19 @@ class BootstrapParams(EngineParams):
         " completion dropped whole.",
     )
     alpaca_keywords: bool = param(False, "Also drop Alpaca's five further keywords.")
+    task_rating: Literal["none", "pmi"] = param(
+        "none",
+        "pmi: rate each instruction by how much likelier the model finds it behind seed tasks than"
+        " alone, and drop by min_rating and best_share before it joins the pool.",
+        source="project choice: self_instruct/task_rating.py",
+    )
+    min_rating: float = param(0.0, "With task_rating: least rating, nats per token.")
+    best_share: float = param(
+        1.0,
+        "With task_rating, best-of-n: share of a round's instructions that stay, the best rated.",
+        gt=0.0,
+        le=1.0,
+    )
 
     @property
     def parse_rules(self) -> ParseRules:
@@ -89,6 +102,22 @@ class BootstrapParams(EngineParams):
     def style(self) -> Literal["plain", "chat"]:
         """Return how a prompt asks: a list to go on with, or in words where it is a chat."""
         return "chat" if self.asks_by_chat else "plain"
+
+    @rule("task_rating")
+    def rating_reads_the_model(self) -> str:
+        """Ratings are likelihoods of the model, and published rules have none."""
+        if self.task_rating == "none":
+            return ""
+        if self.engine not in ("transformers", "vllm"):
+            return f"it reads the model's weights, and engine is {self.engine!r}; set it to none"
+        return "parity decides as published, without ratings: unset one" if self.parity else ""
+
+    @rule("best_share")
+    def best_are_rated(self) -> str:
+        """Choosing by rating needs ratings."""
+        if self.task_rating == "none" and (self.best_share < 1 or self.min_rating):
+            return "best_share and min_rating choose by rating: set task_rating to pmi"
+        return ""
 
     @rule("machine_in_context")
     def machine_written_are_shown(self) -> str:

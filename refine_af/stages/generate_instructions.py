@@ -28,9 +28,11 @@ UNREAD = ("empty", "unreadable", "chatter", "ambiguous", "truncated", "engine_er
 def run(params: BootstrapParams, task: Task) -> Metrics:
     """Run rounds until the target, the cap or saturation; every round is kept in the journal."""
     from refine_af.self_instruct.bootstrap import Bootstrap
+    from refine_af.self_instruct.task_rating import open_rating
 
     seeds = read_rows(task.inputs["seeds"], Seed)
-    bootstrap = Bootstrap(seeds, params, known_texts(params.known_uri, task.scratch))
+    rate = open_rating(params, seeds, task.journal)
+    bootstrap = Bootstrap(seeds, params, known_texts(params.known_uri, task.scratch), rate)
     engine = journalled(params, task, open_engine, unit="")
     outcome = Found()
     shown: dict[str, tuple[str, ...]] = {}

@@ -10,6 +10,7 @@ from made_folder import shared_folder
 from reading import rows
 
 from refine_af.cli import main
+from refine_af.contracts.errors import ParameterError
 from refine_af.dedup.rouge_l import rouge_l
 from refine_af.lineage.refilter import Refilter, refilter
 from refine_af.lineage.run import open_run
@@ -100,3 +101,14 @@ def test_what_cannot_be_decided_again_is_refused(
     old = shutil.copytree(made, tmp_path / "old")
     (Path(old) / "artifacts/generate_instructions/calls").unlink()
     assert main(["refilter", "--run", str(old), "--output", str(tmp_path / "o")]) == 65
+
+
+def test_a_run_that_chose_by_the_model_is_not_decided_again(made: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "run"
+    shutil.copytree(made, copy)
+    provenance = copy / "artifacts" / "generate_instructions" / "provenance"
+    told = provenance.read_text(encoding="utf-8")
+    provenance.write_text(told.replace('"task_rating":"none"', '"task_rating":"pmi"'), "utf-8")
+    assert told != provenance.read_text(encoding="utf-8")
+    with pytest.raises(ParameterError, match="needs the model; run that task again"):
+        refilter(Refilter(open_run(copy), tmp_path / "again", {}))

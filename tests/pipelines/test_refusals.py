@@ -101,6 +101,11 @@ RULES: dict[str, tuple[str, ...]] = {
     ),
     "RewardParams.device_exists": ("score_rewards.scorer_device=gpu",),
     "BootstrapParams.machine_written_are_shown": ("generate_instructions.machine_in_context=9",),
+    "BootstrapParams.rating_reads_the_model": (
+        "generate_instructions.task_rating=pmi",
+        "generate_instructions.parity=true",
+    ),
+    "BootstrapParams.best_are_rated": ("generate_instructions.best_share=0.5",),
     "InstancesParams.samples_differ": (
         "generate_instances.samples=4",
         "generate_instances.temperature=0",
