@@ -7,13 +7,14 @@ on its neighbours and their order. ``benchmarks/decode.py`` measures both.
 Shapes: B rows of the batch (only those still in it), T columns so far, V words of the vocabulary.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 from transformers.cache_utils import Cache, DynamicCache
 
 from refine_af.contracts.errors import DataError
@@ -119,7 +120,7 @@ class Prefilled:
     def step(self, model: "PreTrainedModel", tokens: Tensor) -> Tensor:
         """Append ``tokens``, shape (B, new); return their logits, float32, (B, new, V)."""
         new = tokens.shape[1]
-        self.mask = torch.nn.functional.pad(self.mask, (0, new), value=True)
+        self.mask = functional.pad(self.mask, (0, new), value=True)
         positions = self.positions + torch.arange(1, new + 1, device=tokens.device)
         # A ready (B, 1, 1, T) mask spares the model building one per step.
         ready = self.growing and new == 1 and model.config._attn_implementation == "sdpa"
@@ -148,48 +149,118 @@ class Prefilled:
 def prefill(model: "PreTrainedModel", prompts: Sequence[Sequence[int]], room: int) -> Prefilled:
     """Read the prompts; several forward passes when they hold many tokens.
 
-    A beginning that all prompts share, as few-shot examples are, is read once.
+    A beginning that some prompts share, such as few-shot examples or a task's definition, is read
+    once, and prompts of like length are read together.
 
     Args:
         model: In evaluation mode, without gradients.
         prompts: At least one, none empty.
         room: Most tokens that may be appended to each.
     """
-    growing = can_grow(model.config, max(map(len, prompts)) + room)
-    shared = shared_tokens(prompts) if growing else 0
-    first = _first_part(model, prompts[0][:shared]) if shared else None
-    rests = [prompt[shared:] for prompt in prompts]
+    if not can_grow(model.config, max(map(len, prompts)) + room):
+        part = _read(model, prompts, list(range(len(prompts))), DynamicCache(config=model.config))
+        return Prefilled(part.cache, part.mask, part.positions, part.logits, growing=False)
+    budget = PREFILL_TOKENS.get(model.device.type, PREFILL_TOKENS_ELSEWHERE)
+    parts = [
+        part
+        for rows, shared in shared_groups(prompts, budget // 16)
+        for part in _group_read(model, prompts, rows, shared, budget)
+    ]
+    order = [row for part in parts for row in part.rows]
+    back = torch.tensor(order, device=model.device).argsort()
+    width = max(part.mask.shape[1] for part in parts)
+    masks = [functional.pad(part.mask, (width - part.mask.shape[1], 0)) for part in parts]
+    return Prefilled(
+        cache=joined([part.cache for part in parts], [part.rows for part in parts]),
+        mask=torch.cat(masks)[back],
+        positions=torch.cat([part.positions for part in parts])[back],
+        logits=torch.cat([part.logits for part in parts])[back],
+        growing=True,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """Some rows after one forward pass; ``rows`` are their indices, the rest as in Prefilled."""
+
+    rows: list[int]
+    cache: Cache
+    mask: Tensor
+    positions: Tensor
+    logits: Tensor
+
+
+def _group_read(
+    model: "PreTrainedModel",
+    prompts: Sequence[Sequence[int]],
+    rows: Sequence[int],
+    shared: int,
+    budget: int,
+) -> Iterator[_Part]:
+    """Read prompts that share their first tokens, at most ``budget`` tokens of them at a time."""
+    first = _first_part(model, prompts[rows[0]][:shared]) if shared else None
+    waiting = sorted(rows, key=lambda row: (-len(prompts[row]), row))
+    while waiting:
+        count = max(1, budget // (len(prompts[waiting[0]]) - shared))
+        chosen, waiting = waiting[:count], waiting[count:]
+        cache = DynamicCache() if first is None else repeated(first, len(chosen))
+        yield _read(model, prompts, chosen, cache, shared)
+
+
+def _read(
+    model: "PreTrainedModel",
+    prompts: Sequence[Sequence[int]],
+    rows: list[int],
+    cache: Cache,
+    shared: int = 0,
+) -> _Part:
+    """Read what follows the first ``shared`` tokens, which the cache holds, in one pass."""
+    rests = [prompts[row][shared:] for row in rows]
     width = max(map(len, rests))
     padded = [[0] * (width - len(rest)) + list(rest) for rest in rests]
-    tokens = torch.tensor(padded, device=model.device)
     padding = width - torch.tensor([len(rest) for rest in rests], device=model.device)[:, None]
     columns = torch.arange(width, device=model.device)
-    mask = torch.nn.functional.pad(columns >= padding, (shared, 0), value=True)
+    mask = functional.pad(columns >= padding, (shared, 0), value=True)
     positions = shared + (columns - padding).clamp(min=0)
+    output = model(
+        input_ids=torch.tensor(padded, device=model.device),
+        attention_mask=mask.long(),
+        position_ids=positions,
+        past_key_values=cache,
+        use_cache=True,
+        logits_to_keep=1,
+    )
+    return _Part(rows, cache, mask, positions[:, -1:], output.logits[:, -1].float())
 
-    budget = PREFILL_TOKENS.get(model.device.type, PREFILL_TOKENS_ELSEWHERE)
-    rows = max(1, budget // width) if growing else len(prompts)
-    caches, logits = [], []
-    for start in range(0, len(prompts), rows):
-        part = slice(start, start + rows)
-        count = len(prompts[part])
-        cache = repeated(first, count) if first is not None else _empty_cache(model, growing)
-        output = model(
-            input_ids=tokens[part],
-            attention_mask=mask[part].long(),
-            position_ids=positions[part],
-            past_key_values=cache,
-            use_cache=True,
-            logits_to_keep=1,
-        )
-        caches.append(cache)
-        logits.append(output.logits[:, -1].float())
-    return Prefilled(
-        cache=joined(caches) if growing else caches[0],
-        mask=mask,
-        positions=positions[:, -1:],
-        logits=torch.cat(logits),
-        growing=growing,
+
+def shared_groups(prompts: Sequence[Sequence[int]], spared: int) -> list[tuple[list[int], int]]:
+    """Return groups of rows and the number of first tokens that each group shares.
+
+    Args:
+        prompts: Token ids.
+        spared: Tokens that reading a beginning once must spare to be worth a pass of its own.
+    """
+    likely: dict[tuple[int, ...], list[int]] = {}
+    for row, prompt in enumerate(prompts):
+        likely.setdefault(tuple(prompt[:SHARED_AT_LEAST]), []).append(row)
+    groups, alone = [], []
+    for rows in likely.values():
+        shared = shared_tokens([prompts[row] for row in rows])
+        if shared * (len(rows) - 1) >= max(spared, 1):
+            groups.append((rows, shared))
+        else:
+            alone += rows
+    return [*groups, (alone, 0)] if alone else groups
+
+
+def batch_order(prompts: Sequence[Sequence[int]], rows: Iterable[int]) -> list[int]:
+    """Return rows ordered by length, but those with a common beginning next to each other."""
+    begins = {row: tuple(prompts[row][:SHARED_AT_LEAST]) for row in rows}
+    longest: dict[tuple[int, ...], int] = {}
+    for row, begin in begins.items():
+        longest[begin] = max(longest.get(begin, 0), len(prompts[row]))
+    return sorted(
+        begins, key=lambda row: (longest[begins[row]], begins[row], len(prompts[row]), row)
     )
 
 
@@ -213,11 +284,6 @@ def _first_part(model: "PreTrainedModel", tokens: Sequence[int]) -> Cache:
     ids = torch.tensor([list(tokens)], device=model.device)
     model(input_ids=ids, past_key_values=cache, use_cache=True, logits_to_keep=1)
     return cache
-
-
-def _empty_cache(model: "PreTrainedModel", growing: bool) -> Cache:
-    """Return a cache of plain layers, where no window is reached, or of the model's own kinds."""
-    return DynamicCache() if growing else DynamicCache(config=model.config)
 
 
 @dataclass(slots=True)

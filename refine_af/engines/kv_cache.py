@@ -25,17 +25,23 @@ class GrowingLayer(DynamicLayer):  # type: ignore[no-untyped-call]
     keys: Tensor
     values: Tensor
 
-    def __init__(self, keys: list[Tensor], values: list[Tensor]) -> None:
-        """Join the keys and values of batches that have the same T, in the order of their rows."""
+    def __init__(
+        self, keys: list[Tensor], values: list[Tensor], rows: Sequence[Sequence[int]]
+    ) -> None:
+        """Join the keys and values of batches at their last column; ``rows`` are their indices."""
         super().__init__()  # type: ignore[no-untyped-call]
-        self.length = keys[0].shape[2]
+        self.length = max(part.shape[2] for part in keys)
         self.dtype, self.device = keys[0].dtype, keys[0].device
         self.is_initialized = True
-        self._fill(keys, values)
+        self._keys = _block(keys, rows, self.length)
+        self._values = _block(values, rows, self.length)
+        self._show()
 
-    def _fill(self, keys: list[Tensor], values: list[Tensor]) -> None:
-        self._keys = _block(keys, self.length + SPARE_COLUMNS)
-        self._values = _block(values, self.length + SPARE_COLUMNS)
+    def _fill(self, keys: Tensor, values: Tensor) -> None:
+        """Hold these keys and values, with spare columns behind the first ``length``."""
+        everything = [list(range(keys.shape[0]))]
+        self._keys = _block([keys], everything, self.length)
+        self._values = _block([values], everything, self.length)
         self._show()
 
     def _show(self) -> None:
@@ -49,7 +55,7 @@ class GrowingLayer(DynamicLayer):  # type: ignore[no-untyped-call]
         start, end = self.length, self.length + key_states.shape[2]
         if end > self._keys.shape[2]:
             self.length = end
-            self._fill([_padded(self.keys, end)], [_padded(self.values, end)])
+            self._fill(_padded(self.keys, end), _padded(self.values, end))
         self._keys[:, :, start:end] = key_states
         self._values[:, :, start:end] = value_states
         self.length = end
@@ -68,17 +74,19 @@ class GrowingLayer(DynamicLayer):  # type: ignore[no-untyped-call]
     def reorder_cache(self, beam_idx: Tensor) -> None:
         """Keep only these rows, in this order (transformers' name for it)."""
         rows = beam_idx.to(self.keys.device)
-        self._fill([self.keys[rows]], [self.values[rows]])
+        self._fill(self.keys[rows], self.values[rows])
 
 
-def _block(parts: list[Tensor], columns: int) -> Tensor:
-    _, heads, length, size = parts[0].shape
-    rows = sum(part.shape[0] for part in parts)
-    block = parts[0].new_empty(rows, heads, columns, size)
-    start = 0
-    for part in parts:
-        block[start : start + part.shape[0], :, :length] = part
-        start += part.shape[0]
+def _block(parts: list[Tensor], rows: Sequence[Sequence[int]], length: int) -> Tensor:
+    """Return the parts' columns up to ``length``, each at its end, and room for more."""
+    _, heads, _, size = parts[0].shape
+    block = parts[0].new_empty(sum(map(len, rows)), heads, length + SPARE_COLUMNS, size)
+    for part, own in zip(parts, rows, strict=True):
+        start = length - part.shape[2]
+        index = torch.tensor(own, device=part.device)
+        block[index, :, start:length] = part
+        if start:
+            block[index, :, :start] = 0  # masked, but 0 times what memory held may be NaN
     return block
 
 
@@ -109,12 +117,17 @@ def repeated(cache: Cache, rows: int) -> Cache:
     return many
 
 
-def joined(parts: Sequence[Cache]) -> Cache:
-    """Return one growing cache for the rows of all parts; each part has plain layers only."""
+def joined(parts: Sequence[Cache], rows: Sequence[Sequence[int]]) -> Cache:
+    """Return one growing cache of all parts, which have plain layers only.
+
+    Args:
+        parts: Shorter ones stand at the end of the columns of the longest.
+        rows: Indices in the result of the rows of each part.
+    """
     states = [[_states(layer) for layer in part.layers] for part in parts]
     cache = DynamicCache()
     cache.layers = [
-        GrowingLayer([keys for keys, _ in layer], [values for _, values in layer])
+        GrowingLayer([keys for keys, _ in layer], [values for _, values in layer], rows)
         for layer in zip(*states, strict=True)
     ]
     return cache

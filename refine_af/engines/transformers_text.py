@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Self
 from refine_af.contracts.errors import ParameterError
 from refine_af.engines.adapters import apply_adapter, require_base
 from refine_af.engines.choose import choose
-from refine_af.engines.decode import Decoded, decode
+from refine_af.engines.decode import Decoded, batch_order, decode
 from refine_af.engines.encoding import PromptEncoder
 from refine_af.engines.memory import RowsAtOnce
 from refine_af.engines.models import Dtype, load_model, resolve_model
@@ -25,7 +25,8 @@ DEFAULT_BATCH = 32
 class TransformersText:
     """Writes completions with a model in this process.
 
-    Prompts are sorted by length and cut into batches of a fixed size, so that little is padded;
+    Prompts are sorted by length, those with a common beginning side by side, and cut into batches
+    of a fixed size, so that little is padded and a beginning is read once a batch;
     the answers come back in the order of the requests. The randomness of a request depends on its
     seed only; its logits depend in their last bits on the shape of its batch.
     """
@@ -124,7 +125,6 @@ class TransformersText:
             else:
                 fitting.append(index)
         write = choose if sampling.choices else decode
-        fitting.sort(key=lambda index: (len(prompts[index]), index))
 
         def answer(indices: Sequence[int]) -> None:
             decoded = write(
@@ -139,7 +139,7 @@ class TransformersText:
                     requests[index], prompts[index], row, sampling
                 )
 
-        self._rows.run(fitting, answer)
+        self._rows.run(batch_order(prompts, fitting), answer)
         return [completions[index] for index in range(len(requests))]
 
     def _completion(
