@@ -46,6 +46,9 @@ def generate_instructions(
     known_uri: str = "",
     parity: bool = False,
     alpaca_keywords: bool = False,
+    task_rating: str = "none",
+    min_rating: float = 0.0,
+    best_share: float = 1.0,
     work_dir: str = "",
     label: str = "",
 ) -> None:
@@ -105,6 +108,11 @@ def generate_instructions(
         parity: Decide as the published code where small models need better: str.capitalize, and a
             cut completion dropped whole.
         alpaca_keywords: Also drop Alpaca's five further keywords.
+        task_rating: pmi: rate each instruction by how much likelier the model finds it behind
+            seed tasks than alone, and drop by min_rating and best_share before it joins the pool.
+        min_rating: With task_rating: least rating, nats per token.
+        best_share: With task_rating, best-of-n: share of a round's instructions that stay, the
+            best rated.
         work_dir: Folder or URI of the journals; a retried task continues from there.
         label: Tells apart several tasks of this stage in progress reports.
     """
