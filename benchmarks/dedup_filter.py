@@ -38,6 +38,7 @@ from refine_af.dedup.scores import f_measures
 
 BOUND = 0.7
 SCORER = RougeScorer(["rougeL"], use_stemmer=False)
+PARTS = ("reference", "adding", "scaling", "cdist")
 Row = tuple[str, str]
 
 
@@ -274,6 +275,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="the shared data's folder")
     parser.add_argument("--repeats", type=int, default=3, help="runs of each side")
+    parser.add_argument("--only", choices=PARTS, nargs="*", default=PARTS, help="parts to run")
     parser.add_argument("--growth", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.growth:
@@ -281,11 +283,15 @@ def main() -> None:
         return
     instructions = texts(options.data / "dedup" / "instructions_20k.jsonl.gz")
     statements = texts(options.data / "dedup" / "statements_20k.jsonl.gz")
-    against_reference(instructions, 2 * options.repeats + 1)
-    adding(options.data, 5)
-    scaling(options.data, [100_000, 300_000, 1_000_000])
-    against_cdist("instructions_20k", instructions, options.repeats)
-    against_cdist("statements_20k", statements, options.repeats)
+    if "reference" in options.only:
+        against_reference(instructions, 2 * options.repeats + 1)
+    if "adding" in options.only:
+        adding(options.data, 5)
+    if "scaling" in options.only:
+        scaling(options.data, [100_000, 300_000, 1_000_000])
+    if "cdist" in options.only:
+        against_cdist("instructions_20k", instructions, options.repeats)
+        against_cdist("statements_20k", statements, options.repeats)
 
 
 if __name__ == "__main__":

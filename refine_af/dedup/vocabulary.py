@@ -49,6 +49,8 @@ class Encoded:
 
     def only(self, chosen: npt.NDArray[np.bool_]) -> "Encoded":
         """Return the rows where ``chosen`` is true."""
+        if chosen.all():
+            return self
         codes = [code for code, wanted in zip(self.codes, chosen.tolist(), strict=True) if wanted]
         tokens = np.repeat(chosen, self.lengths)
         return Encoded(

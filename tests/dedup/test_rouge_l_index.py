@@ -78,6 +78,7 @@ def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(index_module, "_BLOCK", 5)
     monkeypatch.setattr(index_module, "_TAIL", 3)
     monkeypatch.setattr(index_module, "_FEW", 2)
+    monkeypatch.setattr(index_module, "_SCAN", 45)
     monkeypatch.setattr(prefixes_module, "_CHUNK", 4)
     monkeypatch.setattr(scores_module, "_CELLS", 30)
 
