@@ -13,7 +13,7 @@ from refine_af.engines.models import pick_device, resolve_model
 from refine_af.engines.opening import trained_weights
 
 MODELS = {"transformers": "hf", "vllm": "vllm"}
-"""Our engines, and the harness's names for what they run on."""
+"""Our engines, and the harness's names of the same."""
 
 
 def harness_scores(
@@ -52,17 +52,32 @@ def harness_scores(
             f"lm_eval: unknown task {', '.join(unknown)} (lm-eval {lm_eval.__version__});"
             " `lm_eval ls tasks` lists them, or give a .yaml task file"
         )
+    results = _evaluate(
+        names,
+        seed,
+        model=MODELS[engine],
+        model_args=_model_arguments(engine, model, adapter),
+        task_manager=known,
+        batch_size=batch_size,
+    )
+    return {"harness": f"lm-eval {lm_eval.__version__}", "tasks": _results(results)}
+
+
+def _model_arguments(engine: str, model: str, adapter: Path | None) -> dict[str, str]:
     model, adapter = trained_weights(model, adapter)
     arguments = {"pretrained": str(resolve_model(model))}
     if adapter is not None:
         arguments["peft" if engine == "transformers" else "lora_local_path"] = str(adapter)
+    return arguments
+
+
+def _evaluate(names: list[str], seed: int, **options: Any) -> dict[str, Any]:  # noqa: ANN401
+    """Run the harness on the tasks; ``options`` are of ``lm_eval.simple_evaluate``."""
+    import lm_eval
+
     try:
-        results = lm_eval.simple_evaluate(
-            model=MODELS[engine],
-            model_args=arguments,
+        results: dict[str, Any] = lm_eval.simple_evaluate(
             tasks=names,
-            task_manager=known,
-            batch_size=batch_size,
             device=str(pick_device("auto")),
             bootstrap_iters=0,
             log_samples=False,
@@ -70,6 +85,7 @@ def harness_scores(
             numpy_random_seed=seed,
             torch_random_seed=seed,
             fewshot_random_seed=seed,
+            **options,
         )
     except (OSError, ConnectionError) as error:
         first = str(error).split("\n")[0]
@@ -77,7 +93,7 @@ def harness_scores(
             f"lm_eval: the data of {', '.join(names)} could not be read ({first}); the harness"
             " fetches it from the Hub: give network access, fill its cache, or a local task file"
         ) from None
-    return {"harness": f"lm-eval {lm_eval.__version__}", "tasks": _results(results)}
+    return results
 
 
 def _tasks(text: str) -> tuple[list[str], list[str]]:

@@ -159,10 +159,9 @@ def load_model(
     except ImportError as error:
         remedy = "pip install 'refine-af[train]'"
         raise missing_library(error, f"{model}: reading a model", remedy) from None
-    # a pod's log is not a terminal; stages report their own progress
+    # A pod's log is not a terminal; stages report their own progress.
     disable_progress_bar()  # type: ignore[no-untyped-call]
-    folder = resolve_model(model)
-    target = pick_device(device)
+    folder, target = resolve_model(model), pick_device(device)
     options = _quantized(target, dtype) if quantization == "nf4" else {}
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=trust_remote_code)

@@ -118,13 +118,7 @@ class VLLMText:
             DependencyError: vLLM cannot start here, such as for lack of memory.
         """
         folder = resolve_model(model)
-        settings: dict[str, Any] = {
-            "model": str(folder),
-            "load_format": "safetensors",
-            "dtype": _dtype(dtype),
-            "seed": 0,
-            "max_model_len": max_model_len,
-            "gpu_memory_utilization": gpu_memory_utilization,
+        settings = _settings(folder, dtype, max_model_len, gpu_memory_utilization, max_num_seqs) | {
             "tensor_parallel_size": tensor_parallel_size,
             "quantization": quantization,
             "enable_prefix_caching": enable_prefix_caching,
@@ -134,23 +128,13 @@ class VLLMText:
         if adapter is not None:
             require_base(adapter, model)
         settings |= _lora_settings(adapter, folder, max_lora_rank)
-        self.determinism: Determinism = "none"
-        if current_platform.is_cpu():
-            self.determinism = "same_batch"
-            settings |= _cpu_settings(folder, max_num_seqs, max_model_len)
+        self.determinism: Determinism = "same_batch" if current_platform.is_cpu() else "none"
         self._llm = _start(settings)
-        config = self._llm.llm_engine.model_config
         self._tokenizer = self._llm.get_tokenizer()
-        self._encoder = PromptEncoder(self._tokenizer, context=config.max_model_len, chat=chat)
+        context = self._llm.llm_engine.model_config.max_model_len
+        self._encoder = PromptEncoder(self._tokenizer, context=context, chat=chat)
         self._lora = LoRARequest("adapter", 1, str(adapter)) if adapter else None
-        self._facts = {
-            "engine": "vllm",
-            "vllm": vllm.__version__,
-            "determinism": self.determinism,
-            "device": str(current_platform.device_type),
-            "dtype": str(config.dtype).removeprefix("torch."),
-            "quantization": str(config.quantization or "none"),
-            "max_model_len": str(config.max_model_len),
+        self._facts = self._own_facts() | {
             "tensor_parallel_size": str(tensor_parallel_size),
             "chat": str(chat).lower(),
             "model": model,
@@ -158,6 +142,19 @@ class VLLMText:
         }
         if adapter is not None:
             self._facts["adapter_digest"] = digest_directory(adapter)
+
+    def _own_facts(self) -> dict[str, str]:
+        """Return what the engine itself says of its version, device and precision."""
+        config = self._llm.llm_engine.model_config
+        return {
+            "engine": "vllm",
+            "vllm": vllm.__version__,
+            "determinism": self.determinism,
+            "device": str(current_platform.device_type),
+            "dtype": str(config.dtype).removeprefix("torch."),
+            "quantization": str(config.quantization or "none"),
+            "max_model_len": str(config.max_model_len),
+        }
 
     def generate(self, requests: Sequence[Request], sampling: Sampling) -> list[Completion]:
         """Return one completion per request, in order.
@@ -269,7 +266,7 @@ class VLLMText:
 
     @property
     def llm(self) -> "vllm.LLM":
-        """The engine of vLLM itself; whoever asks it directly gets nothing that is said above."""
+        """The raw vLLM engine; none of this class's guarantees apply."""
         return self._llm
 
     def describe(self) -> dict[str, str]:
@@ -306,21 +303,35 @@ def start_vllm(
         ParameterError: A setting that vLLM or the model refuses.
         DependencyError: vLLM cannot start here.
     """
+    settings = _settings(folder, dtype, max_model_len, gpu_memory_utilization, max_num_seqs) | {
+        "logprobs_mode": "processed_logprobs",  # of the tempered policy, which is what is trained
+        "enable_lora": True,
+        "max_lora_rank": max_lora_rank,
+        "max_loras": 1,
+        "enable_sleep_mode": can_sleep(),
+    }
+    return _start(settings)
+
+
+def _settings(
+    folder: Path,
+    dtype: str,
+    max_model_len: int | None,
+    gpu_memory_utilization: float,
+    max_num_seqs: int,
+) -> dict[str, Any]:
+    """Return what every engine here is started with."""
     settings: dict[str, Any] = {
         "model": str(folder),
         "load_format": "safetensors",
         "dtype": _dtype(dtype),
         "seed": 0,
-        "logprobs_mode": "processed_logprobs",  # of the tempered policy, which is what is trained
         "max_model_len": max_model_len,
         "gpu_memory_utilization": gpu_memory_utilization,
-        "enable_lora": True,
-        "max_lora_rank": max_lora_rank,
-        "max_loras": 1,
     }
     if current_platform.is_cpu():
         settings |= _cpu_settings(folder, max_num_seqs, max_model_len)
-    return _start(settings | {"enable_sleep_mode": can_sleep()})
+    return settings
 
 
 def can_sleep() -> bool:
@@ -354,7 +365,7 @@ def _lora_settings(adapter: Path | None, folder: Path, most: int) -> dict[str, A
 
 
 def _cpu_settings(folder: Path, max_num_seqs: int, max_model_len: int | None) -> dict[str, Any]:
-    """Return what a CPU needs besides.
+    """Return the additional settings of a CPU.
 
     A prompt that is read in pieces rewinds its seeded generator, which CPU generators cannot:
     vLLM 0.31 and 0.32 then die with "CPU Generator does not use offset". So the scheduler gets

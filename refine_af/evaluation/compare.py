@@ -117,7 +117,7 @@ def compare(
 
     Args:
         first: The arm whose wins are counted.
-        second: The arm that it is held against.
+        second: The arm that it is compared with.
         seed: Of the bootstrap.
         metric: What decides a task.
         resamples: Of the bootstrap; 119 tasks x 100 instances x 2,000 take about a second.
@@ -137,14 +137,26 @@ def compare(
     if unfair:
         return Refusal(first.name, second.name, unfair)
     paired = _paired(first, second, metric)
+    deltas = {task: ours - theirs for task, _, ours, theirs in paired}
+    bounds = intervals(list(deltas.values()), seed, resamples, confidence)
     tasks = tuple(_task_result(*item) for item in paired)
+    return _comparison((first.name, second.name), metric, tasks, deltas, bounds, confidence)
+
+
+def _comparison(
+    names: tuple[str, str],
+    metric: Metric,
+    tasks: tuple[TaskResult, ...],
+    deltas: Mapping[str, Floats],
+    bounds: Intervals,
+    confidence: float,
+) -> Comparison:
     outcomes = [task.outcome for task in tasks]
     wins, ties, losses = (outcomes.count(word) for word in ("win", "tie", "loss"))
     decided = wins + losses
-    deltas = {task: ours - theirs for task, _, ours, theirs in paired}
     return Comparison(
-        first=first.name,
-        second=second.name,
+        first=names[0],
+        second=names[1],
         metric=metric,
         wins=wins,
         ties=ties,
@@ -154,7 +166,7 @@ def compare(
         mean_difference=fsum(task.difference for task in tasks) / len(tasks),
         p_greater=sign_test(wins, losses),
         p_two_sided=min(1.0, 2 * min(sign_test(wins, losses), sign_test(losses, wins))),
-        intervals=intervals(list(deltas.values()), seed, resamples, confidence),
+        intervals=bounds,
         confidence=confidence,
         tasks=tasks,
         categories=_categories(tasks, deltas),

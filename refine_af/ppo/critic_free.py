@@ -42,7 +42,7 @@ TRAINERS: dict[Algorithm, tuple[Any, Any]] = {
     "grpo": (GRPOTrainer, GRPOConfig),
 }
 _SPREAD_FLOOR = 1e-4
-"""Added to a group's deviation; TRL's value."""
+"""Added to a group's standard deviation; TRL's value."""
 
 
 def train_critic_free(
@@ -60,7 +60,7 @@ def train_critic_free(
 ) -> PPOResult:
     """Train ``model`` in place and save it to ``output``.
 
-    Settings mean what they mean for PPO; those of the value head, ``lam``, ``gamma``, ``whiten``
+    Parameters mean what they mean for PPO; those of the value head, ``lam``, ``gamma``, ``whiten``
     and ``kl_target`` have no counterpart. ``kl_coefficient`` is TRL's ``beta``: of the sequence
     reward (RLOO), of each token's loss (GRPO); at 0 no KL is known, so ``max_kl`` cannot stop.
 
@@ -74,29 +74,40 @@ def train_critic_free(
     states = {prompt.id: (prompt, row) for prompt, row in zip(prompts, rows, strict=True)}
     ends = end_tokens(model, tokenizer)
     record = _Record(algorithm, tokenizer, ends, states, reward, settings, progress, on_update)
-    kind, configuration = TRAINERS[algorithm]
     if not settings.lora_rank:
         train_weights(model, settings.trained_weights)
     set_end_tokens(model, tokenizer)  # TRL stops where the generation config says
     disable_progress_bars()
     with tempfile.TemporaryDirectory() as folder:
-        trainer: Any = kind(
-            model=model,
-            reward_funcs=record.score,
-            args=configuration(**_arguments(algorithm, settings, folder)),
-            train_dataset=_rows(prompts, settings),
-            processing_class=tokenizer,
-            callbacks=[record],
-            peft_config=adapter_config(settings) if settings.lora_rank else None,
-        )
-        # TRL would take the names of control tokens in a prompt for the tokens.
-        trainer._tokenize_prompts = record.encoded
-        trainer.remove_callback(PrinterCallback)
+        trainer = _trainer(model, prompts, record, folder)
         trainer.train()
     if base_name and settings.lora_rank:
         trainer.model.peft_config["default"].base_model_name_or_path = base_name
     save_model(trainer.model, tokenizer, output)
     return PPOResult(record.metrics, record.samples(), output, record.stopped, record.telemetry)
+
+
+def _trainer(
+    model: Any,  # noqa: ANN401  a transformers causal LM
+    prompts: Sequence[Prompt],
+    record: "_Record",
+    folder: str,
+) -> Any:  # noqa: ANN401  TRL's
+    settings = record.settings
+    kind, configuration = TRAINERS[record.algorithm]
+    trainer = kind(
+        model=model,
+        reward_funcs=record.score,
+        args=configuration(**_arguments(record.algorithm, settings, folder)),
+        train_dataset=_rows(prompts, settings),
+        processing_class=record.tokenizer,
+        callbacks=[record],
+        peft_config=adapter_config(settings) if settings.lora_rank else None,
+    )
+    # TRL would take the names of control tokens in a prompt for the tokens.
+    trainer._tokenize_prompts = record.encoded
+    trainer.remove_callback(PrinterCallback)
+    return trainer
 
 
 def _steps(settings: PPOParams) -> int:

@@ -64,49 +64,31 @@ def train(
     metrics, bit for bit on a CPU in float32 with the same number of threads.
 
     Args:
-        policy: Fresh: its weights are the reference, and a checkpoint overwrites them.
+        policy: The start model: its weights are the reference, and a checkpoint overwrites them.
         tokenizer: Of the policy.
         prompts: States, at least one; see :func:`refine_af.ppo.schedule.prompts_of`.
         reward: Scores each update's episodes; it may be :class:`Stateful`.
         settings: Of the run.
         journal: Keeps checkpoints and the rows of each update's episodes.
-        progress: Hears of each update.
-        rollout: Acts.
+        progress: Reports each update.
+        rollout: Draws the actions.
         output: A directory for the trained model.
-        on_update: Hears of each update in order, also of those before a kill.
-        processes: Among which the work is shared, see :mod:`refine_af.processes.group`. Each calls
-            this function with the same arguments and its own copy of the model; journal, output
-            and reports are the main one's.
+        on_update: Called with each update in order, also with those before a kill.
+        processes: The ranks that share the work, see :mod:`refine_af.processes.group`. Each calls
+            this function with the same arguments and its own copy of the model; only rank 0 uses
+            journal, output and reports.
 
     Raises:
-        ParameterError: For an empty prompt set, a prompt too long for the model, or steps that do
-            not share out evenly.
+        ParameterError: For an empty prompt set, a prompt too long for the model, or steps that the
+            ranks cannot share evenly.
         DataError: When the reward is not usable or a number is not finite; nothing was trained
             on that update, and the checkpoint before it stays.
         JournalMismatchError: When the journal holds a checkpoint of another run.
     """
     check_prompts(prompts)
     settings.check_shares(processes.count)
-    longest = getattr(policy.config, "max_position_embeddings", None)
-    rows = encode_prompts(tokenizer, prompts, longest, settings)
-    encoded = {prompt.id: row for prompt, row in zip(prompts, rows, strict=True)}
-    policy.prepare(settings.microbatch * (max(map(len, rows)) + settings.max_new_tokens))
-    run = _Run(
-        policy,
-        tokenizer,
-        prompts,
-        encoded,
-        reward,
-        settings,
-        journal,
-        progress,
-        rollout,
-        processes,
-        microbatch_rows(settings),
-    )
+    run = _Run(policy, tokenizer, prompts, reward, settings, journal, progress, rollout, processes)
     state = run.start()
-    if policy.device.type == "cuda":
-        rehearse(policy, rows, settings, run.passes)
     for done in range(1, state.update + 1):
         run.call_back(on_update, state, done)
     while state.update < settings.updates and not state.stopped:
@@ -124,17 +106,30 @@ class _Run:
     policy: Policy
     tokenizer: Any
     prompts: Sequence[Prompt]
-    encoded: dict[str, list[int]]
     reward: Reward
     settings: PPOParams
     journal: Journal
     progress: Progress
     rollout: RolloutEngine
     processes: Processes
-    passes: RowsAtOnce
     telemetry: dict[str, float] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        self.passes: RowsAtOnce = microbatch_rows(self.settings)
+        longest = getattr(self.policy.config, "max_position_embeddings", None)
+        rows = encode_prompts(self.tokenizer, self.prompts, longest, self.settings)
+        self.encoded = {prompt.id: row for prompt, row in zip(self.prompts, rows, strict=True)}
+
     def start(self) -> State:
+        """Prepare the policy, restore the last checkpoint, and return where the run stands."""
+        rows, settings = list(self.encoded.values()), self.settings
+        self.policy.prepare(settings.microbatch * (max(map(len, rows)) + settings.max_new_tokens))
+        state = self._restore()
+        if self.policy.device.type == "cuda":
+            rehearse(self.policy, rows, settings, self.passes)
+        return state
+
+    def _restore(self) -> State:
         """Load the last checkpoint and return its state, or return that of a new run."""
         self.identity = checkpoint.identify(self.policy, self.prompts, self.settings)
         if self.settings.sharded:
@@ -162,15 +157,7 @@ class _Run:
         states = [self.encoded[prompt.id] for prompt in chosen]
         with self._timed("rollout_seconds"):
             actions = self._act(states, seeds)
-        episodes = [
-            Episode(
-                prompt_id=prompt.id,
-                prompt=prompt.text,
-                action=read_answer(self.tokenizer, before, action.tokens, settings.stop).text,
-                finish=action.finish,
-            )
-            for prompt, before, action in zip(chosen, states, actions, strict=True)
-        ]
+        episodes = self._episodes(chosen, actions)
         with self._timed("score_seconds"):
             feedback = score(self.reward, episodes, update)
         with self._timed("read_seconds"):
@@ -191,7 +178,29 @@ class _Run:
             )
         row["microbatch"] = float(self.passes.count)
         self._count("tokens", sum(len(action.tokens) for action in actions))
-        state.update = update
+        self._step(state, row)
+        self._keep(state, episode_rows(update, episodes, feedback, known, seeds))
+        if self.processes.main:
+            self._report(row, state)
+
+    def _episodes(self, prompts: Sequence[Prompt], actions: Sequence[Action]) -> list[Episode]:
+        stop = self.settings.stop
+        return [
+            Episode(
+                prompt_id=prompt.id,
+                prompt=prompt.text,
+                action=read_answer(
+                    self.tokenizer, self.encoded[prompt.id], action.tokens, stop
+                ).text,
+                finish=action.finish,
+            )
+            for prompt, action in zip(prompts, actions, strict=True)
+        ]
+
+    def _step(self, state: State, row: dict[str, float]) -> None:
+        """Put the numbers of an update into the state, with the next one's coefficient."""
+        settings = self.settings
+        state.update += 1
         state.metrics.append(row)
         state.kl_coefficient = next_coefficient(
             state.kl_coefficient, row["kl"], settings.kl_target, settings.kl_rate
@@ -199,13 +208,9 @@ class _Run:
         state.reward = self.reward.get_state() if isinstance(self.reward, Stateful) else None
         if row["kl"] > settings.max_kl:
             state.stopped = (
-                f"KL {row['kl']:.3g} nats per episode in update {update} exceeds max_kl"
+                f"KL {row['kl']:.3g} nats per episode in update {state.update} exceeds max_kl"
                 f" {settings.max_kl:g}"
             )
-        rows = episode_rows(update, episodes, feedback, known, seeds)
-        self._keep(state, rows)
-        if self.processes.main:
-            self._report(row, state)
 
     def _act(self, states: Sequence[list[int]], seeds: Sequence[int]) -> list[Action]:
         """Return one action per state; each process acts in its share of them."""

@@ -44,19 +44,14 @@ def started(count: int, work: Callable[..., None], *arguments: Any) -> Iterator[
         yield ALONE
         return
     port = _free_port()
-    environments = [_environment(rank, count, port) for rank in range(count)]
     before = dict(os.environ)
     os.environ.update(hand_on())
-    context = multiprocessing.get_context("spawn")
-    others = [
-        context.Process(target=_run_rank, args=(environment, work, arguments), daemon=True)
-        for environment in environments[1:]
-    ]
-    for process in others:
-        process.start()
+    others = _start_others(
+        [_environment(rank, count, port) for rank in range(1, count)], work, arguments
+    )
     ended = threading.Event()
     threading.Thread(target=_watch, args=(others, ended), daemon=True).start()
-    os.environ.update(environments[0])
+    os.environ.update(_environment(0, count, port))
     # Earlier code in this process may have initialised accelerate with one process.
     _leave()
     try:
@@ -71,6 +66,19 @@ def started(count: int, work: Callable[..., None], *arguments: Any) -> Iterator[
         os.environ.update(before)
         for process in others:
             process.kill()
+
+
+def _start_others(
+    environments: list[dict[str, str]], work: Callable[..., None], arguments: tuple[Any, ...]
+) -> list[BaseProcess]:
+    context = multiprocessing.get_context("spawn")
+    others: list[BaseProcess] = [
+        context.Process(target=_run_rank, args=(environment, work, arguments), daemon=True)
+        for environment in environments
+    ]
+    for process in others:
+        process.start()
+    return others
 
 
 def _environment(rank: int, count: int, port: int) -> dict[str, str]:

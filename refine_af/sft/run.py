@@ -62,13 +62,13 @@ class Silent:
     """The progress of a rank above 0: only rank 0 reports."""
 
     def step(self, done: int, total: int, unit: str, **numbers: float) -> None:
-        """Say nothing."""
+        """Do nothing."""
 
     def say(self, message: str) -> None:
-        """Say nothing."""
+        """Do nothing."""
 
 
-def help_tuning(
+def fine_tune_rank(
     processes: Processes, material: Material, params: SFTParams, location: str, scratch: Path
 ) -> None:
     """Take part in a run as a rank above 0; rank 0 holds the journal."""
@@ -105,15 +105,15 @@ def fine_tune(
     scratch: Path,
     processes: Processes = ALONE,
 ) -> Outcome:
-    """Train on the rows and write the weights with their page to ``target``.
+    """Train on the rows and write the weights with their model card to ``target``.
 
     Args:
         material: What to train on.
-        params: How.
+        params: Of the run.
         location: Directory or Hub id of the base model.
         target: Directory of the adapter, or of the full model.
         journal: Keeps the checkpoints.
-        progress: Told of every step.
+        progress: Reports every step.
         scratch: An empty directory.
         processes: This process among those of the run; only rank 0 writes the weights.
 
@@ -131,16 +131,9 @@ def fine_tune(
     chosen = _choose(material, params, template, tokenizer)
     rows = write_examples(scratch / "rows.arrow", chosen.examples)
     prepared = time.monotonic() - started
+    options = {"device": device, "journal": journal, "progress": progress}
     model, trained = _tuned(
-        location,
-        tokenizer,
-        rows,
-        params,
-        device=device,
-        journal=journal,
-        progress=progress,
-        scratch=scratch,
-        processes=processes,
+        location, tokenizer, rows, params, scratch=scratch, processes=processes, **options
     )
     if processes.main:
         save_trained(model, tokenizer, target, base_name=params.model, location=location)
@@ -164,10 +157,10 @@ def _tuned(
     processes: Processes,
     **options: Any,  # noqa: ANN401  of train
 ) -> tuple[Any, TrainingResult]:
-    """Load and train the model; when memory runs out, again with smaller pieces of a batch.
+    """Load and train the model; when memory runs out, try again with smaller pieces of a batch.
 
     The second attempt continues from the last checkpoint; a step is the mean over the same rows.
-    With several processes there is none, because the others would wait forever.
+    Several processes make one attempt only: the others would wait forever.
 
     Raises:
         MemoryShortageError: When a piece of one row does not fit.
@@ -194,10 +187,14 @@ def _tuned(
             model, trained = result
             trained.telemetry["memory_halvings"] = float(at_once.halvings)
             return model, trained
-        size = params.batch_size
-        fewest = -(-size // at_once.count)
-        pieces = next(count for count in range(fewest, size + 1) if size % count == 0)
+        pieces = _pieces(params.batch_size, at_once.count)
         params = params.model_copy(update={"gradient_accumulation": pieces})
+
+
+def _pieces(batch_size: int, most_rows: int) -> int:
+    """Return the fewest equal pieces of a batch that have at most ``most_rows`` rows each."""
+    fewest = -(-batch_size // most_rows)
+    return next(count for count in range(fewest, batch_size + 1) if batch_size % count == 0)
 
 
 def _choose(

@@ -61,14 +61,14 @@ def train(
         params: Of the run.
         device: ``cpu`` or ``cuda``.
         journal: Keeps the checkpoints.
-        progress: Told of every step.
+        progress: Reports every step.
         scratch: An empty directory of this process.
-        processes: This process among those of the run; each reads a share of every batch. A step
-            is made of the same rows however many there are, but for float rounding, and but for a
-            last batch that is not full, which is filled up with rows from the start.
+        processes: This process among those of the run; each reads a share of every batch. The
+            rows of a step do not depend on the number of processes, except for a last batch that
+            is not full, which is filled up with rows from the start.
 
     Raises:
-        ParameterError: When the loss stops being a number, or the batch cannot be shared out.
+        ParameterError: When a loss is not finite, or the batch cannot be shared evenly.
     """
     ordered, lengths = _ordered_rows(rows, params)
     steps = math.ceil(len(ordered) / params.batch_size)
@@ -95,13 +95,13 @@ def train(
 
 
 class _OfflineTrainer(SFTTrainer):
-    """TRL's trainer without what it says to others: usage pings and a page per checkpoint."""
+    """TRL's trainer without usage pings and without a model card per checkpoint."""
 
     def _send_telemetry(self) -> None:
         """Send nothing."""
 
     def create_model_card(self, *args: object, **kwargs: object) -> None:
-        """Write nothing: the stage writes its own page, from the rows."""
+        """Write nothing: the stage writes a model card from the rows."""
 
 
 class _Watch(TrainerCallback):

@@ -88,7 +88,7 @@ def run(params: TrainPPOParams, task: Task) -> Metrics:
         episodes.extend(new_episodes)
         track(row)
 
-    with started(params.processes, _help, params, path, task.scratch) as processes:
+    with started(params.processes, _train_rank, params, path, task.scratch) as processes:
         result, reward = _train(
             params,
             path,
@@ -106,12 +106,13 @@ def run(params: TrainPPOParams, task: Task) -> Metrics:
     return metrics | {"classification": reward.classification}
 
 
-def _help(processes: "Processes", params: TrainPPOParams, path: Path, scratch: Path) -> None:
-    """Train as a rank other than 0; rank 0 holds the journal."""
+def _train_rank(processes: "Processes", params: TrainPPOParams, path: Path, scratch: Path) -> None:
+    """Train as a rank above 0; rank 0 holds the journal and reports."""
     from refine_af.storage.journal import MemoryJournal
 
-    quiet = StageProgress("train_ppo")  # only rank 0 reports
-    _train(params, path, MemoryJournal(), scratch / "helper", scratch, processes, None, quiet)
+    quiet = StageProgress("train_ppo")
+    output = scratch / f"rank-{processes.rank}"
+    _train(params, path, MemoryJournal(), output, scratch, processes, None, quiet)
 
 
 def _train(
@@ -128,11 +129,10 @@ def _train(
     from refine_af.ppo.episodes import Prompt
 
     rows = _chosen(params, instructions)
-    # One download; the others read what the main process has put there.
+    # One download; the others read what rank 0 has put there.
     folder = processes.from_main(str(resolve_model(params.model)) if processes.main else "")
-    model, tokenizer = load_model(
-        folder, quantization=params.quantization, **(_sharded_place() if params.sharded else {})
-    )
+    where = _before_sharding() if params.sharded else {}
+    model, tokenizer = load_model(folder, quantization=params.quantization, **where)
     scorer = open_reward(params)
     check_held_out(params.held_out, scorer)
     form = params.form(params.model, chat=params.asks_by_chat)
@@ -142,15 +142,26 @@ def _train(
     texts = {row.id: row.instruction for row in rows}
     reward = InstanceReward(scorer, texts, form, asked, processes)
     prompts = [Prompt(row.id, form.prompt(row.instruction, asked[row.id])) for row in rows]
-    shared: dict[str, Any] = {
-        "progress": progress,
-        "output": output,
-        "on_update": on_update,
-    }
+    common = {"progress": progress, "output": output, "on_update": on_update}
+    if params.algorithm == "ppo":
+        common |= {"journal": journal, "processes": processes}
+        common["rollout"] = _rollout(params, tokenizer, prompts, scratch)
+    return _optimize(params, model, tokenizer, prompts, reward, common), reward
+
+
+def _optimize(
+    params: TrainPPOParams,
+    model: Any,  # noqa: ANN401  a transformers model
+    tokenizer: Any,  # noqa: ANN401  a transformers tokenizer
+    prompts: "Sequence[Prompt]",
+    reward: InstanceReward,
+    options: dict[str, Any],
+) -> "PPOResult":
+    """Train by our PPO, or by TRL's RLOO or GRPO."""
     if params.algorithm != "ppo":
         from refine_af.ppo.critic_free import train_critic_free
 
-        result = train_critic_free(
+        return train_critic_free(
             params.algorithm,
             model,
             tokenizer,
@@ -158,31 +169,20 @@ def _train(
             reward,
             params,
             base_name=params.model,
-            **shared,
+            **options,
         )
-        return result, reward
     from refine_af.ppo.policy import Policy
     from refine_af.ppo.trainer import train
 
-    result = train(
-        Policy(model, params, base_name=params.model),
-        tokenizer,
-        prompts,
-        reward,
-        params,
-        journal=journal,
-        rollout=_rollout(params, tokenizer, prompts, scratch),
-        processes=processes,
-        **shared,
-    )
-    return result, reward
+    policy = Policy(model, params, base_name=params.model)
+    return train(policy, tokenizer, prompts, reward, params, **options)
 
 
-def _sharded_place() -> dict[str, Any]:
-    """Return where a model is loaded that is split afterwards.
+def _before_sharding() -> dict[str, Any]:
+    """Return the options of :func:`load_model` for a model that is sharded afterwards.
 
-    In main memory, in the precision of the GPU: layer by layer it is moved there and split, so that
-    no GPU ever holds the whole.
+    It is loaded into main memory, in the precision of the GPU, and moved and split layer by layer,
+    so that no GPU ever holds the whole.
     """
     from refine_af.engines.models import pick_device, pick_dtype
 

@@ -13,7 +13,7 @@ def run(params: SFTParams, task: Task) -> Metrics:
     """Choose the rows, train, and write weights, history and the list of rows."""
     from refine_af.engines.models import resolve_model
     from refine_af.processes.start import started
-    from refine_af.sft.run import Material, fine_tune, help_tuning
+    from refine_af.sft.run import Material, fine_tune, fine_tune_rank
 
     with_seeds = params.include_seed_tasks and "seeds" in task.inputs
     material = Material(
@@ -23,7 +23,7 @@ def run(params: SFTParams, task: Task) -> Metrics:
     )
     model_path = str(resolve_model(params.model))
     shared = (material, params, model_path, task.scratch)
-    with started(params.processes, help_tuning, *shared) as processes:
+    with started(params.processes, fine_tune_rank, *shared) as processes:
         outcome = fine_tune(
             material,
             params,
