@@ -2,8 +2,8 @@
 
 A declaration holds a parameter's type, default, range, description and source; rules across
 parameters are methods marked with :func:`rule`. Each step declares its parameters in its own
-folder (``refine_af/ppo/params.py``), and a stage inherits them. Whoever makes a ``Params`` object
-has passed every check, so nothing is checked again where the values are used.
+folder (``refine_af/ppo/params.py``), and a stage inherits them. A ``Params`` object exists only if
+every check passed, so nothing is checked again where its values are used.
 """
 
 from collections.abc import Callable, Collection
@@ -67,23 +67,12 @@ def param(
         counts_rows: Whether it says how many rows, or updates, a stage takes; 0 is then all of
             them. ``--limit`` lowers it.
     """
-    extra: dict[str, Any] = {
-        "source": source,
-        "method": method,
-        "names": names,
-        "digest": digest,
-        "opened_by": opened_by,
-        "counts_rows": counts_rows,
-    }
-    return Field(
-        default=... if default is None else default,
-        description=help_line,
-        json_schema_extra=extra,
-        ge=ge,
-        gt=gt,
-        le=le,
-        lt=lt,
-    )
+    extra: dict[str, Any] = {"source": source, "method": method}
+    extra |= {"names": names, "digest": digest, "opened_by": opened_by}
+    extra["counts_rows"] = counts_rows
+    value = ... if default is None else default
+    limits: dict[str, Any] = {"ge": ge, "gt": gt, "le": le, "lt": lt}
+    return Field(default=value, description=help_line, json_schema_extra=extra, **limits)
 
 
 def same_as(owner: "type[Params]", name: str) -> Any:  # noqa: ANN401  as :func:`param`

@@ -82,11 +82,7 @@ class Policy(nn.Module):
         if settings.lora_rank:
             self.model = _with_adapter(model, settings, base_name)
         else:
-            train_weights(model, settings.trained_weights)
-            # AdamW's steps of 1e-5 round away in bfloat16, whose numbers lie 2^-8 apart.
-            for weight in model.parameters():
-                if weight.requires_grad:
-                    weight.data = widened(weight.data)
+            _train_in_float32(model, settings.trained_weights)
             self.reference = copy.deepcopy(model).requires_grad_(False)
             self.model = model
         self.recomputation = Recomputation(self.model)
@@ -214,6 +210,14 @@ def train_weights(model: PreTrainedModel, pattern: str) -> None:
         )
     for name, weight in model.named_parameters():
         weight.requires_grad_(name in chosen)
+
+
+def _train_in_float32(model: PreTrainedModel, pattern: str) -> None:
+    """Let weights train, in float32: AdamW's steps of 1e-5 round away in bfloat16."""
+    train_weights(model, pattern)
+    for weight in model.parameters():
+        if weight.requires_grad:
+            weight.data = widened(weight.data)
 
 
 def adapter_config(settings: PPOParams) -> LoraConfig:

@@ -6,7 +6,6 @@ differently: the trained model reads the actions again, and vLLM's own log-proba
 loss (:func:`refine_af.ppo.losses.importance_weights`).
 """
 
-import copy
 import itertools
 import json
 import shutil
@@ -181,12 +180,6 @@ class VLLMRollout(_Reloading):
         self._sleeps = can_sleep()
         if self._sleeps:
             self._llm.sleep(level=1)
-
-    def with_settings(self, settings: PPOParams) -> "VLLMRollout":
-        """Return a rollout with another sampling on the same engine."""
-        other = copy.copy(self)
-        other._settings = settings
-        return other
 
     def _drawn(
         self,

@@ -1,13 +1,13 @@
 """A judge model compares two arms' answers, each pair in both orders. No human rating.
 
-Judges favour one place: a preference counts only when it stays the same with the answers
-exchanged; else the pair is a tie, and the share of such pairs is reported.
+Judges favour a position. A preference counts only when it stays the same with the answers
+exchanged; otherwise the pair is a tie, and the share of such pairs is reported.
 Source: Zheng et al., "Judging LLM-as-a-judge" (arXiv 2306.05685), section 3.4.
 """
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 from refine_af.contracts.errors import DependencyError
 from refine_af.contracts.randomness import derive
@@ -62,11 +62,7 @@ def judge(items: Sequence[Item], first: str, second: str, engine: TextEngine) ->
     counts = Counter(verdicts)
     reasons = Counter(_reason(answer) for answer in answers if _choice(answer) is None)
     if counts["failed"] == len(verdicts) and verdicts:
-        [(reason, times)] = reasons.most_common(1)
-        raise DependencyError(
-            f"judge: no pair got a verdict; most often ({times} of {reasons.total()}):"
-            f" {reason}. See to the engine and run again, or take another judge model"
-        )
+        _refuse_no_verdict(reasons)
     return {
         "kind": "judge model, not a human rating",
         "judge": engine.describe(),
@@ -82,6 +78,14 @@ def judge(items: Sequence[Item], first: str, second: str, engine: TextEngine) ->
             for (one, _), verdict in zip(pairs, verdicts, strict=True)
         ],
     }
+
+
+def _refuse_no_verdict(reasons: Counter[str]) -> NoReturn:
+    [(reason, times)] = reasons.most_common(1)
+    raise DependencyError(
+        f"judge: no pair got a verdict; most often ({times} of {reasons.total()}):"
+        f" {reason}. Repair the engine and run again, or choose another judge model"
+    )
 
 
 def _pairs(items: Sequence[Item], first: str, second: str) -> list[tuple[Item, Item]]:

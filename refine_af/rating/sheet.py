@@ -73,13 +73,17 @@ def make_sheet(
                     f"arm {arm!r} has no answer to instance {instance.id!r} of task {task.name!r};"
                     " evaluate every arm on the same tasks"
                 )
+            name = _item_id(seed, task.name, instance.id, arm)
             answer = arm_answers[task.name, instance.id]
-            # A letter first: spreadsheet programs make numbers of digits, and of 12e45.
-            digits = f"{derive(seed, 'rated-item', task.name, instance.id, arm):016x}"
-            name = f"q{digits[-10:]}"
             items.append(
                 Item(name, task.definition, instance.input, answer, task.name, instance.id, arm)
             )
     if len({item.id for item in items}) != len(items):
         raise DataError("two items got one id; make the sheet with another --seed")
     return shuffled(items, seed, "rated-order")
+
+
+def _item_id(seed: int, task: str, instance: str, arm: str) -> str:
+    """Return a letter and digits: spreadsheet programs read digits alone, or 12e45, as numbers."""
+    digits = f"{derive(seed, 'rated-item', task, instance, arm):016x}"
+    return f"q{digits[-10:]}"

@@ -1,6 +1,7 @@
 """Before any GPU is asked for: every input found, every digest taken, every output writable."""
 
 from pathlib import Path
+from typing import Any
 
 from refine_af import __version__
 from refine_af.contracts.content import Content
@@ -100,7 +101,12 @@ def run(params: CheckInputsParams, task: Task) -> Metrics:
     }
     for name, value in facts.items():
         task.outputs[name].write_text(value, encoding="utf-8")
-    manifest = {
+    write_object(task.outputs["manifest"], _manifest(params) | facts)
+    return {"seeds": len(seeds.rows), "tasks": len(tasks.tasks), "task_instances": tasks.count}
+
+
+def _manifest(params: CheckInputsParams) -> dict[str, Any]:
+    return {
         "refine_af": __version__,
         "arms": params.arms.split(","),
         "seeds_uri": _shown(params.seeds_uri),
@@ -108,10 +114,7 @@ def run(params: CheckInputsParams, task: Task) -> Metrics:
         "tasks_uri": _shown(params.tasks_uri),
         "reward": params.reward,
         "seed": params.seed,
-        **facts,
     }
-    write_object(task.outputs["manifest"], manifest)
-    return {"seeds": len(seeds.rows), "tasks": len(tasks.tasks), "task_instances": tasks.count}
 
 
 def _check_models(params: CheckInputsParams, task: Task) -> None:

@@ -1,5 +1,6 @@
 """PPO whose actions come from the real vLLM; ``make test-vllm`` runs it in its own environment."""
 
+import copy
 import os
 import socket
 import subprocess
@@ -120,9 +121,16 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> VLLMRollout:
     return VLLMRollout(resolve_model(MODEL), tokenizer, SETTINGS, folder, max_model_len=256)
 
 
+def with_settings(engine: VLLMRollout, settings: PPOParams) -> VLLMRollout:
+    """Return a rollout with another sampling on the same engine: a second one would not start."""
+    other = copy.copy(engine)
+    other._settings = settings
+    return other
+
+
 def test_a_changed_adapter_shows_in_the_next_actions(engine: VLLMRollout, tmp_path: Path) -> None:
     _, tokenizer = load_model(MODEL)
-    greedy = engine.with_settings(GREEDY)
+    greedy = with_settings(engine, GREEDY)
     rollout = Compared(engine, greedy, TransformersRollout(tokenizer, GREEDY))
     assert_changing(rollout, train_with(rollout, tmp_path / "out"))
 
@@ -149,7 +157,7 @@ def test_stop_texts_end_actions_as_they_do_in_transformers(
     stopping = StoppingParams.parse(GREEDY.model_dump()).ending(("e", "t"))
     found = [
         replace(action, logprobs=None)  # only an engine with weights of its own says them
-        for action in engine.with_settings(stopping).act(policy, rows, [1, 2, 3])
+        for action in with_settings(engine, stopping).act(policy, rows, [1, 2, 3])
     ]
     assert found == TransformersRollout(tokenizer, stopping).act(policy, rows, [1, 2, 3])
     assert any(action.tokens[-1] != tokenizer.eos_token_id for action in found)
