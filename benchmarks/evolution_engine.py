@@ -18,11 +18,11 @@ from refine_af.engines.opening import open_engine
 from refine_af.engines.text import Completion, Request, Sampling, TextEngine
 from refine_af.evolve.assembly import EvolutionParams, make_evolver
 from refine_af.evolve.bank import Bank
-from refine_af.evolve.choosers import uniform_mix
 from refine_af.evolve.embedding import LIGHT, open_embedding
 from refine_af.evolve.frontier import Root
 from refine_af.evolve.ledger import Ledger
 from refine_af.evolve.operators import load_operators
+from refine_af.evolve.policies import uniform_mix
 from refine_af.pipelines.bounds import resolved
 from refine_af.pipelines.config import load_config
 from refine_af.runner import find_stage

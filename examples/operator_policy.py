@@ -9,13 +9,13 @@ import sys
 from refine_af.contracts.randomness import derive, sample
 from refine_af.engines.transformers_text import TransformersText
 from refine_af.evolve.bank import Bank
-from refine_af.evolve.choosers import Trained
 from refine_af.evolve.embedding import LIGHT, open_embedding
 from refine_af.evolve.frontier import Evolver, Root
 from refine_af.evolve.learner import Learner
 from refine_af.evolve.ledger import Ledger
 from refine_af.evolve.operators import load_operators
 from refine_af.evolve.params import PolicyParams
+from refine_af.evolve.policies import TrainedPolicy
 from refine_af.evolve.reviewer import Reviewer
 from refine_af.evolve.state import encode
 from refine_af.evolve.training import TrainingPlan, as_rollout
@@ -30,7 +30,7 @@ def learn(roots: list[Root], params: PolicyParams) -> tuple[Learner, Ledger]:
     count, dimension = len(operators.names), embedding.dimension
     plan = TrainingPlan(count, False, dimension, params.seed, 1, 0)
     learner = Learner(dimension, count, params, params.seed)
-    chooser = Trained(
+    policy = TrainedPolicy(
         "learning",
         lambda states, vectors: learner.probabilities(
             encode(states, vectors, count, params.steps, text=True)
@@ -42,9 +42,8 @@ def learn(roots: list[Root], params: PolicyParams) -> tuple[Learner, Ledger]:
     evolver = Evolver(engine, reviewer, operators, embedding.embed, Bank(dimension), params, ledger)
     for update in range(params.updates):
         drawn = sample(roots, params.episodes, params.seed, "roots", update)
-        played = evolver.run(
-            drawn, chooser, phase="train", update=update
-        )  # choose, rewrite, review
+        # choose, rewrite, review
+        played = evolver.run(drawn, policy, phase="train", update=update)
         rollout = as_rollout(played.steps, embedding.embed, params, plan)
         numbers = learner.improve(rollout, update)  # PPO on the choices
         kept = f"{len(played.kept)} of {len(played.steps)} rewrites kept"

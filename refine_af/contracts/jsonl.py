@@ -15,6 +15,7 @@ from pydantic import BaseModel, ValidationError
 
 from refine_af.contracts import row_files
 from refine_af.contracts.errors import DataError
+from refine_af.contracts.records import NEW, MadeRow
 from refine_af.contracts.schemas import as_instance, mended
 
 RowType = TypeVar("RowType", bound=BaseModel)
@@ -201,18 +202,16 @@ def as_row(value: JsonObject, kind: type[RowType], location: str) -> RowType:
 
 def _from_elsewhere(value: JsonObject, kind: type[RowType]) -> RowType | None:
     """Convert a row in a foreign schema; None if it cannot be converted."""
-    make_again = getattr(kind, "made_again", None)
+    derived = issubclass(kind, MadeRow)
     known = mended(value)
-    if make_again is not None and "instruction" not in value:
+    if derived and "instruction" not in value:
         known = mended(as_instance(value) or value)
-    missing = make_again is not None and known.get("id") in (None, "")
+    missing = derived and known.get("id") in (None, "")
     try:
-        row = kind.model_validate({**known, "id": "new"} if missing else known)
+        row = kind.model_validate({**known, "id": NEW} if missing else known)
     except ValidationError:
         return None
-    if not missing or make_again is None:
-        return row
-    return row.model_copy(update={"id": make_again(row).id})
+    return row.with_derived_id() if missing and isinstance(row, MadeRow) else row
 
 
 def _first_problem(error: ValidationError) -> str:

@@ -6,12 +6,15 @@ the same id in every run, shard and retry, and two rows with one id are one row.
 
 import hashlib
 import json
+from abc import abstractmethod
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
 Text = Annotated[str, Field(max_length=1_000_000)]
 NonEmptyText = Annotated[str, Field(min_length=1, max_length=1_000_000)]
+NEW = "new"
+"""Id of a row before :meth:`MadeRow.with_derived_id`."""
 _CANONICAL = json.JSONEncoder(
     ensure_ascii=False, sort_keys=True, separators=(",", ":"), check_circular=False
 )
@@ -37,6 +40,18 @@ class Row(BaseModel):
     parents: tuple[str, ...] = ()
 
 
+class MadeRow(Row):
+    """A row whose id follows from its content."""
+
+    @abstractmethod
+    def derived_id(self) -> str:
+        """Return the id that the content makes."""
+
+    def with_derived_id(self) -> Self:
+        """Return the row with the id that its content makes."""
+        return self.model_copy(update={"id": self.derived_id()})
+
+
 class Pair(BaseModel):
     """One input (may be empty) with its output."""
 
@@ -46,7 +61,7 @@ class Pair(BaseModel):
     output: NonEmptyText
 
 
-class Seed(Row):
+class Seed(MadeRow):
     """A seed task. ``seed_id`` is the id in the file it came from.
 
     A seed of a plain list of instructions has no instances.
@@ -69,31 +84,24 @@ class Seed(Row):
         is_classification: bool,
         licence: str,
     ) -> Self:
-        """Return the seed with its content-derived id (instruction and instances)."""
-        pairs = [[pair.input, pair.output] for pair in instances]
+        """Return the seed with its derived id."""
         return cls(
-            id=content_id("seed", instruction, pairs),
+            id=NEW,
             seed_id=seed_id,
             name=name,
             instruction=instruction,
             instances=instances,
             is_classification=is_classification,
             licence=licence,
-        )
+        ).with_derived_id()
 
-    def made_again(self) -> Self:
-        """Return the seed with the id that its content makes."""
-        return self.make(
-            self.seed_id,
-            self.name,
-            self.instruction,
-            self.instances,
-            self.is_classification,
-            self.licence,
-        )
+    def derived_id(self) -> str:
+        """Return the id of instruction and instances."""
+        pairs = [[pair.input, pair.output] for pair in self.instances]
+        return content_id("seed", self.instruction, pairs)
 
 
-class Instruction(Row):
+class Instruction(MadeRow):
     """A machine-written instruction.
 
     Attributes:
@@ -111,19 +119,21 @@ class Instruction(Row):
     def make(
         cls, instruction: str, parents: tuple[str, ...], request: int, position: int, shard: int
     ) -> Self:
-        """Return the instruction with its content-derived id (text, parents and position)."""
+        """Return the instruction with its derived id."""
         return cls(
-            id=content_id("ins", instruction, parents, request, position, shard),
+            id=NEW,
             parents=parents,
             instruction=instruction,
             request=request,
             position=position,
             shard=shard,
-        )
+        ).with_derived_id()
 
-    def made_again(self) -> Self:
-        """Return the instruction with the id that its content makes."""
-        return self.make(self.instruction, self.parents, self.request, self.position, self.shard)
+    def derived_id(self) -> str:
+        """Return the id of text, parents and position."""
+        return content_id(
+            "ins", self.instruction, self.parents, self.request, self.position, self.shard
+        )
 
 
 class Rejected(Row):
@@ -155,15 +165,15 @@ class Rejected(Row):
         text: str,
         parents: tuple[str, ...] = (),
         *,
-        place: str = "",
+        key: str = "",
         neighbour: str | None = None,
         score: float | None = None,
         detail: str = "",
         request: str = "",
     ) -> Self:
-        """Return the rejection; ``place`` keeps the ids of a text dropped twice apart."""
+        """Return the rejection; ``key`` keeps the ids of a text dropped twice apart."""
         return cls(
-            id=content_id("rej", stage, reason, text, parents, place),
+            id=content_id("rej", stage, reason, text, parents, key),
             parents=parents,
             stage=stage,
             reason=reason,
@@ -175,7 +185,7 @@ class Rejected(Row):
         )
 
 
-class Instance(Row):
+class Instance(MadeRow):
     """An instruction-input-output triplet. ``parents`` holds the instruction's id.
 
     ``total`` and ``parts`` are set by ``score_rewards`` and absent before it.
@@ -200,27 +210,21 @@ class Instance(Row):
         is_classification: bool,
         sample: int,
     ) -> Self:
-        """Return the instance with its content-derived id (triplet, parent and sample)."""
+        """Return the instance with its derived id."""
         return cls(
-            id=content_id("pair", parent, instruction, input_text, output, sample),
+            id=NEW,
             parents=(parent,),
             instruction=instruction,
             input=input_text,
             output=output,
             is_classification=is_classification,
             sample=sample,
-        )
+        ).with_derived_id()
 
-    def made_again(self) -> Self:
-        """Return the instance with the id that its content makes; scores do not change it."""
-        return self.make(
-            self.parents[0] if self.parents else "",
-            self.instruction,
-            self.input,
-            self.output,
-            is_classification=self.is_classification,
-            sample=self.sample,
-        )
+    def derived_id(self) -> str:
+        """Return the id of triplet, parent and sample; scores do not change it."""
+        parent = self.parents[0] if self.parents else ""
+        return content_id("pair", parent, self.instruction, self.input, self.output, self.sample)
 
 
 class Evolved(Row):

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from refine_af.contracts.params import Params
-from refine_af.contracts.records import Row
+from refine_af.contracts.records import ModelCall, Row
 
 Kind = Literal["rows", "model", "folder", "json", "html", "markdown", "parameter"]
 Image = Literal["core", "vllm", "train"]
@@ -40,6 +40,14 @@ EVERY_STAGE_WRITES = (
     Artifact("telemetry", "json", "Seconds, rates, host: all that differs between equal runs."),
 )
 """Outputs that the runner writes for every stage; optional on the command line."""
+
+MODEL_CALLS = Artifact(
+    "calls",
+    "rows",
+    "Every model call: prompt's digest, seed, answer as it came.",
+    record=ModelCall,
+)
+"""Output of every stage that asks a model."""
 
 
 FINAL_STATUS = "final_status"

@@ -375,7 +375,7 @@ class _Writer:
             drop.reason,
             (row.text or "")[:_LONGEST_TEXT],
             (row.id,),
-            place=row.order,
+            key=row.order,
             neighbour=name,
             score=drop.score,
             detail=detail,

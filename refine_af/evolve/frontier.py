@@ -16,10 +16,10 @@ from refine_af.contracts.readable import readable
 from refine_af.contracts.records import Evolved, OperatorStep, Seed, content_id
 from refine_af.engines.text import Completion, Request, TextEngine
 from refine_af.evolve.bank import Bank, nearest
-from refine_af.evolve.choosers import Decision, OperatorPolicy, Turn, name_of
 from refine_af.evolve.ledger import Ledger
 from refine_af.evolve.operators import Operators
 from refine_af.evolve.params import EvolutionParams
+from refine_af.evolve.policies import Decision, OperatorPolicy, Turn, name_of
 from refine_af.evolve.reviewer import Pair, Reviewer, Verdict
 from refine_af.evolve.reward import novelty, reward
 from refine_af.evolve.rules import Broken, broken_rule
@@ -119,7 +119,7 @@ class Evolver:
     def run(
         self,
         roots: Sequence[Root],
-        chooser: OperatorPolicy,
+        policy: OperatorPolicy,
         *,
         phase: str,
         policy_seed: int = 0,
@@ -131,7 +131,7 @@ class Evolver:
 
         Args:
             roots: One episode each; the same root may come twice.
-            chooser: Of the operators.
+            policy: Of the operators.
             phase: For the ledger and the rows: ``train``, ``held_out``, ``table`` or ``evolve``.
             policy_seed: For the rows and the draws.
             update: For the rows and the draws.
@@ -146,9 +146,9 @@ class Evolver:
             if not active:
                 break
             key = f"{phase}/{policy_seed}/{update}"
-            attempts = self._step(active, chooser, phase, (key, draws or key))
+            attempts = self._step(active, policy, phase, (key, draws or key))
             for attempt in attempts:
-                row, kept = self._settled(attempt, chooser.name, phase, policy_seed, update)
+                row, kept = self._settled(attempt, policy.name, phase, policy_seed, update)
                 outcome.steps.append(row)
                 if kept is not None:
                     outcome.kept.append(kept)
@@ -183,11 +183,11 @@ class Evolver:
         return active[: max(0, left // CALLS_PER_STEP)]
 
     def _step(
-        self, active: list[_Episode], chooser: OperatorPolicy, phase: str, keys: tuple[str, str]
+        self, active: list[_Episode], policy: OperatorPolicy, phase: str, keys: tuple[str, str]
     ) -> list[_Attempt]:
         turns = self._turns(active, *keys)
         vectors = _stacked([episode.vector for episode in active])
-        decisions = chooser.choose(turns, vectors, phase)
+        decisions = policy.choose(turns, vectors, phase)
         attempts = [_Attempt(*planned) for planned in zip(active, turns, decisions, strict=True)]
         moving = [
             attempt for attempt in attempts if attempt.decision.action < len(self.operators.names)

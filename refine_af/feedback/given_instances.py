@@ -55,7 +55,7 @@ def read_given(path: Path) -> Given:
                 detail = f"line {number}; instruction: {texts[0][:2000]}"
                 given.empty.append(
                     Rejected.make(
-                        "score_rewards", "empty_output", texts[-1], place=location
+                        "score_rewards", "empty_output", texts[-1], key=location
                     ).model_copy(update={"detail": detail})
                 )
                 continue

@@ -16,13 +16,12 @@ from pathlib import Path
 
 from refine_af.contracts.errors import DataError
 from refine_af.contracts.jsonl import iter_rows
-from refine_af.contracts.records import Instance, Instruction, Seed
+from refine_af.contracts.records import Instance, Instruction, MadeRow, Seed
 from refine_af.lineage.ancestry import NO_OFFSPRING
 from refine_af.lineage.digest_list import LIST, NOT_COVERED, covered_files, read_digest_list
 from refine_af.lineage.run import ARTIFACTS, Run, open_run
 from refine_af.storage.manifest import digest_file, digest_path
 
-MadeRow = Seed | Instruction | Instance
 EXTERNAL = ("the seeds' source", "the model", "the evaluation tasks")
 
 
@@ -157,7 +156,7 @@ def _rows(run: Run) -> tuple[list[str], int]:
 
 
 def _misfits(row: MadeRow, known: set[str]) -> Iterator[str]:
-    expected = row.made_again().id
+    expected = row.derived_id()
     if row.id != expected:
         yield f"its content makes the id {expected}"
     for parent in row.parents:

@@ -134,7 +134,7 @@ class _Finding:
             _likeness(near) if near else piece.reason or "",
             piece.text,
             self.parents,
-            place=f"{shard}:{self.request}:{piece.position}",
+            key=f"{shard}:{self.request}:{piece.position}",
             neighbour=near.id if near else None,
             score=near.score if near else self.rating,
             detail=readable(known or piece.detail),

@@ -155,8 +155,8 @@ def _check_settings(params: CheckInputsParams) -> None:
 
 def _check_operators(params: CheckInputsParams, task: Task) -> None:
     if params.operators_uri:
-        from refine_af.evolve.choosers import released_mix
         from refine_af.evolve.operators import open_operators
+        from refine_af.evolve.policies import released_mix
 
         operators = open_operators(params.operators_uri, task.scratch)
         if "released_mix" in params.arms.split(","):

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from refine_af.contracts.jsonl import write_object, write_rows
 from refine_af.contracts.records import Evolved, ModelCall, OperatorStep, Rejected, Seed, content_id
-from refine_af.contracts.stage import Artifact, Metrics, Resources, Stage, Task
+from refine_af.contracts.stage import MODEL_CALLS, Artifact, Metrics, Resources, Stage, Task
 from refine_af.engines.text import TextEngine
 from refine_af.evolve.assembly import (
     BANK_INPUT,
@@ -19,10 +19,10 @@ from refine_af.evolve.assembly import (
 from refine_af.evolve.params import EvolveParams
 
 if TYPE_CHECKING:
-    from refine_af.evolve.choosers import OperatorPolicy
     from refine_af.evolve.frontier import Root
     from refine_af.evolve.ledger import Ledger
     from refine_af.evolve.operators import Operators
+    from refine_af.evolve.policies import OperatorPolicy
 
 
 def run(params: EvolveParams, task: Task) -> Metrics:
@@ -59,7 +59,7 @@ def _evolve(
     ledger: "Ledger",
 ) -> tuple[list[OperatorStep], list[Evolved], list[ModelCall]]:
     engines = open_engines(params, task)
-    chooser = _chooser(params, task, operators, engines[0], ledger)
+    policy = _open_policy(params, task, operators, engines[0], ledger)
     evolver = make_evolver(
         params, operators, engines, bank_of(params, task), ledger, params.max_calls
     )
@@ -71,7 +71,7 @@ def _evolve(
             total = params.passes * params.steps
             task.progress.step(number * params.steps + done, total, "steps", kept=before + held)
 
-        episode = evolver.run(roots, chooser, phase="evolve", update=number, on_step=on_step)
+        episode = evolver.run(roots, policy, phase="evolve", update=number, on_step=on_step)
         steps += episode.steps
         kept += episode.kept
         if not episode.steps:
@@ -92,18 +92,18 @@ def _turn(row: OperatorStep) -> str:
     return f"{row.phase}/{row.policy_seed}/{row.update}/{row.episode}/{row.step}"
 
 
-def _chooser(
+def _open_policy(
     params: EvolveParams,
     task: Task,
     operators: "Operators",
     engine: TextEngine,
     ledger: "Ledger",
 ) -> "OperatorPolicy":
-    from refine_af.evolve.choosers import LanguageModelPolicy, Mix, released_mix, uniform_mix
     from refine_af.evolve.operators import parse_mix
+    from refine_af.evolve.policies import LanguageModelPolicy, MixPolicy, released_mix, uniform_mix
 
     if params.policy == "fixed_mix":
-        return Mix("fixed_mix", [parse_mix(params.mix, operators.names)], params.seed)
+        return MixPolicy("fixed_mix", [parse_mix(params.mix, operators.names)], params.seed)
     if params.policy == "released_mix":
         return released_mix(operators, params.seed)
     if params.policy == "llm":
@@ -114,8 +114,8 @@ def _chooser(
 
 
 def _learned(params: EvolveParams, task: Task, operators: "Operators") -> "OperatorPolicy":
-    from refine_af.evolve.choosers import Trained
     from refine_af.evolve.embedding import open_embedding
+    from refine_af.evolve.policies import TrainedPolicy
     from refine_af.evolve.trained import load_policy
     from refine_af.storage.manifest import digest_path
 
@@ -124,10 +124,10 @@ def _learned(params: EvolveParams, task: Task, operators: "Operators") -> "Opera
     if policy.facts["steps"] != params.steps:
         task.progress.say(
             f"the policy was trained on {policy.facts['steps']} steps, this run has"
-            f" {params.steps}: it reads its place in the episode wrongly"
+            f" {params.steps}: its features of the step are off"
         )
     name = f"learned:{digest_path(folder)[:12]}"
-    return Trained(name, policy, params.seed, params.exploration)
+    return TrainedPolicy(name, policy, params.seed, params.exploration)
 
 
 def _with_seeds(params: EvolveParams) -> bool:
@@ -153,7 +153,7 @@ def _rejected(row: OperatorStep) -> Rejected:
         row.reason,
         row.text,
         row.parents,
-        place=row.id,
+        key=row.id,
         score=row.changed,
         detail=row.detail,
         request=f"{_turn(row)}/rewrite",
@@ -196,12 +196,7 @@ STAGE = Stage(
         ),
         Artifact("rejected", "rows", "Dropped rewrites with the rule.", record=Rejected),
         Artifact("trace", "rows", "Every operation tried, kept or not.", record=OperatorStep),
-        Artifact(
-            "calls",
-            "rows",
-            "Every model call: prompt's digest, seed, answer as it came.",
-            record=ModelCall,
-        ),
+        MODEL_CALLS,
         Artifact("ledger", "json", "Calls and tokens per role and phase."),
         Artifact("bank_out", "rows", "The memory bank with what was written."),
     ),

@@ -8,8 +8,8 @@ from refine_af.calls.failures import check_parsed
 from refine_af.calls.journalled import journalled
 from refine_af.contracts.jsonl import read_rows, write_rows
 from refine_af.contracts.randomness import derive, replicate_seed
-from refine_af.contracts.records import Instance, Instruction, ModelCall, Rejected
-from refine_af.contracts.stage import Artifact, Metrics, Resources, Stage, Task
+from refine_af.contracts.records import Instance, Instruction, Rejected
+from refine_af.contracts.stage import MODEL_CALLS, Artifact, Metrics, Resources, Stage, Task
 from refine_af.engines.opening import open_engine
 from refine_af.engines.text import Completion, Request
 from refine_af.self_instruct.params import InstancesParams
@@ -209,7 +209,7 @@ def _rejected(
         draft.reason or "",
         draft.output,
         (row.id,),
-        place=f"{sample}/{position}",
+        key=f"{sample}/{position}",
         neighbour=named.id if named else None,
         score=named.score if named else None,
         detail=f"{named.detail}; {about}" if named else about,
@@ -231,12 +231,7 @@ STAGE = Stage(
     outputs=(
         Artifact("instances", "rows", "Instruction-input-output rows.", record=Instance),
         Artifact("rejected", "rows", "What could not be used, with the reason.", record=Rejected),
-        Artifact(
-            "calls",
-            "rows",
-            "Every model call: prompt's digest, seed, answer as it came.",
-            record=ModelCall,
-        ),
+        MODEL_CALLS,
     ),
     image="vllm",
     resources=Resources(cpu="4", memory="16Gi", gpu=True),

@@ -11,7 +11,7 @@ from refine_af.calls.journalled import journalled
 from refine_af.contracts.errors import DataError
 from refine_af.contracts.jsonl import iter_objects, read_rows, write_rows
 from refine_af.contracts.records import Instruction, ModelCall, Rejected, Seed
-from refine_af.contracts.stage import Artifact, Metrics, Resources, Stage, Task
+from refine_af.contracts.stage import MODEL_CALLS, Artifact, Metrics, Resources, Stage, Task
 from refine_af.engines.opening import open_engine
 from refine_af.engines.text import Completion
 from refine_af.self_instruct.params import BootstrapParams
@@ -140,12 +140,7 @@ STAGE = Stage(
         ),
         Artifact("rejected", "rows", "Dropped pieces with reason and neighbour.", record=Rejected),
         Artifact("rounds", "rows", "The acceptance curve: counts per round."),
-        Artifact(
-            "calls",
-            "rows",
-            "Every model call: prompt's digest, seed, answer as it came.",
-            record=ModelCall,
-        ),
+        MODEL_CALLS,
     ),
     image="vllm",
     resources=Resources(cpu="4", memory="16Gi", gpu=True),

@@ -8,8 +8,8 @@ from refine_af.contracts.jsonl import JsonObject, iter_objects, write_object, wr
 from refine_af.contracts.params import param, rule
 from refine_af.contracts.randomness import derive, uniform
 from refine_af.contracts.readable import readable
-from refine_af.contracts.records import Instance, ModelCall, Rejected
-from refine_af.contracts.stage import Artifact, Metrics, Resources, Stage, Task
+from refine_af.contracts.records import Instance, Rejected
+from refine_af.contracts.stage import MODEL_CALLS, Artifact, Metrics, Resources, Stage, Task
 from refine_af.engines.opening import open_engine
 from refine_af.engines.params import EngineParams
 from refine_af.engines.text import Completion, Request, Sampling
@@ -171,7 +171,7 @@ def _read(
             reason,
             readable(answer.text),
             (row["id"],),
-            place=str(sample),
+            key=str(sample),
             detail=readable(broken.detail) if broken else "",
             request=answer.id,
         )
@@ -206,12 +206,7 @@ STAGE = Stage(
             record=Instance,
         ),
         Artifact("rejected", "rows", "Dropped answers with the rule.", record=Rejected),
-        Artifact(
-            "calls",
-            "rows",
-            "Every model call: prompt's digest, seed, answer as it came.",
-            record=ModelCall,
-        ),
+        MODEL_CALLS,
         Artifact("ledger", "json", "Calls and tokens per role and phase."),
     ),
     image="vllm",

@@ -83,16 +83,18 @@ class _Live:
 
     def table(self, operators: "Operators", params: PolicyParams) -> dict[str, Any]:
         """Return the one-step table: every operator once on some seeds."""
-        from refine_af.evolve.choosers import Mix
+        from refine_af.evolve.policies import MixPolicy
         from refine_af.evolve.table import one_step_table
 
         roots = sample(self._roots, params.table_seeds, params.seed, "table-seeds")
         count = len(operators.names)
         once = params.model_copy(update={"steps": 1})
         for index in range(count if roots else 0):
-            chooser = Mix("table", [[float(index == one) for one in range(count)]], params.seed)
+            policy = MixPolicy(
+                "table", [[float(index == other) for other in range(count)]], params.seed
+            )
             evolver = self._evolver(self._bank.copy(), once)
-            self.steps += evolver.run(roots, chooser, phase="table", update=index).steps
+            self.steps += evolver.run(roots, policy, phase="table", update=index).steps
         return one_step_table(self.steps, operators.names, params.seed)
 
     def __call__(
@@ -109,7 +111,7 @@ class _Live:
             evolver = self._evolvers.setdefault(policy_seed, self._evolver(self._bank.copy()))
         episode = evolver.run(
             roots,
-            _chooser(learner, self._params),
+            _open_policy(learner, self._params),
             phase=phase,
             policy_seed=policy_seed,
             update=update,
@@ -187,16 +189,16 @@ def _drawn(
     return drawn
 
 
-def _chooser(learner: "Learner", params: PolicyParams) -> Any:  # noqa: ANN401
-    from refine_af.evolve.choosers import Trained
+def _open_policy(learner: "Learner", params: PolicyParams) -> Any:  # noqa: ANN401
+    from refine_af.evolve.policies import TrainedPolicy
     from refine_af.evolve.state import encode
 
-    def shares(states: Any, vectors: Any) -> Any:  # noqa: ANN401  see choosers.Probabilities
+    def shares(states: Any, vectors: Any) -> Any:  # noqa: ANN401  see policies.Probabilities
         count = learner.operators
         seen = encode(states, vectors, count, params.steps, text=params.text)
         return learner.probabilities(seen)
 
-    return Trained("learning", shares, derive(params.seed, "operator-draws"), 0.0)
+    return TrainedPolicy("learning", shares, derive(params.seed, "operator-draws"), 0.0)
 
 
 def _write(

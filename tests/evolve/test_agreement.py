@@ -8,10 +8,10 @@ from scripted_world import engine, evolver, root
 from refine_af.contracts.randomness import derive
 from refine_af.engines.text import Request, Sampling
 from refine_af.evolve.agreement import Agreement
-from refine_af.evolve.choosers import Mix
 from refine_af.evolve.ledger import Ledger
 from refine_af.evolve.operators import render
 from refine_af.evolve.params import EvolutionParams
+from refine_af.evolve.policies import MixPolicy
 
 NEW = "List two lakes of Italy."
 REWRITE = {"match": "New task:", "text": NEW}
@@ -24,7 +24,7 @@ def test_sure_answers_add_nothing_and_the_calls_are_counted(tmp_path: Path) -> N
     writer = engine(tmp_path, REWRITE, YES, ANSWERS[0])
     settings = EvolutionParams(style="plain", steps=1, weight_frontier=0.5)
     world = evolver(writer, settings, ledger, Agreement(writer, "plain", 4, 16, 1, ledger))
-    (row,) = world.run([root()], Mix("one", [[0, 0, 1, 0, 0, 0]], 1), phase="evolve").steps
+    (row,) = world.run([root()], MixPolicy("one", [[0, 0, 1, 0, 0, 0]], 1), phase="evolve").steps
     assert row.parts["frontier"] == 0.0
     assert row.reward == pytest.approx(0.5 + 0.5 * row.parts["novelty"])
     assert ledger.dump()["responder"]["frontier"]["calls"] == 4

@@ -5,10 +5,10 @@ from scripted_world import DEEPER, PARENT, engine, evolver, root
 
 from refine_af.contracts.errors import DataError, ParameterError
 from refine_af.contracts.records import OperatorStep
-from refine_af.evolve.choosers import RELEASED_MIX, Mix, released_mix, uniform_mix
 from refine_af.evolve.ledger import Ledger, against_evol_instruct, merged
 from refine_af.evolve.operators import PACKAGED, load_operators
 from refine_af.evolve.params import EvolutionParams, PolicyParams
+from refine_af.evolve.policies import RELEASED_MIX, MixPolicy, released_mix, uniform_mix
 from refine_af.evolve.reward import novelty, reward
 
 REWRITE = {"match": "New task:", "text": DEEPER}
@@ -16,7 +16,7 @@ FURTHER = {"match": f"Task: {DEEPER}\nNew task:", "text": "List two lakes of Ita
 YES = {"match": "Question:", "text": " Yes"}
 NO = {"match": "Question:", "text": " No"}
 WORDS = ("age", "size", "depth", "name", "price")
-DEEPEN = Mix("deepen", [[0, 0, 1, 0, 0, 0]], 1)
+DEEPEN = MixPolicy("deepen", [[0, 0, 1, 0, 0, 0]], 1)
 
 
 def settings(steps: int = 1) -> EvolutionParams:
@@ -101,9 +101,9 @@ def test_tests_of_two_policies_have_the_same_luck_and_rows_of_their_own(tmp_path
 
     def tested(update: int, draws: str) -> list[OperatorStep]:
         world = evolver(engine(tmp_path, *several, YES), settings(steps=3), Ledger())
-        chooser = uniform_mix(load_operators(), 1)
+        policy = uniform_mix(load_operators(), 1)
         roots = [root(), root(), root()]
-        return world.run(roots, chooser, phase="held_out", update=update, draws=draws).steps
+        return world.run(roots, policy, phase="held_out", update=update, draws=draws).steps
 
     first, second, other = tested(0, "held_out"), tested(4, "held_out"), tested(4, "")
     assert [row.text for row in first] == [row.text for row in second]
@@ -121,7 +121,7 @@ def test_the_limit_on_calls_is_never_passed(tmp_path: Path) -> None:
 
 def test_stop_ends_an_episode_without_a_call(tmp_path: Path) -> None:
     ledger = Ledger()
-    stop = Mix("stop", [[0.0] * 6 + [1.0]], 1)
+    stop = MixPolicy("stop", [[0.0] * 6 + [1.0]], 1)
     world = evolver(engine(tmp_path, REWRITE, YES), settings(steps=6), ledger)
     (row,) = world.run([root()], stop, phase="evolve").steps
     assert (row.status, row.operator, row.reward) == ("stopped", "stop", 0.0)
@@ -134,7 +134,7 @@ def test_breadth_drops_the_input_and_the_others_keep_it(tmp_path: Path) -> None:
     for action, expected in ((0, ""), (1, "a table")):
         shares = [[float(place == action) for place in range(6)]]
         world = evolver(engine(tmp_path, REWRITE, YES), settings(), Ledger())
-        (kept,) = world.run([with_input], Mix("one", shares, 1), phase="evolve").kept
+        (kept,) = world.run([with_input], MixPolicy("one", shares, 1), phase="evolve").kept
         assert kept.input == expected
 
 

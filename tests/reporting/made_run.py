@@ -124,13 +124,13 @@ def made_run(
             "dedup_filter",
             "similar",
             HOSTILE if hostile and n == 0 else f"Sort the numbers {n}.",
-            place=str(n),
+            key=str(n),
             neighbour=instructions[n].id,
             score=0.75,
         )
         for n in range(rows // 3)
     ] + [
-        Rejected.make("generate_instructions", reason, f"Row {n}", place=f"g{n}", detail=HOSTILE)
+        Rejected.make("generate_instructions", reason, f"Row {n}", key=f"g{n}", detail=HOSTILE)
         for n, reason in enumerate(["too_short", "keyword"] * (rows // 8))
     ]
     passed = rows + rows // 3

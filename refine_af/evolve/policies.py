@@ -64,7 +64,7 @@ class OperatorPolicy(Protocol):
         """Return one decision per turn, in order; ``vectors`` embed the turns' instructions."""
 
 
-class Mix:
+class MixPolicy:
     """Fixed shares, the same at every step or a row of shares per step."""
 
     def __init__(self, name: str, shares: Sequence[Sequence[float]], seed: int) -> None:
@@ -81,13 +81,13 @@ class Mix:
         return decisions
 
 
-def uniform_mix(operators: Operators, seed: int) -> Mix:
+def uniform_mix(operators: Operators, seed: int) -> MixPolicy:
     """Return equal shares."""
     count = len(operators.names)
-    return Mix("uniform", [[1.0 / count] * count], seed)
+    return MixPolicy("uniform", [[1.0 / count] * count], seed)
 
 
-def released_mix(operators: Operators, seed: int) -> Mix:
+def released_mix(operators: Operators, seed: int) -> MixPolicy:
     """Return what the released generator of TeaMs-RL does, see :data:`RELEASED_MIX`.
 
     Raises:
@@ -103,7 +103,7 @@ def released_mix(operators: Operators, seed: int) -> Mix:
     others = [0.0 if name == "breadth" else RELEASED_MIX.get(name, 0.0) for name in operators.names]
     other = [share / sum(others) for share in others]
     rows = [first if step in RELEASED_BREADTH_STEPS else other for step in range(6)]
-    return Mix("released_mix", rows, seed)
+    return MixPolicy("released_mix", rows, seed)
 
 
 class LanguageModelPolicy:
@@ -157,7 +157,7 @@ class Probabilities(Protocol):
         """Return one row of shares per state."""
 
 
-class Trained:
+class TrainedPolicy:
     """A trained policy, with a floor of exploration."""
 
     def __init__(
