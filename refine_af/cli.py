@@ -121,9 +121,9 @@ class LazyGroup(click.Group):
         """Return the command of that name, or None."""
         if cmd_name in PIPELINE_COMMANDS:
             module, name = PIPELINE_COMMANDS[cmd_name].rsplit(".", 1)
-            found = getattr(import_module(f"refine_af.{module}"), name)
-            assert isinstance(found, click.Command)  # noqa: S101  a wrong table is a bug
-            return found
+            command = getattr(import_module(f"refine_af.{module}"), name)
+            assert isinstance(command, click.Command)  # noqa: S101  a wrong table is a bug
+            return command
         return next((stage_command(stage) for stage in STAGES if stage.command == cmd_name), None)
 
     def resolve_command(

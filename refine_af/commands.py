@@ -327,9 +327,9 @@ def sweep(
         raise ParameterError(f"--seeds is {seeds!r}; give numbers, comma separated") from None
     chosen: Any = _listed(algorithms)
     grid = Grid(numbers, _listed(rewards), chosen, ablate, samples)
-    place = Path(prompts or instructions)
-    found = Sweep(Path(instructions), place, Path(output_dir), _by_stage(assignments))
-    click.echo(table(found.run(grid)))
+    prompts_path = Path(prompts or instructions)
+    planned = Sweep(Path(instructions), prompts_path, Path(output_dir), _by_stage(assignments))
+    click.echo(table(planned.run(grid)))
 
 
 def _listed(text: str) -> tuple[str, ...]:
@@ -338,14 +338,14 @@ def _listed(text: str) -> tuple[str, ...]:
 
 def _by_stage(assignments: tuple[str, ...]) -> dict[str, dict[str, str]]:
     """Return ``{stage: {parameter: value}}`` of ``STAGE.PARAM=VALUE``."""
-    found: dict[str, dict[str, str]] = {}
+    by_stage: dict[str, dict[str, str]] = {}
     for text in assignments:
         key, equals, value = text.partition("=")
         stage, dot, name = key.strip().partition(".")
         if not (equals and dot):
             raise ParameterError(f"--set {text!r}: write it as stage.param=value")
-        found.setdefault(stage, {})[name] = value
-    return found
+        by_stage.setdefault(stage, {})[name] = value
+    return by_stage
 
 
 @click.command()

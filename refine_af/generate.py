@@ -58,7 +58,7 @@ def manifest_files(root: Path) -> dict[Path, str]:
     from refine_af.pipelines.config import load_config
     from refine_af.pipelines.flow import Images
 
-    found: dict[Path, str] = {}
+    pages: dict[Path, str] = {}
     with tempfile.TemporaryDirectory() as folder:
         for preset, profile in _defaults():
             made = compile_request(load_config(preset, ""), profile, Images("", __version__))
@@ -69,9 +69,8 @@ def manifest_files(root: Path) -> dict[Path, str]:
                 f"refine-af-{preset}",
             )
         for path in sorted(Path(folder).glob("**/*.yaml")):
-            place = root / path.relative_to(folder)
-            found[place] = path.read_text(encoding="utf-8")
-    return found
+            pages[root / path.relative_to(folder)] = path.read_text(encoding="utf-8")
+    return pages
 
 
 def _defaults() -> list[tuple[str, str]]:
@@ -83,10 +82,10 @@ def _defaults() -> list[tuple[str, str]]:
 
 def all_files(root: Path) -> dict[Path, str]:
     """Return the text of every derived file by its path."""
-    found: dict[Path, str] = {}
+    texts: dict[Path, str] = {}
     for stage in STAGES:
-        found |= component_files(stage, root)
-    return found | manifest_files(root) | editor_files(root) | costs_file(root)
+        texts |= component_files(stage, root)
+    return texts | manifest_files(root) | editor_files(root) | costs_file(root)
 
 
 def editor_files(root: Path) -> dict[Path, str]:

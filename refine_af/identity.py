@@ -85,7 +85,7 @@ def code_version() -> str:
 @cache
 def environment() -> str:
     """Return a digest of the installed software and the GPUs: a failure may be their doing."""
-    installed = sorted(f"{found.name} {found.version}" for found in distributions())
+    installed = sorted(f"{package.name} {package.version}" for package in distributions())
     gpus = sorted(path.name for path in Path("/dev").glob("nvidia[0-9]*"))
     return digest_bytes("\n".join([code_version(), *installed, *gpus]).encode())
 

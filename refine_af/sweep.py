@@ -51,7 +51,7 @@ class Grid:
 
     def __post_init__(self) -> None:
         known: list[str] = list(get_args(Algorithm))
-        for name in (str(one) for one in self.algorithms):
+        for name in map(str, self.algorithms):
             if name not in known:
                 raise ParameterError(
                     f"unknown algorithm {name!r};{nearest(name, known)} choose from"
@@ -117,7 +117,7 @@ class Sweep:
             for name in values.keys() - find_stage(stage).params.model_fields.keys():
                 find_stage(stage).params.parse({name: values[name]}, where=stage)  # refuses it
         for name in SHARED:
-            choices = {str(self.settings.get(one, {}).get(name, "")) for one in ASKING} - {""}
+            choices = {str(self.settings.get(stage, {}).get(name, "")) for stage in ASKING} - {""}
             if len(choices) > 1:
                 raise ParameterError(
                     f"--set gives {' and '.join(ASKING)} a different {name}:"
@@ -232,8 +232,8 @@ class Sweep:
 
     def _shared(self, stage: str) -> dict[str, Any]:
         """Return what both stages that ask for instances share, if one of them sets it."""
-        given = [self.settings.get(one, {}) for one in ASKING]
-        shared = {name: one[name] for one in given for name in SHARED if name in one}
+        given = [self.settings.get(asking, {}) for asking in ASKING]
+        shared = {name: values[name] for values in given for name in SHARED if name in values}
         return shared if stage in ASKING else {}
 
     def _numbers(self, rows: Sequence[Instance]) -> dict[str, float]:

@@ -157,7 +157,9 @@ class JournalledEngine:
         try:
             if isinstance(engine, AnswersOneByOne):
                 completions = engine.generate_each(
-                    list(requests.values()), sampling, lambda one: step.add(keys[one.id], one)
+                    list(requests.values()),
+                    sampling,
+                    lambda answer: step.add(keys[answer.id], answer),
                 )
             else:
                 completions = engine.generate(list(requests.values()), sampling)
@@ -165,15 +167,15 @@ class JournalledEngine:
         finally:
             step.save()
         self._fresh_seconds += time.monotonic() - started
-        self._fresh_tokens += sum(one.tokens for one in completions)
+        self._fresh_tokens += sum(answer.tokens for answer in completions)
 
     def _count(self, answers: Sequence[Completion]) -> None:
         """Add answers to the telemetry, where progress reports find them."""
         telemetry = self._task.telemetry
         counts = {
             "calls": len(answers),
-            "prompt_tokens": sum(one.prompt_tokens for one in answers),
-            "new_tokens": sum(one.tokens for one in answers),
+            "prompt_tokens": sum(answer.prompt_tokens for answer in answers),
+            "new_tokens": sum(answer.tokens for answer in answers),
         }
         for name, count in counts.items():
             telemetry[name] = telemetry.get(name, 0) + count
@@ -259,7 +261,9 @@ class _Step:
     def save(self) -> None:
         """Publish what was answered, if there is more of it than before."""
         answered = {
-            key: one for key, one in self.answers.items() if one.finish != "error" or one.unusable
+            key: answer
+            for key, answer in self.answers.items()
+            if answer.finish != "error" or answer.unusable
         }
         if len(answered) > self._saved:
             self._journal.publish(self._name, dump_answers(answered))

@@ -217,9 +217,9 @@ def _from_elsewhere(value: JsonObject, kind: type[RowType]) -> RowType | None:
 def _first_problem(error: ValidationError) -> str:
     first = error.errors(include_url=False)[0]
     field = ".".join(str(part) for part in first["loc"])
-    found = "" if first["type"] == "missing" else f", found {str(first['input'])[:80]!r}"
+    given = "" if first["type"] == "missing" else f", found {str(first['input'])[:80]!r}"
     more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
-    return f"field {field!r}: {first['msg']}{found}{more}"
+    return f"field {field!r}: {first['msg']}{given}{more}"
 
 
 def read_rows(path: Path, kind: type[RowType]) -> list[RowType]:

@@ -206,10 +206,10 @@ class Params(BaseModel):
     def content(self) -> list[Content]:
         """Return what the values name, in the order of declaration; empty values name nothing."""
         return [
-            one
+            content
             for name, field in type(self).model_fields.items()
             if declared(field)["names"] and getattr(self, name)
-            for one in self._named(name, declared(field))
+            for content in self._named(name, declared(field))
         ]
 
     def _named(self, name: str, about: dict[str, Any]) -> list[Content]:
@@ -219,9 +219,9 @@ class Params(BaseModel):
         digest = str(getattr(self, about["digest"], ""))
         value = str(getattr(self, name))
         if kind == "code":
-            return [Content(name, kind, one) for one in listed(value) if ":" in one]
+            return [Content(name, kind, part) for part in listed(value) if ":" in part]
         if kind == "harness":
-            return [Content(name, kind, one) for one in listed(value)]
+            return [Content(name, kind, part) for part in listed(value)]
         return [Content(name, kind, value, digest)]
 
 

@@ -71,7 +71,7 @@ def attack(
         )
         for _ in range(resamples)
     ]
-    low, high = (float(one) for one in np.quantile(resampled, [0.025, 0.975]))
+    low, high = (float(bound) for bound in np.quantile(resampled, [0.025, 0.975]))
     area = auc(inside, outside)
     warning = ""
     if area < BROKEN_SPLIT:
@@ -108,11 +108,11 @@ def audit(
         seed: Of the bootstrap.
         resamples: Of the bootstrap.
     """
-    target = [np.asarray(one, dtype=float) for one in losses["target"]]
+    target = [np.asarray(sample, dtype=float) for sample in losses["target"]]
     attacks = {"loss": attack(list(-target[0]), list(-target[1]), seed, resamples)}
     for name, attacked in (("base", "calibrated_loss"), ("reference", "reference_model")):
         if name in losses:
-            other = [np.asarray(one, dtype=float) for one in losses[name]]
+            other = [np.asarray(sample, dtype=float) for sample in losses[name]]
             members, others = list(other[0] - target[0]), list(other[1] - target[1])
             attacks[attacked] = attack(members, others, seed, resamples)
-    return {name: asdict(one) for name, one in attacks.items()}
+    return {name: asdict(result) for name, result in attacks.items()}

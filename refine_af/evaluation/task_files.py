@@ -216,7 +216,7 @@ def _track(value: JsonObject, where: str) -> Track:
     for name in LANGUAGE_FIELDS:
         if name not in value:
             continue
-        languages = {str(one).strip().lower() for one in _field(value, name, list, where)}
+        languages = {str(language).strip().lower() for language in _field(value, name, list, where)}
         if languages != {"english"}:
             return "xlingual"
     return "default"

@@ -135,7 +135,9 @@ def _sources(source: Source) -> list[tuple[str, str]]:
     names = ("seeds_uri", "seeds_digest", "model", "model_digest", "tasks_uri", "tasks_digest")
     rows = [(name, str(source.manifest[name])) for name in names if source.manifest.get(name)]
     rows = rows or [("model", source.model or "unknown")]
-    codes = sorted({str(one["code"]) for one in source.provenance.values() if "code" in one})
+    codes = sorted(
+        {str(record["code"]) for record in source.provenance.values() if "code" in record}
+    )
     return [*rows, ("refine-af", ", ".join(codes) or __version__)]
 
 

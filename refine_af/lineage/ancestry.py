@@ -71,7 +71,11 @@ def descendants(run: Run, row_id: str) -> dict[str, dict[str, int]]:
         if name in NO_OFFSPRING:
             continue
         for child, listed in rows.heads.items():
-            above = [generations[one] for one in listed[1:-1].split(b'", "') if one in generations]
+            above = [
+                generations[parent]
+                for parent in listed[1:-1].split(b'", "')
+                if parent in generations
+            ]
             if above and child not in generations:
                 generations[child] = min(above) + 1
                 below.setdefault(f"{task.name}/{name}", {})[child.decode()] = min(above) + 1

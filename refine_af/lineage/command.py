@@ -53,7 +53,7 @@ def trace(seed: str, folder: str, as_json: bool) -> None:
         return
     lines = [
         f"{row_id}\t{generation}\t{artifact}\n"
-        for artifact, rows in result.found.items()
+        for artifact, rows in result.descendants.items()
         for row_id, generation in rows.items()
     ]
     click.echo("".join(lines), nl=False)

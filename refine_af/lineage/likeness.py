@@ -57,6 +57,8 @@ def nearest_evaluation(run: Run, row: JsonObject) -> list[dict[str, Any]]:
         return []
     nearest = []
     for index, score in nearest_texts(text, inputs, SHOWN):
-        one = parse_object(lines[index], str(rows.path))
-        nearest.append({key: one[key] for key in ("task", "instance", "input")} | {"score": score})
+        prediction = parse_object(lines[index], str(rows.path))
+        nearest.append(
+            {key: prediction[key] for key in ("task", "instance", "input")} | {"score": score}
+        )
     return nearest

@@ -34,9 +34,9 @@ def passport(run: Run, row_id: str) -> dict[str, Any]:
     Raises:
         ParameterError: When the run has no row of that id.
     """
-    history = [_chapter(run, one) for one in _line(run, row_id)]
-    instruction = next((one for one in history if one["id"].startswith("ins-")), None)
-    instance = next((one["id"] for one in history if one["id"].startswith("pair-")), None)
+    history = [_chapter(run, ancestor) for ancestor in _line(run, row_id)]
+    instruction = next((row for row in history if row["id"].startswith("ins-")), None)
+    instance = next((row["id"] for row in history if row["id"].startswith("pair-")), None)
     first = history[-1]["row"]
     return {
         "id": row_id,

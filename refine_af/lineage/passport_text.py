@@ -18,8 +18,8 @@ def passport_lines(facts: Facts) -> list[str]:
     for chapter in facts["history"]:
         lines += ["", *_chapter(chapter)]
     lines += ["", f"seeds: {len(facts['seeds'])} in its ancestry"]
-    lines += [f"  {one['seed_id']}  {one['licence']}  {one['name']}" for one in facts["seeds"]]
-    lines += _section("shown in its prompt", (_brief(one) for one in facts["parents"]))
+    lines += [f"  {seed['seed_id']}  {seed['licence']}  {seed['name']}" for seed in facts["seeds"]]
+    lines += _section("shown in its prompt", (_brief(parent) for parent in facts["parents"]))
     lines += _section("reward", map(_reward, facts["reward"]))
     lines += _section("PPO episodes on its instruction", map(_episode, facts["ppo"]))
     lines += _section("fine-tuning", map(_training, facts["sft"]))
@@ -90,31 +90,34 @@ def _brief(row: Facts) -> str:
     return f"{row['id']}  {_short(row['text'] or '')}"
 
 
-def _reward(one: Facts) -> str:
-    parts = ", ".join(f"{name} {value:.4g}" for name, value in one["parts"].items())
-    return f"{one['task']}: {one['total']:.4g} ({one['preset']}: {parts})"
+def _reward(facts: Facts) -> str:
+    parts = ", ".join(f"{name} {value:.4g}" for name, value in facts["parts"].items())
+    return f"{facts['task']}: {facts['total']:.4g} ({facts['preset']}: {parts})"
 
 
-def _episode(one: Facts) -> str:
+def _episode(facts: Facts) -> str:
     return (
-        f"update {one['update']}, episode {one['place']}: advantage {one['advantage']:+.4g},"
-        f" reward {one['total']:.4g}, KL {one['kl']:.3g}, {one['tokens']} tokens, {one['finish']}"
+        f"update {facts['update']}, episode {facts['place']}: advantage {facts['advantage']:+.4g},"
+        f" reward {facts['total']:.4g}, KL {facts['kl']:.3g}, {facts['tokens']} tokens,"
+        f" {facts['finish']}"
     )
 
 
-def _training(one: Facts) -> str:
-    seen = "trained on" if one["trained_on"] else f"left out, {one['reason']}"
-    adapter = f", adapter {one['adapter_digest'][:16]}" if one["adapter_digest"] else ""
-    return f"{one['task']}: {seen}, {one['tokens']} tokens, {one.get('model')}{adapter}"
+def _training(facts: Facts) -> str:
+    seen = "trained on" if facts["trained_on"] else f"left out, {facts['reason']}"
+    adapter = f", adapter {facts['adapter_digest'][:16]}" if facts["adapter_digest"] else ""
+    return f"{facts['task']}: {seen}, {facts['tokens']} tokens, {facts.get('model')}{adapter}"
 
 
-def _evaluation(one: Facts) -> str:
-    return f"{one['task']} / {one['instance']} at {one['score']:.4g}: {_short(one['input'])}"
+def _evaluation(facts: Facts) -> str:
+    return (
+        f"{facts['task']} / {facts['instance']} at {facts['score']:.4g}: {_short(facts['input'])}"
+    )
 
 
-def _made(one: Facts) -> str:
-    more = " ..." if one["rows"] > len(one["ids"]) else ""
-    return f"{one['artifact']}: {one['rows']} ({', '.join(one['ids'])}{more})"
+def _made(facts: Facts) -> str:
+    more = " ..." if facts["rows"] > len(facts["ids"]) else ""
+    return f"{facts['artifact']}: {facts['rows']} ({', '.join(facts['ids'])}{more})"
 
 
 def _short(text: object) -> str:

@@ -164,9 +164,9 @@ class Run:
         }
         labels = _labels({folder: records for folder, (_, records) in folders.items()})
         tasks = [
-            self._task(stage, labels[folder], folder, *found)
-            for folder, found in folders.items()
-            if (stage := _stage(folder, found[1])) is not None
+            self._task(stage, labels[folder], folder, *present)
+            for folder, present in folders.items()
+            if (stage := _stage(folder, present[1])) is not None
         ]
         return sorted(tasks, key=lambda task: (_ORDER.index(task.stage.name), task.name))
 

@@ -15,18 +15,18 @@ class Trace:
 
     Attributes:
         seed: The seed's row.
-        found: Generation of each descendant (1 for rows whose prompt showed the seed), by the
-            artifact where it first stands and by its id; in the order of the DAG and of the files.
+        descendants: Generation of each (1 for rows whose prompt showed the seed), by the artifact
+            where it first stands and by its id; in the order of the DAG and of the files.
         trained_on: Number of them that each fine-tuning saw, by task.
     """
 
     seed: dict[str, Any]
-    found: dict[str, dict[str, int]]
+    descendants: dict[str, dict[str, int]]
     trained_on: dict[str, int]
 
     def counts(self) -> dict[str, int]:
         """Return the number of descendants by artifact."""
-        return {artifact: len(rows) for artifact, rows in self.found.items()}
+        return {artifact: len(rows) for artifact, rows in self.descendants.items()}
 
 
 def trace(run: Run, name: str) -> Trace:

@@ -136,10 +136,10 @@ def show_command(preset: str, config: str, assignments: tuple[str, ...], every: 
 @click.argument("second")
 def diff_command(first: str, second: str) -> None:
     """Print what differs between two configurations, each a preset's name or a file."""
-    one, other = _values(first), _values(second)
-    for name in dict.fromkeys([*one, *other]):
-        if one.get(name) != other.get(name):
-            click.echo(f"{name}: {_cell(one, name)} -> {_cell(other, name)}")
+    before, after = _values(first), _values(second)
+    for name in dict.fromkeys([*before, *after]):
+        if before.get(name) != after.get(name):
+            click.echo(f"{name}: {_cell(before, name)} -> {_cell(after, name)}")
 
 
 def _values(preset_or_file: str) -> dict[str, Any]:

@@ -26,7 +26,7 @@ def _pairs() -> str:
     lines.append("| --- | --- |" + " --- |" * len(GPUS))
     for name, config in _presets():
         by_gpu = {kind: estimates(config, kind) for kind in GPUS}
-        most = max(by_gpu["h100"], key=lambda one: one.memory_gib)
+        most = max(by_gpu["h100"], key=lambda estimate: estimate.memory_gib)
         cells = [_pair(by_gpu[kind]) for kind in GPUS]
         lines.append(
             f"| {name} | {most.memory_gib:.0f} ({most.task}) | " + " | ".join(cells) + " |"
@@ -35,9 +35,9 @@ def _pairs() -> str:
 
 
 def _pair(estimated: list[Estimate]) -> str:
-    misfits = [one.task for one in estimated if one.hours is None]
+    misfits = [estimate.task for estimate in estimated if estimate.hours is None]
     if not misfits:
-        return f"{sum(one.hours or 0 for one in estimated):.0f} h"
+        return f"{sum(estimate.hours or 0 for estimate in estimated):.0f} h"
     stages = sorted({task.split(" ")[0] for task in misfits})
     return "refused: " + ", ".join(stages)
 
@@ -48,13 +48,15 @@ def _stages() -> str:
     lines = [f"| preset | stage | GiB | {head} |", "| --- | --- | --- |" + " --- |" * len(GPUS)]
     for name in DETAILED:
         config = load_config(name, "")
-        by_gpu = {kind: {one.task: one for one in estimates(config, kind)} for kind in GPUS}
-        for task, one in by_gpu["h100"].items():
+        by_gpu = {
+            kind: {estimate.task: estimate for estimate in estimates(config, kind)} for kind in GPUS
+        }
+        for task, estimate in by_gpu["h100"].items():
             stage, _, arm = task.partition(" ")
             if arm in ("", "(rl)"):
                 hours = [by_gpu[kind][task].hours for kind in GPUS]
                 cells = ["does not fit" if hour is None else f"{hour:.1f}" for hour in hours]
                 lines.append(
-                    f"| {name} | {stage} | {one.memory_gib:.0f} | " + " | ".join(cells) + " |"
+                    f"| {name} | {stage} | {estimate.memory_gib:.0f} | " + " | ".join(cells) + " |"
                 )
     return "\n".join(lines) + "\n"

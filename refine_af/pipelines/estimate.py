@@ -297,11 +297,11 @@ def summary_line(config: RunConfig, kind: str, gpus: int = 1) -> str:
     estimated = estimates(config, kind, gpus)
     if not estimated:
         return ""
-    memory = max(estimated, key=lambda one: one.memory_gib)
+    memory = max(estimated, key=lambda estimate: estimate.memory_gib)
     needs = f"{memory.memory_gib:.0f} GiB ({memory.task})"
-    if any(one.hours is None for one in estimated):
+    if any(estimate.hours is None for estimate in estimated):
         return f"on {kind}: does not fit, {needs} are needed; an estimate, not measured"
-    hours = sum(one.hours or 0.0 for one in estimated)
+    hours = sum(estimate.hours or 0.0 for estimate in estimated)
     return f"on {kind}: at most {hours:.0f} GPU-hours, {needs}; an estimate, not measured"
 
 
@@ -311,11 +311,14 @@ def refuse_misfit(config: RunConfig, kind: str, gpus: int) -> None:
     Raises:
         ParameterError: With each task, what it needs, and what would make it fit.
     """
-    misfits = [one for one in estimates(config, kind, gpus) if one.hours is None]
+    misfits = [estimate for estimate in estimates(config, kind, gpus) if estimate.hours is None]
     if not misfits:
         return
     limit = MEMORY_SHARE * GPUS[kind].memory / GIB
-    lines = {f"{one.task} needs {one.memory_gib:.0f} GiB (set {one.cure})" for one in misfits}
+    lines = {
+        f"{estimate.task} needs {estimate.memory_gib:.0f} GiB (set {estimate.cure})"
+        for estimate in misfits
+    }
     raise ParameterError(
         f"{kind} has {limit:.0f} GiB to plan with for each of {gpus} GPUs, and by estimate "
         + "; ".join(sorted(lines))

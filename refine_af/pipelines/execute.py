@@ -265,8 +265,8 @@ def _end_with_descendants(pid: int) -> None:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.send_signal(signal.SIGTERM)
     _, alive = psutil.wait_procs(processes, timeout=END_SECONDS)
-    for one in alive:
-        for process in _with_descendants(one):
+    for child in alive:
+        for process in _with_descendants(child):
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
 

@@ -98,6 +98,7 @@ def _hours(config: RunConfig) -> dict[str, list[str]]:
     for at in range(len(by_profile[names[0]])):
         column = [by_profile[name][at] for name in names]
         table[column[0].task] = [
-            "too large" if one.hours is None else f"{one.hours:.2f}" for one in column
+            "too large" if estimate.hours is None else f"{estimate.hours:.2f}"
+            for estimate in column
         ]
     return table

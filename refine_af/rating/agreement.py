@@ -35,8 +35,8 @@ def agreement(first: Sequence[str], second: Sequence[str]) -> Agreement:
     good = [[level in "AB" for level in levels] for levels in (first, second)]
     return Agreement(
         items=count,
-        equal=sum(one == other for one, other in zip(first, second, strict=True)) / count,
+        equal=sum(ours == theirs for ours, theirs in zip(first, second, strict=True)) / count,
         kappa=cohens_kappa(first, second),
         kappa_good=cohens_kappa(*good),
-        spearman=spearman([RANK[one] for one in first], [RANK[one] for one in second]),
+        spearman=spearman([RANK[rating] for rating in first], [RANK[rating] for rating in second]),
     )

@@ -52,7 +52,7 @@ def judge(items: Sequence[Item], first: str, second: str, engine: TextEngine) ->
         DependencyError: When no pair got a verdict in both orders.
     """
     pairs = _pairs(items, first, second)
-    requests = [request for one, other in pairs for request in _both_orders(one, other)]
+    requests = [request for ours, theirs in pairs for request in _both_orders(ours, theirs)]
     sampling = Sampling(max_tokens=4, temperature=0.0, choices=CHOICES)
     answers = engine.generate(requests, sampling)
     choices = [_choice(answer) for answer in answers]
@@ -74,8 +74,8 @@ def judge(items: Sequence[Item], first: str, second: str, engine: TextEngine) ->
         "chose_the_answer_shown_first": choices.count("1"),
         "chose_the_answer_shown_second": choices.count("2"),
         "verdicts": [
-            {"task": one.task, "instance": one.instance, "verdict": verdict}
-            for (one, _), verdict in zip(pairs, verdicts, strict=True)
+            {"task": item.task, "instance": item.instance, "verdict": verdict}
+            for (item, _), verdict in zip(pairs, verdicts, strict=True)
         ],
     }
 
@@ -95,18 +95,20 @@ def _pairs(items: Sequence[Item], first: str, second: str) -> list[tuple[Item, I
     return [(by_task[key][first], by_task[key][second]) for key in sorted(by_task)]
 
 
-def _both_orders(one: Item, other: Item) -> list[Request]:
-    return [_request(one, other), _request(other, one)]
+def _both_orders(ours: Item, theirs: Item) -> list[Request]:
+    return [_request(ours, theirs), _request(theirs, ours)]
 
 
-def _request(one: Item, two: Item) -> Request:
-    identity = content_id("compare", one.instruction, one.input, one.answer, two.answer, one.arm)
+def _request(ahead: Item, behind: Item) -> Request:
+    identity = content_id(
+        "compare", ahead.instruction, ahead.input, ahead.answer, behind.answer, ahead.arm
+    )
     prompt = RUBRIC.format(
         marker=f"### {identity}",
-        instruction=one.instruction,
-        input=one.input or "(none)",
-        one=one.answer or "(empty)",
-        two=two.answer or "(empty)",
+        instruction=ahead.instruction,
+        input=ahead.input or "(none)",
+        one=ahead.answer or "(empty)",
+        two=behind.answer or "(empty)",
     )
     return Request(id=identity, prompt=prompt, seed=derive(0, "compare", identity))
 

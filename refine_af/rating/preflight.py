@@ -68,14 +68,14 @@ def preflight(
     opened.observe(parts)
 
     def score(some: Sequence[Triplet]) -> list[float]:
-        return [one.total for one in opened.combine(opened.measure(some))]
+        return [score.total for score in opened.combine(opened.measure(some))]
 
     table = separations(rows, score, seed)
-    measured = correlations([one for one in parts if isinstance(one, dict)], opened.preset)
+    measured = correlations([part for part in parts if isinstance(part, dict)], opened.preset)
     result: dict[str, Any] = {
         "reward": reward,
         "rows": len(rows),
-        "faults": {kind: asdict(one) for kind, one in table.items()},
+        "faults": {kind: asdict(fault) for kind, fault in table.items()},
         "spread": measured.spread,
         "warnings": [*warnings(table), *measured.warnings],
     }

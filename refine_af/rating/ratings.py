@@ -81,19 +81,19 @@ def result(raters: Mapping[str, Mapping[str, str]], key: Key) -> dict[str, Any]:
         "items": len(key),
         "arms": {arm: _arm(arm, raters, key) for arm in arms},
         "pairs": {
-            f"{one} against {other}": _pair(one, other, raters, key)
-            for one, other in combinations(arms, 2)
+            f"{first} against {second}": _pair(first, second, raters, key)
+            for first, second in combinations(arms, 2)
         },
         "agreement": {
-            f"{one} and {other}": _agreement(raters[one], raters[other])
-            for one, other in combinations(raters, 2)
+            f"{first} and {second}": _agreement(raters[first], raters[second])
+            for first, second in combinations(raters, 2)
         },
     }
 
 
-def _agreement(one: Mapping[str, str], other: Mapping[str, str]) -> dict[str, Any]:
-    both = sorted(set(one) & set(other))
-    return asdict(agreement([one[item] for item in both], [other[item] for item in both]))
+def _agreement(first: Mapping[str, str], second: Mapping[str, str]) -> dict[str, Any]:
+    both = sorted(set(first) & set(second))
+    return asdict(agreement([first[item] for item in both], [second[item] for item in both]))
 
 
 def _arm(arm: str, raters: Mapping[str, Mapping[str, str]], key: Key) -> dict[str, Any]:
@@ -112,7 +112,7 @@ def _arm(arm: str, raters: Mapping[str, Mapping[str, str]], key: Key) -> dict[st
 
 
 def _pair(
-    one: str, other: str, raters: Mapping[str, Mapping[str, str]], key: Key
+    first: str, second: str, raters: Mapping[str, Mapping[str, str]], key: Key
 ) -> dict[str, int]:
     ranks: dict[tuple[str, str], dict[str, dict[str, int]]] = {}
     for rater, levels in raters.items():
@@ -121,7 +121,7 @@ def _pair(
             question = ranks.setdefault((row["task"], row["instance"]), {})
             question.setdefault(row["arm"], {})[rater] = RANK[level]
     outcomes = Counter(
-        _outcome(by_arm.get(one, {}), by_arm.get(other, {})) for by_arm in ranks.values()
+        _outcome(by_arm.get(first, {}), by_arm.get(second, {})) for by_arm in ranks.values()
     )
     return {name: outcomes[name] for name in ("wins", "ties", "losses", "not_rated_alike")}
 

@@ -151,7 +151,7 @@ def _notes(
     if any(failed.values()):
         listed = ", ".join(f"{count} in {name}" for name, count in failed.items() if count)
         notes.append(f"Questions that the engine did not answer count as empty answers: {listed}.")
-    if summaries and max(one.overall.rouge_l for one in summaries.values()) < TINY_ROUGE:
+    if summaries and max(summary.overall.rouge_l for summary in summaries.values()) < TINY_ROUGE:
         notes.append(
             "Every arm scores below 10 points of ROUGE-L, less than copying the input does on the"
             " full SUPER-NI test set (14.2). At this level a won task is often one word more in"

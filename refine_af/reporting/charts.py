@@ -66,8 +66,8 @@ def thinned(values: Sequence[float]) -> list[float]:
 
 def acceptance(rounds: Sequence[Round]) -> Chart:
     """Return the share of parsed instructions that each round kept."""
-    sent = list(accumulate(one.requested for one in rounds))
-    shares = [100 * one.kept / one.parsed if one.parsed else 0.0 for one in rounds]
+    sent = list(accumulate(batch.requested for batch in rounds))
+    shares = [100 * batch.kept / batch.parsed if batch.parsed else 0.0 for batch in rounds]
     x, y = thinned(sent), thinned(shares)
     return Chart(
         "Acceptance",
@@ -85,8 +85,8 @@ def acceptance(rounds: Sequence[Round]) -> Chart:
 
 def growth(rounds: Sequence[Round]) -> Chart:
     """Return the size of the pool over requests."""
-    sent = list(accumulate(one.requested for one in rounds))
-    kept = list(accumulate(one.kept for one in rounds))
+    sent = list(accumulate(batch.requested for batch in rounds))
+    kept = list(accumulate(batch.kept for batch in rounds))
     return Chart(
         "Growth of the pool",
         svg.lines(
@@ -102,13 +102,13 @@ def growth(rounds: Sequence[Round]) -> Chart:
 
 def novelty(fresh: Sequence[Fresh]) -> Chart:
     """Return what was new in each round, against the seeds and all earlier rounds."""
-    sent = thinned([one.requests for one in fresh])
+    sent = thinned([point.requests for point in fresh])
     return Chart(
         "Novelty per round",
         svg.lines(
             "novelty",
             [
-                ("word pairs", sent, thinned([100 * one.word_pairs for one in fresh])),
+                ("word pairs", sent, thinned([100 * point.word_pairs for point in fresh])),
                 ("verb and object", sent, thinned([100 * one.tasks for one in fresh])),
             ],
             "requests sent so far",

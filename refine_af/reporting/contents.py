@@ -67,7 +67,7 @@ class Contents:
 def find_contents(inputs: ReportInputs) -> Contents:
     """Work out everything that the report shows."""
     answer = find_answer(inputs)
-    found = variety(inputs.instructions, inputs.seeds)
+    diversity = variety(inputs.instructions, inputs.seeds)
     tasks = _task_rows(answer)
     main = answer.main if isinstance(answer.main, Comparison) else None
     loss = training_charts.sft(inputs.arms)
@@ -76,7 +76,7 @@ def find_contents(inputs: ReportInputs) -> Contents:
     return Contents(
         answer=answer,
         funnel=build_funnel(inputs),
-        variety=found,
+        variety=diversity,
         copies={name: copies(rows) for name, rows in written.items()},
         style=styles(written),
         curve=curve,
@@ -84,7 +84,7 @@ def find_contents(inputs: ReportInputs) -> Contents:
             *([charts.task_differences(main)] if main else []),
             *([charts.sizes(curve)] if curve else []),
         ),
-        data_charts=tuple(_data_charts(inputs, found)),
+        data_charts=tuple(_data_charts(inputs, diversity)),
         training_charts=(*training_charts.ppo(inputs.ppo_updates), *([loss] if loss else [])),
         signs=find_signs(inputs.ppo_updates, inputs.ppo_episodes),
         moments=tuple(
@@ -130,23 +130,23 @@ def flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
         if isinstance(item, Mapping):
             texts |= flat(item, f"{name}.")
         elif isinstance(item, list | tuple):
-            texts[name] = ", ".join(str(one) for one in item)
+            texts[name] = ", ".join(str(part) for part in item)
         else:
             texts[name] = str(item)
     return texts
 
 
-def _data_charts(inputs: ReportInputs, found: Variety) -> list[Chart]:
+def _data_charts(inputs: ReportInputs, diversity: Variety) -> list[Chart]:
     drawn = []
     if inputs.rounds:
         drawn += [charts.acceptance(inputs.rounds), charts.growth(inputs.rounds)]
         fresh = novelty(inputs.rounds, inputs.instructions, inputs.seeds)
         drawn += [charts.novelty(fresh)] if fresh else []
-    if found.verbs:
-        drawn.append(charts.verbs(found))
-    if found.similarity:
-        drawn.append(charts.similarity(found))
-    return drawn + charts.lengths(found, inputs.arms)
+    if diversity.verbs:
+        drawn.append(charts.verbs(diversity))
+    if diversity.similarity:
+        drawn.append(charts.similarity(diversity))
+    return drawn + charts.lengths(diversity, inputs.arms)
 
 
 def _task_rows(answer: Answer) -> list[TaskRow]:

@@ -82,7 +82,7 @@ def render(inputs: EvolutionInputs) -> Report:
 
 def answer(numbers: Sequence[ArmNumbers]) -> str:
     """Return in one sentence what the learned policy adds over a uniform choice."""
-    by_arm = {one.name: one for one in numbers}
+    by_arm = {arm.name: arm for arm in numbers}
     learned, other = by_arm.get("learned"), by_arm.get("uniform")
     if not learned or not other or not learned.per_thousand or not other.per_thousand:
         return "This run has no comparison: the arms learned and uniform did not both evolve."
@@ -114,9 +114,9 @@ def counterfactuals(trace: Sequence[OperatorStep], seed: int) -> list[list[Opera
 
 def _comparisons(inputs: EvolutionInputs) -> list[Comparison | Refusal]:
     arms = {
-        name: Arm(name, one.predictions, one.settings)
-        for name, one in inputs.arms.items()
-        if one.predictions
+        name: Arm(name, arm.predictions, arm.settings)
+        for name, arm in inputs.arms.items()
+        if arm.predictions
     }
     comparisons = []
     for first, second in PAIRS:
@@ -165,7 +165,7 @@ def _calls(inputs: EvolutionInputs) -> list[Calls]:
             )
         )
     for name, arm in inputs.arms.items():
-        ledgers = [one for one in (arm.ledger, arm.answering) if one]
+        ledgers = [ledger for ledger in (arm.ledger, arm.answering) if ledger]
         if not ledgers:
             continue
         training = [inputs.policy_ledger] if name == "learned" else []
@@ -195,17 +195,17 @@ def _metrics(
     numbers: Sequence[ArmNumbers], comparisons: Sequence[Comparison | Refusal]
 ) -> dict[str, float]:
     metrics: dict[str, float] = {}
-    for one in numbers:
+    for arm in numbers:
         values = {
-            "kept": float(one.kept),
-            "per_thousand_calls": one.per_thousand.value if one.per_thousand else None,
-            "reviewer_acceptance": 100 * one.reviewed.value if one.reviewed else None,
-            "diversity": one.diversity.value if one.diversity else None,
-            "reward": one.reward,
-            "rouge_l": None if one.rouge_l is None else 100 * one.rouge_l,
+            "kept": float(arm.kept),
+            "per_thousand_calls": arm.per_thousand.value if arm.per_thousand else None,
+            "reviewer_acceptance": 100 * arm.reviewed.value if arm.reviewed else None,
+            "diversity": arm.diversity.value if arm.diversity else None,
+            "reward": arm.reward,
+            "rouge_l": None if arm.rouge_l is None else 100 * arm.rouge_l,
         }
         metrics |= {
-            f"{one.name}_{key}": value for key, value in values.items() if value is not None
+            f"{arm.name}_{key}": value for key, value in values.items() if value is not None
         }
     for result in comparisons:
         if isinstance(result, Comparison):

@@ -13,7 +13,7 @@ from refine_af.reporting.evolution_inputs import EvolutionArm
 def operator_names(arms: Mapping[str, EvolutionArm], table: Mapping[str, Any]) -> list[str]:
     """Return the operators in the order of the file, as far as rows tell them."""
     if table.get("operators"):
-        return [str(one) for one in table["operators"]]
+        return [str(name) for name in table["operators"]]
     names = {row.action: row.operator for arm in arms.values() for row in arm.trace}
     return [names[action] for action in sorted(names) if names[action] != "stop"]
 
@@ -58,7 +58,9 @@ def _by_cluster(name: str, rows: Sequence[OperatorStep], operators: Sequence[str
         values.append([chosen.count(index) / len(chosen) for index in range(len(operators))])
     return Chart(
         f"Operators by cluster of seeds: {name}",
-        svg.heat(f"cluster-{name}", [f"seeds {one}" for one in clusters], operators, values),
+        svg.heat(
+            f"cluster-{name}", [f"seeds {cluster}" for cluster in clusters], operators, values
+        ),
         "Share of each operator among the choices for like seeds; rows that differ mean that the"
         " text decides.",
     )
@@ -92,7 +94,7 @@ def learning(curve: Sequence[Mapping[str, Any]]) -> list[Chart]:
         for phase, name in (("held_out", "held-out seeds"), ("train", "training")):
             rows = [row for row in curve if row["phase"] == phase]
             updates = sorted({int(row["update"]) for row in rows})
-            values = [[float(r[key]) for r in rows if r["update"] == one] for one in updates]
+            values = [[float(r[key]) for r in rows if r["update"] == update] for update in updates]
             if not updates:
                 continue
             series.append((name, [float(one) for one in updates], [fmean(one) for one in values]))
@@ -151,8 +153,8 @@ def one_step(table: Mapping[str, Any]) -> list[Chart]:
     """Return the one-step table as a heat map."""
     if not table.get("clusters"):
         return []
-    rows = [f"seeds {one['cluster']} (n {one['seeds']})" for one in table["clusters"]]
-    values = [one["mean"] for one in table["clusters"]]
+    rows = [f"seeds {row['cluster']} (n {row['seeds']})" for row in table["clusters"]]
+    values = [row["mean"] for row in table["clusters"]]
     return [
         Chart(
             "One step of every operator",

@@ -135,5 +135,5 @@ def nearest_distance(texts: Sequence[str]) -> list[float]:
         cosines = vectors[start : start + 2048] @ vectors.T
         for line in range(len(cosines)):
             cosines[line, start + line] = -1.0
-        distances += [float(one) for one in np.clip(1.0 - cosines.max(1), 0.0, 1.0)]
+        distances += [float(distance) for distance in np.clip(1.0 - cosines.max(1), 0.0, 1.0)]
     return distances

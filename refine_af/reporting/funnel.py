@@ -126,10 +126,10 @@ def _instruction_steps(inputs: ReportInputs) -> list[Step]:
     into = passed = kept + sum(repeated.values())
     parsed = passed + sum(generated.values())
     if inputs.rounds:
-        requested = sum(one.requested for one in inputs.rounds)
-        returned = sum(one.returned for one in inputs.rounds)
-        parsed = sum(one.parsed for one in inputs.rounds)
-        passed = sum(one.kept for one in inputs.rounds)
+        requested = sum(batch.requested for batch in inputs.rounds)
+        returned = sum(batch.returned for batch in inputs.rounds)
+        parsed = sum(batch.parsed for batch in inputs.rounds)
+        passed = sum(batch.kept for batch in inputs.rounds)
         lost = {"no_answer": requested - returned} if requested != returned else {}
         steps.append(Step("Requests answered", "requests", requested, lost, returned, "ins"))
     steps.append(

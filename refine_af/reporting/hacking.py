@@ -83,8 +83,9 @@ def templates(episodes: Sequence[Mapping[str, Any]]) -> list[Template]:
     before = _shares(episodes, set(numbers[:window]))
     after = _shares(episodes, set(numbers[-window:]))
     shares = [Template(run, before.get(run, 0.0), share) for run, share in after.items()]
-    risen = [one for one in shares if one.after - one.before >= LEAST_RISE]
-    return sorted(risen, key=lambda one: (one.before - one.after, one.words))[:MOST_TEMPLATES]
+    risen = [share for share in shares if share.after - share.before >= LEAST_RISE]
+    risen.sort(key=lambda share: (share.before - share.after, share.words))
+    return risen[:MOST_TEMPLATES]
 
 
 def _shares(episodes: Sequence[Mapping[str, Any]], updates: set[int]) -> dict[str, float]:
@@ -106,7 +107,7 @@ def moves(updates: Sequence[Mapping[str, float]]) -> list[Move]:
         if key.startswith("part_") and key.endswith("_mean")
     )
     moved = [_move(updates, key, f"{key.removesuffix('_mean')}_sd") for key in parts]
-    moved.sort(key=lambda one: (-(one.deviations or 0.0), one.name))
+    moved.sort(key=lambda term: (-(term.deviations or 0.0), term.name))
     fixed = [("length", ""), ("held_out", "held_out_sd"), ("template_share", "")]
     return [_move(updates, key, spread) for key, spread in fixed if key in updates[0]] + moved
 

@@ -55,11 +55,11 @@ def _in_time(rounds: Sequence[Round]) -> list[tuple[int, range]]:
     counts: dict[int, int] = {}
     sent: dict[int, int] = {}
     placed: list[tuple[int, int, range]] = []
-    for one in rounds:
-        first = sent.get(one.shard, 0)
-        sent[one.shard] = first + one.requested
-        number = counts[one.shard] = counts.get(one.shard, -1) + 1
-        placed.append((number, one.shard, range(first, first + one.requested)))
+    for batch in rounds:
+        first = sent.get(batch.shard, 0)
+        sent[batch.shard] = first + batch.requested
+        number = counts[batch.shard] = counts.get(batch.shard, -1) + 1
+        placed.append((number, batch.shard, range(first, first + batch.requested)))
     return [(shard, requests) for _, shard, requests in sorted(placed, key=lambda item: item[:2])]
 
 

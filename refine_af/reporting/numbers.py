@@ -28,7 +28,7 @@ def flat_metrics(inputs: ReportInputs, contents: Contents) -> dict[str, float]:
 def _sizes(contents: Contents) -> dict[str, float]:
     metrics: dict[str, float] = {}
     for size in contents.curve.sizes[:-1] if contents.curve else ():
-        metrics |= {f"{arm}_{size.rows}_rouge_l": 100 * one for arm, one in size.scores.items()}
+        metrics |= {f"{arm}_{size.rows}_rouge_l": 100 * score for arm, score in size.scores.items()}
         if size.result and size.result.win_share is not None:
             name = f"rl_vs_baseline_{size.rows}_win_share"
             metrics[name] = 100 * size.result.win_share
@@ -67,12 +67,12 @@ def _data(contents: Contents) -> dict[str, float]:
         metrics["seed_likeness"] = sum(variety.similarity) / len(variety.similarity)
     for name, style in contents.style.items():
         metrics |= {f"{name}_distinct_2": 100 * style.distinct_2, f"{name}_lix": style.lix}
-    for name, one in contents.copies.items():
+    for name, copies in contents.copies.items():
         metrics |= {
-            f"{name}_instances": float(one.rows),
-            f"{name}_copies_of_prompt": 100 * one.of_prompt,
-            f"{name}_repeated_outputs": 100 * one.repeated,
-            f"{name}_output_words": one.output_words,
+            f"{name}_instances": float(copies.rows),
+            f"{name}_copies_of_prompt": 100 * copies.of_prompt,
+            f"{name}_repeated_outputs": 100 * copies.repeated,
+            f"{name}_output_words": copies.output_words,
         }
     return metrics
 

@@ -66,7 +66,7 @@ def script_hash(script: str) -> str:
 @cache
 def environment(kind: str, folder: Path = PAGE) -> Environment:
     """Return the Jinja2 environment of ``html``, which escapes all text, or of ``md``."""
-    found = Environment(
+    jinja = Environment(
         loader=FileSystemLoader(folder),
         autoescape=kind == "html",  # noqa: S701  Markdown is escaped by its own filters
         undefined=StrictUndefined,
@@ -74,7 +74,7 @@ def environment(kind: str, folder: Path = PAGE) -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    found.filters |= {
+    jinja.filters |= {
         "shown": text.shown,
         "points": text.points,
         "signed": text.signed_points,
@@ -84,8 +84,8 @@ def environment(kind: str, folder: Path = PAGE) -> Environment:
         "cell": text.markdown_cell,
         "block": text.markdown_block,
     }
-    found.tests["refusal"] = lambda value: isinstance(value, Refusal)
-    return found
+    jinja.tests["refusal"] = lambda value: isinstance(value, Refusal)
+    return jinja
 
 
 def _comparisons(

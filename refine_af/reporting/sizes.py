@@ -46,7 +46,9 @@ def find_curve(inputs: ReportInputs) -> Curve | None:
     answers: dict[int, dict[str, list[Prediction]]] = {}
     for point in inputs.sizes:
         answers.setdefault(point.rows, {})[point.arm] = list(point.predictions)
-    arms = tuple(name for name in (FIRST, SECOND) if any(name in one for one in answers.values()))
+    arms = tuple(
+        name for name in (FIRST, SECOND) if any(name in by_arm for by_arm in answers.values())
+    )
     for name in arms:
         arm = inputs.arms.get(name)
         rows = sum(not row["cut"] and row["source"] == "instance" for row in arm.used) if arm else 0
@@ -59,7 +61,7 @@ def _size(inputs: ReportInputs, rows: int, answers: Mapping[str, list[Prediction
     result = None
     if {FIRST, SECOND} <= set(answers):
         first, second = (Arm(name, answers[name]) for name in (FIRST, SECOND))
-        found = compare(first, second, seed=inputs.seed, resamples=inputs.resamples)
-        result = found if isinstance(found, Comparison) else None
-    scores = {name: summarise(found).overall.rouge_l for name, found in answers.items()}
+        comparison = compare(first, second, seed=inputs.seed, resamples=inputs.resamples)
+        result = comparison if isinstance(comparison, Comparison) else None
+    scores = {name: summarise(predictions).overall.rouge_l for name, predictions in answers.items()}
     return Size(rows, scores, result)

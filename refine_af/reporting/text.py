@@ -15,7 +15,10 @@ def shown(text: str, most: int = MOST_CHARACTERS) -> str:
     right-to-left override in one answer could reorder what stands beside it.
     """
     cut = text[:most]
-    clean = "".join(one if one.isprintable() or one in "\n\t" else "\ufffd" for one in cut)
+    clean = "".join(
+        character if character.isprintable() or character in "\n\t" else "\ufffd"
+        for character in cut
+    )
     left = len(text) - most
     return f"{clean} … ({left:,} more characters)" if left > 0 else clean
 
@@ -24,7 +27,7 @@ def markdown_cell(text: str) -> str:
     """Return ``text`` for a Markdown table: one line, no mark-up, no HTML."""
     flat = " ".join(shown(text).split())
     escaped = _MARKDOWN.sub(r"\\\1", flat)
-    return "".join(_HTML.get(one, one) for one in escaped)
+    return "".join(_HTML.get(character, character) for character in escaped)
 
 
 def markdown_block(text: str) -> str:

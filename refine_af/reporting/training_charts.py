@@ -92,7 +92,7 @@ def ppo(updates: Sequence[Mapping[str, float]]) -> list[Chart]:
     """Return the curves of training that are there."""
     if not updates:
         return []
-    drawn = [_track(updates, one) for one in TRACKS if any(one.key in row for row in updates)]
+    drawn = [_track(updates, track) for track in TRACKS if any(track.key in row for row in updates)]
     return [_reward(updates), *_parts(updates), *drawn]
 
 
@@ -112,13 +112,18 @@ def sft(arms: Mapping[str, ArmInputs]) -> Chart | None:
     return Chart("Fine-tuning loss", drawing, "Loss on the completions only, per arm.")
 
 
-def _track(updates: Sequence[Mapping[str, float]], one: Track) -> Chart:
-    rows = [row for row in updates if one.key in row]
-    line = ("all", thinned(_numbers(rows)), thinned([row[one.key] for row in rows]))
+def _track(updates: Sequence[Mapping[str, float]], track: Track) -> Chart:
+    rows = [row for row in updates if track.key in row]
+    line = ("all", thinned(_numbers(rows)), thinned([row[track.key] for row in rows]))
     drawing = svg.lines(
-        f"ppo-{one.key}", [line], "PPO update", one.label, floor=one.floor, ceiling=one.ceiling
+        f"ppo-{track.key}",
+        [line],
+        "PPO update",
+        track.label,
+        floor=track.floor,
+        ceiling=track.ceiling,
     )
-    return Chart(one.title, drawing, one.caption)
+    return Chart(track.title, drawing, track.caption)
 
 
 def _reward(updates: Sequence[Mapping[str, float]]) -> Chart:

@@ -77,8 +77,10 @@ class Decider:
         """Return one row per piece of the answers, in order; those kept join the pool."""
         findings = self._rated([piece for answer in answers for piece in self._read(answer)])
         rows: list[Instruction | Rejected] = [
-            one.instruction(self._shard) if one.piece.reason is None else one.rejected(self._shard)
-            for one in findings
+            finding.instruction(self._shard)
+            if finding.piece.reason is None
+            else finding.rejected(self._shard)
+            for finding in findings
         ]
         open_ = [
             (index, row.id, row.instruction)

@@ -37,15 +37,15 @@ def run(params: AuditParams, task: Task) -> Metrics:
             f"not audited: {len(members)} members and {len(others)} held-out rows, at least"
             f" {LEAST_ROWS} of each are needed; raise generate_responses.held_out_share"
         )
-    for name, one in attacks.items():
-        if one["warning"]:
-            task.progress.say(f"{name}: {one['warning']}")
+    for name, result in attacks.items():
+        if result["warning"]:
+            task.progress.say(f"{name}: {result['warning']}")
     result = {"members": len(members), "held_out": len(others), "attacks": attacks}
     write_object(task.outputs["audit"], result)
     write_rows(task.outputs["losses"], _rows(members, others, losses) if losses else [])
     return {"members": len(members), "held_out": len(others)} | {
-        f"{name}_{number}": one[number]
-        for name, one in attacks.items()
+        f"{name}_{number}": result[number]
+        for name, result in attacks.items()
         for number in ("auc", "low", "high", "tpr_at_1_percent")
     }
 

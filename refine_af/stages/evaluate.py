@@ -125,8 +125,8 @@ def _write_scores(rows: list[Prediction], task: Task, beside: dict[str, Any]) ->
         "exact_match": 100 * summary.overall.exact_match,
         **{
             f"lm_eval_{name}_{metric.replace(',', '_')}": value
-            for name, one in beside.get("tasks", {}).items()
-            for metric, value in one["metrics"].items()
+            for name, result in beside.get("tasks", {}).items()
+            for metric, value in result["metrics"].items()
         },
     }
 

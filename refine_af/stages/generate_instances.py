@@ -71,7 +71,7 @@ def instance_requests(
 
 
 def _say_much_classification(asked: "Mapping[str, Layout]", task: Task) -> None:
-    share = sum(one == "output_first" for one in asked.values()) / max(len(asked), 1)
+    share = sum(layout == "output_first" for layout in asked.values()) / max(len(asked), 1)
     if share > MUCH_CLASSIFICATION:
         task.progress.say(
             f"{share:.0%} of the instructions are taken for classification, so their outputs are"
@@ -118,7 +118,7 @@ def _parse_and_write(
         "instances": len(kept),
         "rejected": len(rejected),
         "parseable": len({(row.parents[0], row.sample) for row in kept}) / max(len(owners), 1),
-        "classification": sum(one == "output_first" for one in asked.values()),
+        "classification": sum(layout == "output_first" for layout in asked.values()),
         "contaminated": sum(row.reason == "contaminated" for row in rejected),
     }
 
@@ -170,11 +170,11 @@ def _leaks(
         [(row.instruction, draft.input, draft.output) for draft in drafts]
         for (row, _), drafts in zip(owners, parsed, strict=True)
     ]
-    different = list(dict.fromkeys(text for one in texts for pair in one for text in pair))
+    different = list(dict.fromkeys(text for pairs in texts for pair in pairs for text in pair))
     leak_of = dict(zip(different, gate.leaks(different), strict=True))
     return [
-        [next((leak_of[text] for text in pair if leak_of[text]), None) for pair in one]
-        for one in texts
+        [next((leak_of[text] for text in pair if leak_of[text]), None) for pair in pairs]
+        for pairs in texts
     ]
 
 

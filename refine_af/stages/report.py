@@ -53,13 +53,13 @@ class ReportParams(Params):
     @property
     def points(self) -> list[tuple[str, int]]:
         """Return arm and rows of each evaluation of a smaller size."""
-        named = [one.partition(":") for one in listed(self.sizes)]
+        named = [entry.partition(":") for entry in listed(self.sizes)]
         return [(arm, int(rows)) for arm, _, rows in named]
 
     @rule("sizes")
     def sizes_are_readable(self) -> str:
         """``sizes`` is a list of ``arm:rows``."""
-        rows = [one.partition(":")[2] for one in listed(self.sizes)]
+        rows = [entry.partition(":")[2] for entry in listed(self.sizes)]
         return "" if all(map(str.isdecimal, rows)) else "write arm and rows of each, as in rl:500"
 
     @rule("sizes", reads_inputs=True)

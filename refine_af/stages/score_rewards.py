@@ -52,7 +52,9 @@ def run(params: ScoreRewardsParams, task: Task) -> Metrics:
     if unscored:
         task.progress.say(f"{len(unscored)} rows got no score and are rejected as unscored")
     reward.observe(_reference(reward, task) if "reference" in task.inputs else parts)
-    scored = [_with_score(row, one) for row, one in zip(rows, reward.combine(parts), strict=True)]
+    scored = [
+        _with_score(row, score) for row, score in zip(rows, reward.combine(parts), strict=True)
+    ]
     kept, dropped = _choose(params, scored)
     dropped = [*given.empty, *unscored, *dropped]
     write_rows(task.outputs["scored"], map(given.whole, kept))

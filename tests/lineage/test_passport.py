@@ -212,7 +212,7 @@ def test_a_row_of_textual_operations(tmp_path: Path) -> None:
             "dedup_filter",
         ]
     seed = found["seeds"][0]["seed_id"]
-    below = {row_id for made in trace(run, seed).found.values() for row_id in made}
+    below = {row_id for made in trace(run, seed).descendants.values() for row_id in made}
     assert {row["id"], evolved["id"]} <= below
     assert not any(row_id.startswith("step-") for row_id in below)
     write_digest_list(tmp_path)

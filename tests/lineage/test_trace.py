@@ -22,7 +22,7 @@ def test_descendants_are_the_rows_with_the_seed_among_their_ancestors(made: Path
     seeds = rows(made / "artifacts" / "seed_ingest" / "seeds")
     for seed in (seeds[0], seeds[17], seeds[-1]):
         found = trace(open_run(made), seed["seed_id"])
-        below = {row_id for rows_ in found.found.values() for row_id in rows_}
+        below = {row_id for rows_ in found.descendants.values() for row_id in rows_}
         expected = {row_id for row_id, ids in above.items() if seed["id"] in ids}
         assert below == expected
         used = [row for row in rows(made / "artifacts/train_sft-rl/used") if not row["cut"]]
@@ -32,7 +32,7 @@ def test_descendants_are_the_rows_with_the_seed_among_their_ancestors(made: Path
 def test_generations_count_the_shortest_way(made: Path) -> None:
     seed = rows(made / "artifacts" / "seed_ingest" / "seeds")[3]
     parents = every_parent(made)
-    found = trace(open_run(made), seed["id"]).found
+    found = trace(open_run(made), seed["id"]).descendants
     generations = {row_id: n for listed in found.values() for row_id, n in listed.items()}
     assert max(generations.values()) > 1
     for row_id, generation in generations.items():
