@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Sequence
 from math import comb, fsum, sqrt
-from operator import eq
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -47,7 +46,7 @@ def cohens_kappa(first: Sequence[object], second: Sequence[object]) -> float | N
     Source: J. Cohen, "A coefficient of agreement for nominal scales", 1960.
     """
     count = len(first)
-    observed = sum(map(eq, first, second)) / count
+    observed = sum(ours == theirs for ours, theirs in zip(first, second, strict=True)) / count
     ours, theirs = Counter(first), Counter(second)
     chance = sum(ours[level] * theirs[level] for level in ours) / count**2
     return None if chance == 1.0 else (observed - chance) / (1.0 - chance)

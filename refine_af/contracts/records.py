@@ -275,7 +275,7 @@ class OperatorStep(Row):
         before_input: Its input.
         last: Index of the operator before; the number of operators where none was.
         words_ratio: Words of ``before`` over words of the root.
-        likeness: Largest cosine of ``before`` with the memory bank when it was written.
+        similarity: Largest cosine of ``before`` with the memory bank when it was written.
         action: Index of the chosen operator; the number of operators means stop.
         operator: Its name.
         log_prob: Of the choice, nats, under the policy that made it.
@@ -300,7 +300,7 @@ class OperatorStep(Row):
     before_input: Text
     last: int
     words_ratio: float
-    likeness: float
+    similarity: float
     action: int
     operator: str
     log_prob: float

@@ -1,4 +1,4 @@
-"""Likeness in meaning: the cosine of embeddings, and a cap on the rows of one root.
+"""Similarity in meaning: the cosine of embeddings, and a cap on the rows of one root.
 
 Source: our own mode. ROUGE-L removes almost nothing among evolved rewrites of one seed, because a
 rewrite adds words around the same request. First arrival wins, as in the exact filter.

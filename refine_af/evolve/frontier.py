@@ -330,7 +330,7 @@ class Evolver:
             before_input=episode.input,
             last=state.last,
             words_ratio=state.words_ratio,
-            likeness=state.similarity,
+            similarity=state.similarity,
             action=attempt.decision.action,
             operator=name_of(attempt.decision.action, self.operators),
             log_prob=attempt.decision.log_prob,

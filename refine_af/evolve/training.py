@@ -153,7 +153,7 @@ def seen_by_policy(
     steps: Sequence[OperatorStep], embed: Embed, operators: int, length: int, *, text: bool
 ) -> NDArray[np.float32]:
     """Return what the policy saw at each row, shape (rows, width)."""
-    states = [State(row.last, row.step, row.words_ratio, row.likeness) for row in steps]
+    states = [State(row.last, row.step, row.words_ratio, row.similarity) for row in steps]
     vectors = embed([row.before for row in steps])
     return encode(states, vectors, operators, length, text=text)
 

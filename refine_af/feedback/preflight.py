@@ -66,7 +66,8 @@ def preflight(parts: Sequence[Mapping[str, float]], preset: Preset) -> Preflight
     columns = _columns(parts, preset)
     total = _totals(columns, preset)
     correlation: Matrix = {
-        one: {other: pearson(columns[one], columns[other]) for other in columns} for one in columns
+        name: {other: pearson(columns[name], columns[other]) for other in columns}
+        for name in columns
     }
     with_total = {name: pearson(column, total) for name, column in columns.items()}
     return Preflight(
@@ -125,13 +126,13 @@ def _cancelling(preset: Preset, correlation: Matrix) -> list[str]:
     """Warn of pairs that measure the same thing and that the rule weighs with opposite signs."""
     messages = []
     names = list(preset.weights)
-    for index, one in enumerate(names):
+    for index, name in enumerate(names):
         for other in names[index + 1 :]:
-            value = correlation[one][other]
-            first, second = preset.weights[one], preset.weights[other]
+            value = correlation[name][other]
+            first, second = preset.weights[name], preset.weights[other]
             if value is not None and value > TWINS and first * second < 0:
                 messages.append(
-                    f"{one} and {other} are nearly the same number on these rows (correlation"
+                    f"{name} and {other} are nearly the same number on these rows (correlation"
                     f" {value:.4f}), but preset {preset.name} weighs them {first:+g} and"
                     f" {second:+g}: where they rise together the reward changes by only"
                     f" {first + second:+.4g} a unit. Use preset balanced, or keep the guards on"

@@ -106,20 +106,20 @@ def separations(rows: Sequence[Triplet], score: Score, seed: int = 1) -> dict[st
 def separation(right: Sequence[float], wrong: Sequence[float]) -> Separation:
     """Return the comparison of scores; ``right[i]`` and ``wrong[i]`` belong to one row."""
     count = len(right)
-    wins = sum(_above(one, other) for one in right for other in wrong)
-    paired = sum(_above(one, other) for one, other in zip(right, wrong, strict=True)) / count
+    wins = sum(_above(good, bad) for good in right for bad in wrong)
+    paired = sum(_above(good, bad) for good, bad in zip(right, wrong, strict=True)) / count
     return Separation(count, wins / count**2, paired, sqrt(paired * (1 - paired) / count))
 
 
-def _above(one: float, other: float) -> float:
-    return 1.0 if one > other else 0.5 if one == other else 0.0
+def _above(score: float, other: float) -> float:
+    return 1.0 if score > other else 0.5 if score == other else 0.0
 
 
 def agreement(pairs: Sequence[tuple[Triplet, Triplet]], score: Score) -> Separation:
     """Return how often ``score`` prefers what people preferred, given as (better, worse)."""
     if not pairs:
         raise DataError("the preference file holds no pair")
-    better = score([one for one, _ in pairs])
+    better = score([preferred for preferred, _ in pairs])
     return separation(better, score([other for _, other in pairs]))
 
 

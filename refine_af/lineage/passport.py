@@ -10,7 +10,7 @@ from typing import Any
 from refine_af.contracts.errors import ParameterError
 from refine_af.contracts.jsonl import JsonObject
 from refine_af.lineage.ancestry import NO_OFFSPRING, ancestors, seeds_among
-from refine_af.lineage.likeness import nearest_before, nearest_evaluation
+from refine_af.lineage.nearest import nearest_before, nearest_evaluation
 from refine_af.lineage.row_file import spelled
 from refine_af.lineage.run import Run, RunTask
 from refine_af.lineage.use import episodes_of, trainings_of
@@ -83,15 +83,15 @@ def _line(run: Run, row_id: str) -> list[str]:
 def _chapter(run: Run, row_id: str) -> dict[str, Any]:
     task, name, row = find_row(run, row_id)
     writers = [
-        one
-        for one, artifact, rows in run.every_file()
-        if artifact == name and one.stage is task.stage and rows.row(row_id) is not None
+        writer
+        for writer, artifact, rows in run.every_file()
+        if artifact == name and writer.stage is task.stage and rows.row(row_id) is not None
     ]
     return {
         "id": row_id,
         "first_in": f"{task.name}/{name}",
         "row": row,
-        "writing": [made for one in writers if (made := _writing(one, row)) is not None],
+        "writing": [made for writer in writers if (made := _writing(writer, row)) is not None],
         "verdicts": _verdicts(run, writers, row),
     }
 
@@ -122,7 +122,7 @@ def _operation(task: RunTask, row: JsonObject) -> JsonObject | None:
     if trace is None or len(parents) != 1:
         return None
     text = row.get("instruction", row.get("text"))
-    return next((one for one in trace.children(parents[0]) if one.get("text") == text), None)
+    return next((step for step in trace.children(parents[0]) if step.get("text") == text), None)
 
 
 def _request(row: JsonObject, operation: JsonObject | None) -> str:
@@ -146,7 +146,7 @@ def _verdicts(run: Run, writers: list[RunTask], row: JsonObject) -> JsonList:
     for task in run.tasks:
         dropped = task.rows("rejected") if task.stage.name in _FILTERS else None
         refusals = dropped.children(row["id"]) if dropped else []
-        verdicts += [_dropped(run, task.name, one) for one in refusals]
+        verdicts += [_dropped(run, task.name, refusal) for refusal in refusals]
         if not refusals and (kept := _kept(run, task, row, task in writers)):
             verdicts.append(kept)
     return verdicts
@@ -196,7 +196,7 @@ def _made_from(run: Run, row_id: str) -> JsonList:
         if name in NO_OFFSPRING:
             continue
         alone = rows.children(row_id)
-        ids = [one["id"] for one in alone]
+        ids = [child["id"] for child in alone]
         if ids:
             made.append({"artifact": f"{task.name}/{name}", "rows": len(ids), "ids": ids[:10]})
     return made

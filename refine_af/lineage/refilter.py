@@ -78,7 +78,7 @@ def refilter(asked: Refilter) -> dict[str, Metrics]:
     shards = asked.run.of("generate_instructions")
     counts = {task.name: _decide_again(asked, task, artifacts / task.name) for task in shards}
     filters = asked.run.of("dedup_filter")
-    counts |= {one.name: _filter_again(asked, one, shards, artifacts) for one in filters}
+    counts |= {task.name: _filter_again(asked, task, shards, artifacts) for task in filters}
     kept = artifacts / filters[0].name / "kept" if filters else None
     instructions = set(RowFile(kept).parents) if kept else set()
     digests = {"instructions": digest_file(kept)} if kept else {}

@@ -109,7 +109,7 @@ def novelty(fresh: Sequence[Fresh]) -> Chart:
             "novelty",
             [
                 ("word pairs", sent, thinned([100 * point.word_pairs for point in fresh])),
-                ("verb and object", sent, thinned([100 * one.tasks for one in fresh])),
+                ("verb and object", sent, thinned([100 * point.tasks for point in fresh])),
             ],
             "requests sent so far",
             "not met before, %",
@@ -138,9 +138,9 @@ def verbs(variety: Variety) -> Chart:
 
 
 def similarity(variety: Variety) -> Chart:
-    """Return the histogram of the likeness to the nearest seed."""
+    """Return the histogram of the similarity to the nearest seed."""
     return Chart(
-        "Likeness to the nearest seed",
+        "Similarity to the nearest seed",
         svg.histogram(
             "similarity",
             [("instructions", variety.similarity)],

@@ -1,4 +1,4 @@
-"""How varied the data is: verbs and objects, likeness to the seeds, lengths, copies."""
+"""How varied the data is: verbs and objects, similarity to the seeds, lengths, copies."""
 
 from collections import Counter
 from collections.abc import Sequence

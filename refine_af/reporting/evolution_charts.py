@@ -97,8 +97,8 @@ def learning(curve: Sequence[Mapping[str, Any]]) -> list[Chart]:
             values = [[float(r[key]) for r in rows if r["update"] == update] for update in updates]
             if not updates:
                 continue
-            series.append((name, [float(one) for one in updates], [fmean(one) for one in values]))
-            band = band or [pstdev(one) for one in values]
+            series.append((name, list(map(float, updates)), list(map(fmean, values))))
+            band = band or list(map(pstdev, values))
         if series:
             charts.append(
                 Chart(

@@ -64,7 +64,7 @@ def _data(contents: Contents) -> dict[str, float]:
             "verb_noun_pairs": float(variety.pairs),
         }
     if variety.similarity:
-        metrics["seed_likeness"] = sum(variety.similarity) / len(variety.similarity)
+        metrics["seed_similarity"] = sum(variety.similarity) / len(variety.similarity)
     for name, style in contents.style.items():
         metrics |= {f"{name}_distinct_2": 100 * style.distinct_2, f"{name}_lix": style.lix}
     for name, copies in contents.copies.items():

@@ -25,7 +25,7 @@ def render(inputs: ReportInputs) -> Report:
     """Return the report; the same inputs give the same bytes.
 
     The page holds no time, host or path: seconds and rates have their own page, see ``timing``.
-    50,000 rows take some seconds, most of them for charts and the likeness to the seeds.
+    50,000 rows take some seconds, most of them for charts and the similarity to the seeds.
     """
     contents = find_contents(inputs)
     values: dict[str, Any] = {

@@ -24,7 +24,7 @@ SERIES = ("#0a0b01", "#0a0b02", "#0a0b03", "#0a0b04", "#0a0b05", "#0a0b06")
 STYLES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1)))
 
 VARIABLES = {INK: "currentColor", FAINT: "var(--line)"} | {
-    mark: f"var(--c{place})" for place, mark in enumerate(SERIES, start=1)
+    mark: f"var(--c{number})" for number, mark in enumerate(SERIES, start=1)
 }
 
 LEGEND_LETTERS = 78

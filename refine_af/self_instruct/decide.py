@@ -133,7 +133,7 @@ class _Finding:
         piece = self.piece
         return Rejected.make(
             STAGE,
-            _likeness(near) if near else piece.reason or "",
+            _similarity(near) if near else piece.reason or "",
             piece.text,
             self.parents,
             key=f"{shard}:{self.request}:{piece.position}",
@@ -149,5 +149,5 @@ def request_name(shard: int, number: int) -> str:
     return f"shard-{shard}-request-{number}"
 
 
-def _likeness(near: Neighbour) -> str:
+def _similarity(near: Neighbour) -> str:
     return "known" if near.id.startswith(KNOWN) else "similar"

@@ -18,7 +18,7 @@ from refine_af.dedup.index import Neighbour, RougeLIndex
 
 DATA = os.environ.get("REFINE_AF_TEST_DATA")
 
-# Few words, so that likeness, ties, repeated tokens and rows without tokens are common.
+# Few words, so that similarity, ties, repeated tokens and rows without tokens are common.
 WORDS = st.sampled_from(["a", "b", "c", "d", "a b", "a b c d", "d c b a", "é", "aa bb cc", "b-c"])
 TEXTS = st.lists(WORDS, max_size=7).map(" ".join)
 BOUNDS = st.sampled_from([0.0, 0.3, 0.5, 2 / 3, 0.7, 0.8, 0.99, 1.0])

@@ -1,4 +1,4 @@
-"""Verbs and objects, likeness to seeds, copies: by hand and against rouge_score."""
+"""Verbs and objects, similarity to seeds, copies: by hand and against rouge_score."""
 
 import json
 import os

@@ -17,7 +17,7 @@ def step(number: int, phase: str = "evolve", text: str = "") -> OperatorStep:
     return OperatorStep(
         id=f"step-{phase}-{number}", phase=phase, policy_seed=0, update=0, episode=number // 2,
         root=f"seed-{number // 6}", step=number % 2, before=f"Task {number // 6}", before_input="",
-        last=6 if number % 2 == 0 else 1, words_ratio=1.0, likeness=0.0, action=action,
+        last=6 if number % 2 == 0 else 1, words_ratio=1.0, similarity=0.0, action=action,
         operator=NAMES[action], log_prob=-1.8, text=text or f"Rewritten task number {number} now",
         status="kept" if kept else "rejected", reason="" if kept else "equal",
         labels=("Yes", "Yes"), changed=0.9 if kept else 0.1, reward=0.6,
