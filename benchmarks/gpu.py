@@ -92,7 +92,7 @@ def vllm(tiny: bool) -> Row:
     from ppo_gpu import saved_llama
 
     from refine_af.engines.models import load_model
-    from refine_af.ppo.experience import experience, read
+    from refine_af.ppo.experience import experience, forward_outputs
     from refine_af.ppo.metrics import rollout_mismatch
     from refine_af.ppo.params import PPOParams
     from refine_af.ppo.policy import Policy
@@ -112,8 +112,8 @@ def vllm(tiny: bool) -> Row:
         prompts = [[5 + row] * 40 for row in range(8)]
         for name in ("start", "moved"):
             actions = rollout.act(policy, prompts, list(range(8)))
-            readings = read(policy, prompts, actions, 1, settings)
-            known = experience(prompts, actions, readings, torch.zeros(8), 0.0, settings)
+            outputs = forward_outputs(policy, prompts, actions, 1, settings)
+            known = experience(prompts, actions, outputs, torch.zeros(8), 0.0, settings)
             found[name] = rollout_mismatch(known)
             with torch.no_grad():
                 for one in policy.trainable().values():

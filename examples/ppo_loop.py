@@ -13,7 +13,7 @@ from refine_af.engines.scorers.opening import open_reward
 from refine_af.engines.stopping import completion_text, cut
 from refine_af.feedback.params import RewardParams
 from refine_af.ppo.episodes import Episode, Prompt, score
-from refine_af.ppo.experience import experience, read
+from refine_af.ppo.experience import experience, forward_outputs
 from refine_af.ppo.instance_reward import InstanceReward
 from refine_af.ppo.params import PPOParams
 from refine_af.ppo.policy import Policy
@@ -53,9 +53,10 @@ def ppo(seeds: list[Seed], params: PPOParams) -> Iterator[dict[str, float]]:
             for prompt, text, action in zip(chosen, written, actions, strict=True)
         ]
         feedback = score(reward, episodes, update)  # 2. automated feedback
-        readings = read(policy, states, actions, update, params)  # 3. log-probabilities, values
+        # 3. log-probabilities, values
+        outputs = forward_outputs(policy, states, actions, update, params)
         scores = episode_scores(feedback, actions, params.truncation_penalty)
-        known = experience(states, actions, readings, scores, params.kl_coefficient, params)
+        known = experience(states, actions, outputs, scores, params.kl_coefficient, params)
         numbers = improve(policy, optimizer, known, update, params)  # 4. the clipped objective
         yield numbers | {"reward": sum(one.total for one in feedback) / len(feedback)}
 

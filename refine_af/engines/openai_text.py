@@ -48,7 +48,7 @@ MOST_ANSWER_BYTES = 16 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class RetryPolicy:
     """How long to wait and how often to try.
 
     Attributes:
@@ -106,7 +106,7 @@ class OpenAIText:
         concurrency: int = 32,
         chat: bool = False,
         dialect: Kind = "auto",
-        patience: Patience | None = None,
+        retry_policy: RetryPolicy | None = None,
     ) -> None:
         """Check the settings; nothing is sent yet.
 
@@ -118,7 +118,7 @@ class OpenAIText:
             chat: Ask the chat endpoint, with the prompt as the user's turn.
             dialect: Which fields the endpoint takes: ``vllm`` grammars and every sampling field,
                 ``openai`` the standard ones; ``auto`` asks its list of models.
-            patience: Waits and tries.
+            retry_policy: Waits and tries.
         """
         parts = urlsplit(base_url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
@@ -134,7 +134,7 @@ class OpenAIText:
         self._proxies = not _is_here(parts.hostname)
         self._key_variable = api_key_variable
         self._concurrency = concurrency
-        self._patience = patience or Patience()
+        self._retry_policy = retry_policy or RetryPolicy()
         self._dialect = None if dialect == "auto" else Dialect(dialect)
 
     def generate(self, requests: Sequence[Request], sampling: Sampling) -> list[Completion]:
@@ -163,7 +163,7 @@ class OpenAIText:
     ) -> list[Completion]:
         completions: dict[int, Completion] = {}
         indices = iter(range(len(requests)))
-        timeout = aiohttp.ClientTimeout(total=self._patience.timeout)
+        timeout = aiohttp.ClientTimeout(total=self._retry_policy.timeout)
         connector = aiohttp.TCPConnector(limit=self._concurrency)
         async with aiohttp.ClientSession(
             headers=self._headers(),
@@ -186,7 +186,7 @@ class OpenAIText:
 
     async def _asked_dialect(self, session: aiohttp.ClientSession) -> Dialect:
         """Return what the endpoint's list of models says of it; the standard where it has none."""
-        timeout = aiohttp.ClientTimeout(total=min(LIST_SECONDS, self._patience.timeout))
+        timeout = aiohttp.ClientTimeout(total=min(LIST_SECONDS, self._retry_policy.timeout))
         try:
             async with session.get(
                 f"{self._base_url}/models", timeout=timeout, allow_redirects=False
@@ -252,28 +252,29 @@ class _Call:
 
     async def complete(self, request: Request) -> Completion:
         """Try until there is an answer, or the tries or the time are used up."""
-        patience = self._engine._patience
+        retry_policy = self._engine._retry_policy
         started = time.monotonic()
         last, tries = _Again(""), 0
-        for attempt in range(patience.tries):
-            left = patience.total - (time.monotonic() - started)
+        for attempt in range(retry_policy.tries):
+            left = retry_policy.total - (time.monotonic() - started)
             if left <= 0:
                 break
             tries += 1
-            outcome = await self._attempt(request, min(patience.timeout, left))
+            outcome = await self._attempt(request, min(retry_policy.timeout, left))
             if isinstance(outcome, Completion):
                 self._given_up, self._answered_at = 0, time.monotonic()
                 return outcome
             last = outcome
-            wait = patience.wait(request.seed, attempt, last.wait)
-            if attempt + 1 < patience.tries and time.monotonic() - started + wait < patience.total:
+            wait = retry_policy.wait(request.seed, attempt, last.wait)
+            in_time = time.monotonic() - started + wait < retry_policy.total
+            if attempt + 1 < retry_policy.tries and in_time:
                 await asyncio.sleep(wait)
         return self._give_up(request, last.reason, tries, started)
 
     def _give_up(self, request: Request, reason: str, tries: int, started: float) -> Completion:
         self._given_up += 1
         silent = self._answered_at <= started and (
-            time.monotonic() - started >= self._engine._patience.total
+            time.monotonic() - started >= self._engine._retry_policy.total
         )
         if silent or self._given_up >= self._down_after:
             raise DependencyError(
@@ -330,7 +331,7 @@ class _Call:
     ) -> tuple[Completion | _Again, int, bytes]:
         """Return what one request brought, the status, and the body."""
         options: dict[str, Any] = {}
-        if seconds < self._engine._patience.timeout:  # the session's own
+        if seconds < self._engine._retry_policy.timeout:  # the session's own
             options["timeout"] = aiohttp.ClientTimeout(total=seconds)
         try:
             async with self._session.post(

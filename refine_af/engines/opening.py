@@ -82,7 +82,7 @@ def _vllm(params: EngineParams, model: str, adapter: Path | None) -> TextEngine:
 
 
 def _openai(params: EngineParams, model: str, _adapter: Path | None) -> TextEngine:
-    from refine_af.engines.openai_text import OpenAIText, Patience
+    from refine_af.engines.openai_text import OpenAIText, RetryPolicy
 
     return OpenAIText(
         model,
@@ -91,7 +91,7 @@ def _openai(params: EngineParams, model: str, _adapter: Path | None) -> TextEngi
         concurrency=params.engine_batch,
         chat=params.asks_by_chat,
         dialect=params.endpoint_dialect,
-        patience=Patience(total=params.endpoint_seconds),
+        retry_policy=RetryPolicy(total=params.endpoint_seconds),
     )
 
 

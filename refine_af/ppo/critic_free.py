@@ -46,13 +46,13 @@ _SPREAD_FLOOR = 1e-4
 
 
 def train_critic_free(
-    algorithm: Algorithm,
     model: Any,  # noqa: ANN401  a transformers causal LM
     tokenizer: Any,  # noqa: ANN401
     prompts: Sequence[Prompt],
     reward: Reward,
     settings: PPOParams,
     *,
+    algorithm: Algorithm,
     progress: Progress,
     output: Path,
     base_name: str = "",

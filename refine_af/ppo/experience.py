@@ -21,7 +21,7 @@ from refine_af.processes.group import ALONE, Processes
 
 
 @dataclass(frozen=True, slots=True)
-class Readings:
+class ForwardOutputs:
     """What is read off the models once, before training: [B, A] float32, 0 at padding.
 
     Attributes:
@@ -49,7 +49,7 @@ class Experience:
     Attributes:
         prompts: Token ids of the prompts.
         actions: Token ids of the actions.
-        readings: Old log-probabilities and values, reference, entropy.
+        outputs: Old log-probabilities and values, reference, entropy.
         advantages: That the policy loss uses, [B, A].
         returns: Targets of the value loss, [B, A].
         weights: Factors of the policy loss, [B, A], see :func:`importance_weights`; None for 1.
@@ -57,10 +57,16 @@ class Experience:
 
     prompts: Sequence[Sequence[int]]
     actions: Sequence[Sequence[int]]
-    readings: Readings
+    outputs: ForwardOutputs
     advantages: Tensor
     returns: Tensor
     weights: Tensor | None = None
+
+    @property
+    def lengths(self) -> list[int]:
+        """Return the tokens of each episode, prompt and action together."""
+        pairs = zip(self.prompts, self.actions, strict=True)
+        return [len(prompt) + len(action) for prompt, action in pairs]
 
     def batch(self, rows: Sequence[int], device: torch.device) -> Batch:
         """Return the episodes of ``rows``, padded to the longest of them."""
@@ -68,7 +74,7 @@ class Experience:
 
 
 @torch.no_grad()
-def read(
+def forward_outputs(
     policy: Policy,
     prompts: Sequence[Sequence[int]],
     actions: Sequence[Action],
@@ -76,12 +82,12 @@ def read(
     settings: PPOParams,
     processes: Processes = ALONE,
     passes: RowsAtOnce | None = None,
-) -> Readings:
+) -> ForwardOutputs:
     """Return log-probabilities, values and entropies of the episodes, and the start model's.
 
     Runs the very forward passes of the first epoch, so that the first ratio of each update is 1
     to the last bit and not only up to the rounding of another batch shape. Each process runs its
-    own passes; all get the readings of all episodes.
+    own passes; all get the outputs of all episodes.
 
     Raises:
         MemoryShortageError: When one row does not fit.
@@ -95,7 +101,7 @@ def read(
 
         def work(share: list[int] = share) -> None:
             for group in microbatches(share, lengths, passes.count):
-                rows.update(_rows_read(policy, prompts, tokens, group))
+                rows.update(_row_outputs(policy, prompts, tokens, group))
 
         if policy.sharded:
             once(passes, work)
@@ -107,10 +113,10 @@ def read(
     logprobs, reference, values, entropy = map(right_aligned, zip(*ordered, strict=True))
     said = [torch.tensor(row.logprobs) for row in actions if row.logprobs is not None]
     acted = right_aligned(said) if len(said) == len(actions) else None
-    return Readings(mask, logprobs, reference, values, entropy, acted)
+    return ForwardOutputs(mask, logprobs, reference, values, entropy, acted)
 
 
-def _rows_read(
+def _row_outputs(
     policy: Policy,
     prompts: Sequence[Sequence[int]],
     tokens: Sequence[Sequence[int]],
@@ -129,23 +135,23 @@ def _rows_read(
 def experience(
     prompts: Sequence[Sequence[int]],
     actions: Sequence[Action],
-    readings: Readings,
+    outputs: ForwardOutputs,
     scores: Tensor,
     kl_coefficient: float,
     settings: PPOParams,
 ) -> Experience:
     """Return the experience of scored episodes; ``scores`` is [B]."""
-    mask = readings.mask
-    kl = k1(readings.logprobs, readings.reference)
+    mask = outputs.mask
+    kl = k1(outputs.logprobs, outputs.reference)
     rewards = token_rewards(scores, kl, mask, kl_coefficient)
-    raw, returns = estimate_advantages(rewards, readings.values, mask, settings.gamma, settings.lam)
+    raw, returns = estimate_advantages(rewards, outputs.values, mask, settings.gamma, settings.lam)
     return Experience(
         prompts=prompts,
         actions=[action.tokens for action in actions],
-        readings=readings,
+        outputs=outputs,
         advantages=whiten(raw, mask) if settings.whiten else raw,
         returns=returns,
         weights=None
-        if readings.acted is None
-        else importance_weights(readings.logprobs, readings.acted, settings.importance_cap),
+        if outputs.acted is None
+        else importance_weights(outputs.logprobs, outputs.acted, settings.importance_cap),
     )

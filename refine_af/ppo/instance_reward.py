@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from refine_af.feedback.interface import Scored, Triplet
+from refine_af.feedback.interface import Parts, Triplet
 from refine_af.feedback.reward import Reward
 from refine_af.self_instruct.instance_form import InstanceForm
 
@@ -27,7 +27,7 @@ class InstanceReward:
         """Score with ``reward`` what was asked in ``form``.
 
         ``instructions`` holds the text by prompt id, ``layouts`` which part is written first.
-        Several processes measure a share each; all take in and combine the parts of all.
+        Several processes measure a share each; all observe and combine the parts of all.
         """
         self._reward = reward
         self._instructions = instructions
@@ -42,20 +42,21 @@ class InstanceReward:
         rows = [
             self.instance(episode.prompt_id, episode.action, episode.finish) for episode in episodes
         ]
+        parts = self._measure(rows)
+        self._reward.observe(parts)
         return [
             Feedback(scored.total, dict(scored.parts), row is not None and bool(scored.parts))
-            for row, scored in zip(rows, self._scores(rows), strict=True)
+            for row, scored in zip(rows, self._reward.combine(parts), strict=True)
         ]
 
-    def _scores(self, rows: Sequence[Triplet | None]) -> list[Scored]:
+    def _measure(self, rows: Sequence[Triplet | None]) -> list[Parts | None]:
+        """Return the parts of all rows; each process measures its share of them."""
         if self._processes is None:
-            return self._reward.score(rows)
+            return self._reward.measure(rows)
         mine = self._processes.share(range(len(rows)))
         measured = self._reward.measure([rows[row] for row in mine])
         parts = self._processes.gathered(dict(zip(mine, measured, strict=True)))
-        ordered = [parts[row] for row in range(len(rows))]
-        self._reward.observe(ordered)
-        return self._reward.combine(ordered)
+        return [parts[row] for row in range(len(rows))]
 
     def instance(self, prompt_id: str, action: str, finish: str) -> Triplet | None:
         """Return the first instance of an action that ``generate_instances`` would keep, or None.

@@ -23,17 +23,17 @@ def describe(
         What :func:`describe_texts` returns; ``kl`` (k1) and ``kl_k3``, nats per episode to the
         start model; ``entropy``, nats per token; ``explained_variance``.
     """
-    readings = experience.readings
-    mask, count = readings.mask, len(episodes)
+    outputs = experience.outputs
+    mask, count = outputs.mask, len(episodes)
     row = describe_texts(episodes, feedback, mask.sum().item() / count)
     pairs = [(k1, "kl"), (k3, "kl_k3")]
     for estimate, name in pairs:
-        total = torch.where(mask, estimate(readings.logprobs, readings.reference), 0.0).sum()
+        total = torch.where(mask, estimate(outputs.logprobs, outputs.reference), 0.0).sum()
         row[name] = total.item() / count
     return (
         row
         | {
-            "entropy": masked_mean(readings.entropy, mask).item(),
+            "entropy": masked_mean(outputs.entropy, mask).item(),
             "explained_variance": explained_variance(experience),
         }
         | rollout_mismatch(experience)
@@ -42,14 +42,14 @@ def describe(
 
 def rollout_mismatch(experience: Experience) -> dict[str, float]:
     """Return how far the engine that acted is from the trained model."""
-    readings = experience.readings
-    if readings.acted is None or experience.weights is None:
+    outputs = experience.outputs
+    if outputs.acted is None or experience.weights is None:
         return {}
-    away = torch.where(readings.mask, (readings.logprobs - readings.acted).abs(), 0.0)
+    away = torch.where(outputs.mask, (outputs.logprobs - outputs.acted).abs(), 0.0)
     return {
-        "rollout_difference": masked_mean(away, readings.mask).item(),
+        "rollout_difference": masked_mean(away, outputs.mask).item(),
         "rollout_difference_max": away.max().item(),
-        "rollout_weight": masked_mean(experience.weights, readings.mask).item(),
+        "rollout_weight": masked_mean(experience.weights, outputs.mask).item(),
     }
 
 
@@ -94,7 +94,7 @@ def explained_variance(experience: Experience) -> float:
 
     1: the values predict the returns; 0: no better than their mean; below 0: worse.
     """
-    mask, values = experience.readings.mask, experience.readings.values
+    mask, values = experience.outputs.mask, experience.outputs.values
     spread = masked_variance(experience.returns, mask)
     if spread == 0:
         return 0.0

@@ -79,10 +79,10 @@ def episode_rows(
     seeds: Sequence[int],
 ) -> list[EpisodeRow]:
     """Return one row per episode, in the order of the rollout."""
-    readings = experience.readings
-    counts = readings.mask.sum(1)
-    kl = torch.where(readings.mask, readings.logprobs - readings.reference, 0.0).sum(1)
-    advantage = torch.where(readings.mask, experience.advantages, 0.0).sum(1) / counts
+    outputs = experience.outputs
+    counts = outputs.mask.sum(1)
+    kl = torch.where(outputs.mask, outputs.logprobs - outputs.reference, 0.0).sum(1)
+    advantage = torch.where(outputs.mask, experience.advantages, 0.0).sum(1) / counts
     return [
         EpisodeRow(
             update=update,

@@ -20,7 +20,7 @@ from refine_af.engines.stopping import read_answer
 from refine_af.ppo import checkpoint
 from refine_af.ppo.checkpoint import State
 from refine_af.ppo.episodes import Episode, Prompt, Reward, Stateful, check_prompts, score
-from refine_af.ppo.experience import experience, read
+from refine_af.ppo.experience import experience, forward_outputs
 from refine_af.ppo.kl import next_coefficient
 from refine_af.ppo.metrics import describe
 from refine_af.ppo.params import PPOParams
@@ -161,14 +161,14 @@ class _Run:
         with self._timed("score_seconds"):
             feedback = score(self.reward, episodes, update)
         with self._timed("read_seconds"):
-            readings = read(
+            outputs = forward_outputs(
                 self.policy, states, actions, update, settings, self.processes, self.passes
             )
         scores = against_siblings(
             episode_scores(feedback, actions, settings.truncation_penalty),
             settings.episodes_per_prompt,
         )
-        known = experience(states, actions, readings, scores, state.kl_coefficient, settings)
+        known = experience(states, actions, outputs, scores, state.kl_coefficient, settings)
         _refuse_not_finite(known.advantages, update)
         row = {"update": float(update), "kl_coefficient": state.kl_coefficient}
         row |= describe(episodes, feedback, known)

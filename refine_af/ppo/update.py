@@ -8,7 +8,7 @@ from torch import Tensor
 
 from refine_af.contracts.errors import DataError
 from refine_af.engines.memory import RowsAtOnce
-from refine_af.ppo.experience import Experience, experience, read
+from refine_af.ppo.experience import Experience, experience, forward_outputs
 from refine_af.ppo.losses import policy_loss, value_loss
 from refine_af.ppo.params import PPOParams
 from refine_af.ppo.passes import microbatch_rows, once, repeated
@@ -51,7 +51,7 @@ def improve(
 
     Returns:
         ``policy_loss``, ``value_loss``, ``ratio`` (mean of new / old probability),
-        ``ratio_first`` (largest distance from 1 in the first step; 0 up to a bug),
+        ``ratio_first`` (largest distance from 1 in the first step; 0 unless there is a bug),
         ``clip_fraction`` (share of tokens whose ratio left the clip range), ``approx_kl`` (of the
         old policy to the trained one, k3, nats per token) and ``gradient_norm`` (mean over
         steps, before clipping).
@@ -91,7 +91,14 @@ def accumulate_gradient(
     share = processes.share(rows)
 
     def work() -> dict[str, float]:
-        return _passes(policy, experience, share, settings, passes.count, count)
+        totals: dict[str, float] = {}
+        for group in microbatches(share, experience.lengths, passes.count):
+            loss, sums = losses(policy, experience, group, settings)
+            (loss / count).backward()  # type: ignore[no-untyped-call]
+            for name, value in sums.items():
+                joined = max if name == "ratio_first" else float.__add__
+                totals[name] = joined(totals.get(name, 0.0), value)
+        return totals
 
     def undo() -> None:
         for parameter in policy.trainable().values():
@@ -102,43 +109,20 @@ def accumulate_gradient(
     return processes.total(totals, largest=("ratio_first",)) | {"tokens": float(count)}
 
 
-def _passes(
-    policy: Policy,
-    experience: Experience,
-    rows: Sequence[int],
-    settings: PPOParams,
-    most: int,
-    count: int,
-) -> dict[str, float]:
-    """Add the gradient of the summed loss over ``rows`` by ``count``, ``most`` rows at a time."""
-    lengths = [
-        len(prompt) + len(action)
-        for prompt, action in zip(experience.prompts, experience.actions, strict=True)
-    ]
-    totals: dict[str, float] = {}
-    for group in microbatches(rows, lengths, most):
-        loss, sums = losses(policy, experience, group, settings)
-        (loss / count).backward()  # type: ignore[no-untyped-call]
-        for name, value in sums.items():
-            joined = max if name == "ratio_first" else float.__add__
-            totals[name] = joined(totals.get(name, 0.0), value)
-    return totals
-
-
 def rehearse(
     policy: Policy, prompts: Sequence[Sequence[int]], settings: PPOParams, passes: RowsAtOnce
 ) -> None:
-    """Read and train on the longest prompts with actions of full length, and take nothing from it.
+    """Read and train on the longest prompts with actions of full length, and discard the gradient.
 
-    What does not fit shows here, within a minute, and not in the update that happens to draw long
-    prompts; ``passes`` is smaller afterwards where it has to be. Sharded weights take part: every
-    process rehearses the same rows.
+    What does not fit into memory shows here, within a minute, and not in the update that happens
+    to draw long prompts; ``passes`` shrinks where it must. With sharded weights every process
+    rehearses the same rows.
     """
     longest = sorted(prompts, key=len, reverse=True)[: settings.microbatch]
     actions = [Action((0,) * settings.max_new_tokens, "length") for _ in longest]
     alone = settings.model_copy(update={"minibatch": len(longest)})
-    readings = read(policy, longest, actions, 0, alone, passes=passes)
-    known = experience(longest, actions, readings, torch.zeros(len(longest)), 0.0, alone)
+    outputs = forward_outputs(policy, longest, actions, 0, alone, passes=passes)
+    known = experience(longest, actions, outputs, torch.zeros(len(longest)), 0.0, alone)
     accumulate_gradient(policy, known, range(len(longest)), alone, passes=passes)
     for parameter in policy.trainable().values():
         parameter.grad = None
@@ -156,8 +140,8 @@ def losses(
 
     wants_entropy = settings.entropy_coefficient > 0
     new = policy(batch, entropy=wants_entropy)
-    old, old_values = cut(experience.readings.logprobs), cut(experience.readings.values)
-    # Places outside the action hold arbitrary numbers whose exp could overflow to inf, and
+    old, old_values = cut(experience.outputs.logprobs), cut(experience.outputs.values)
+    # Positions outside the action hold arbitrary numbers whose exp could overflow to inf, and
     # 0 * inf is NaN in the backward pass: they are made equal before any formula sees them.
     logprobs = torch.where(mask, new.logprobs, old)
     values = torch.where(mask, new.values, old_values)

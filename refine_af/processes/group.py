@@ -1,7 +1,7 @@
 """The processes of one run: each acts, scores and reads a share; all train the same policy.
 
 Every process holds the whole state of the run (episodes, feedback, experience, statistics), drawn
-from the same seeds, so that only actions, parts, readings and gradients are exchanged; with one
+from the same seeds, so that only actions, parts, outputs and gradients are exchanged; with one
 process (``count == 1``), nothing. Processes are joined through accelerate
 (``accelerate launch``, ``torchrun``, or :mod:`refine_af.processes.start`): gloo between CPUs, NCCL
 between GPUs.

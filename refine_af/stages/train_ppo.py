@@ -142,40 +142,19 @@ def _train(
     texts = {row.id: row.instruction for row in rows}
     reward = InstanceReward(scorer, texts, form, asked, processes)
     prompts = [Prompt(row.id, form.prompt(row.instruction, asked[row.id])) for row in rows]
-    common = {"progress": progress, "output": output, "on_update": on_update}
-    if params.algorithm == "ppo":
-        common |= {"journal": journal, "processes": processes}
-        common["rollout"] = _rollout(params, tokenizer, prompts, scratch)
-    return _optimize(params, model, tokenizer, prompts, reward, common), reward
-
-
-def _optimize(
-    params: TrainPPOParams,
-    model: Any,  # noqa: ANN401  a transformers model
-    tokenizer: Any,  # noqa: ANN401  a transformers tokenizer
-    prompts: "Sequence[Prompt]",
-    reward: InstanceReward,
-    options: dict[str, Any],
-) -> "PPOResult":
-    """Train by our PPO, or by TRL's RLOO or GRPO."""
+    shared: dict[str, Any] = {"progress": progress, "output": output, "on_update": on_update}
     if params.algorithm != "ppo":
         from refine_af.ppo.critic_free import train_critic_free
 
-        return train_critic_free(
-            params.algorithm,
-            model,
-            tokenizer,
-            prompts,
-            reward,
-            params,
-            base_name=params.model,
-            **options,
-        )
+        shared |= {"algorithm": params.algorithm, "base_name": params.model}
+        return train_critic_free(model, tokenizer, prompts, reward, params, **shared), reward
     from refine_af.ppo.policy import Policy
     from refine_af.ppo.trainer import train
 
+    shared |= {"journal": journal, "processes": processes}
+    shared["rollout"] = _rollout(params, tokenizer, prompts, scratch)
     policy = Policy(model, params, base_name=params.model)
-    return train(policy, tokenizer, prompts, reward, params, **options)
+    return train(policy, tokenizer, prompts, reward, params, **shared), reward
 
 
 def _before_sharding() -> dict[str, Any]:

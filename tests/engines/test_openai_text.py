@@ -16,13 +16,13 @@ from aiohttp import web
 from refine_af.contracts.errors import DependencyError, ParameterError
 from refine_af.engines import openai_text
 from refine_af.engines.openai_protocol import read_choice
-from refine_af.engines.openai_text import OpenAIText, Patience, retry_after
+from refine_af.engines.openai_text import OpenAIText, RetryPolicy, retry_after
 from refine_af.engines.opening import open_engine
 from refine_af.engines.params import EngineParams
 from refine_af.engines.text import Completion, Request, Sampling
 
 Answer = Callable[["Server", dict[str, Any], web.Request], Awaitable[web.StreamResponse]]
-QUICK = Patience(tries=4, timeout=0.5, first_wait=0.01, longest_wait=0.4)
+QUICK = RetryPolicy(tries=4, timeout=0.5, first_wait=0.01, longest_wait=0.4)
 
 
 class Server:
@@ -107,7 +107,7 @@ def server() -> Iterator[Server]:
 
 def ask(server: Server, prompts: list[str], **settings: Any) -> list[Completion]:  # noqa: ANN401
     sampling = settings.pop("sampling", Sampling(max_tokens=9))
-    engine = OpenAIText("m", base_url=server.url, patience=QUICK, **settings)
+    engine = OpenAIText("m", base_url=server.url, retry_policy=QUICK, **settings)
     requests = [Request(f"id-{place}", text, place) for place, text in enumerate(prompts)]
     return engine.generate(requests, sampling)
 
@@ -237,13 +237,13 @@ def test_retry_after_forms() -> None:
 
 
 def test_waits_double_with_jitter_and_are_bounded() -> None:
-    patience = Patience(first_wait=1.0, longest_wait=5.0)
+    retry_policy = RetryPolicy(first_wait=1.0, longest_wait=5.0)
     for attempt, most in enumerate([1.0, 2.0, 4.0, 5.0, 5.0]):
-        waits = {patience.wait(seed, attempt, 0.0) for seed in range(50)}
+        waits = {retry_policy.wait(seed, attempt, 0.0) for seed in range(50)}
         assert len(waits) == 50
         assert all(most / 2 <= wait <= most for wait in waits)
-    assert patience.wait(1, 0, 4.0) == 4.0
-    assert patience.wait(1, 0, 999.0) == 5.0
+    assert retry_policy.wait(1, 0, 4.0) == 4.0
+    assert retry_policy.wait(1, 0, 999.0) == 5.0
 
 
 @pytest.mark.parametrize(
@@ -407,7 +407,7 @@ def test_an_account_that_runs_dry_ends_the_call_and_keeps_what_came(
         return await good(server, value, request)
 
     server.answer = dry
-    engine = OpenAIText("m", base_url=server.url, patience=QUICK, concurrency=1)
+    engine = OpenAIText("m", base_url=server.url, retry_policy=QUICK, concurrency=1)
     requests = [Request(f"id-{place}", f"p{place}", place) for place in range(30)]
     came: list[Completion] = []
     with pytest.raises(DependencyError, match=r"no credit .* pay and run again"):
@@ -424,8 +424,8 @@ def test_a_hanging_endpoint_ends_within_the_stated_time(server: Server) -> None:
         return await good(server, value, request)
 
     server.answer = hangs
-    patience = Patience(tries=9, timeout=0.5, total=1.2, first_wait=0.01, longest_wait=0.1)
-    engine = OpenAIText("m", base_url=server.url, patience=patience, concurrency=1)
+    retry_policy = RetryPolicy(tries=9, timeout=0.5, total=1.2, first_wait=0.01, longest_wait=0.1)
+    engine = OpenAIText("m", base_url=server.url, retry_policy=retry_policy, concurrency=1)
     started = time.monotonic()
     with pytest.raises(DependencyError, match="no answer within"):
         engine.generate([Request(f"{place}", "p", place) for place in range(9)], Sampling())
@@ -457,7 +457,7 @@ def test_a_refused_field_is_left_out_from_then_on(
         )
 
     server.answer = strict
-    engine = OpenAIText("m", base_url=server.url, chat=True, patience=QUICK, concurrency=1)
+    engine = OpenAIText("m", base_url=server.url, chat=True, retry_policy=QUICK, concurrency=1)
     for place in range(3):
         [found] = engine.generate([Request("1", f"p{place}", 1)], sampling)
         assert found.finish == "stop"
@@ -504,7 +504,9 @@ def test_proxies_of_the_environment_are_used_but_for_this_machine(
         monkeypatch.delenv(name, raising=False)
     server.answer = proxy
     monkeypatch.setenv("http_proxy", server.url.removesuffix("/v1"))
-    engine = OpenAIText("m", base_url="http://models.example/v1", dialect="openai", patience=QUICK)
+    engine = OpenAIText(
+        "m", base_url="http://models.example/v1", dialect="openai", retry_policy=QUICK
+    )
     [found] = engine.generate([Request("1", "a", 1)], Sampling())
     assert found.text == "A"
     assert proxied == ["http://models.example/v1/completions"]
@@ -573,7 +575,7 @@ def test_a_row_that_never_succeeds_among_others_is_a_row(server: Server) -> None
 
 
 def test_an_endpoint_that_is_down_ends_soon_with_a_clear_error(server: Server) -> None:
-    engine = OpenAIText("m", base_url="http://127.0.0.1:9/v1", patience=QUICK)
+    engine = OpenAIText("m", base_url="http://127.0.0.1:9/v1", retry_policy=QUICK)
     requests = [Request(str(place), "a", place) for place in range(500)]
     with pytest.raises(DependencyError, match="3 requests in a row failed 4 times") as caught:
         engine.generate(requests, Sampling())

@@ -40,12 +40,12 @@ def trained(
     told: list[tuple[int, Sequence[EpisodeRow]]] | None = None,
 ) -> PPOResult:
     return train_critic_free(
-        algorithm,
         tiny_model(),
         tiny_tokenizer(),
         PROMPTS,
         reward or CentredShare(),
         options,
+        algorithm=algorithm,
         progress=StageProgress("train_ppo"),
         output=output,
         base_name="tiny",

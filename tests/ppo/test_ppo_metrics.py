@@ -2,14 +2,14 @@ import pytest
 import torch
 
 from refine_af.ppo.episodes import Episode, Feedback
-from refine_af.ppo.experience import Experience, Readings
+from refine_af.ppo.experience import Experience, ForwardOutputs
 from refine_af.ppo.metrics import describe, distinct, explained_variance, template_share
 
 
 def known() -> Experience:
     mask = torch.tensor([[False, True], [True, True]])
     table = torch.tensor([[9.0, -1.0], [-2.0, -3.0]])
-    readings = Readings(
+    outputs = ForwardOutputs(
         mask=mask,
         logprobs=table,
         reference=torch.tensor([[0.0, -1.5], [-2.0, -2.0]]),
@@ -18,7 +18,7 @@ def known() -> Experience:
     )
     zeros = torch.zeros(2, 2)
     returns = torch.tensor([[9.0, 1.0], [4.0, 4.0]])
-    return Experience([[1], [1]], [(3,), (4, 5)], readings, zeros, returns)
+    return Experience([[1], [1]], [(3,), (4, 5)], outputs, zeros, returns)
 
 
 def test_a_row_by_hand() -> None:

@@ -10,7 +10,7 @@ from tiny_ppo import run, tiny_model, tiny_settings
 
 from refine_af.contracts.errors import MemoryShortageError
 from refine_af.ppo import update
-from refine_af.ppo.experience import experience, read
+from refine_af.ppo.experience import experience, forward_outputs
 from refine_af.ppo.padding import Batch
 from refine_af.ppo.passes import microbatch_rows
 from refine_af.ppo.policy import Evaluation, Policy
@@ -46,8 +46,8 @@ def forget_gradients(policy: Policy) -> None:
 def test_the_step_is_repeated_with_the_same_gradient(monkeypatch: pytest.MonkeyPatch) -> None:
     options = tiny_settings(minibatch=5, microbatch=5)
     policy = Policy(tiny_model(), options)
-    readings = read(policy, PROMPTS, ACTIONS, 1, options)
-    known = experience(PROMPTS, ACTIONS, readings, SCORES, 0.1, options)
+    outputs = forward_outputs(policy, PROMPTS, ACTIONS, 1, options)
+    known = experience(PROMPTS, ACTIONS, outputs, SCORES, 0.1, options)
     accumulate_gradient(policy, known, range(5), options)
     expected = gradients(policy)
     forget_gradients(policy)
@@ -64,8 +64,8 @@ def test_the_step_is_repeated_with_the_same_gradient(monkeypatch: pytest.MonkeyP
 def test_what_a_failed_try_added_is_taken_back(monkeypatch: pytest.MonkeyPatch) -> None:
     options = tiny_settings(minibatch=5, microbatch=3)
     policy = Policy(tiny_model(), options)
-    readings = read(policy, PROMPTS, ACTIONS, 1, options)
-    known = experience(PROMPTS, ACTIONS, readings, SCORES, 0.1, options)
+    outputs = forward_outputs(policy, PROMPTS, ACTIONS, 1, options)
+    known = experience(PROMPTS, ACTIONS, outputs, SCORES, 0.1, options)
     accumulate_gradient(policy, known, range(5), options)
     expected = gradients(policy)
     forget_gradients(policy)
@@ -130,4 +130,4 @@ def test_sharded_weights_cannot_repeat_a_step(monkeypatch: pytest.MonkeyPatch) -
     policy.sharded = True
     shrink(monkeypatch, 2)
     with pytest.raises(MemoryShortageError, match="lower microbatch to 2"):
-        read(policy, PROMPTS, ACTIONS, 1, options)
+        forward_outputs(policy, PROMPTS, ACTIONS, 1, options)

@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from test_ppo_update import ACTIONS, PROMPTS, SCORES
 from tiny_ppo import tiny_model, tiny_settings, tiny_tokenizer
 
-from refine_af.ppo.experience import experience, read
+from refine_af.ppo.experience import experience, forward_outputs
 from refine_af.ppo.losses import importance_weights, policy_loss
 from refine_af.ppo.metrics import rollout_mismatch
 from refine_af.ppo.padding import pad
@@ -98,7 +98,7 @@ def test_importance_weights_by_hand() -> None:
 def test_actions_of_another_engine_weigh_the_policy_loss_and_the_difference_is_reported() -> None:
     options = tiny_settings(minibatch=5, microbatch=5, entropy_coefficient=0.0)
     policy = Policy(tiny_model(), options)
-    plain = read(policy, PROMPTS, ACTIONS, 1, options)
+    plain = forward_outputs(policy, PROMPTS, ACTIONS, 1, options)
     assert plain.acted is None
     said = [
         plain.logprobs[row, -len(action.tokens) :].tolist() for row, action in enumerate(ACTIONS)
@@ -107,11 +107,11 @@ def test_actions_of_another_engine_weigh_the_policy_loss_and_the_difference_is_r
         replace(action, logprobs=tuple(value - 0.1 for value in row))
         for action, row in zip(ACTIONS, said, strict=True)
     ]
-    readings = read(policy, PROMPTS, others, 1, options)
-    known = experience(PROMPTS, others, readings, SCORES, 0.1, options)
+    outputs = forward_outputs(policy, PROMPTS, others, 1, options)
+    known = experience(PROMPTS, others, outputs, SCORES, 0.1, options)
     same = experience(PROMPTS, ACTIONS, plain, SCORES, 0.1, options)
     assert known.weights is not None
-    mask = readings.mask
+    mask = outputs.mask
     torch.testing.assert_close(known.weights[mask], torch.full((int(mask.sum()),), math.exp(0.1)))
     weighed = accumulate_gradient(policy, known, range(5), options)["policy_loss"]
     expected = policy_loss(plain.logprobs, plain.logprobs, same.advantages, options.clip)[mask]

@@ -12,7 +12,7 @@ from transformers import GPT2Config, GPT2LMHeadModel
 
 from refine_af.contracts.errors import DataError, ParameterError
 from refine_af.ppo.episodes import Prompt
-from refine_af.ppo.experience import Experience, experience, read
+from refine_af.ppo.experience import Experience, experience, forward_outputs
 from refine_af.ppo.params import PPOParams
 from refine_af.ppo.policy import Policy
 from refine_af.ppo.rollout import Action
@@ -45,8 +45,8 @@ def prepared(options: PPOParams, *, exact: bool = False) -> tuple[Policy, Experi
     policy = Policy(model, options)
     if exact:
         policy.double()
-    readings = read(policy, PROMPTS, ACTIONS, 1, options)
-    return policy, experience(PROMPTS, ACTIONS, readings, SCORES, 0.1, options)
+    outputs = forward_outputs(policy, PROMPTS, ACTIONS, 1, options)
+    return policy, experience(PROMPTS, ACTIONS, outputs, SCORES, 0.1, options)
 
 
 def move(policy: Policy, size: float) -> None:
@@ -66,7 +66,12 @@ def test_the_first_ratio_of_an_update_is_exactly_one(rank: int) -> None:
     assert row["ratio_first"] == 0.0
     assert row["approx_kl"] > 0.0  # later steps have moved
     again = experience(
-        PROMPTS, ACTIONS, read(policy, PROMPTS, ACTIONS, 2, options), SCORES, 0.1, options
+        PROMPTS,
+        ACTIONS,
+        forward_outputs(policy, PROMPTS, ACTIONS, 2, options),
+        SCORES,
+        0.1,
+        options,
     )
     assert improve(policy, optimizer, again, 2, options)["ratio_first"] == 0.0
 
@@ -77,10 +82,10 @@ def test_the_first_ratio_is_exactly_one_where_rounding_depends_on_the_batch() ->
     policy = Policy(model, options)
     prompts = [[3 + (7 * row + at) % 20 for at in range(1 + row % 9)] for row in range(24)]
     actions = [Action(tuple(range(2, 4 + (5 * row) % 11)), "length") for row in range(24)]
-    readings = read(policy, prompts, actions, 1, options)
-    others = read(policy, prompts, actions, 2, options)
-    assert not torch.equal(readings.logprobs, others.logprobs)  # else this test proves nothing
-    known = experience(prompts, actions, readings, torch.arange(24.0), 0.1, options)
+    outputs = forward_outputs(policy, prompts, actions, 1, options)
+    others = forward_outputs(policy, prompts, actions, 2, options)
+    assert not torch.equal(outputs.logprobs, others.logprobs)  # else this test proves nothing
+    known = experience(prompts, actions, outputs, torch.arange(24.0), 0.1, options)
     row = improve(policy, make_optimizer(policy, options), known, 1, options)
     assert row["ratio_first"] == 0.0
 
@@ -105,8 +110,8 @@ def slow_loss(policy: Policy, known: Experience, rows: list[int], options: PPOPa
             old, old_value, advantage, returned = (
                 table[row, skip + at].item()
                 for table in (
-                    known.readings.logprobs,
-                    known.readings.values,
+                    known.outputs.logprobs,
+                    known.outputs.values,
                     known.advantages,
                     known.returns,
                 )
