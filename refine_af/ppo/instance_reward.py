@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from refine_af.feedback.interface import Parts, Triplet
-from refine_af.feedback.reward import Reward
+from refine_af.feedback.interface import Triplet
+from refine_af.feedback.reward import Measured, Reward
 from refine_af.self_instruct.instance_form import InstanceForm
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class InstanceReward:
             for row, scored in zip(rows, self._reward.combine(parts), strict=True)
         ]
 
-    def _measure(self, rows: Sequence[Triplet | None]) -> list[Parts | None]:
+    def _measure(self, rows: Sequence[Triplet | None]) -> list[Measured]:
         """Return the parts of all rows; each process measures its share of them."""
         if self._processes is None:
             return self._reward.measure(rows)
