@@ -174,6 +174,9 @@ def generate_instructions(
     known_uri: Rows = "",
     parity: bool = False,
     alpaca_keywords: bool = False,
+    task_rating: Literal["none", "pmi"] = "none",
+    min_rating: float = 0.0,
+    best_share: float = 1.0,
     output_dir: str | Path = "",
     work_dir: str | Path = "",
 ) -> GenerateInstructionsResult:
@@ -214,6 +217,9 @@ def generate_instructions(
         known_uri: Texts that no new instruction may repeat: builtin:training-instructions (what builtin:tiny was trained on), or JSON Lines with a column `instruction`.
         parity: Decide as the published code where small models need better: str.capitalize, and a cut completion dropped whole.
         alpaca_keywords: Also drop Alpaca's five further keywords.
+        task_rating: pmi: rate each instruction by how much likelier the model finds it behind seed tasks than alone, and drop by min_rating and best_share before it joins the pool.
+        min_rating: With task_rating: least rating, nats per token.
+        best_share: With task_rating, best-of-n: share of a round's instructions that stay, the best rated.
         output_dir: Folder that keeps the outputs; without it they go with the result.
         work_dir: Path or URI of the journals: with it, the same call continues where one stopped.
     """
