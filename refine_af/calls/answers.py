@@ -1,4 +1,4 @@
-"""Answers as the journal keeps them: by what was asked, so that a changed prompt is asked anew."""
+"""Answers in the journal, keyed by their request, so that a changed prompt is asked again."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence

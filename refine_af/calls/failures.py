@@ -1,4 +1,4 @@
-"""When unanswered requests end a stage: which share is borne, and which error it is."""
+"""When unanswered requests end a stage: the tolerated share, and the error that is raised."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -13,20 +13,20 @@ REMEDY = (
     "Asking again brings the same. Where a prompt is too long, set a smaller max_tokens, give"
     " shorter texts or fewer examples, or take a model with a longer context"
 )
-"""What helps where requests were refused."""
+"""What to do about refused requests."""
 
 
 @dataclass(slots=True)
 class Failures:
-    """Counts the answers of one engine and ends the stage when too many are missing.
+    """Counts the answers of one engine and ends the stage when too many requests failed.
 
-    A *refused* request is itself at fault (a prompt that is too long), and asking again brings the
-    same. An *unusable* answer (no content, a content filter) is final too, and one row. Any other
-    failure is the engine's, and a retry may be answered.
+    A *refused* request is itself at fault (such as a prompt that is too long); a retry gives the
+    same. An *unusable* answer (no content, a content filter) is final too and costs one row. Any
+    other failure is the engine's, and a retry may succeed.
 
     Attributes:
         max_failed: Largest share of requests that may fail without being refused.
-        max_refused: Largest share that may be refused; at 1 all of them still end the stage.
+        max_refused: Largest share that may be refused. The stage ends in any case when all are.
     """
 
     max_failed: float = MAX_FAILED
@@ -105,16 +105,16 @@ FEWEST_PARSED = 0.1
 the model, and the next stages would work on leftovers."""
 
 FEWEST_ANSWERS = 10
-"""With fewer answers nothing is claimed about their share."""
+"""Fewer answers are too few to judge the share."""
 
 
 def check_parsed(parsed: int, answers: int, example: str) -> None:
-    """End the stage when hardly any answer has the form that was asked for.
+    """End the stage when hardly any answer has the requested form.
 
     Args:
-        parsed: Answers that have it.
+        parsed: Answers with that form.
         answers: All of them.
-        example: One that has not.
+        example: An answer without it, for the message.
 
     Raises:
         DataError: For less than :data:`FEWEST_PARSED` of at least :data:`FEWEST_ANSWERS`.

@@ -1,8 +1,8 @@
 """A text engine whose answers are journalled in steps: a killed stage asks only what is missing.
 
-The stage makes the same calls in the same order when it runs again, so a step's number names it.
-Within a step an answer is found by its request (id, prompt, seed, sampling): a request that changed
-is asked anew. An answer that failed is not kept; the next run asks for it again.
+A resumed stage makes the same calls in the same order, so a step is named by its number. Within a
+step an answer is found by its request (id, prompt, seed, sampling): a request that changed is asked
+anew. An answer that failed is not kept; the next run asks for it again.
 """
 
 import time
@@ -127,7 +127,7 @@ class JournalledEngine:
         return answers
 
     def _settle(self) -> None:
-        """Keep the failures of earlier calls: the stage went on, and later prompts rest on it."""
+        """Keep the failures of earlier calls: later prompts depend on the stage's going on."""
         for name, answers in self._unsettled.items():
             self._task.journal.publish(name, dump_answers(answers))
         self._unsettled.clear()
@@ -197,7 +197,7 @@ class JournalledEngine:
         return self._opened().describe()
 
     def end_phase(self) -> None:
-        """Say what failed since the last phase; shares of failures are of what follows.
+        """Report what failed since the last phase, and count failures anew.
 
         Raises:
             DataError, DependencyError: See :meth:`Failures.check_end`.
@@ -259,7 +259,7 @@ class _Step:
             self.save()
 
     def save(self) -> None:
-        """Publish what was answered, if there is more of it than before."""
+        """Publish the answers if there are new ones."""
         answered = {
             key: answer
             for key, answer in self.answers.items()

@@ -1,13 +1,13 @@
-"""Credentials in addresses: found before anything is written, masked wherever one is shown.
+"""Credentials in addresses: found before anything is written, masked wherever an address is shown.
 
-They do not belong into parameters, which stand in provenance, plans, logs and compiled files.
+They must not stand in parameters, which appear in provenance, plans, logs and compiled files.
 """
 
 import re
 from urllib.parse import unquote
 
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[/\\]{2}[^\s'\"<>`]*?(?=[:,.;)]*(?:[\s'\"<>`]|$))")
-"""Up to the punctuation of the sentence that the address stands in."""
+"""An address, without the punctuation of the sentence around it."""
 _START = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*:[/\\]{2})([^/\\?#;]*)(.*)", re.DOTALL)
 _PORT = re.compile(r"(\[[^\]]*\]|[^:]*)(:\d*)?")
 _NAME = re.compile(r"[?&#;]([^=&#;?/]*)=")
@@ -26,8 +26,8 @@ def credential_in(text: str) -> str:
 
     Args:
         text: A value, or several with commas between them; what is not an address holds none.
-            Found are a user, a password, and every query, fragment or path parameter whose name
-            tells of one, also percent-encoded.
+            Recognised are a user, a password, and every query, fragment or path parameter with a
+            telling name, also percent-encoded.
     """
     for part in text.split(","):
         match = _START.fullmatch(part.strip())
@@ -66,7 +66,7 @@ def _masked(address: str) -> str:
 
 
 def _masked_option(option: re.Match[str], scheme: str) -> str:
-    """Mask a value; in object names, where ``?`` is an ordinary character, only telling ones."""
+    """Mask a query value; in object names, where ``?`` is ordinary, only credentials."""
     name, value = option.groups()
     if scheme.lower().startswith(("http", "ftp")) or _is_telling(name):
         return option.group()[: len(option.group()) - len(value)] + "***"

@@ -1,8 +1,8 @@
 """The exceptions of the project, and the exit code that each one ends a process with.
 
-Exit codes follow ``sysexits.h`` so that Argo's ``retryStrategy`` can tell a mistake, which a
-retry repeats, from an outage, which a retry may outlive. Any other exception is a bug: it keeps
-its traceback and exits with 1.
+Exit codes follow ``sysexits.h``, so that Argo's ``retryStrategy`` can distinguish a mistake, which
+a retry repeats, from an outage, which may pass. Any other exception is a bug: it keeps its
+traceback and exits with 1.
 """
 
 from refine_af.contracts.addresses import masked
@@ -33,7 +33,7 @@ class ParameterError(RefineAfError):
 
 
 class DataError(RefineAfError):
-    """An input holds something that it must not hold. A retry repeats it."""
+    """An input is invalid. A retry repeats it."""
 
     exit_code = 65
 
@@ -54,7 +54,8 @@ class DependencyError(RefineAfError):
 class MissingLibraryError(RefineAfError):
     """A parameter asks for a library that this environment lacks. A retry repeats it.
 
-    The way out is another value (an engine, a scorer) or another image: the code of a parameter.
+    The remedy is another value (an engine, a scorer) or another image, so it has a parameter's exit
+    code.
     """
 
     exit_code = 64
@@ -77,7 +78,7 @@ def missing_library(error: ImportError, user: str, remedy: str) -> MissingLibrar
     """Return the error of a library that cannot be imported here, by the name Python gave it.
 
     Args:
-        error: As caught; the one that it was raised from counts, where it hides one.
+        error: As caught; its cause decides, where it has one.
         user: What needs the library, as the user knows it.
         remedy: What to do next.
 

@@ -22,11 +22,11 @@ RowType = TypeVar("RowType", bound=BaseModel)
 JsonObject = dict[str, Any]
 
 MAX_LINE_BYTES = 16 * 1024 * 1024
-"""A longer line is refused: no row of ours comes near, and reading it could exhaust memory."""
+"""Longer lines are refused, to bound memory; no row of ours comes near."""
 
 
 _BOM = b"\xef\xbb\xbf"
-"""What some editors and spreadsheet programs put in front of UTF-8."""
+"""The byte order mark that some editors and spreadsheet programs write."""
 
 
 def dump_line(row: BaseModel | JsonObject) -> str:
@@ -185,8 +185,7 @@ def iter_rows(path: Path, kind: type[RowType]) -> Iterator[RowType]:
 def as_row(value: JsonObject, kind: type[RowType], location: str) -> RowType:
     """Return ``value`` as a row of type ``kind``.
 
-    A row of somebody else's may have no id, and may be in another schema
-    (:mod:`refine_af.contracts.schemas`).
+    A foreign row may have no id and may be in another schema (:mod:`refine_af.contracts.schemas`).
 
     Raises:
         DataError: With the field.

@@ -76,7 +76,7 @@ def param(
 
 
 def same_as(owner: "type[Params]", name: str) -> Any:  # noqa: ANN401  as :func:`param`
-    """Declare one parameter as ``owner`` does, where the rest of ``owner`` is not wanted."""
+    """Declare one parameter as ``owner`` does, without its other parameters."""
     return copy(owner.model_fields[name])
 
 

@@ -1,7 +1,7 @@
-r"""Regular expressions of untrusted files: only those that cannot run for long are taken.
+r"""Regular expressions of untrusted files: only those that match in bounded time are accepted.
 
-Python's matcher tries again from every repetition, so that a repeated group with a repetition in
-it takes exponential time. What adapters need (``.*\.(q_proj|v_proj)``) has neither.
+Python's matcher backtracks from every repetition, so a repetition inside a repeated group takes
+exponential time. What adapters need (``.*\.(q_proj|v_proj)``) has none.
 """
 
 import re

@@ -10,17 +10,17 @@ from pathlib import Path
 from typing import Any
 
 EVENTS_VARIABLE = "REFINE_AF_EVENTS"
-"""Names the file that ``refine-af run`` follows; unset in a pod, where the log is the display."""
+"""Environment variable with the file that ``refine-af run`` follows; unset in a pod, which logs."""
 
 LINE_SECONDS = 5.0
 """Least time between two plain lines of one stage, so that a pod's log stays readable."""
 
 
 RECENT_SECONDS = 60.0
-"""What counts as the recent past of a rate."""
+"""The window of a rate."""
 
 _TREND_STEPS = 8
-"""Fewest steps that tell a trend from chance."""
+"""Fewest steps from which a trend is estimated."""
 
 
 class StageProgress:
@@ -42,7 +42,7 @@ class StageProgress:
         self._events = Path(path) if path else None
 
     def watch(self, telemetry: Mapping[str, Any]) -> None:
-        """Say with every event what the stage has spent, as far as its telemetry tells."""
+        """Add what the stage has spent to every event, as far as its telemetry has it."""
         self._telemetry = telemetry
 
     def step(self, done: int, total: int, unit: str, **numbers: float) -> None:
@@ -104,9 +104,9 @@ def spent(telemetry: Mapping[str, Any]) -> dict[str, float]:
 class Pace:
     """The rate of the recent past, and the time that the rest takes.
 
-    The rate is that of the last minute, so that a start, or what an earlier run had done, does not
-    count for ever. Where it falls steadily, as work per unit grows with what is done, the rest is
-    expected to go on falling: time per unit is taken to grow in a straight line.
+    The rate is that of the last minute, so that a slow start, or what an earlier run had done, soon
+    stops counting. Where the rate falls steadily, because work per unit grows with what is done,
+    the time per unit is extrapolated linearly.
     """
 
     def __init__(self) -> None:
@@ -137,7 +137,7 @@ class Pace:
         return rate, (total - done) / rate * self._growth(done, total, rate)
 
     def _growth(self, done: int, total: int, rate: float) -> float:
-        """Return how much longer the units to come take than those of the recent past."""
+        """Return the factor by which the remaining units take longer than the recent ones."""
         middle = self._steps[len(self._steps) // 2]
         earlier, later = _rate(self._steps[0], middle), _rate(middle, self._steps[-1])
         if len(self._steps) < _TREND_STEPS or not 0 < later < earlier:

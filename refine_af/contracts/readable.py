@@ -1,4 +1,4 @@
-"""Which model text can be kept: JSON Lines readers refuse NUL and lone surrogates."""
+"""Which text of a model a row may hold: JSON Lines readers refuse NUL and lone surrogates."""
 
 import re
 

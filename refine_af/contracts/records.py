@@ -142,7 +142,7 @@ class Rejected(Row):
     Attributes:
         stage: The stage that dropped it.
         reason: A short fixed word, such as ``too_short`` or ``similar``; see each stage's page.
-        text: What was dropped, as it came.
+        text: The dropped text, unchanged.
         neighbour: Id of the row that it repeats, where the reason is its similarity.
         score: Similarity to the neighbour, or the value that broke the rule.
         detail: What a person needs to understand the decision.

@@ -1,4 +1,4 @@
-"""Rows in files as people have them: packed, with a byte order mark, arrays, tables, plain lines.
+"""Rows in other files than JSON Lines: gzip, JSON arrays, Parquet, CSV, plain lines.
 
 :func:`refine_af.contracts.jsonl.iter_objects` comes here for whatever is not plain JSON Lines. The
 first bytes tell what a file is; only tables and plain text are told by the name.
@@ -21,10 +21,9 @@ Decode = Callable[[str], object]
 
 MOST_ROWS = 5_000_000
 MOST_UNPACKED_BYTES = 4 * 1024**3
-"""Of a packed file or a table: no instruction data set comes near, and a small file can claim any
-size."""
+"""Limit of an unpacked file or a table; a small file can claim any size."""
 MOST_DOCUMENT_BYTES = 1024**3
-"""Of one JSON value, which memory must hold several times."""
+"""Limit of one JSON value, which memory must hold several times."""
 
 TABLES = {".csv": ",", ".tsv": "\t"}
 PLAIN = (".txt", ".text")
@@ -91,7 +90,7 @@ def _head(source: BinaryIO, size: int) -> bytes:
 
 
 class _Bounded(io.BufferedReader):
-    """A reader that ends a file which unpacks to more than memory or disk should meet."""
+    """A reader that stops a file which unpacks to more than the limit."""
 
     def __init__(self, raw: gzip.GzipFile, path: Path) -> None:
         super().__init__(cast(io.RawIOBase, raw))

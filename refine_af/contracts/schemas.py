@@ -1,4 +1,4 @@
-"""Schemas that instruction data sets come in, and how their rows become ours.
+"""Schemas of instruction data sets, and the conversion of their rows to ours.
 
 Recognised by their fields: Self-Instruct, Alpaca, Dolly, ShareGPT, messages, prompt and completion,
 plain instructions. Anything else is read through a map from our fields to theirs.
@@ -43,7 +43,7 @@ def recognise(value: JsonObject) -> Recognised | None:
 
 
 def mended(value: JsonObject) -> JsonObject:
-    """Return a row with text for what other people's files have: null inputs, numbers as ids."""
+    """Return a row with foreign values as text: null inputs, numbers as ids."""
     row = dict(value)
     for name in ("input", "name", "licence"):
         if name in row and row[name] is None:

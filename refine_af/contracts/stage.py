@@ -86,7 +86,7 @@ class Journal(Protocol):
 
 
 class Progress(Protocol):
-    """How a stage says where it stands."""
+    """How a stage reports its progress."""
 
     def step(self, done: int, total: int, unit: str, **numbers: float) -> None:
         """Report ``done`` of ``total`` units, and numbers worth watching."""

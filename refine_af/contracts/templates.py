@@ -1,4 +1,4 @@
-"""The one sandbox that prompt templates run in: they are data, also when a user brings them."""
+"""The sandbox of all prompt templates, packaged or the user's."""
 
 from jinja2 import BaseLoader, StrictUndefined
 from jinja2.sandbox import ImmutableSandboxedEnvironment

@@ -1,4 +1,4 @@
-"""Why a container failed, where Kubernetes looks: Argo's and KFP's graphs then show the reason."""
+"""The termination message of a container: Argo and KFP show it as the reason of a failure."""
 
 import contextlib
 import os
@@ -7,13 +7,13 @@ from pathlib import Path
 from refine_af.contracts.progress import printable
 
 LOG = "/dev/termination-log"
-"""Kubernetes makes this file in every container, also where the root is read-only."""
+"""Kubernetes makes this file in every container, even with a read-only root file system."""
 
 LOG_VARIABLE = "REFINE_AF_TERMINATION_LOG"
-"""Names another file, for a container with a ``terminationMessagePath`` of its own."""
+"""Environment variable with another file, for containers that set ``terminationMessagePath``."""
 
 MOST_BYTES = 4096
-"""Kubernetes keeps no more."""
+"""Bytes that Kubernetes keeps."""
 
 
 def report_termination(message: str) -> None:

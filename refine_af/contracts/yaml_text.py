@@ -2,7 +2,7 @@
 
 Kubernetes, Argo and browsers read YAML 1.2, PyYAML reads 1.1, and they disagree on plain words:
 ``1e-05`` is a number to one and a string to the other, ``on`` a truth value, ``0o14`` twelve. So a
-string stays plain only when it begins like a word and is none that any dialect gives a meaning to.
+string is written plain only if it begins like a word and has no special meaning in either.
 """
 
 import re
@@ -22,7 +22,7 @@ class _Writer(yaml.SafeDumper):
     """Writes mappings, lists, strings, numbers, truth values and null: what JSON has."""
 
     def ignore_aliases(self, data: object) -> bool:
-        """Write a value again wherever it stands; people read no anchors."""
+        """Repeat a value in full instead of writing an anchor."""
         return True
 
 

@@ -42,7 +42,7 @@ def check_adapter_folder(adapter: Path) -> dict[str, object]:
 
 
 def _refuse_slow_patterns(config: dict[str, object], path: Path) -> None:
-    """Refuse patterns for names of modules that could take for ever to match."""
+    """Refuse patterns for module names whose matching could take exponential time."""
     for name in ("target_modules", "exclude_modules", "layers_pattern", "rank_pattern",
                  "alpha_pattern", "target_parameters", "modules_to_save"):  # fmt: skip
         value = config.get(name)
@@ -71,13 +71,13 @@ def _refuse_code(config: dict[str, object], path: Path) -> None:
 
 
 def _names_transformers(mapping: object) -> bool:
-    """Tell whether this is PEFT's own note of the base model's class, as a saved one has it."""
+    """Return whether this is PEFT's own record of the base model's class."""
     library = mapping.get("parent_library") if isinstance(mapping, dict) else None
     return isinstance(library, str) and library.split(".")[0] == "transformers"
 
 
 def require_base(adapter: Path, model: str) -> None:
-    """Refuse an adapter that says it was trained on another model than ``model``.
+    """Refuse an adapter whose configuration names another base model than ``model``.
 
     Models of one shape accept each other's adapters without an error. Names are compared where both
     are packaged names or Hub ids, and of those what follows the owner, because copies keep it; a

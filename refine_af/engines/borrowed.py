@@ -1,4 +1,4 @@
-"""A text engine of the caller's: stages ask it, and leave it open."""
+"""A text engine that the caller opened and closes; stages only use it."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -8,7 +8,7 @@ from refine_af.engines.text import Completion, Determinism, Request, Sampling, T
 
 
 class Borrowed:
-    """An engine without its ``close``: whoever opened it may go on using it."""
+    """An engine whose ``close`` does nothing, so that its owner can go on using it."""
 
     def __init__(self, engine: TextEngine) -> None:
         self._engine = engine
@@ -30,7 +30,7 @@ class Borrowed:
 
 
 def described_params(engine: TextEngine) -> Mapping[str, Scalar]:
-    """Return the parameters that say what a caller's engine is, as far as it describes itself.
+    """Return the parameters that describe a caller's engine, from its own description.
 
     ``chat`` decides in which words it is asked; whether it applies a chat template is its own
     affair.

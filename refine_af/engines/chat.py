@@ -8,7 +8,7 @@ from pydantic import BeforeValidator
 
 
 def chat_word(value: object) -> object:
-    """Return a truth value as the word that YAML made it of: ``chat: yes`` is read as true."""
+    """Return a truth value as the word that stood in the YAML: ``chat: yes`` is read as true."""
     truth = value.lower() if isinstance(value, str) else value
     return "yes" if truth in (True, "true") else "no" if truth in (False, "false") else value
 

@@ -27,9 +27,9 @@ def choose(
 
     A choice has the probability of its tokens, without an end token; they are normalised over
     the choices (temperature 0: the most likely one, the first of equals; otherwise the log
-    probabilities are divided by the temperature). This weighs whole choices, where a grammar
-    that masks token by token weighs each token anew; for choices of one token both are the same.
-    A choice that is the beginning of another is always at least as likely as it.
+    probabilities are divided by the temperature). This compares whole choices; a grammar that masks
+    token by token normalises after each token. For choices of one token both are the same. A choice
+    that is the beginning of another is always at least as likely as it.
     """
     if not prompts:
         return []

@@ -40,7 +40,7 @@ TEMPLATE_SECONDS = 20.0
 
 
 def _refuse_endless(tokenizer: "PreTrainedTokenizerBase") -> None:
-    """Refuse a chat template that does not come to an end: loops in loops need no large file.
+    """Refuse a chat template that does not terminate: nested loops need no large file.
 
     Raises:
         DataError: When one turn takes longer than :data:`TEMPLATE_SECONDS`.
@@ -105,12 +105,12 @@ class TextEncoder:
         )
 
     def opened(self, prompt: Sequence[int]) -> bool:
-        """Tell whether the prompt ends as the chat template does that opens a think block."""
+        """Return whether the prompt ends where the chat template opens a think block."""
         size = len(self._thinking_opened)
         return size > 0 and tuple(prompt[-size:]) == self._thinking_opened
 
     def ids(self, text: str, *, special: bool = False) -> list[int]:
-        """Return the ids of a text; ``special`` adds what the tokenizer puts around a text."""
+        """Return the ids of a text; ``special`` adds the tokenizer's begin and end tokens."""
         return self.batch([text], special=special)[0]
 
     def batch(self, texts: Sequence[str], *, special: bool = False) -> list[list[int]]:
@@ -172,8 +172,8 @@ class TextEncoder:
     def template(self, text: str, **values: str) -> list[int]:
         """Return the ids of a text of the program's own, with ``{name}`` filled by values.
 
-        Control names in ``text`` are control tokens; the values are text. What the tokenizer puts
-        around a text is added.
+        Control names in ``text`` are control tokens; the values are text. The tokenizer's begin and
+        end tokens are added.
         """
         private = self._private_names()
         if self._written is not None:
@@ -233,7 +233,7 @@ class TextEncoder:
         turns = [{"role": "user", "content": "?"}, {"role": "assistant", "content": _PROBE}]
         try:
             text = self.rendered(turns)
-        except Exception:  # a template may raise anything; whoever renders a row says it
+        except Exception:  # a template may raise anything; the caller that renders a row reports it
             return None
         _, probe, tail = text.rpartition(_PROBE)
         if not probe:
@@ -318,8 +318,8 @@ def renamed(
 ) -> "tokenizers.Tokenizer":
     """Return a copy of a fast tokenizer whose control tokens have other names and the same ids.
 
-    Not enough would be ``encode_special_tokens``: a Unigram or WordPiece vocabulary holds ``</s>``
-    as a piece as well, and a normaliser can make it of full-width letters.
+    ``encode_special_tokens`` alone would not do: a Unigram or WordPiece vocabulary has ``</s>`` as
+    a piece as well, and a normaliser can turn full-width letters into it.
     """
     import tokenizers
 

@@ -28,13 +28,13 @@ if TYPE_CHECKING:
 
 PREFILL_TOKENS = {"cpu": 1024}
 PREFILL_TOKENS_ELSEWHERE = 16384
-"""Prompt tokens read at a time: what fits the caches of a core, and the memory of a GPU."""
+"""Prompt tokens of one forward pass: fits a core's caches, or a GPU's memory."""
 
 SHARED_AT_LEAST = 64
-"""Tokens of a common beginning that are worth a forward pass of their own."""
+"""Shortest shared prefix, in tokens, that gets a forward pass of its own."""
 
 COMPACT_AT = 0.75
-"""Finished rows leave the batch when at most this share of its rows is still alive."""
+"""Finished rows leave the batch when at most this share of its rows is unfinished."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,12 +136,12 @@ class Prefilled:
         return logits.float()
 
     def rewind(self, width: int, positions: Tensor) -> None:
-        """Forget the columns from ``width`` on; ``positions`` are those of before."""
+        """Drop the columns from ``width`` on; ``positions`` are the ones before them."""
         truncate(self.cache, width)
         self.mask, self.positions = self.mask[:, :width], positions
 
     def keep(self, rows: list[int]) -> None:
-        """Let all other rows go."""
+        """Drop all other rows."""
         select_rows(self.cache, rows)
         self.mask, self.positions = self.mask[rows], self.positions[rows]
 
@@ -149,8 +149,8 @@ class Prefilled:
 def prefill(model: "PreTrainedModel", prompts: Sequence[Sequence[int]], room: int) -> Prefilled:
     """Read the prompts; several forward passes when they hold many tokens.
 
-    A beginning that some prompts share, such as few-shot examples or a task's definition, is read
-    once, and prompts of like length are read together.
+    A prefix that some prompts share, such as few-shot examples or a task's definition, is read
+    once, and prompts of similar length are read together.
 
     Args:
         model: In evaluation mode, without gradients.

@@ -1,4 +1,4 @@
-"""Tasks of lm-evaluation-harness (ARC, HellaSwag, IFEval, GSM8K, ...) by the harness itself.
+"""Runs tasks of lm-evaluation-harness (ARC, HellaSwag, IFEval, GSM8K, ...) with the harness.
 
 Its prompts, metrics and task versions are its own and stand in the result under its own names; we
 hand it the model. It fetches most tasks' data from the Hub; a task file of your own may name local

@@ -67,7 +67,7 @@ class GrowingLayer(DynamicLayer):  # type: ignore[no-untyped-call]
         return self.length
 
     def truncate(self, length: int) -> None:
-        """Forget the columns from ``length`` on; they are overwritten by the next update."""
+        """Drop the columns from ``length`` on; the next update overwrites them."""
         self.length = length
         self._show()
 

@@ -1,4 +1,4 @@
-"""What happens when memory runs out: fewer rows at once, and at one row an error for people."""
+"""When memory runs out, fewer rows are processed at once; at one row it is an error."""
 
 import gc
 import sys
@@ -20,7 +20,7 @@ MEMORY_PARAMETERS = (
     "max_new_tokens",
     "max_tokens",
 )
-"""Parameters of stages that memory depends on, in the order in which one would lower them."""
+"""Parameters of stages that memory depends on, in the order in which to lower them."""
 
 _SIGNS = (
     "out of memory",
@@ -28,13 +28,13 @@ _SIGNS = (
     "not enough memory",
     "CUBLAS_STATUS_ALLOC_FAILED",
 )
-"""What torch's errors say of a full memory, where they have no class of their own."""
+"""Messages of torch's out-of-memory errors that have no class of their own."""
 
 
 def out_of_memory(error: BaseException) -> bool:
-    """Tell whether a GPU's or the machine's memory was too small."""
+    """Return whether a GPU's or the machine's memory was too small."""
     if type(error).__name__ == "OutOfMemoryError" or isinstance(error, MemoryError):
-        return True  # torch's class by its name: whoever asks need not have loaded torch
+        return True  # torch's class by its name, so that torch need not be loaded
     return isinstance(error, RuntimeError) and any(sign in str(error) for sign in _SIGNS)
 
 
@@ -52,7 +52,7 @@ class RowsAtOnce:
         Args:
             most: Rows of the first pass.
             task: What is being done, for messages, such as ``train_ppo``.
-            lower: What a person can lower when one row does not fit, such as ``max_length``.
+            lower: The parameter to lower when one row does not fit, such as ``max_length``.
         """
         self.count = most
         self.halvings = 0

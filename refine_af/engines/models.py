@@ -42,15 +42,15 @@ MOST_CONFIG_BYTES = 16 * 1024 * 1024
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?(@[\w./-]+)?")
 _HUB_FILES = ["*.safetensors", "*.json", "*.jinja", "*.txt", "*.model"]
 _NOT_FETCHED = ["consolidated*", "original/*"]
-"""The same weights once more, in their maker's own form: 14.5 GB of Mistral 7B."""
+"""Files with a second copy of the weights in another format: 14.5 GB for Mistral 7B."""
 
 
 def resolve_model(model: str) -> Path:
     """Return a local folder with the model's files, downloading them where necessary.
 
     An object store is read once per process into ``~/.cache/refine-af``, because its content may
-    change; the Hub's own cache keeps what comes from the Hub. An existing folder wins over a Hub
-    id of the same name.
+    change; the Hub's own cache keeps what comes from the Hub. An existing folder takes precedence
+    over a Hub id of the same name.
 
     Raises:
         ParameterError: The name has none of the allowed forms.
@@ -239,7 +239,7 @@ def _checked(folder: Path, model: str) -> Path:
 
 
 def _refuse_endless(path: Path, model: str) -> None:
-    """Refuse a configuration of more layers or experts than any model has: building has no end."""
+    """Refuse a configuration with more layers or experts than any model has."""
     if path.stat().st_size > MOST_CONFIG_BYTES:
         raise DataError(f"{model}: config.json is larger than {MOST_CONFIG_BYTES} bytes")
     try:
@@ -282,12 +282,12 @@ def _stored(uri: str) -> Path:
 
 
 def is_hub_id(model: str) -> bool:
-    """Tell whether this names a model of the Hub, and no folder or URI."""
+    """Return whether this is a Hub id, not a folder or URI."""
     return not (model.startswith(builtin.SCHEME) or Path(model).is_dir() or "://" in model)
 
 
 def check_name(model: str) -> None:
-    """Refuse what names no model in any of the allowed forms; nothing is asked of a store or Hub.
+    """Refuse a name of none of the allowed forms, without asking a store or the Hub.
 
     Raises:
         ParameterError: With the forms.

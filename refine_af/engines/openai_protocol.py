@@ -1,4 +1,4 @@
-"""The OpenAI wire format: what is asked and how an answer is read. No network here.
+"""The OpenAI wire format: requests and responses, without the network.
 
 Servers differ in what they take and in what they write, so little is sent that is not standard
 (:class:`Dialect`), and answers are read leniently: other finish words, lists of parts, choices in
@@ -16,25 +16,25 @@ from refine_af.engines.text import Completion, Request, Sampling
 from refine_af.engines.thinking import split_thinking
 
 MOST_STOP_TEXTS = 4
-"""What the hosted API takes; further ones are cut here."""
+"""Stop texts that the hosted API accepts; further ones are applied here."""
 
 CHOICE_TOKENS = 512
-"""Most tokens of a choice that nothing holds the model to: it may reason first."""
+"""Most tokens of a choice without a grammar: the model may reason first."""
 
 CUT_WORDS = frozenset({"length", "max_tokens", "max_length", "model_length", "token_limit"})
-"""Words of servers for an answer that met its limit."""
+"""Finish reasons of an answer that met its limit."""
 
 FILTERED_WORDS = frozenset(
     {"content_filter", "content_filtered", "safety", "recitation", "prohibited_content"}
     | {"blocklist", "spii", "refusal", "guardrail_intervened"}
 )
-"""Words for an answer that was taken back."""
+"""Finish reasons of an answer that was withheld."""
 
 BROKEN_WORDS = frozenset({"error", "abort", "aborted", "cancelled", "canceled"})
-"""Words for an answer that the server did not finish; asking again may bring one."""
+"""Finish reasons of an answer that the server did not finish; a retry may succeed."""
 
 UNPAID = frozenset({402, "402", "insufficient_quota", "insufficient_credits", "billing_not_active"})
-"""Status and codes of an account that ran dry: no answer comes before somebody pays."""
+"""Status and codes of an account without credit."""
 
 Kind = Literal["auto", "openai", "vllm"]
 
@@ -43,7 +43,7 @@ class Unanswered(Exception):  # noqa: N818  read like a result: an answer, or no
     """The endpoint gave no answer; the same request may be answered later.
 
     Attributes:
-        unpaid: Whether somebody must pay first.
+        unpaid: Whether the account has no credit left.
     """
 
     def __init__(self, reason: str, *, unpaid: bool = False) -> None:
@@ -68,9 +68,9 @@ class Dialect:
     local_stop: bool = False
 
     def learn(self, body: Mapping[str, Any], said: str) -> bool:
-        """Leave out what an endpoint refused with ``said``; False when there is nothing to try.
+        """Leave out what an endpoint refused with ``said``; False if there is nothing to leave out.
 
-        Fields that say what is the default anyway, or that only help, may be left out.
+        Only fields that state a default, or that are optional, may be left out.
         """
         if "max_completion_tokens" in said and "max_tokens" in body:
             self.renamed = True
@@ -120,7 +120,7 @@ def payload(
     if sampling.stop and sampling.free and not dialect.local_stop:
         body["stop"] = list(sampling.stop[:MOST_STOP_TEXTS])
     if dialect.kind == "vllm":
-        # what is not given, vLLM's server takes from the model's generation config
+        # vLLM's server takes missing fields from the model's generation config
         body |= {"top_k": -1, "min_p": 0.0, "repetition_penalty": 1.0, "frequency_penalty": 0.0}
     body |= _form(sampling, chat, dialect)
     if dialect.renamed:
@@ -343,7 +343,7 @@ def _usage(value: Mapping[str, object]) -> tuple[int, int]:
 
 
 def is_unpaid(raw: bytes) -> bool:
-    """Tell whether an error says that an account ran dry."""
+    """Return whether an error says that an account has no credit."""
     try:
         error = json.loads(raw)["error"]
     except (ValueError, TypeError, KeyError, RecursionError):

@@ -35,10 +35,10 @@ from refine_af.engines.thinking import in_thinking
 
 RETRIED = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
 DOWN_AFTER = 3
-"""Requests given up one after the other, none succeeding between, that mean "it is down"."""
+"""Consecutive requests given up, after which the endpoint counts as down."""
 
 FIELD_REFUSED = frozenset({400, 422})
-"""Status of servers that refuse a field they do not know, among other faults of a request."""
+"""Status codes that may mean an unknown field, among other faults of a request."""
 
 LIST_SECONDS = 10.0
 """Seconds that the endpoint's list of models may take."""
@@ -91,7 +91,7 @@ class OpenAIText:
     Requests that fail for a moment (429, 5xx, an error or a page in the body, time-outs, broken
     connections) are repeated. One that is still not answered, or that the endpoint refuses,
     becomes a completion with ``finish == "error"``. When three requests one after the other have
-    used up their tries, the endpoint counts as down: one request that the server cannot bear does
+    used up their tries, the endpoint counts as down: so one request that crashes the server does
     not end the others. Proxies of the environment are used, except for this machine itself.
     """
 
@@ -284,7 +284,7 @@ class _Call:
         return failed(request, f"given up after {tries} tries: {reason}")
 
     async def _attempt(self, request: Request, seconds: float) -> Completion | _Again:
-        """Ask once; again at once, without what the endpoint refused, where it names a field."""
+        """Ask once, and again without the field that the endpoint refused, where it names one."""
         body = self._body(request, self._dialect)
         outcome, status, raw = await self._post(request, body, seconds)
         if status in FIELD_REFUSED:
@@ -302,12 +302,12 @@ class _Call:
         body: Mapping[str, Any],
         raw: bytes,
     ) -> Completion | _Again:
-        """Ask without the fields that may have been refused; keep what helped."""
+        """Ask without the fields that may have been refused; remember what helped."""
         trial, status = replace(self._dialect, left_out=set(self._dialect.left_out)), 400
         while status in FIELD_REFUSED and trial.learn(body, error_message(raw)):
             body = self._body(request, trial)
             outcome, status, raw = await self._post(request, body, seconds)
-        if status == 200:  # otherwise it was not the fields
+        if status == 200:  # otherwise the fields were not the reason
             self._dialect.left_out |= trial.left_out
             self._dialect.renamed |= trial.renamed
         return outcome
@@ -379,7 +379,7 @@ class _Call:
 
 
 def _is_here(host: str) -> bool:
-    """Tell whether a host is this machine, which no proxy reaches."""
+    """Return whether a host is this machine, which is reached without a proxy."""
     if host == "localhost" or host.endswith(".localhost"):
         return True
     try:

@@ -1,4 +1,4 @@
-"""Which model a stage works with, and the text engine that runs it."""
+"""The model of a stage, and the text engine that runs it."""
 
 from collections.abc import Collection
 from typing import Literal
@@ -36,7 +36,7 @@ class ModelParams(Params):
 
 
 class EngineParams(ModelParams):
-    """Which model writes, and through which engine; each engine reads what concerns it."""
+    """The model that writes and its engine; each engine reads the parameters that concern it."""
 
     model: str = param(
         "builtin:tiny",

@@ -1,7 +1,7 @@
-"""The ``scripted`` text engine: no model; for tests and dry runs, never a replacement for one.
+"""The ``scripted`` text engine, which has no model: for tests and dry runs only.
 
 It answers from a file, or from a small grammar that knows the prompt forms of the pipelines. Its
-rows are syntactically what a model would write and mean nothing.
+rows have the syntax of a model's answers and no meaning.
 """
 
 import hashlib
@@ -89,7 +89,7 @@ _CLAUSES = (
 )
 _LABELS = ("positive", "negative", "neutral")
 _ADDED = 8
-"""Items that a numbered list is continued by."""
+"""Items that continue a numbered list."""
 
 
 @dataclass(frozen=True, slots=True)

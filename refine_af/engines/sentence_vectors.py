@@ -1,4 +1,4 @@
-"""Sentence vectors of an encoder by transformers: what sentence-transformers would give.
+"""Sentence vectors as sentence-transformers computes them, with transformers alone.
 
 Reads a model folder as sentence-transformers lays it out: ``modules.json`` names the steps,
 ``1_Pooling/config.json`` the pooling, ``sentence_bert_config.json`` the longest text. A folder
@@ -36,7 +36,7 @@ _POOLING: dict[str, Pooling] = {
 """In the newer files the value of ``pooling_mode``, in the older ones a key that is true."""
 _KNOWN_STEPS = ("Transformer", "Pooling", "Normalize")
 _NO_BOUND = 100_000
-"""A tokenizer without a longest length says so with a huge number."""
+"""Tokenizers without a maximum length give a huge number."""
 
 
 class SentenceVectors:

@@ -21,9 +21,9 @@ def completion_text(
 ) -> str:
     """Return the text that ``tokens`` add after ``prompt``.
 
-    Decoded behind the end of the prompt, because SentencePiece tokenizers drop the space in
-    front of the first token of whatever they decode. Special tokens leave no text; bytes that
-    are not UTF-8 become U+FFFD.
+    They are decoded after the end of the prompt, because SentencePiece tokenizers drop the space in
+    front of the first token of whatever they decode. Special tokens leave no text; bytes that are
+    not UTF-8 become U+FFFD.
     """
     before = list(prompt[-CONTEXT_TOKENS:])
     head = _decode(tokenizer, before)

@@ -28,8 +28,9 @@ class Sampling:
         choices: When not empty, the completion is one of these (constrained choice).
         json_schema: When not empty, the completion is JSON that follows this JSON Schema, itself
             a JSON text (``vllm``, ``openai``).
-        regex: When not empty, the whole completion matches it (``vllm``, ``openai``). Write what
-            Python's ``re`` and the engine's grammar read alike: no look-around, no back-references.
+        regex: When not empty, the whole completion matches it (``vllm``, ``openai``). Use only what
+            Python's ``re`` and the engine's grammar read in the same way: no look-around, no
+            back-references.
 
     ``choices``, ``json_schema`` and ``regex`` exclude each other, and a stop text never cuts what
     they ask for. A completion of theirs that met ``max_tokens`` is the beginning of one.

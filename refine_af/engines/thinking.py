@@ -1,7 +1,8 @@
-"""Think blocks: what a reasoning model writes before its answer, and no part of the answer.
+"""Think blocks, which a reasoning model writes before its answer; they are not part of it.
 
 Models open them themselves (``<think>...</think>``, empty where they need no thought), or their
-chat template opens them at the end of the prompt. A block that was never closed is all thought.
+chat template opens them at the end of the prompt. Everything after the opening of an unclosed block
+belongs to it.
 """
 
 import re
@@ -42,7 +43,7 @@ def split_thinking(text: str, opened: bool | None = False) -> tuple[str, str]:
 
 
 def in_thinking(text: str, opened: bool | None = False) -> bool:
-    """Tell whether ``text`` ends inside a think block."""
+    """Return whether ``text`` ends inside a think block."""
     thinking, answer = split_thinking(text, opened)
     closed = list(_CLOSED.finditer(thinking))
     return (
@@ -51,7 +52,7 @@ def in_thinking(text: str, opened: bool | None = False) -> bool:
 
 
 def opens_thinking(prompt: str) -> bool:
-    """Tell whether a prompt ends with the opening of a think block."""
+    """Return whether a prompt ends with the opening of a think block."""
     return _AT_END.search(prompt) is not None
 
 

@@ -18,7 +18,7 @@ from refine_af.engines.text import Completion, Determinism, Finish, Request, Sam
 from refine_af.engines.thinking import in_thinking
 from refine_af.storage.manifest import digest_directory
 
-# Nothing phones home; and vLLM reads its environment when it is imported.
+# No telemetry. vLLM reads its environment when it is imported.
 os.environ["VLLM_NO_USAGE_STATS"] = "1"
 os.environ["DO_NOT_TRACK"] = "1"
 os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")

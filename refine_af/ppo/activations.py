@@ -1,4 +1,4 @@
-"""Bytes that forward passes with gradient keep, by formula; no torch here, so anyone may ask.
+"""Bytes that forward passes with gradient keep, by formula and without torch.
 
 Checked against the real modules by ``tests/ppo/test_ppo_memory.py``.
 """

@@ -26,7 +26,7 @@ from refine_af.processes.group import ALONE, Processes, laid_out_as, whole
 
 PREFIX = "checkpoint-"
 KEPT = 2
-"""Checkpoints kept: the newest, and the one before it in case storage damaged the newest."""
+"""Checkpoints kept: the newest, and its predecessor in case storage damaged the newest."""
 
 FORMAT = 1
 _PROBE = 4096
@@ -34,7 +34,7 @@ _PROBE = 4096
 
 @dataclass(slots=True)
 class State:
-    """Where a run stands besides its weights and moments.
+    """The state of a run besides weights and moments.
 
     Attributes:
         update: Updates done.

@@ -104,7 +104,7 @@ def _trainer(
         callbacks=[record],
         peft_config=adapter_config(settings) if settings.lora_rank else None,
     )
-    # TRL would take the names of control tokens in a prompt for the tokens.
+    # TRL would encode names of control tokens in a prompt as control tokens.
     trainer._tokenize_prompts = record.encoded
     trainer.remove_callback(PrinterCallback)
     return trainer

@@ -1,4 +1,4 @@
-"""What crosses the boundary of PPO: prompts in, episodes out to a reward, feedback back in."""
+"""The interface of PPO: prompts come in, episodes go to a reward, feedback comes back."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -64,7 +64,7 @@ class Stateful(Protocol):
         """Return everything that later scores depend on, as JSON values."""
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Go back to a state of :meth:`get_state`."""
+        """Restore a state of :meth:`get_state`."""
 
 
 def check_prompts(prompts: Sequence[Prompt]) -> None:

@@ -1,4 +1,4 @@
-"""The experience of one update: episodes with what the acting policy and the start model said."""
+"""The experience of one update: episodes with the outputs of policy and start model."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ from refine_af.processes.group import ALONE, Processes
 
 @dataclass(frozen=True, slots=True)
 class ForwardOutputs:
-    """What is read off the models once, before training: [B, A] float32, 0 at padding.
+    """What the models say of the actions, before training: [B, A] float32, 0 at padding.
 
     Attributes:
         mask: True at the actions' tokens, [B, A] bool.

@@ -62,7 +62,7 @@ class InstanceReward:
         """Return the first instance of an action that ``generate_instances`` would keep, or None.
 
         None when the action was cut off, has no form, or breaks a rule of the filter (its output
-        repeats its input, it ends with a colon): what is dropped later must not pay here.
+        repeats its input, it ends with a colon): what is dropped later must not be rewarded here.
         """
         from refine_af.self_instruct.parse_instances import filter_instances
 
@@ -89,5 +89,5 @@ class InstanceReward:
         return self._reward.get_state()
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Go back to a state of :meth:`get_state`."""
+        """Restore a state of :meth:`get_state`."""
         self._reward.set_state(state)

@@ -65,7 +65,7 @@ def value_loss(new: Tensor, old: Tensor, returns: Tensor, clip: float) -> Tensor
 def log_probabilities(logits: Tensor, taken: Tensor) -> Tensor:
     """Return log p of the taken tokens: logits [B, A, V], taken [B, A] -> [B, A].
 
-    The memory of ``logits`` is used up: read what else is wanted from them first.
+    The memory of ``logits`` is overwritten: read everything else from them first.
     """
     log_probs: Tensor = _LogProbabilities.apply(logits, taken)  # type: ignore[no-untyped-call]
     return log_probs

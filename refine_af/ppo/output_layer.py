@@ -1,4 +1,4 @@
-"""What a model says of tokens, from its last hidden states, without whole logits in memory.
+"""Log-probabilities and entropies from last hidden states, without all logits in memory.
 
 A batch of 8 x 256 action tokens over 32,000 words is 0.25 GB of float32 logits, over 152,000 words
 1.2 GB, and several tensors of that size stand at once. Tokens are taken in chunks here; in
@@ -32,7 +32,7 @@ def token_readings(
     """Return log p of the taken tokens and, where asked, entropies, each [B, A] float32 or wider.
 
     Args:
-        logits: Of hidden states, in float32 or wider; their memory is used up.
+        logits: Of hidden states, in float32 or wider; their memory is overwritten.
         hidden: Last hidden states of the columns that predict ``taken``, [B, A, H].
         taken: Token ids, [B, A].
         words: V.
@@ -41,7 +41,7 @@ def token_readings(
 
     def read(states: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor | None]:
         scores = logits(states)
-        spread = entropies(scores) if entropy else None  # first: the next line uses scores up
+        spread = entropies(scores) if entropy else None  # first: the next line overwrites scores
         return log_probabilities(scores, tokens), spread
 
     size = max(1, CHUNK_LOGITS // words)

@@ -23,7 +23,7 @@ class Batch:
 
     @property
     def taken(self) -> Tensor:
-        """Return the tokens of the last A columns, [B, A]; before the action they mean nothing."""
+        """Return the tokens of the last A columns, [B, A]; those before the action are noise."""
         return self.tokens[:, -self.action.shape[1] :]
 
     @property

@@ -1,4 +1,4 @@
-"""How the policy is trained; defaults without a source are starting values of our own."""
+"""Parameters of the policy's training; defaults without a source are our own starting values."""
 
 import re
 from typing import Literal
@@ -133,9 +133,9 @@ class PPOParams(ModelParams):
         return 1.0 if update >= self.warmup_updates else update / self.warmup_updates
 
     def identity(self) -> dict[str, object]:
-        """Return what a checkpoint must agree on: what changes rows, but the run's length.
+        """Return the parameters that a checkpoint must agree on: those that change rows.
 
-        The model is compared by its weights.
+        The number of updates may differ; the model is compared by its weights.
         """
         names = PPOParams.model_fields.keys() - {"updates", "model", "model_digest"}
         values = {name: value for name, value in self.method_values().items() if name in names}
@@ -143,21 +143,21 @@ class PPOParams(ModelParams):
 
     @rule("episodes_per_prompt")
     def prompts_fill_a_rollout(self) -> str:
-        """A rollout has whole groups of episodes."""
+        """A rollout consists of whole groups of episodes."""
         if self.episodes_per_update % self.episodes_per_prompt:
             return f"it must divide episodes_per_update, which is {self.episodes_per_update}"
         return ""
 
     @rule("episodes_per_prompt")
     def critic_free_compares_siblings(self) -> str:
-        """RLOO and GRPO measure an action against others of its prompt."""
+        """RLOO and GRPO compare an action with others of its prompt."""
         if self.algorithm != "ppo" and self.episodes_per_prompt < 2:
             return f"algorithm {self.algorithm} compares actions of one prompt: set 2 or more"
         return ""
 
     @rule("algorithm")
     def critic_free_runs_alone(self) -> str:
-        """TRL's trainers run here in one process with their own generation."""
+        """TRL's trainers run in one process and with their own generation."""
         wanted = {"rollout": "transformers", "processes": 1, "sharded": False}
         for name, only in wanted.items():
             if self.algorithm != "ppo" and getattr(self, name) != only:
@@ -169,7 +169,7 @@ class PPOParams(ModelParams):
 
     @rule("minibatch")
     def critic_free_steps_are_whole(self) -> str:
-        """TRL shares out episodes by whole steps and whole forward passes."""
+        """TRL divides episodes into whole steps and whole forward passes."""
         if self.algorithm == "ppo":
             return ""
         if self.episodes_per_update % self.minibatch:
@@ -183,7 +183,7 @@ class PPOParams(ModelParams):
 
     @rule("minibatch")
     def processes_share_evenly(self) -> str:
-        """No process has more forward passes than another."""
+        """All processes have equally many forward passes."""
         self.check_shares(self.processes)
         return ""
 
@@ -202,14 +202,14 @@ class PPOParams(ModelParams):
 
     @rule("sharded")
     def shards_need_processes(self) -> str:
-        """One process has nothing to split with."""
+        """Sharding needs several processes."""
         if self.sharded and self.processes == 1:
             return "it splits weights over processes, and processes is 1; set more, or 0"
         return ""
 
     @rule("quantization")
     def quantized_weights_have_an_adapter(self) -> str:
-        """4-bit weights cannot be trained, nor split."""
+        """4-bit weights can be neither trained nor sharded."""
         if self.quantization == "none":
             return ""
         if not self.lora_rank:
@@ -238,14 +238,14 @@ class PPOParams(ModelParams):
 
     @rule("rollout")
     def rollout_reloads_an_adapter(self) -> str:
-        """VLLM gets each update as an adapter."""
+        """The engine vLLM receives each update as an adapter."""
         if self.rollout != "transformers" and not self.lora_rank:
             return "it reloads an adapter after each update, and lora_rank is 0: set it above 0"
         return ""
 
     @rule("rollout")
     def vllm_rolls_out_alone(self) -> str:
-        """VLLM inside the trainer's process serves that process alone."""
+        """The engine vLLM in the trainer's process serves that process only."""
         if self.rollout == "vllm" and self.processes != 1:
             return (
                 f"it works in one process, and processes is {self.processes}; start a vLLM server"
@@ -255,7 +255,7 @@ class PPOParams(ModelParams):
 
     @rule("rollout_url")
     def server_has_an_address(self) -> str:
-        """``vllm_server`` is asked at an address."""
+        """``vllm_server`` needs an address."""
         web = self.rollout_url.startswith(("http://", "https://"))
         if self.rollout == "vllm_server" and not web:
             return "rollout vllm_server needs an address such as http://localhost:8000"

@@ -1,7 +1,7 @@
-"""How many episodes go through the model at once, and what happens when memory runs out.
+"""Episodes per forward pass, halved when memory runs out.
 
 A step's gradient is a sum over its episodes and does not depend on how they are cut into forward
-passes, so the answer to a full memory is to cut them smaller and repeat the step.
+passes, so a step that ran out of memory is repeated with smaller passes.
 """
 
 from collections.abc import Callable
@@ -33,7 +33,7 @@ def repeated(
     Args:
         passes: Read by ``work``; the same in all processes afterwards.
         work: Of this process, without any exchange with the others.
-        undo: Takes back what a part of ``work`` did; every process calls it.
+        undo: Reverts a partial ``work``; every process calls it.
         processes: All repeat when one of them ran out.
 
     Raises:

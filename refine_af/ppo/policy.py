@@ -1,8 +1,8 @@
 """The policy: one causal language model with a value head, and the start model as reference.
 
 With LoRA there is one copy of the weights, and the reference is the model with its adapter
-switched off. With full fine-tuning the reference is a frozen copy. Modules stay in evaluation
-mode throughout, so no dropout makes the acting and the trained policy two different ones.
+switched off. With full fine-tuning the reference is a frozen copy. Modules stay in evaluation mode
+throughout: dropout would make the acting and the trained policy differ.
 """
 
 import copy
@@ -132,7 +132,7 @@ class Policy(nn.Module):
             return self._read(self.model, batch)[0]
 
     def autocast(self) -> AbstractContextManager[Any]:
-        """Return the context of forward passes, for whoever runs the model itself.
+        """Return the context of forward passes, for callers that run the model directly.
 
         Products run in bfloat16 where the settings say so or the model came in a half precision;
         trained weights are float32 in any case.
@@ -191,7 +191,7 @@ class Policy(nn.Module):
 
 
 def widened(values: Tensor) -> Tensor:
-    """Return half-precision values as float32 and others as they are: sums need the digits."""
+    """Return half-precision values as float32, and others unchanged: sums need the precision."""
     return values.float() if values.dtype in _HALF else values
 
 

@@ -1,7 +1,7 @@
 """Gradient checkpointing: layers keep their input and compute the rest again in the backward pass.
 
-Not transformers' own switch, which asks for training mode: a policy stays in evaluation mode, so
-that no dropout makes the acting and the trained policy two different ones.
+transformers' own switch needs training mode; a policy stays in evaluation mode, because dropout
+would make the acting and the trained policy differ.
 
 Source: Chen et al. 2016 (arXiv 1604.06174).
 """

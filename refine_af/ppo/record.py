@@ -1,4 +1,4 @@
-"""What ``train_ppo`` looks at beside the reward, and the files it writes."""
+"""What ``train_ppo`` monitors beside the reward, and the files that it writes."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -20,7 +20,7 @@ GOLD = "gold"
 
 
 def check_held_out(name: str, reward: Reward) -> None:
-    """Refuse a held-out score that the reward does not measure, or that it is paid by.
+    """Refuse a held-out score that the reward does not measure, or that it weighs.
 
     Raises:
         ParameterError: With the parts that there are.
@@ -42,7 +42,7 @@ def watched(
     reward: InstanceReward,
     held_out: str,
 ) -> list[dict[str, float]]:
-    """Return the rows with what the alarms watch beside them.
+    """Return the rows with the numbers that the alarms watch.
 
     ``keyword_rise`` is the rise of the word that spreads most. ``held_out`` is a score that no
     reward sees: :data:`GOLD`, or a part of an extra scorer, over the episodes that have it.

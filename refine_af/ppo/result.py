@@ -1,4 +1,4 @@
-"""What a PPO run hands back, and the row that it keeps of every episode."""
+"""The result of a PPO run, and the row of every episode."""
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -17,7 +17,7 @@ SAMPLES = 8
 
 @dataclass(frozen=True, slots=True)
 class EpisodeRow:
-    """One episode that was trained on: which prompt, in which update, to what effect.
+    """One episode of training: its prompt, its update and its reward.
 
     Attributes:
         update: From 1.

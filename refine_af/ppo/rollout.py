@@ -30,10 +30,10 @@ class Action:
 
 
 class RolloutEngine(Protocol):
-    """Acts.
+    """Draws actions.
 
-    The trained model reads its actions again for PPO's ratio; an engine with weights of its own
-    says its log-probabilities too, which correct the loss for what its kernels round differently.
+    The trained model computes their log-probabilities again for PPO's ratio. An engine with weights
+    of its own returns its own as well; they correct the loss for its kernels' rounding.
     """
 
     def act(

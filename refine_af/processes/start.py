@@ -1,7 +1,7 @@
 """Starts ranks 1 and above of a run from rank 0: one pod, one GPU each.
 
-``accelerate launch`` and ``torchrun`` start equal processes, of which each would fetch inputs and
-hold the journal. A stage is one process that has done so already; it starts the others instead.
+``accelerate launch`` and ``torchrun`` start equal processes, each of which would fetch inputs and
+hold the journal. A stage is one process that already did; it starts the others itself.
 """
 
 import multiprocessing

@@ -1,4 +1,4 @@
-"""A run's processes live and die together: the command, its runner, the stages, their ranks.
+"""Ends all processes of a run together: the command, its runner, the stages and their ranks.
 
 A process passes its own identity to those that it starts, because a shell may run in between.
 Each watches all of them and ends when one is gone. Each also holds a share of the run's lock, so
@@ -28,10 +28,10 @@ LOCK = "REFINE_AF_RUN_LOCK"
 
 POLL_SECONDS = 0.5
 GRACE_SECONDS = 5.0
-"""What a stage gets to give its lease back."""
+"""Seconds for a stage to release its lease."""
 
 WAIT_SECONDS = 30.0
-"""What a new run gives the processes of the last one to end."""
+"""Seconds that a new run waits for the processes of the last one."""
 
 _PR_SET_PDEATHSIG = 1
 

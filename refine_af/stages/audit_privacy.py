@@ -1,4 +1,4 @@
-"""Can the fine-tuned model's training rows be told from held-out ones? Membership inference."""
+"""Membership inference: can the model's training rows be distinguished from held-out ones?"""
 
 from typing import Any, Literal
 
@@ -10,7 +10,7 @@ from refine_af.engines.params import ModelParams
 
 
 class AuditParams(ModelParams):
-    """Which model is attacked, and how its rows were worded; ``seed`` is also that of ``mix``."""
+    """The attacked model and the template of its rows; ``seed`` is also that of ``mix``."""
 
     template: Literal["plain", "alpaca", "mix", "chat"] = param(
         "plain", "Words around a row: the template that train_sft used."

@@ -1,4 +1,4 @@
-"""Before any GPU is asked for: every input found, every digest taken, every output writable."""
+"""Checks every input before any GPU is requested, and takes the digests that later tasks expect."""
 
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ PACKAGED_TASKS = "builtin:tasks"
 
 
 class CheckInputsParams(RewardRuleParams):
-    """What the run will read and write."""
+    """What the run will read."""
 
     seeds_uri: str = same_as(SeedParams, "seeds_uri")
     field_map: str = same_as(SeedParams, "field_map")
@@ -118,7 +118,7 @@ def _manifest(params: CheckInputsParams) -> dict[str, Any]:
 
 
 def _check_models(params: CheckInputsParams, task: Task) -> None:
-    """Refuse a start model or a scorer's that could not be loaded hours later."""
+    """Refuse a start model or a scorer's model that a later task could not load."""
     from refine_af.engines.models import check_model
     from refine_af.engines.scorers.opening import check_scorers
 
@@ -138,7 +138,7 @@ def _refuse_packaged_tasks(params: CheckInputsParams) -> None:
 
 
 def _check_settings(params: CheckInputsParams) -> None:
-    """Prove the values that the form changed by the declarations of their stages."""
+    """Check the values that the form changed against the declarations of their stages."""
     from refine_af.stages import STAGES  # which this stage is one of
 
     stages = {stage.name: stage for stage in STAGES}

@@ -1,4 +1,4 @@
-"""Near-duplicates out, shards merged, evaluation texts kept out of the training data."""
+"""Drops near-duplicates and evaluation texts, and merges shards."""
 
 from refine_af.contracts.records import Rejected
 from refine_af.contracts.stage import Artifact, Metrics, Resources, Stage, Task

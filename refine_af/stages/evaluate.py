@@ -1,4 +1,4 @@
-"""Unseen tasks, zero-shot: answers of one model, with and without an adapter, and their scores."""
+"""Answers of one model to unseen tasks, zero-shot, and their official scores."""
 
 from typing import TYPE_CHECKING, Any
 

@@ -1,4 +1,4 @@
-"""Seeds become more and different instructions by textual operations, with every row's lineage."""
+"""Evolves seeds into new instructions by textual operations, and records every row's lineage."""
 
 from typing import TYPE_CHECKING
 
@@ -88,7 +88,7 @@ def _evolve(
 
 
 def _turn(row: OperatorStep) -> str:
-    """Return what the names of this step's calls begin with; see ``evolve.frontier``."""
+    """Return the common prefix of this step's calls; see ``evolve.frontier``."""
     return f"{row.phase}/{row.policy_seed}/{row.update}/{row.episode}/{row.step}"
 
 

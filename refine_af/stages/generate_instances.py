@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 UNREAD = ("unparseable", "unreadable", "engine_error")
-"""Reasons of answers that lack the form that was asked for."""
+"""Reasons of answers without the requested form."""
 
 Owner = tuple[Instruction, int]
 """The instruction of a request and the number of its sample."""

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 UNREAD = ("empty", "unreadable", "chatter", "ambiguous", "truncated", "engine_error")
-"""Reasons of pieces that are not items of the list that was asked for."""
+"""Reasons of pieces that are not items of the requested list."""
 
 
 def run(params: BootstrapParams, task: Task) -> Metrics:
@@ -66,7 +66,7 @@ def _check_answers(outcome: "Found", shard: int) -> None:
 
 @dataclass
 class Found:
-    """What the rounds brought, in order."""
+    """The results of the rounds, in order."""
 
     kept: list[Instruction] = field(default_factory=list)
     rejected: list[Rejected] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""One answer per instruction, by any engine; some roots are held out of all training."""
+"""Asks any engine for one answer per instruction; some roots are held out of all training."""
 
 from typing import Literal
 
@@ -73,7 +73,7 @@ class ResponsesParams(EngineParams):
 
 
 def run(params: ResponsesParams, task: Task) -> Metrics:
-    """Ask once per instruction and sample, drop by WizardLM's rules on answers."""
+    """Ask once per instruction and sample; drop answers by WizardLM's rules."""
     rows = [
         _row(value, number, task) for number, value in iter_objects(task.inputs["instructions"])
     ]

@@ -18,7 +18,7 @@ PATIENCE_SECONDS = 10.0
 
 
 class NotifyParams(Params):
-    """Whom to tell what; none of it decides a row."""
+    """Where to send which message."""
 
     url: str = param(
         "",
@@ -47,7 +47,7 @@ class NotifyParams(Params):
 
 
 def run(params: NotifyParams, task: Task) -> Metrics:
-    """Send the message; without an address say so and end well."""
+    """Send the message; without an address, log that and succeed."""
     url = params.url or os.environ.get(URL_VARIABLE, "")
     if not url:
         task.progress.say(f"no address in url or {URL_VARIABLE}: nobody was told")

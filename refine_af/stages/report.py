@@ -1,4 +1,4 @@
-"""What people look at: the paired answer first, then where every row went."""
+"""The report: the paired comparison first, then what became of every row."""
 
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
@@ -40,7 +40,7 @@ ONLY = {
     "start": ("predictions", "judging"),
     "baseline_b": ("used", "writing", "tuning", "predictions", "judging"),
 }
-"""Parts that an arm has or the report shows; all parts for the arms that are not listed."""
+"""Inputs of an arm that the report shows; all of them for arms that are not listed."""
 
 
 class ReportParams(Params):

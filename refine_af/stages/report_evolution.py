@@ -1,4 +1,4 @@
-"""What people look at after an evolution run: the arms side by side, with what they cost."""
+"""The report of an evolution run: the arms side by side, with their costs."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""Seeds in: any URI, Parquet or Hub data set becomes checked seed rows."""
+"""Reads seed tasks from any URI, file format or Hub data set into checked seed rows."""
 
 import json
 import re
@@ -69,7 +69,7 @@ class SeedParams(Params):
 
 
 class SeedTask(BaseModel):
-    """A seed in our fields, before its content-derived id."""
+    """A seed in our fields, without its content-derived id."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 

@@ -1,4 +1,4 @@
-"""Which operations make a set of instructions diverse? A policy learns it by PPO, on any CPU."""
+"""Trains by PPO, on any CPU, a policy that chooses operators for diverse instructions."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any

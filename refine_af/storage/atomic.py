@@ -1,4 +1,4 @@
-"""Local files and directories that appear whole or not at all, and what the disk's errors mean.
+"""Writes local files and directories atomically, and translates the disk's errors.
 
 A file is written beside its target, forced to the disk and renamed; so is a directory, which is
 exchanged with the one that is there.
@@ -37,10 +37,10 @@ _ADVICE = {
     errno.ELOOP: "links in the path lead in a circle; choose another path",
 }
 _WRONG_PATH = (errno.ENAMETOOLONG, errno.ELOOP)
-"""A retry repeats these: the path itself cannot be used."""
+"""Errors that a retry repeats: the path cannot be used."""
 
 _DISK_ONLY = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
-"""Errors that only a disk has; the others are a disk's where they name a file."""
+"""Errors that only a disk raises; others count where they name a file."""
 
 
 def beside(path: Path) -> Path:
@@ -133,7 +133,7 @@ def new_file(target: Path, *, durable: bool = True) -> Iterator[int]:
 
     Without ``durable`` it outlives kills, but maybe not a power cut: enough for a copy.
     """
-    # As text: a journal publishes many times a second, and path objects took a good part of it.
+    # As text: a journal publishes often, and path objects took a good part of the time.
     final = os.fspath(target)
     staged = _beside(final)
     try:
@@ -158,10 +158,7 @@ def new_file(target: Path, *, durable: bool = True) -> Iterator[int]:
 
 
 def make_folder(path: Path) -> None:
-    """Make a directory and those above it, each durably named in the one that holds it.
-
-    Always: a later durable publication meets the directories of one that was not.
-    """
+    """Make a directory and its parents durably, always: a later durable write may rely on them."""
     missing = [folder for folder in (path, *path.parents) if not folder.exists()]
     path.mkdir(parents=True, exist_ok=True)
     for folder in missing:

@@ -1,4 +1,4 @@
-"""What a journal keeps: whose it is, the names and bytes of its entries, and how the run ended."""
+"""The records of a journal: identity, entries, failure and completion."""
 
 import json
 import math
@@ -13,7 +13,7 @@ from refine_af.storage.manifest import digest_bytes
 
 KEY_LENGTH = 32
 ENTRY_SUFFIX = ".entry"
-"""Ends the file of an entry, so that the names ``a`` and ``a/b`` can both be used."""
+"""Suffix of an entry's file, so that both ``a`` and ``a/b`` can be names."""
 
 _PART = r"[A-Za-z0-9_][A-Za-z0-9._=+@,-]*"
 _NAME = re.compile(rf"{_PART}(/{_PART})*")
@@ -222,7 +222,7 @@ def _values(value: object) -> list[Any]:
 
 
 def _json(raw: bytes) -> Any:  # noqa: ANN401  any JSON value
-    """Return the JSON value in ``raw``; None when it is not JSON, or nested past all use."""
+    """Return the JSON value in ``raw``; None when it is not JSON, or nested too deeply."""
     try:
         return json.loads(raw)
     except (ValueError, RecursionError):

@@ -46,7 +46,7 @@ Servers may copy what they have for each part, so more parts cost more than requ
 GB took 1.4 times the library's time at the emulator, with 16 MiB 1.7 times."""
 
 BATCH_BYTES = 1024 * 1024
-"""What is written and digested at a time."""
+"""Bytes written and digested at a time."""
 
 RESUMABLE_BYTES = 8 * 1024 * 1024
 """The library sends files up to this size in one request."""
@@ -59,10 +59,10 @@ _CUT = (
     urllib3.exceptions.HTTPError,
     http.client.HTTPException,
     TransportError,
-    DataCorruption,  # the checksum that the server computed of an upload is another
+    DataCorruption,  # the server computed another checksum of the upload
 )
 _request_errors = (GoogleAPIError, GoogleAuthError, InvalidResponse, *_CUT)
-"""All that a request may raise for a reason outside this program."""
+"""Exceptions of requests whose cause lies outside this program."""
 
 
 def open_gcs() -> ObjectStore:
@@ -203,7 +203,7 @@ class GcsClient:
                 try:
                     return self._receive_once(bucket, key, sink)
                 except (DamagedError, PreconditionFailed, NotFound):
-                    # Damaged on the way, or replaced meanwhile: once more from the start.
+                    # Damaged in transfer, or replaced meanwhile: start over once.
                     if last:
                         raise
         raise AssertionError

@@ -51,9 +51,9 @@ _LOG = logging.getLogger(__name__)
 
 
 class Entries:
-    """Bytes and directories by name below ``root`` in a store; what every journal is made of.
+    """Bytes and directories by name below ``root`` in a store; the base of every journal.
 
-    By itself it takes no lease: enough to look at a journal, and for one that nobody else sees.
+    It takes no lease: enough to inspect a journal, and for a private one.
     """
 
     def __init__(self, store: Store, root: str) -> None:
@@ -68,7 +68,7 @@ class Entries:
         self.close()
 
     def close(self) -> None:
-        """Let go of what the journal holds."""
+        """Release what the journal holds."""
 
     def read(self, name: str) -> bytes | None:
         """Return what was published under ``name``, or None."""
@@ -151,7 +151,7 @@ class Entries:
         return self._load("failed.entry", Failure)
 
     def _check_lease(self) -> None:
-        """Return only while this process may write."""
+        """Raise unless this process may write."""
 
     def _uri(self, name: str) -> str:
         return join(self._root, name)
@@ -168,7 +168,7 @@ class Entries:
         return self._load(_entry("folders", name), Pointer)
 
     def _load(self, entry: str, kind: "type[_Loaded]") -> "_Loaded | None":
-        """Return an entry of the journal's own, or None when it is absent or holds another thing.
+        """Return one of the journal's own entries, or None when it is absent or invalid.
 
         A warning names the files there that this journal did not write.
         """

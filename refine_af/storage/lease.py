@@ -30,7 +30,7 @@ _POLL_SECONDS = 1.0
 _LONGEST_SECONDS = 86_400.0
 
 LEASE_SECONDS = 60.0
-"""Others wait this long after a node was lost; a holder renews three times in it."""
+"""Seconds that others wait after a node was lost; the holder renews three times in that time."""
 
 _DEAD = ("Z", "X", "x")
 """States of Linux's proc(5): ended and not waited for, or about to vanish."""
@@ -59,7 +59,7 @@ def this_process() -> ProcessIdentity:
 
 
 def is_gone(process: ProcessIdentity) -> bool:
-    """Return True when the process certainly runs no more; False when that cannot be known.
+    """Return True when the process has certainly ended; False when that cannot be known.
 
     A dead process that nobody has waited for keeps its number, in a container whose first process
     waits for no orphans until the container ends; it is gone all the same.
@@ -86,7 +86,7 @@ def _host() -> str:
     try:
         parts.append(Path("/proc/sys/kernel/random/boot_id").read_text().strip())
         parts.append(os.readlink("/proc/self/ns/pid"))
-    except OSError:  # not Linux: the host name has to do
+    except OSError:  # not Linux: only the host name is known
         pass
     return " ".join(parts)
 
@@ -281,7 +281,7 @@ class Lease:
         raise LeaseHeldError(self._refusal(self._read()))
 
     def _wait_until_over(self, record: LeaseRecord, version: str) -> bool:
-        """Wait while nobody renews the lease; return False as soon as somebody does."""
+        """Wait until the lease runs out; return False as soon as somebody renews it."""
         end = _now() + record.left
         _LOG.warning(
             "%s: held by %s, maybe of a process that was killed: waiting until the lease has run"

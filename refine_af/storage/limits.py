@@ -1,4 +1,4 @@
-"""How much and how long a remote read may be: a server can send for ever, or a byte a second."""
+"""Limits of remote reads in bytes and seconds: a server can send for ever, or a byte a second."""
 
 import os
 import threading
@@ -13,10 +13,10 @@ Result = TypeVar("Result")
 BYTES_VARIABLE = "REFINE_AF_DOWNLOAD_BYTES"
 SECONDS_VARIABLE = "REFINE_AF_DOWNLOAD_SECONDS"
 DEFAULT_BYTES = 512 * 1024**3
-"""Of one object or page; the weights of a model come in files of 5 to 50 GB."""
+"""Bytes of one object or page; a model's weights come in files of 5 to 50 GB."""
 
 DEFAULT_SECONDS = 4 * 3600.0
-"""Of one object or page with all repetitions: 50 GB at 4 MB/s."""
+"""Seconds for one object or page with all repetitions: 50 GB at 4 MB/s."""
 
 
 def most_bytes() -> int:

@@ -30,7 +30,7 @@ class LocalStore:
 
     @property
     def retries(self) -> int:
-        """Return 0: a disk that fails is not asked again."""
+        """Return 0: requests to a disk are not repeated."""
         return 0
 
     def read(self, uri: str) -> bytes:
@@ -146,7 +146,7 @@ _GUARD_FLAGS = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
 
 
 def _behind(uri: str) -> Path:
-    """Return where a link leads, which a person may have set to another disk, or the path."""
+    """Return the target of a link, which may be on another disk, or the path itself."""
     return Path(os.path.realpath(uri)) if os.path.islink(uri) else Path(uri)
 
 

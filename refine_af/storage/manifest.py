@@ -1,4 +1,4 @@
-"""What a directory holds: its files, their sha256, and the manifest that is published with them.
+"""The manifest of a directory: its files with sizes and sha256.
 
 The manifest is written last; a reader of an object store knows by it that a directory is whole.
 """
@@ -37,7 +37,7 @@ def digest_file(path: Path) -> str:
 
 
 def require_regular(path: Path) -> Path:
-    """Return ``path`` unless it is something that may never end: a device, pipe or socket.
+    """Return ``path`` unless reading it may never end: a device, pipe or socket.
 
     Raises:
         DataError: Naming it.

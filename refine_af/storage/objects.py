@@ -21,7 +21,7 @@ TRANSFERS = 4
 SETTLE_SECONDS = 2.0
 
 ANY: Literal["any"] = "any"
-"""Write whatever is there; the other conditions are a version, or None for nothing there."""
+"""Unconditional write; the other conditions are a version, or None: nothing is there."""
 
 
 class BucketClient(Protocol):

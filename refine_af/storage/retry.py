@@ -1,8 +1,8 @@
-"""The retry policy of every remote request: which failures pass, how long and how often to ask.
+"""The retry policy of remote requests: which failures are repeated, how long and how often.
 
 An outage (a store that restarts, a network that is cut, a busy node) is waited for in the process,
-because KFP as it is installed retries no task and Argo only a few times. What no wait can mend is
-told at once: a host name that does not exist, a certificate that is not trusted.
+because KFP as it is installed retries no task and Argo only a few times. Permanent failures are
+raised at once: a host name that does not exist, a certificate that is not trusted.
 """
 
 import math
@@ -19,7 +19,7 @@ from refine_af.contracts.errors import ParameterError
 Result = TypeVar("Result")
 
 VARIABLE = "REFINE_AF_RETRY_SECONDS"
-"""Names the environment variable with the seconds for which a failing request is repeated."""
+"""Environment variable with the seconds for which a failing request is repeated."""
 
 DEFAULT_SECONDS = 300.0
 """A store's restart, with its volume mounted anew, takes one to three minutes."""
@@ -27,7 +27,7 @@ DEFAULT_SECONDS = 300.0
 FIRST_SECONDS = 0.1
 LONGEST_SECONDS = 10.0
 STATUS_CODES = frozenset({408, 429, 500, 502, 503, 504})
-"""HTTP answers that a repeated request may outlive."""
+"""HTTP status codes after which a request is repeated."""
 
 _UNKNOWN_HOST = {socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)}
 

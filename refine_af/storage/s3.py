@@ -75,7 +75,7 @@ _CUT = (
     *_BODY_CUT,
 )
 _request_errors = (ClientError, BotoCoreError, Boto3Error, S3DownloadFailedError, *_CUT)
-"""All that a request may raise for a reason outside this program."""
+"""Exceptions of requests whose cause lies outside this program."""
 
 _BUSY = {
     "SlowDown", "InternalError", "RequestTimeout", "OperationAborted", "Throttling",

@@ -22,9 +22,9 @@ BUILTIN = {
     "builtin:seeds": _INSTALLED if _INSTALLED.exists() else PACKAGE.parent / "seeds" / SEEDS,
     "builtin:tasks": PACKAGE / "builtin" / "tasks",
 }
-"""Data that travels with the package, by the name it is asked for."""
+"""Packaged data by its ``builtin:`` name."""
 MADE = ("builtin:training-instructions",)
-"""Data that the package's code makes; whoever reads it knows how."""
+"""Data that the package's code generates; its readers know how."""
 
 
 def fetch_source(uri: str, folder: Path) -> Path:
@@ -95,7 +95,7 @@ def _asked_of_hub(uri: str, request: Callable[[], Result]) -> Result:
 
 
 def fetch_named(uri: str, folder: Path) -> Path | None:
-    """Return what :func:`fetch_source` does, None for an empty name."""
+    """Return :func:`fetch_source`'s result, or None for an empty name."""
     return fetch_source(uri, folder) if uri else None
 
 

@@ -1,4 +1,4 @@
-"""What can be read and written under URIs, and how a store says that it cannot."""
+"""The interface of stores, and their errors."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +8,7 @@ from refine_af.contracts.errors import DataError
 
 
 class MissingObjectError(DataError):
-    """Nothing is stored under the URI; it may come."""
+    """Nothing is stored under the URI yet."""
 
     is_remembered = False
 
@@ -19,7 +19,7 @@ class DamagedError(DataError):
 
 @dataclass(frozen=True, slots=True)
 class Versioned:
-    """Content together with the store's word for this very state of it."""
+    """Content with the store's version of it."""
 
     data: bytes
     version: str

@@ -123,7 +123,7 @@ def _outputs(stage: Stage) -> Object:
 
 
 def _retries(profile: Profile) -> Object:
-    """Return who is tried again: all but mistakes, which a retry repeats.
+    """Return the retry strategy: everything but mistakes, which a retry repeats.
 
     No ``maxDuration``: Argo counts it from the start of the first attempt and ends running tries
     when it is over, so a task that lost its node after hours would not be tried again.

@@ -9,7 +9,7 @@ from refine_af.contracts.stage import EVERY_STAGE_WRITES, Artifact, Stage
 from refine_af.contracts.yaml_text import yaml_text
 
 CUSTOM = "<!-- custom-content -->"
-"""What stands below this line of a page is written by hand and kept."""
+"""The text below this line of a page is written by hand and kept."""
 
 VERIFIED = "2026-11-29T00:00:00Z"
 """When the components last ran on a real KFP backend."""

@@ -97,7 +97,7 @@ def place(stage: Stage, profile: Profile) -> Placement:
 
 
 def on_gpu(stage: Stage, profile: Profile) -> bool:
-    """Tell whether a stage's tasks get a GPU."""
+    """Return whether a stage's tasks get a GPU."""
     return stage.resources.gpu and profile.gpus > 0
 
 
@@ -147,7 +147,7 @@ def secret_keys(stage: Stage, profile: Profile) -> tuple[str, ...]:
 
 
 def largest_pod(stages: list[Stage], profile: Profile) -> str:
-    """Return one line for people: what the pods that ask for most ask for, and whose they are."""
+    """Return one line for people: the largest request for each resource, and its stages."""
     rows = [(stage.name, place(stage, profile)) for stage in stages]
     sizes = []
     for resource in ("cpu", "memory"):

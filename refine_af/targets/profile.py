@@ -66,7 +66,7 @@ class Size(_Fields):
 
 
 class StageFields(Size):
-    """What the tasks of one stage get besides; sizes replace those of the profile."""
+    """Settings of one stage's tasks; they replace the profile's."""
 
     env: dict[str, str] = _described("Environment variables.", {})
     secret_keys: tuple[str, ...] = _described("Further keys of the secret, as variables.", ())

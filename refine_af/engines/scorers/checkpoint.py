@@ -1,4 +1,4 @@
-"""Loading of scorer weights: safetensors only, every tensor accounted for, clear refusals."""
+"""Loads scorer weights: safetensors only; a missing or unexpected tensor is an error."""
 
 import re
 from collections.abc import Callable, Sequence

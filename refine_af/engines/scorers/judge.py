@@ -13,10 +13,10 @@ from refine_af.feedback.interface import Parts, Triplet, Unscored
 VERDICTS = ("1", "2", "3", "4", "5")
 
 FEWEST_USABLE = 0.1
-"""Smallest share of usable verdicts; with fewer the model is no judge."""
+"""Smallest share of usable verdicts; below it the model cannot judge."""
 
 FEWEST_VERDICTS = 10
-"""With fewer verdicts nothing is claimed about their share."""
+"""Fewer verdicts are too few to judge the share."""
 
 RUBRIC = """\
 You grade one answer to one task. Read the task, its input and the answer between the markers.

@@ -182,7 +182,7 @@ class ChatRewardScorer:
         encoder = text_encoder(self._tokenizer)
         ids = encoder.chat(turns)
         before, after = encoder.around
-        # what the tokenizer puts around a text, unless the template writes it too
+        # the tokenizer's begin and end tokens, unless the template writes them
         head = [] if ids[: len(before)] == list(before) else list(before)
         return [*head, *ids, *after]
 
