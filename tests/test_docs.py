@@ -1,5 +1,6 @@
 """The pages for people: their commands run, their tables and quotations are what the code says."""
 
+import ast
 import re
 import shlex
 import shutil
@@ -107,3 +108,31 @@ def test_quoted_messages_are_ours() -> None:
     assert len(ours) >= 7
     for text in ours:
         assert text in source, text
+
+
+@pytest.mark.parametrize(("parameter", "most"), [("reward", 14), ("max_rouge_l", 11)])
+def test_the_ways_of_the_architecture_page_are_short_and_name_functions_that_exist(
+    parameter: str, most: int
+) -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text("utf-8")
+    [way] = re.findall(rf"^`{parameter}`, from .*?\n\n((?:\d+\. .*\n)+)", page, re.MULTILINE)
+    steps = way.splitlines()
+    assert len(steps) <= most
+    for step in steps:
+        named = re.findall(r"`(\S+\.py)` `([\w.]+)`", step)
+        assert named, step
+        for file, name in named:
+            assert name in functions(ROOT / "refine_af" / file), f"{file} {name}"
+
+
+def functions(path: Path) -> set[str]:
+    """Return the functions of a module, methods with their class."""
+    body = ast.parse(path.read_text("utf-8")).body
+    methods = {
+        f"{holder.name}.{item.name}"
+        for holder in body
+        if isinstance(holder, ast.ClassDef)
+        for item in holder.body
+        if isinstance(item, ast.FunctionDef)
+    }
+    return methods | {item.name for item in body if isinstance(item, ast.FunctionDef)}
