@@ -97,7 +97,7 @@ def _present(stage: Stage, folder: str) -> dict[str, str]:
 
 
 def _places(stage: Stage, folder: str) -> dict[str, str]:
-    """Return a place in ``folder``, which may be a URI, for every output."""
+    """Return a path in ``folder``, which may be a URI, for every output."""
     items = (*stage.outputs, *EVERY_STAGE_WRITES) if folder else ()
     return {item.name: f"{folder.rstrip('/')}/{item.name}" for item in items}
 

@@ -112,7 +112,7 @@ def _compiled(
 @click.option("--arm", default="rl", show_default=True, help="Whose model is served.")
 @click.option("-o", "--output", required=True, metavar="PATH", help="File, or folder for argo.")
 def compile_pipeline(target: str, output: str, arm: str, **what: Any) -> None:  # noqa: ANN401
-    """Compile a pipeline for KFP or for Argo, or what serves a run's model."""
+    """Compile a pipeline for KFP or Argo, or the service of a run's model."""
     _check_output(Path(output), target)
     if target == "serving":
         _serve(arm, output, **what)
@@ -151,7 +151,7 @@ def _check_output(path: Path, target: str) -> None:
 
 
 def _notes(made: Any, target: str) -> Iterator[str]:  # noqa: ANN401  compiling.Compiled
-    """Yield what a person should know of the compiled files."""
+    """Yield notes about the compiled files."""
     from refine_af.targets.placement import largest_pod
     from refine_af.targets.profile import argo_only_fields
 

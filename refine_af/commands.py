@@ -229,7 +229,7 @@ def presets() -> None:
 @click.option("--output", default="timing.html", show_default=True, metavar="FILE")
 @PRICE
 def timing(uri: str, output: str, price_per_gpu_hour: float | None) -> None:
-    """Say where the time of a run went: seconds, GPU-seconds, tokens and, with a price, money.
+    """Show where the time of a run went: seconds, GPU-seconds, tokens and, with a price, money.
 
     RUN is the path or URI of a run on this machine, of Argo or of KFP.
     """
@@ -351,7 +351,7 @@ def _by_stage(assignments: tuple[str, ...]) -> dict[str, dict[str, str]]:
 @click.command()
 @click.option("--stage", default="", help="Check what this stage needs; default: all stages.")
 def doctor(stage: str) -> None:
-    """Say which stages can start in this environment, and which extra is for what."""
+    """Show which stages can start in this environment, and which extra each one needs."""
     from refine_af.health import EXTRAS, check, missing_modules
     from refine_af.runner import find_stage
     from refine_af.stages import STAGES

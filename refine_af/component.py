@@ -1,4 +1,4 @@
-"""What a KFP component does inside its container: hand the task's values to its stage."""
+"""Runs a stage inside a KFP component's container."""
 
 import json
 import os
@@ -18,7 +18,7 @@ from refine_af.storage.journal import Resume
 def run_component(name: str, given: Mapping[str, Any]) -> None:
     """Run the stage ``name`` on a component's arguments and log its metrics for the UI.
 
-    What the user can mend ends the process with one line and the error's exit code, without a
+    An error that the user can fix ends the process with one line and its exit code, without a
     traceback: KFP's page shows the end of the log. A bug keeps its traceback.
 
     Args:

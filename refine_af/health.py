@@ -39,7 +39,7 @@ _BASES = {"core": CORE, "vllm": CORE + TORCH, "train": CORE + TRAIN}
 
 
 def is_installed(module: str) -> bool:
-    """Tell whether a module can be imported, without importing it or its siblings."""
+    """Return whether a module can be imported, without importing it or its siblings."""
     try:
         return find_spec(module) is not None
     except ModuleNotFoundError:  # its parent package is missing

@@ -1,4 +1,4 @@
-"""What decides a stage's rows: its parameters, the code, and all content that it reads.
+"""The identity of a stage run: its parameters, the code, and all content that it reads.
 
 Inputs and local files count by content, objects of a store by the store's own versions, web pages
 by a strong entity tag or else by content, Hub models and data sets by commit, the user's code by
@@ -29,11 +29,11 @@ from refine_af.storage.manifest import digest_bytes, digest_file, digest_listing
 from refine_af.storage.sources import fingerprint
 
 UNPINNED = "unpinned"
-"""Begins the identity of what an endpoint serves: it may change behind the same name."""
+"""Prefix of an endpoint's identity: its model may change behind the same name."""
 
 
 GIVEN = "given"
-"""What stands for the parameter ``engine`` where the caller brought an engine."""
+"""Value of the parameter ``engine`` where the caller passed an engine."""
 
 
 def stage_identity(

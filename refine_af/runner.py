@@ -1,4 +1,4 @@
-"""Runs one stage: the only way in for the KFP shim, the Argo container, the CLI and tests."""
+"""Runs one stage, for the KFP shim, the Argo container, the CLI and the API."""
 
 import json
 import platform
@@ -172,8 +172,8 @@ def _execute_once(
     journal: WorkJournal | MemoryJournal,
     task: Task,
 ) -> Metrics:
-    """Run the stage unless the journal knows how it ended."""
-    # a stage that is never cached looks at things outside, which may have changed since
+    """Run the stage unless the journal holds its result or a permanent failure."""
+    # a stage that is never cached checks external things, which may have changed
     if stage.cache and (failure := journal.failure()) and failure.cause == environment():
         kind = ParameterError if failure.exit_code == ParameterError.exit_code else DataError
         raise kind(

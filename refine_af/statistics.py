@@ -1,4 +1,4 @@
-"""The statistics that more than one part of the project needs, each in one place."""
+"""Statistics that more than one folder needs."""
 
 from collections import Counter
 from collections.abc import Sequence

@@ -65,7 +65,7 @@ class Grid:
         """Return the cells in the order of the table; the start model's come first."""
         for reward in self.rewards:
             terms = ["", *find_preset(reward).weights] if self.ablate else [""]
-            terms = terms if len(terms) > 2 else [""]  # a rule of one term has none to spare
+            terms = terms if len(terms) > 2 else [""]  # a rule of one term cannot lose it
             for seed in self.seeds:
                 yield Cell(seed, reward, "", START)
             for dropped in terms:
@@ -181,7 +181,7 @@ class Sweep:
             self._writing(cell, samples),
         )["instances"]
         if cell.algorithm != START and not read_rows(instances, Instance):
-            return asdict(cell) | self._numbers([]) | trained  # a policy that broke is a result
+            return asdict(cell) | self._numbers([]) | trained  # a broken policy is a result too
         if best:
             instances = self._task(
                 "score_rewards",

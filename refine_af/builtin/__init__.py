@@ -24,7 +24,7 @@ PATHS: dict[str, Path] = {
 
 
 def resolve(name: str) -> Path:
-    """Return the folder of an embedded thing such as ``builtin:tiny``.
+    """Return the folder of an embedded model or data set such as ``builtin:tiny``.
 
     Raises:
         ValueError: The name is not one of the embedded ones; the message lists them.

@@ -1,4 +1,4 @@
-"""The gold scorer: whether an instance is truly right.  No reward may ever see it."""
+"""The gold scorer: whether an instance is right. No reward may use it."""
 
 from __future__ import annotations
 

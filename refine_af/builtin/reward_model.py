@@ -33,7 +33,7 @@ _MOST_TOKENS = 400
 
 @dataclass(frozen=True)
 class Encoded:
-    """One row as tokens, with the places of its input and its output as [start, end)."""
+    """One row as tokens, with the spans of its input and its output as [start, end)."""
 
     ids: list[int]
     input_span: tuple[int, int]
@@ -130,7 +130,7 @@ class Head(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Return logits [rows, 4] of features [rows, width]."""
-        # Clamped, so that a text far from all training rows cannot reach any height it likes.
+        # Clamped, so that texts far from all training rows have a bounded score.
         level = ((features - self.mean) / self.scale).clamp(-5.0, 5.0)
         return cast(Tensor, self.outer(torch.nn.functional.gelu(self.inner(level))))
 

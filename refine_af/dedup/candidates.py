@@ -1,4 +1,4 @@
-"""Rows of anyone's JSON Lines, as the filter and the embeddings read them."""
+"""Rows of any JSON Lines file, as the filter and the embeddings read them."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass

@@ -129,7 +129,7 @@ class JoinRows:
             number: Number of each row; of rows of equal length the lower is the shorter one.
             length: Tokens of each row.
             tokens: Token numbers of all rows, one row after the other.
-            ranks: Place of each token in the order, rare first.
+            ranks: Rank of each token, rare first.
             limits: Of the bound.
         """
         first = np.cumsum(length) - length
@@ -171,7 +171,7 @@ class _Keys:
     """Keys of rows, in order of the rows.
 
     Attributes:
-        last: Place of the key's last token in ``JoinRows.token``.
+        last: Index of the key's last token in ``JoinRows.token``.
         row: The row of each key.
         short_end: Where the row's tokens end that it can be found by as the shorter one.
         hash: What equal keys have in common.

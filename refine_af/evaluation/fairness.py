@@ -1,4 +1,4 @@
-"""What makes two arms comparable: the same questions and the same settings."""
+"""Checks that two arms are comparable: the same questions and the same settings."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

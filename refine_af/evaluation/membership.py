@@ -1,4 +1,4 @@
-"""Membership inference: can one tell from a model's losses which rows it was trained on?
+"""Membership inference: do a model's losses reveal which rows it was trained on?
 
 Sources: calibrated loss attack (Watson et al., arXiv 2111.08440); why to report the true-positive
 rate at a low false-positive rate, and offline LiRA's one-reference form (Carlini et al.,
@@ -46,7 +46,7 @@ class Attack:
 def attack(
     members: Sequence[float], others: Sequence[float], seed: int, resamples: int = 1000
 ) -> Attack:
-    """Return how well scores tell members from others.
+    """Return how well scores separate members from others.
 
     Args:
         members: Scores of rows that were trained on.

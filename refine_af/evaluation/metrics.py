@@ -56,8 +56,8 @@ def exact_match(prediction: str, reference: str) -> float:
 class AnswerScorer:
     """Scores answers, remembering the words of texts and the stems of words.
 
-    Evaluations repeat themselves: a classification task has few different answers, and every arm
-    is held against the same references. Memory stays under some 60 MB.
+    Evaluations repeat themselves: a classification task has few different answers, and every arm is
+    compared with the same references. Memory stays under some 60 MB.
 
     Args:
         tokenizer: How ROUGE-L sees text; exact match does not use it. None: lower-case ASCII

@@ -1,4 +1,4 @@
-"""Loading a set of evaluation tasks from files and folders, and telling one set from another."""
+"""Loads a set of evaluation tasks from files and folders, and identifies it by a digest."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""How sure the answering model is of a task: the share of sampled answers that agree."""
+"""The answering model's certainty about a task: the share of sampled answers that agree."""
 
 from collections import Counter
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""What a stage of TeaMs-RL is put together from: engines, seeds, memory bank, evolver."""
+"""Assembles what the stages of TeaMs-RL share: engines, seeds, memory bank, evolver."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The memory bank: what has been written before, so that novelty is not only local."""
+"""The memory bank: embeddings of everything written before, against which novelty is measured."""
 
 from collections.abc import Sequence
 
@@ -23,7 +23,7 @@ class Bank:
         self._rows.extend(vectors)
 
     def copy(self) -> "Bank":
-        """Return a bank with the same rows that grows on its own."""
+        """Return an independent copy."""
         other = Bank(self._rows.items.shape[1])
         other.add(self._rows.items)
         return other

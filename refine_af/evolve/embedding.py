@@ -1,4 +1,4 @@
-"""Which vectors the policy, the memory bank and the groups of seeds are made of."""
+"""Embeddings for the policy, the memory bank and the groups of seeds."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

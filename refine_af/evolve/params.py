@@ -101,7 +101,7 @@ class EvolutionParams(EngineParams):
 
 
 class EvolveParams(EvolutionParams):
-    """Who chooses the operators, and how long it goes on."""
+    """The policy that chooses operators, and the number of steps."""
 
     policy: Policy = param(
         "learned",
@@ -118,7 +118,7 @@ class EvolveParams(EvolutionParams):
 
     @rule("policy", reads_inputs=True)
     def learned_policy_is_given(self, inputs: Collection[str]) -> str:
-        """A learned policy comes as an input."""
+        """A learned policy needs the input ``operator_policy``."""
         if self.policy == "learned" and "operator_policy" not in inputs:
             return (
                 "it needs the input operator_policy (of train_operator_policy); give it, or another"
@@ -128,7 +128,7 @@ class EvolveParams(EvolutionParams):
 
     @rule("mix")
     def mix_is_readable(self) -> str:
-        """``fixed_mix`` has shares of operators that there are."""
+        """``fixed_mix`` needs shares of existing operators."""
         if self.policy != "fixed_mix":
             return ""
         read_mix(self.mix)

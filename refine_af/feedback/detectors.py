@@ -9,17 +9,16 @@ Keys of an update, as ``refine_af.ppo.metrics`` writes them (all optional;
 :func:`refine_af.feedback.alarms.unwatched` tells which detectors lack theirs):
 
 ===================== ===========================================================================
-``part_NAME_mean``    mean of an indicator; ``part_NAME_sd`` its deviation over the rows
+``part_NAME_mean``    mean of an indicator; ``part_NAME_sd`` its standard deviation
 ``part_raw_mean``     mean of the rule's value before normalisation; where there is none,
                       ``reward_mean``, whose drift a running normalisation partly hides
-``held_out``          mean score by a scorer that PPO never saw; ``held_out_sd`` its deviation
-``kl``                mean KL divergence from the start policy, nats per action
-``length``            mean tokens of an action
-``distinct_2``        different word pairs over all word pairs, in [0, 1]
+``held_out``          mean score by a scorer that PPO never saw; ``held_out_sd`` its standard
+deviation ``kl``                mean KL divergence from the start policy, nats per action ``length``
+mean tokens of an action ``distinct_2``        different word pairs over all word pairs, in [0, 1]
 ``template_share``    share of four-word runs that another action holds too, in [0, 1]
-``keyword_rise``      from :func:`refine_af.feedback.keywords.keyword_rises`, in [0, 1]
-``rows``              actions in the update; 64 where it is not given
-===================== ===========================================================================
+``keyword_rise``      from :func:`refine_af.feedback.keywords.keyword_rises`, in [0, 1] ``rows``
+actions in the update; 64 where it is not given =====================
+===========================================================================
 """
 
 import math
@@ -34,7 +33,7 @@ Update = Mapping[str, float]
 
 USUAL_ROWS = 64
 FAR_WINDOW = 3
-"""Updates whose median suffices where it is far beyond a bound; one wild one does not move it."""
+"""Updates whose median suffices if it is far beyond a bound; one outlier does not move it."""
 
 BOUNDS = (
     "length_ratio",
@@ -47,7 +46,7 @@ BOUNDS = (
     "understandability_fall",
     "kl_budget",
 )
-"""The settings that a value is compared with to raise an alarm."""
+"""Settings that are thresholds of alarms."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +118,7 @@ class View:
         return _middle(self.seen[-self.settings.window :], key)
 
     def change(self, key: str) -> float | None:
-        """Return what the median of now lies above that of the start."""
+        """Return how far the current median lies above that of the start."""
         before, after = self.start(key), self.now(key)
         return None if before is None or after is None else after - before
 

@@ -1,4 +1,4 @@
-"""Guards: bounds on the surface of an output that a reward must not be able to buy off.
+"""Guards: bounds on the surface of an output, whose breach no reward outweighs.
 
 A broken guard costs ``guard_penalty`` standard deviations of the score. The paper names none; the
 bounds (``guard_*`` of :class:`refine_af.feedback.params.RewardParams`) are ours, in whitespace

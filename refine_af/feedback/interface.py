@@ -1,4 +1,4 @@
-"""What every scorer takes and gives, and the checks on what comes back."""
+"""The interface of scorers, and the checks on their scores."""
 
 import math
 from collections.abc import Sequence
@@ -69,7 +69,7 @@ class Scored:
 
 
 def checked_scores(scorer: Scorer, rows: Sequence[Triplet]) -> list[Parts | Unscored]:
-    """Return ``scorer.score(rows)`` after refusing what no trainer may go on with.
+    """Return ``scorer.score(rows)``, checked.
 
     Raises:
         DataError: For a wrong number of rows, other parts than the scorer promised, or a number

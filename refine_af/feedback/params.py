@@ -1,4 +1,4 @@
-"""Which reward judges, with which models, and how its value becomes what a trainer uses."""
+"""Parameters of the reward: the rule, its scorers' models, normalisation and guards."""
 
 import re
 
@@ -15,7 +15,7 @@ SCORER_PARTS: dict[str, tuple[str, ...]] = {
     "language_model": ("perplexity", "answer_perplexity", "ifd", "pmi", "likelihood"),
     "judge": ("judge",),
 }
-"""The scorers of the package and the parts that each measures; the user's own is a further one."""
+"""The packaged scorers and the parts that each measures."""
 
 _DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
 _UNIEVAL_OF_OTHER_TASKS = ("unieval-fact", "unieval-intermediate")

@@ -17,8 +17,8 @@ class Preset:
         name: What the user writes.
         weights: Weight of each indicator; the value is their weighted sum plus ``constant``.
         constant: Added to the sum.
-        standardised: Each indicator is first expressed in running deviations from its running
-            mean, so that weights compare parts of different units and spreads.
+        standardised: Each indicator is first expressed in running standard deviations from its
+            running mean, so that weights are comparable across units and spreads.
         source: Where the rule comes from.
         vectors: Pairs of indicator values and the rule's value, for tests; for a standardised
             rule the indicators are the standardised ones.

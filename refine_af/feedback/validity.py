@@ -1,9 +1,9 @@
-"""Does a reward tell right answers from wrong ones? Measured on a user's rows before training.
+"""Measures on a user's rows, before training, whether a reward prefers right to wrong answers.
 
 Each kind of fault is made from the rows themselves: the answer of another row (``swapped``), the
 first half (``truncated``), words in another order (``garbled``), the first words said again
-(``repeated``), the question said back (``echo``). A reward that a policy shall not cheat scores the
-row as it is above each of them. The area under the curve (AUC) is the chance that a right row
+(``repeated``), the question said back (``echo``). A reward that a policy cannot exploit scores the
+original row above each of them. The area under the curve (AUC) is the chance that a right row
 scores above a faulty one: 1 is perfect, 0.5 is a coin, below 0.5 the reward pays for the fault.
 """
 
@@ -23,12 +23,12 @@ WEAK = 0.7
 """AUC below which a warning is given: about a third of the comparisons then go the wrong way."""
 
 Score = Callable[[Sequence[Triplet]], Sequence[float]]
-"""From rows to the reward of each."""
+"""Returns the reward of each row."""
 
 
 @dataclass(frozen=True, slots=True)
 class Separation:
-    """How well a reward tells rows from their faulty copies.
+    """How well a reward separates rows from their faulty copies.
 
     Attributes:
         rows: Rows that the fault could be made of.
@@ -87,7 +87,7 @@ def _repeated(row: Triplet) -> str:
 
 
 def separations(rows: Sequence[Triplet], score: Score, seed: int = 1) -> dict[str, Separation]:
-    """Return how well ``score`` tells the rows from each kind of fault; kinds without rows are out.
+    """Return how well ``score`` separates rows from each kind of fault that some row can have.
 
     Raises:
         DataError: For fewer than two rows.
@@ -132,7 +132,7 @@ def rank_correlation(
 
 
 def warnings(table: Mapping[str, Separation]) -> list[str]:
-    """Return a sentence for each fault that the reward does not tell well."""
+    """Return a sentence for each fault that the reward hardly detects."""
     return [
         f"{kind}: a right answer scores above a faulty one in {fault.auc:.0%} of comparisons"
         + (", so the reward pays for this fault" if fault.auc < 0.5 else "")

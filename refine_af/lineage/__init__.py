@@ -1,1 +1,1 @@
-"""Where every row of a run came from, what became of it, and whether all of it is still there."""
+"""The history of every row of a run, and the verification of a run."""

@@ -1,4 +1,4 @@
-"""Up and down the family of rows: ancestors to the seeds, and descendants of any row."""
+"""Ancestors of rows, up to the seeds, and descendants of any row."""
 
 from collections import deque
 from collections.abc import Iterable

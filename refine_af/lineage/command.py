@@ -25,7 +25,7 @@ JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @RUN
 @JSON
 def explain(row_id: str, folder: str, as_json: bool) -> None:
-    """Print the passport of one row, kept or dropped: from seeds to evaluation."""
+    """Print the history of one row, kept or dropped, from seeds to evaluation."""
     from refine_af.lineage.mixture import refuse_mixture
     from refine_af.lineage.passport import passport
     from refine_af.lineage.passport_text import passport_lines

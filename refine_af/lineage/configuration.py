@@ -1,15 +1,15 @@
-"""A run's configuration: as ``run.json`` holds it, or put together from what its tasks say."""
+"""A run's configuration: from ``run.json``, or reconstructed from its tasks' provenance."""
 
 from typing import Any
 
 from refine_af.lineage.run import Run, RunTask
 
 PIPELINE_PARAMETERS = ("seeds_uri", "model", "engine", "chat", "tasks_uri", "seed")
-"""Parameters that every stage of a run gets alike."""
+"""Parameters with one value for all stages of a run."""
 GIVEN_BY_THE_PIPELINE = ("arms", "shard", "replicate", "rows", "sizes")
 """Parameters that differ between the tasks of a stage, or name what an earlier task found."""
 DESCRIPTIVE = ("summary", "backbone")
-"""Fields of a configuration that decide nothing about a run."""
+"""Fields of a configuration that do not affect a run."""
 EVOLVING = ("evolve_instructions", "train_operator_policy", "report_evolution")
 
 

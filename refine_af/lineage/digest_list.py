@@ -1,7 +1,7 @@
 """The list of every byte of a finished run, in the form that ``sha256sum --check`` reads too.
 
-``refine-af run`` writes it last. Its own sha256 is what the run prints: who keeps that one line
-elsewhere can prove later that nothing was changed, added or taken away.
+``refine-af run`` writes it last. The run prints its sha256: a person who keeps that line elsewhere
+can prove later that nothing was changed, added or removed.
 """
 
 import os

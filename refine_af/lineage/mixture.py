@@ -1,4 +1,4 @@
-"""Whether a run's artifacts are all of the configuration that its ``run.json`` states."""
+"""Checks that a run's artifacts all belong to the configuration in its ``run.json``."""
 
 from typing import Any
 

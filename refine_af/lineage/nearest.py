@@ -1,4 +1,4 @@
-"""Nearest rows of a run, worked out when a passport is asked for."""
+"""Nearest rows of a run, computed on demand for a passport."""
 
 from functools import lru_cache
 from typing import Any

@@ -1,4 +1,4 @@
-"""All runs of a folder at a glance, and two runs against each other."""
+"""Lists the runs of a folder, and compares two runs."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields

@@ -1,8 +1,8 @@
-"""The passport of one row: all that the run knows of its origin and of what became of it.
+"""The passport of one row: everything that the run knows of its origin and its use.
 
 A passport is plain JSON. Rows are looked up by their bytes (:mod:`refine_af.lineage.row_file`), so
-that a run of 50,000 rows answers within a second. Two things are worked out when asked, because
-no artifact holds them: the nearest row of a row that was kept, and the nearest evaluation rows.
+that a run of 50,000 rows answers within a second. Two things are computed on demand, because no
+artifact holds them: the nearest row of a row that was kept, and the nearest evaluation rows.
 """
 
 from typing import Any

@@ -1,4 +1,4 @@
-"""A passport for people: short lines, every character of a row made harmless for a terminal."""
+"""A passport as short lines of text, with every control character of a row escaped."""
 
 import json
 from collections.abc import Iterator, Mapping

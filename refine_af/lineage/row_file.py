@@ -1,4 +1,4 @@
-"""One artifact of rows, looked into without parsing the rows that do not matter.
+"""Searches an artifact of rows without parsing the rows that do not matter.
 
 Artifacts are written by :func:`refine_af.contracts.jsonl.dump_line`, so an id stands in the bytes
 exactly as JSON spells it. Looking for those bytes reads a gigabyte a second; parsing would read a
@@ -17,7 +17,7 @@ from refine_af.contracts.jsonl import JsonObject, parse_object
 
 _START, _PARENTS = b'{"id": "', b'", "parents": ['
 _FIELD = rb'"%s": "([^"\\]*(?:\\.[^"\\]*)*)"'
-"""A quotation mark inside a JSON text has a backslash, so a key can only be met as a key."""
+"""A quotation mark inside a JSON text has a backslash, so this can only match a key."""
 
 
 def spelled(value: str) -> bytes:

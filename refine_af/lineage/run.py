@@ -246,7 +246,7 @@ class Run:
         return tasks[0].json("manifest") if tasks else {}
 
     def lacking(self) -> list[str]:
-        """Return what runs on this machine have and this one has not, a sentence each."""
+        """Return a sentence for each thing that local runs have and this one lacks."""
         lines = []
         if not self.spec:
             lines.append("no run.json: the configuration is read from the tasks' provenance")

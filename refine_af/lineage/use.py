@@ -1,4 +1,4 @@
-"""Where a row was used: the PPO episodes on its instruction, the fine-tunings that saw it."""
+"""The uses of a row: PPO episodes on its instruction, and fine-tunings that read it."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Whether a finished run is still what it was: every byte, and every link between its parts.
+"""Verifies that a finished run is unchanged: every byte, and every link between its parts.
 
 Four checks, each of which finds what the others cannot:
 
@@ -7,7 +7,7 @@ Four checks, each of which finds what the others cannot:
 - the ids: a row's id is a digest of its content, so a row that was changed does not fit its id;
 - the parents: every row that another one names is there.
 
-The last three need no list, so that a list made anew after an alteration does not help.
+The last three need no list, so replacing the list does not hide a change.
 """
 
 from collections.abc import Iterator
@@ -27,7 +27,7 @@ EXTERNAL = ("the seeds' source", "the model", "the evaluation tasks")
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """What was looked at, and what is wrong.
+    """The result of a verification.
 
     Attributes:
         problems: One sentence each; none when all is well.

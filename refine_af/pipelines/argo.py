@@ -1,7 +1,7 @@
-"""From the compiled KFP pipeline to plain Argo: the same DAG, which needs Argo alone.
+"""Translates the compiled KFP pipeline to plain Argo: the same DAG, without KFP.
 
-The DAG is read out of KFP's IR, so that it is written once. What Argo cannot say the same way
-(loops, conditions, importers, nested pipelines) is refused by name.
+The DAG is read out of KFP's IR, so that it is written once. Constructs without an equivalent in
+Argo (loops, conditions, nested pipelines) are refused by name.
 """
 
 import json
@@ -101,7 +101,7 @@ def dag_template(made: Compiled, name: str) -> Object:
                 "secondsAfterFailure": 2 * WEEK_SECONDS,
             },
             "podGC": {"strategy": "OnPodSuccess", "deleteDelayDuration": "60s"},
-            # Never: the artifacts are what the run was for, they outlive the Workflow object.
+            # Never: the artifacts are the result of the run and outlive the Workflow object.
             "artifactGC": {"strategy": made.profile.artifact_gc},
         },
     }
@@ -128,7 +128,7 @@ def _pods(profile: Profile) -> Object:
 
 
 def has_exit_task(spec: Object) -> bool:
-    """Tell whether a compiled pipeline ends with a task that runs however the others ended."""
+    """Return whether a compiled pipeline has an exit task, which runs however the others ended."""
     return bool(_exit_tasks(spec))
 
 
@@ -181,7 +181,7 @@ def _exit_hook(made: Compiled, templates: dict[str, Object]) -> Object:
 
 
 def _by_key(key: str) -> Object:
-    """Return an artifact of the artifact repository that no task of this run hands on."""
+    """Return an artifact of the artifact repository that no task of this run makes."""
     return {"s3": {"key": key}, "archive": {"none": {}}}
 
 

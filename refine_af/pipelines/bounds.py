@@ -1,4 +1,4 @@
-"""What a configuration asks for: each stage's parameters, and a bound on model calls."""
+"""The parameters of each stage under a configuration, and a bound on model calls."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The pipeline that a configuration names; its module says which tasks it has."""
+"""Builds the pipeline of a configuration; the pipeline's module adds its tasks."""
 
 import inspect
 from collections.abc import Mapping
@@ -55,7 +55,7 @@ def build(
 
 
 def _signature(form: Form) -> inspect.Signature:
-    """Return what kfp reads a pipeline's parameters from."""
+    """Return the signature from which kfp reads a pipeline's parameters."""
     keyword = inspect.Parameter.POSITIONAL_OR_KEYWORD
     return inspect.Signature(
         [

@@ -1,4 +1,4 @@
-"""From a configuration and a profile to KFP IR YAML."""
+"""Compiles a configuration and a profile to KFP IR YAML."""
 
 import json
 import logging
@@ -31,7 +31,7 @@ KFP_API = "pipelines.kubeflow.org/v2beta1"
 
 @dataclass(frozen=True)
 class Compiled:
-    """A pipeline in KFP's IR, for every place that it can be sent to.
+    """A pipeline in KFP's IR, for KFP and Argo.
 
     Attributes:
         spec: First document of the IR: the pipeline.
@@ -111,7 +111,7 @@ def compile_request(
         only: The one task to run on them; or empty.
         since: The first task to run on them; or empty.
         notify: Whether an exit task tells an address how the run ended.
-        preset: What that task calls the configuration.
+        preset: Name of the configuration in the exit task's message.
         ui_host: Address of the engine's user interface, for the link that it sends.
     """
     hardware = _hardware(profile, config)
@@ -146,7 +146,7 @@ def _compiled(pipeline: Any, profile: Profile, images: Images) -> Compiled:  # n
     extra = platform[0] if platform else {}
     slim(spec, extra)
     for name, item in spec["root"]["inputDefinitions"]["parameters"].items():
-        item["description"] = DESCRIPTIONS[name]  # what the form of the KFP UI shows
+        item["description"] = DESCRIPTIONS[name]  # shown in the form of the KFP UI
     return Compiled(spec, extra, profile, images)
 
 

@@ -67,10 +67,10 @@ DEFAULTS: dict[str, Any] = {
     "work_dir": "",
     "seed": 1,
 }
-"""The pipeline's parameters where nothing else is said."""
+"""Defaults of the pipeline's parameters."""
 
 MODULES = {"refine-af": "refine_af.pipelines.refine_af", "teams-rl": "refine_af.pipelines.teams_rl"}
-"""Which module says what tasks a pipeline has."""
+"""Module of each pipeline's tasks."""
 
 
 class Backbone(BaseModel):
@@ -128,7 +128,7 @@ class RunConfig(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _chat_is_a_word(cls, data: Any) -> Any:  # noqa: ANN401  what a file holds
-        """Undo YAML's reading of ``chat: yes`` as a truth value."""
+        """Restore ``yes`` and ``no`` of ``chat``, which YAML reads as truth values."""
         if isinstance(data, dict):
             stages = data.get("stages")
             values = [
@@ -198,7 +198,7 @@ class RunConfig(BaseModel):
         return {str(values["engine"]) for values in named if "engine" in values}
 
     def instance_form(self) -> dict[str, Value]:
-        """Return what of :data:`FORM` a stage sets, for both stages that ask.
+        """Return the values of :data:`FORM` that hold for both stages that ask for instances.
 
         A model that PPO trained on one form must not be asked in another.
 
@@ -260,7 +260,7 @@ def parse(data: Any, where: str) -> RunConfig:  # noqa: ANN401  what a YAML file
 
 
 def _placed(key: str) -> str:
-    """Return where a key belongs that a configuration does not have."""
+    """Return a hint where a misplaced key belongs."""
     top = [*RunConfig.model_fields, "base"]
     if key in [stage.name for stage in STAGES]:
         return f"parameters of a stage stand one level down:\nstages:\n  {key}:\n    NAME: VALUE"

@@ -1,4 +1,4 @@
-"""Local runs in containers: the images of a cluster, through KFP's Docker runner.
+"""Runs tasks locally in the images of a cluster, through KFP's Docker runner.
 
 Each task runs as on Kubernetes: read-only root file system, a writable ``/tmp``, no new privileges.
 Differences: it runs as the person who started it, so that the files are theirs, and it sees the
@@ -92,7 +92,7 @@ def runner(output: Path, config: RunConfig) -> local.DockerRunner:
 
 
 def temporary_folder(output: Path) -> Path:
-    """Return where tasks put what they stage: on disk, because ``/tmp`` is memory here."""
+    """Return the folder for tasks' staged files: on disk, because ``/tmp`` is in memory here."""
     return output / "tmp"
 
 
@@ -138,7 +138,7 @@ def end(output: Path, seconds: float) -> None:
             if container.status == "running" and container.id not in asked:
                 asked.add(container.id)
                 with contextlib.suppress(APIError):  # it has ended by itself
-                    # not to process 1, a shell, which the kernel shields
+                    # not to process 1, a shell, to which the kernel does not deliver it
                     container.exec_run(["sh", "-c", "kill -INT -1"], user="0")
         time.sleep(0.2)
     for container in left:

@@ -9,7 +9,7 @@ TITLES = {"l4": "L4 24 GB", "a100-40": "A100 40 GB", "a100": "A100 80 GB", "h100
 
 
 def costs_page(text: str) -> str:
-    """Return the page with its derived part anew; what people wrote around it stays."""
+    """Return the page with a new derived part; the text around it stays."""
     before, _, rest = text.partition(BEGIN)
     after = rest.partition(END)[2]
     return before + BEGIN + _pairs() + "\n" + _stages() + END + after

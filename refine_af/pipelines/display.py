@@ -1,4 +1,4 @@
-"""Shows people where a run stands: a live table on a terminal, plain lines elsewhere."""
+"""Shows the progress of a run: a live table on a terminal, plain lines elsewhere."""
 
 import json
 import time
@@ -24,7 +24,7 @@ FEWEST_ROWS = 4
 
 @dataclass
 class TaskView:
-    """What is known of one task.
+    """The state of one task.
 
     Attributes:
         state: waiting, running, done, failed or reused.
@@ -158,7 +158,7 @@ def _that_fit(tasks: dict[str, TaskView], rows: int) -> set[str]:
 
 
 class _Drawing:
-    """The table at the moment when it is drawn, so that seconds tick between events."""
+    """The table at the moment of drawing, so that seconds advance between events."""
 
     def __init__(self, view: RunView, console: Console) -> None:
         self._view = view

@@ -57,7 +57,7 @@ def choose(tasks: list[str], only: str, since: str) -> list[str]:
 
 
 def reusable(root: str, tasks: list[str]) -> Reuse:
-    """Return what these tasks of an earlier run left, as far as it is there.
+    """Return the artifacts of these tasks of an earlier run, as far as they exist.
 
     Raises:
         DataError: When there is no run, or several.

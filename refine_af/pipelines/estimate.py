@@ -1,4 +1,4 @@
-"""GPU memory and hours of a preset, by formula, from every parameter that they depend on.
+"""Estimates the GPU memory and hours of a preset by formula.
 
 Legend: P parameters, L layers, h hidden size, i intermediate size, V vocabulary, A weights of the
 adapter, B sequences at once, S tokens of a sequence, K bytes of the KV cache of one token.

@@ -1,4 +1,4 @@
-"""``refine-af run``: resolves a configuration, runs the pipeline locally, shows the outcome."""
+"""``refine-af run``: resolves a configuration, runs the pipeline locally, shows the result."""
 
 import contextlib
 import json
@@ -40,7 +40,7 @@ POLL_SECONDS = 0.2
 LEASE = "lease.json"
 LOCK_FILE = ".refine-af-run.lock"
 REPORTS = ("report", "report_evolution")
-END_SECONDS = 20.0  # what a stage gets to let go of its lease, or its container to be ended
+END_SECONDS = 20.0  # seconds for a stage to release its lease, or for its container to stop
 
 
 @dataclass(frozen=True)
@@ -146,8 +146,8 @@ def _latest(output: Path) -> Path:
 def _copy_report(output: Path, preset: str) -> None:
     """Put the report where a browser knows a page by its ending; KFP's artifacts have none.
 
-    A link will not do: Chromium goes by the name that a link points to, and shows the source. The
-    copy says when the run was; the artifact does not, so that equal runs have equal artifacts.
+    A link does not work: Chromium goes by the name of its target and shows the source. The copy
+    says when the run was; the artifact does not, so that equal runs have equal artifacts.
     """
     when = run_line(Run(str(output))).started
     facts = {"preset": preset, "started": f"{when} UTC" if when else ""}

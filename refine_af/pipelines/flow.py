@@ -59,7 +59,7 @@ class Selection:
     only: frozenset[str] | None = None
 
     def runs(self, task: str) -> bool:
-        """Tell whether the task is part of this run."""
+        """Return whether the task is part of this run."""
         return task not in self.reuse if self.only is None else task in self.only
 
 
@@ -133,7 +133,7 @@ class Flow:
         return dict(self._settle(task, stage, name).outputs)
 
     def exit_task(self, notice: Mapping[str, str]) -> Any:  # noqa: ANN401  a KFP task
-        """Add the task that runs when all others have ended, however they did."""
+        """Add the exit task, which runs when all others have ended, in whatever state."""
         stage = find_stage("notify")
         named = {
             "run": dsl.PIPELINE_JOB_NAME_PLACEHOLDER,
@@ -142,7 +142,7 @@ class Flow:
         return self._settle(kfp_component(stage)(**notice, **named), stage, stage.name)
 
     def _settle(self, task: Any, stage: Stage, name: str) -> Any:  # noqa: ANN401  a KFP task
-        """Give a task its name, image, place, secrets and retries."""
+        """Set a task's name, image, placement, secrets and retries."""
         task.set_display_name(name)
         task.set_container_image(self._images.reference(stage))
         task.set_caching_options(stage.cache and stage.name in self._images.digests)
@@ -180,7 +180,7 @@ class Flow:
 def _check_complete(
     stage: Stage, name: str, inputs: Mapping[str, Any], params: Mapping[str, Any]
 ) -> None:
-    """Refuse a task of which an earlier run did not keep what it needs."""
+    """Refuse to reuse a task whose artifacts are missing from the earlier run."""
     lacking = [item.name for item in stage.inputs if not item.optional and item.name not in inputs]
     lacking += [key for key, value in params.items() if value is None]
     if lacking:

@@ -1,4 +1,4 @@
-"""What a run of a configuration is asked for: the pipeline's parameters and the stages' knobs."""
+"""The form of a configuration: the pipeline's parameters and the stages' knobs."""
 
 import json
 from collections.abc import Mapping
@@ -32,7 +32,7 @@ class Form:
     settings: str
 
     def given(self, stage: str, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Return what the form gives the tasks of a stage, by parameter.
+        """Return the values of the form for a stage's tasks, by parameter.
 
         Args:
             stage: The stage's name.

@@ -1,4 +1,4 @@
-"""What can be known of a run's inputs before it starts: that they are there, and their form."""
+"""Checks a run's inputs before it starts: that they exist, and their form."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +11,7 @@ from refine_af.stages.seed_ingest import read_seeds
 from refine_af.storage.sources import BUILTIN, MADE, fetch_rows_file
 
 PACKAGED = {"builtin:operators", "builtin:static", *MADE, *BUILTIN}
-"""Content of the package besides its models."""
+"""Packaged data besides the models."""
 
 
 def check_contents(tasks: Sequence[PlannedTask]) -> None:

@@ -1,4 +1,4 @@
-"""Runs a compiled-alike pipeline on this machine with KFP's own local runner.
+"""Runs a pipeline on this machine with KFP's local runner.
 
 ``python -m refine_af.pipelines.local SPEC.json`` is a process of its own, because the runner
 replaces logging handlers and ``print`` and writes every task's input to standard output; its parent
@@ -23,7 +23,7 @@ from refine_af.runner import end_as_ctrl_c_does
 from refine_af.targets.profile import load_profile
 
 SUBPROCESSES = local.SubprocessRunner(use_venv=False)
-END_SECONDS = 8.0  # what a stage in a container gets to let go of its lease
+END_SECONDS = 8.0  # seconds for a stage in a container to release its lease
 
 
 def artifact_folder(task: str) -> str:
@@ -34,7 +34,7 @@ def artifact_folder(task: str) -> str:
 def task_names(pipeline: Any) -> dict[str, str]:  # noqa: ANN401  kfp is untyped
     """Return the name for people of each task of a KFP pipeline, in the order of the DAG."""
     tasks = pipeline.pipeline_spec.root.dag.tasks
-    # kfp keeps them in a map without an order
+    # kfp keeps them in an unordered map
     names = {key: tasks[key].task_info.name for key in sorted(tasks, key=_in_order)}
     waiting = {key: set(tasks[key].dependent_tasks) for key in names}
     ordered: list[str] = []
@@ -47,7 +47,7 @@ def task_names(pipeline: Any) -> dict[str, str]:  # noqa: ANN401  kfp is untyped
 
 
 def _in_order(key: str) -> tuple[str, int]:
-    """Return what sorts ``train-sft-10`` after ``train-sft-2`` and ``train-sft``."""
+    """Return a sort key that puts ``train-sft-10`` after ``train-sft-2`` and ``train-sft``."""
     stem, _, number = key.rpartition("-")
     return (stem, int(number)) if number.isdigit() else (key, 1)
 
@@ -73,7 +73,7 @@ def collect(root: Path, names: dict[str, str], target: Path) -> None:
 
 
 def check_outputs(root: Path, names: dict[str, str]) -> None:
-    """Prove that every task wrote its outputs.
+    """Check that every task wrote its outputs.
 
     KFP's Docker runner reports success if the container is removed before its exit code is read.
     """

@@ -1,4 +1,4 @@
-"""Gives a KFP task its place: what kfp-kubernetes can say of a placement and a profile."""
+"""Applies a placement and a profile to a KFP task, as far as kfp-kubernetes can."""
 
 from typing import Any
 
@@ -62,7 +62,7 @@ def _mount(task: Task, item: Volume) -> None:
 
 
 def _set_pod(task: Task, profile: Profile) -> None:
-    # KFP itself drops all capabilities and forbids more rights; it has no word for a read-only root
+    # KFP drops all capabilities and privilege escalation itself; it cannot set a read-only root
     kubernetes.set_security_context(task, run_as_user=USER, run_as_group=USER, run_as_non_root=True)
     if profile.image_pull_secrets:
         kubernetes.set_image_pull_secrets(task, list(profile.image_pull_secrets))

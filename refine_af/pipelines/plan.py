@@ -1,4 +1,4 @@
-"""What a run would do: ``refine-af run --dry-run``."""
+"""The plan of a run: ``refine-af run --dry-run``."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

@@ -13,7 +13,7 @@ ABSENT = "absent"
 
 
 def resume_environment(resume: Resume, output: Path, spec: dict[str, Any]) -> dict[str, str]:
-    """Return what tells the stages how to use their journals; read by ``refine_af.component``.
+    """Return the environment that tells stages how to use their journals.
 
     ``always`` holds for every task that the earlier run had started: it must find its own journal.
     Tasks that it had not reached begin.

@@ -15,7 +15,7 @@ from refine_af.targets.profile import Profile
 
 API = "serving.kserve.io/v1beta1"
 MODELS = "/mnt/models"
-"""KServe wants all that it downloads below one folder."""
+"""KServe downloads everything below one folder."""
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 

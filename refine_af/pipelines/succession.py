@@ -24,7 +24,7 @@ from refine_af.storage.atomic import put_in_place
 NEXT = "next"
 SHOWN = 5
 _BESIDE = (CONFIGURATION, "events.jsonl", "run.log", PAGE, LIST)
-"""What lies beside the artifacts, in the order in which it takes the earlier files' place."""
+"""Files and folders beside the artifacts, in the order in which they replace the earlier ones."""
 
 
 def default_folder(preset: str, config: RunConfig) -> Path:
@@ -88,7 +88,7 @@ def _refusal(folder: Path, foreign: dict[str, tuple[Any, Any]]) -> str:
 
 
 def take_place(work: Path, folder: Path) -> None:
-    """Put what a run made in ``work`` in the place of the earlier run in ``folder``."""
+    """Replace the earlier run in ``folder`` by the one in ``work``."""
     if work == folder:
         return
     put_in_place(work / ARTIFACTS, folder / ARTIFACTS)

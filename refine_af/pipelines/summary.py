@@ -1,4 +1,4 @@
-"""What a run says at its end: a short table and where the report is."""
+"""The closing message of a run: a short table and the path of the report."""
 
 import shlex
 from pathlib import Path

@@ -19,7 +19,7 @@ Outputs = Mapping[str, Any]
 
 
 class Flow(Protocol):
-    """What a pipeline's tasks are added to."""
+    """Collects the tasks of a pipeline."""
 
     def add(
         self,

@@ -12,7 +12,7 @@ from refine_af.reporting.text import shown
 
 COLUMNS = ("item", "instruction", "input", "answer", "rating", "comment")
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
-"""A cell that opens so is run by spreadsheet programs, the full-width forms by some."""
+"""First characters of a cell that spreadsheet programs evaluate; some also full-width forms."""
 
 MOST_CHARACTERS = 20_000
 """Of a cell; spreadsheet programs cut at 32,767."""

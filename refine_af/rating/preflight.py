@@ -1,4 +1,4 @@
-"""``refine-af preflight``: what a reward pays for, on a user's rows, before anything is trained."""
+"""``refine-af preflight``: measures on a user's rows, before training, what a reward pays for."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence

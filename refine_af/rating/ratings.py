@@ -1,4 +1,4 @@
-"""Filled-in sheets read back: levels per arm, arms and raters against each other."""
+"""Reads filled-in sheets: levels per arm, and comparisons of arms and of raters."""
 
 import csv
 import io

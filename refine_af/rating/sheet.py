@@ -1,4 +1,4 @@
-"""What raters get: answers of several arms in one shuffled list that hides whose they are."""
+"""The sheet for raters: answers of several arms in one shuffled list that hides the arms."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -1,1 +1,1 @@
-"""The report: one page that answers whether RL helped, and shows how the numbers came about."""
+"""The report: one page that answers whether RL helped, and how the numbers were computed."""

@@ -1,4 +1,4 @@
-"""The answer: every paired comparison of the run, and what it means in plain words."""
+"""The answer: every paired comparison of the run, and its meaning in plain words."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -40,7 +40,7 @@ class ArmNumbers:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the first screen says.
+    """The content of the first screen.
 
     Attributes:
         main: The comparison that the run is about, when both arms were evaluated.

@@ -1,4 +1,4 @@
-"""Which charts of answers and data the report holds: titles, axes with units, what each says."""
+"""Charts of answers and data, each with title, axes with units and caption."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What the page shows, worked out once for HTML, Markdown and the metrics."""
+"""The contents of the page, computed once for HTML, Markdown and the metrics."""
 
 import json
 from collections.abc import Mapping
@@ -65,7 +65,7 @@ class Contents:
 
 
 def find_contents(inputs: ReportInputs) -> Contents:
-    """Work out everything that the report shows."""
+    """Compute everything that the report shows."""
     answer = find_answer(inputs)
     diversity = variety(inputs.instructions, inputs.seeds)
     tasks = _task_rows(answer)

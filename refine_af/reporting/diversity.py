@@ -1,4 +1,4 @@
-"""How varied the data is: verbs and objects, similarity to the seeds, lengths, copies."""
+"""Diversity of the data: verbs and objects, similarity to the seeds, lengths, copies."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -104,7 +104,7 @@ def nearest_seed(instructions: Sequence[Instruction], seeds: Sequence[Seed]) -> 
 
 
 def copies(instances: Sequence[Instance]) -> Copies:
-    """Return how much of an arm's data repeats itself or its prompt; zeros without rows."""
+    """Return the shares of an arm's rows that repeat others or their prompt; zeros without rows."""
     count = len(instances)
     if not count:
         return Copies(0, 0.0, 0.0, 0.0, 0.0)

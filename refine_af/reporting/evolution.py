@@ -1,4 +1,4 @@
-"""The report of an evolution run: what a learned choice of operations adds over a random one."""
+"""The report of an evolution run: what a learned policy adds over a random choice."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

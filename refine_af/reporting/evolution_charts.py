@@ -1,4 +1,4 @@
-"""Charts of an evolution run: what the policy did, what it learned, what came of it."""
+"""Charts of an evolution run: the policy's choices, its training, and its results."""
 
 from collections.abc import Mapping, Sequence
 from statistics import fmean, pstdev
@@ -11,7 +11,7 @@ from refine_af.reporting.evolution_inputs import EvolutionArm
 
 
 def operator_names(arms: Mapping[str, EvolutionArm], table: Mapping[str, Any]) -> list[str]:
-    """Return the operators in the order of the file, as far as rows tell them."""
+    """Return the operators in the order of the file, as far as the rows name them."""
     if table.get("operators"):
         return [str(name) for name in table["operators"]]
     names = {row.action: row.operator for arm in arms.values() for row in arm.trace}

@@ -1,4 +1,4 @@
-"""What the report of an evolution run is made from."""
+"""The inputs of the report of an evolution run."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

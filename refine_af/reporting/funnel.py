@@ -1,4 +1,4 @@
-"""The funnel: what became of every request, completion, instruction and instance.
+"""The funnel: counts of requests, completions, instructions and instances after each step.
 
 Each step is a ledger: what went in is what was dropped, by reason, and what came out. A report
 whose ledgers do not add up says so instead of hiding it.
@@ -27,7 +27,7 @@ REASONS = {
     "truncated": "the model was cut off",
     "unparseable": "no input and output could be read from it",
 }
-"""What a reason means, for those whose word does not say it all."""
+"""Explanations of the reasons that are not self-explanatory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,7 @@ class Funnel:
 
 
 def build_funnel(inputs: ReportInputs) -> Funnel:
-    """Return the funnel of a run, counted from its rows and held against the rounds' counts."""
+    """Return the funnel of a run, counted from its rows and compared with the rounds' counts."""
     steps = _instruction_steps(inputs)
     for name, arm in inputs.arms.items():
         steps += _arm_steps(name, arm)

@@ -1,4 +1,4 @@
-"""The page on reward hacking: what repeats, what drifts, and what the held-out score says.
+"""The section on reward hacking: repeated texts, drifting numbers, and the held-out score.
 
 Beginnings and ends are means over :data:`WINDOW` updates, because single updates are noisy.
 """
@@ -30,7 +30,7 @@ SHOWN = {
     "template_share": "runs of four words that repeat, share",
     RAW: "value of the rule, not normalised",
 }
-"""What people read for a number; parts have the names that their scorers give them."""
+"""Labels of numbers; parts have the names that their scorers give them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class Template:
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """How a number moved from start to end, also in deviations of single rows at the start."""
+    """How a number moved from start to end, also in standard deviations of rows at the start."""
 
     name: str
     before: float
@@ -123,8 +123,8 @@ def _move(updates: Sequence[Mapping[str, float]], key: str, spread_key: str) -> 
 def over_kl(updates: Sequence[Mapping[str, float]]) -> Chart | None:
     """Return trained reward and held-out score over the distance from the start model.
 
-    Both in deviations of single rows from their beginning, so that they share an axis; each point
-    is the mean of :data:`WINDOW` updates. Source: Gao et al. 2022 (arXiv 2210.10760), figure 1.
+    Both in standard deviations of rows at the start, so that they share an axis; each point is the
+    mean of :data:`WINDOW` updates. Source: Gao et al. 2022 (arXiv 2210.10760), figure 1.
     """
     trained = RAW if RAW in updates[0] else "reward_mean"
     rows = [row for row in updates if "kl" in row and trained in row]

@@ -1,4 +1,4 @@
-"""What a report is made from, and what comes out."""
+"""The inputs and outputs of the report."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""Rows to look at: kept, dropped and written during training. Chosen by seed, not by beauty."""
+"""Sample rows: kept, dropped and written during training, drawn at random by the seed."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace

@@ -1,4 +1,4 @@
-"""Model text and numbers, made fit for a page."""
+"""Formats model text and numbers for a page."""
 
 import re
 

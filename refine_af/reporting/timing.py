@@ -1,4 +1,4 @@
-"""Seconds, tokens and money per stage: a page of its own, because it differs from run to run."""
+"""The page of seconds, tokens and money per stage; separate, because it differs between runs."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -37,7 +37,7 @@ class StageTime:
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """The page twice."""
+    """The page in HTML and Markdown."""
 
     html: str
     markdown: str

@@ -14,7 +14,7 @@ MOST_PARTS = 6
 
 @dataclass(frozen=True, slots=True)
 class Track:
-    """A number of each PPO update and how it is drawn; ``key`` is its name in ``ppo.metrics``."""
+    """A number of each PPO update and its chart; ``key`` is its name in ``ppo.metrics``."""
 
     key: str
     title: str

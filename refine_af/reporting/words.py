@@ -1,4 +1,4 @@
-"""The report's fixed words: what each number means, and what differs from the paper."""
+"""Fixed texts of the report: the meaning of each number, and differences from the paper."""
 
 GLOSSARY = {
     "ROUGE-L": "Longest common subsequence of stemmed words with the best reference, as F1, times"

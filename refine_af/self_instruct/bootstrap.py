@@ -1,4 +1,4 @@
-"""The Self-Instruct loop without an engine: requests out, completions in, rows decided.
+"""The Self-Instruct loop without an engine: it makes requests and decides on completions.
 
 Source: Self-Instruct, section 2.2, ``bootstrap_instructions.py``. As there, a round's prompts are
 drawn from one pool (five prompts in the reference) and accepted pieces join the pool at once, so
@@ -25,7 +25,7 @@ End = Literal["target", "max_requests", "no_acceptance"]
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """What became of one round's completions, in order of request and position."""
+    """The decisions on one round's completions, in order of request and position."""
 
     kept: list[Instruction]
     rejected: list[Rejected]
@@ -105,7 +105,7 @@ class Bootstrap:
 
     @property
     def end(self) -> End | None:
-        """Why the loop is over; None while it is not."""
+        """Why the loop ended; None while it runs."""
         params = self._params
         if self.accepted >= params.target:
             return "target"

@@ -1,4 +1,4 @@
-"""Instances as chat models write them: with labels in any dress, or as an answer alone."""
+"""Reads instances as chat models write them: with labels in any format, or an answer alone."""
 
 import re
 
@@ -17,7 +17,7 @@ _SAME = {"answer": "output", "label": "class label"}
 
 
 def parse_chat(answer: str, finish: Finish, layout: Layout) -> Draft:
-    """Return the first pair of a chat model's answer, or one that says why it is of no use.
+    """Return the first pair of a chat model's answer, or one with the reason why it is unusable.
 
     An answer without any label is the output of a task that needs no input.
 

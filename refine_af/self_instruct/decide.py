@@ -1,4 +1,4 @@
-"""From answers to decided rows: parsed, filtered by rule and by similarity, in order of arrival.
+"""Turns answers into decided rows: parsed, then filtered by rules and similarity, in order.
 
 The bootstrap decides each round with it; filtering again from kept answers runs the same code.
 """
@@ -16,12 +16,12 @@ from refine_af.self_instruct.task_rating import Rate, refusals
 
 STAGE = "generate_instructions"
 KNOWN = "known-"
-"""How the ids of known texts start; no row's id does."""
+"""Prefix of the ids of known texts; no row's id has it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back for one request.
+    """The answer to one request.
 
     Attributes:
         number: Of the request, within its shard.

@@ -1,4 +1,4 @@
-"""How a model is asked for instances, where its answer ends, and how the answer is read.
+"""The form of requests for instances: prompt, stop texts and parser.
 
 ``train_ppo`` and ``generate_instances`` share it: what PPO trained on is what is asked for later.
 """

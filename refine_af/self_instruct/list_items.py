@@ -1,4 +1,4 @@
-"""Items of a list as models write it: the usual marks, and what is said around the list.
+"""Splits a list as models write it into items: the usual marks, without the text around the list.
 
 ``9.``, ``10)``, ``(11)``, ``**12.**``, ``13.Name``, ``Task 14:``, ``- ``: a mark counts at the
 beginning of a line. A completion that goes on with a list begins inside an item, as base models do

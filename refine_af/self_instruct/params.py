@@ -1,4 +1,4 @@
-"""How instructions are bootstrapped, and how instances are asked for."""
+"""Parameters of bootstrapping instructions and of requests for instances."""
 
 from dataclasses import replace
 from typing import Literal
@@ -16,7 +16,7 @@ FORM = ("style", "split", "chat")
 
 
 class BootstrapParams(EngineParams):
-    """How many instructions, from which prompts, drawn how, filtered how."""
+    """Number, prompts, sampling and filter of new instructions."""
 
     target: int = param(
         15000,

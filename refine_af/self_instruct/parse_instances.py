@@ -1,4 +1,4 @@
-"""From the model's answer to input-output pairs, with a reason for each that is dropped.
+"""Parses an answer into input-output pairs, with a reason for each that is dropped.
 
 Source: Self-Instruct, sections 2.3 and 2.4, ``identify_clf_or_not.py`` and
 ``prepare_for_finetuning.py``. Differences: the reference takes a random five of an unordered set,
@@ -189,7 +189,7 @@ def _labelled(label: str, given: str) -> Draft:
     if inner and inner[0][0] == "input" and inner[0][1] == 0:
         given, inner = given[inner[0][2] :].strip(), inner[1:]
     if inner and inner[0][0] == "output" and inner[0][1] == 0:
-        # the answer to another question than the one that was asked
+        # it answers another question
         return Draft(given, label, "unparseable", "Output: behind a class label")
     if inner:
         return Draft(given, label, "ambiguous", f"{inner[0][0].capitalize()}: inside the input")

@@ -1,4 +1,4 @@
-r"""From the model's list of instructions to single ones, with a reason for each that is dropped.
+r"""Parses a list of instructions, with a reason for each that is dropped.
 
 Source: Self-Instruct, section 2.4 and ``post_process_gpt3_response``; the ROUGE-L filter follows
 in :mod:`refine_af.self_instruct.bootstrap`. The published code splits at ``\n10. `` alone, which
@@ -151,7 +151,7 @@ def _broken_rule(text: str, words: int, blacklist: tuple[str, ...]) -> tuple[str
     lower = text.lower()
     if (keyword := _keyword(text, lower, blacklist)) is not None:
         return "keyword", keyword
-    # Case does not matter, so that leaving the other letters alone lets nothing slip through.
+    # Ignoring case, because the other letters are left as they are.
     if lower.startswith("write a program"):
         return "write_a_program", ""
     if text[0] in string.punctuation:

@@ -1,4 +1,4 @@
-"""Which instructions ask for a class label, and so have their instances written output first."""
+"""Finds the classification instructions, whose instances are written output first."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -31,7 +31,7 @@ def layouts(
         style: Of the question.
         engine: Answers; a question that failed counts as no, as every answer but a yes does.
         seed: Of the requests; the answers are greedy.
-        by_likelihood: Take the likelier of yes and no, from an engine that can tell.
+        by_likelihood: Take the likelier of yes and no, from an engine that knows likelihoods.
 
     Source: Self-Instruct (arXiv 2212.10560), sections 2.2 and 2.3.
     """

@@ -1,4 +1,4 @@
-"""How much a text is like a task: the model's own likelihoods as feedback on instructions.
+"""Rates how much a text resembles a task, by the model's own likelihoods.
 
 Shown some seed tasks, a model finds another task more likely than without them, and a sentence that
 only happens to stand in a list less so::

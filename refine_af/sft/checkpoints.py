@@ -1,4 +1,4 @@
-"""Checkpoints: published whole into the journal, continued from bit for bit, without a pickle.
+"""Checkpoints in the journal: published atomically, resumed bit for bit, without pickles.
 
 A checkpoint is a directory ``checkpoint-NNNNNN`` of the journal. The trainer writes weights and
 its own record (``trainer_state.json``) but no optimizer (``save_only_model``), because its files

@@ -1,4 +1,4 @@
-"""Text to tokens: what the model reads, and on which of it the loss is taken.
+"""Encodes text as tokens, with labels for the completion.
 
 The prompt and the whole text are tokenized apart; the completion starts where the two differ,
 as in TRL. Control tokens named in a row stay text; an answer ends with the chat template's end of

@@ -1,4 +1,4 @@
-"""The page beside the trained weights: what they were made of, computed from the rows."""
+"""The model card beside the trained weights, computed from the rows."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ NOT_SETTINGS = {
 
 @dataclass(frozen=True, slots=True)
 class CardFacts:
-    """What the page says.
+    """The content of the card.
 
     Attributes:
         instances: Machine-written rows trained on.

@@ -1,4 +1,4 @@
-"""How the base model is fine-tuned."""
+"""Parameters of fine-tuning."""
 
 from typing import Literal
 
@@ -133,7 +133,7 @@ class SFTParams(ModelParams):
 
     @rule("batch_size")
     def processes_share_evenly(self) -> str:
-        """Every process has as many pieces as another."""
+        """All processes have equally many pieces."""
         if self._pieces(max(self.processes, 1)) is None:
             return _multiple_of("processes", self.processes)
         return ""

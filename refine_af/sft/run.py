@@ -1,4 +1,4 @@
-"""One fine-tuning run from rows to weights: what the ``train_sft`` stage calls."""
+"""One fine-tuning run from rows to weights, called by the stage ``train_sft``."""
 
 import time
 from collections import Counter
