@@ -1,5 +1,6 @@
 """Checks every input before any GPU is requested, and takes the digests that later tasks expect."""
 
+from collections import deque
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from refine_af.evaluation.params import TasksParams
 from refine_af.evaluation.task_sets import load_tasks
 from refine_af.feedback.params import RewardParams, RewardRuleParams
 from refine_af.stages.form import KNOBS
-from refine_af.stages.seed_ingest import SeedParams, read_seeds
+from refine_af.stages.seed_ingest import SeedCounts, SeedParams, iter_seeds
 from refine_af.storage.manifest import digest_path
 from refine_af.storage.sources import fetch_named, fetch_rows_file, fetch_source
 
@@ -82,8 +83,10 @@ def run(params: CheckInputsParams, task: Task) -> Metrics:
         if content.kind == "code":
             UserScorer(content.value)  # refuses what cannot be imported
     seeds_path = fetch_rows_file(params.seeds_uri, task.scratch)
-    seeds = read_seeds(seeds_path, params.seeds_uri, "unknown", field_map=params.field_map)
-    task.progress.say(seeds.said(params.seeds_uri))
+    counts = SeedCounts()
+    seeds = iter_seeds(seeds_path, params.seeds_uri, "unknown", counts, field_map=params.field_map)
+    deque(seeds, maxlen=0)  # reads, keeps nothing
+    task.progress.say(counts.said(params.seeds_uri))
     tasks = load_tasks([fetch_source(params.tasks_uri, task.scratch)], first=params.instances)
     task.progress.say(f"{len(tasks.tasks)} evaluation tasks with {tasks.count} instances")
     _check_operators(params, task)
@@ -102,7 +105,7 @@ def run(params: CheckInputsParams, task: Task) -> Metrics:
     for name, value in facts.items():
         task.outputs[name].write_text(value, encoding="utf-8")
     write_object(task.outputs["manifest"], _manifest(params) | facts)
-    return {"seeds": len(seeds.rows), "tasks": len(tasks.tasks), "task_instances": tasks.count}
+    return {"seeds": counts.seeds, "tasks": len(tasks.tasks), "task_instances": tasks.count}
 
 
 def _manifest(params: CheckInputsParams) -> dict[str, Any]:

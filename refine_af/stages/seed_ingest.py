@@ -3,10 +3,10 @@
 import json
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -82,31 +82,63 @@ class SeedTask(BaseModel):
 
 
 @dataclass(slots=True)
-class Seeds:
-    """What a file held.
+class SeedCounts:
+    """What a file held, as far as it was read.
 
     Attributes:
-        rows: The seeds, in order.
+        seeds: Rows that are seeds.
         schemas: How many rows came in each schema.
         repeated: Rows without an id that repeat another one and were left out.
         ruled: Seeds whose kind the rule decided.
+        classification: Seeds that are classification.
+        empty_input: Seeds whose first instance has no input.
+        words: Words of all instructions.
     """
 
-    rows: list[Seed] = field(default_factory=list)
+    seeds: int = 0
     schemas: Counter[str] = field(default_factory=Counter)
     repeated: int = 0
     ruled: int = 0
+    classification: int = 0
+    empty_input: int = 0
+    words: int = 0
+
+    def add(self, seed: Seed, schema: str, ruled: bool) -> None:
+        """Count a seed that came in ``schema``."""
+        self.seeds += 1
+        self.schemas[schema] += 1
+        self.ruled += ruled
+        self.classification += seed.is_classification
+        self.empty_input += not any(pair.input for pair in seed.instances[:1])
+        self.words += len(seed.instruction.split())
 
     def said(self, name: str) -> str:
         """Return in words what was read."""
         schemas = ", ".join(f"{count} as {schema}" for schema, count in self.schemas.items())
-        text = f"{name}: {len(self.rows)} seeds, read {schemas}"
+        text = f"{name}: {self.seeds} seeds, read {schemas}"
         text += f"; {self.repeated} repeated rows left out" if self.repeated else ""
         return text + (f"; the kind of {self.ruled} tasks by rule" if self.ruled else "")
 
+    def metrics(self) -> Metrics:
+        """Return the stage's numbers."""
+        return {
+            "seeds": self.seeds,
+            "classification": self.classification,
+            "empty_input": self.empty_input,
+            "mean_instruction_words": self.words / self.seeds,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Seeds:
+    """All seeds of a file, in order, and what was counted."""
+
+    rows: list[Seed]
+    counts: SeedCounts
+
 
 def run(params: SeedParams, task: Task) -> Metrics:
-    """Write the checked seeds, in the order of the source."""
+    """Write the checked seeds, in the order of the source; none is held."""
     path = fetch_rows_file(params.seeds_uri, task.scratch)
     digest = digest_path(path)
     if params.seeds_digest and digest != params.seeds_digest:
@@ -115,16 +147,18 @@ def run(params: SeedParams, task: Task) -> Metrics:
             " changed since it was checked: run check_inputs again"
         )
     fallback = params.licence or ("Apache-2.0" if params.seeds_uri == "builtin:seeds" else "")
-    seeds = read_seeds(
+    counts = SeedCounts()
+    seeds = iter_seeds(
         path,
         params.seeds_uri,
         fallback or "unknown",
+        counts,
         field_map=params.field_map,
         classification=params.classification,
     )
-    task.progress.say(seeds.said(params.seeds_uri))
-    write_rows(task.outputs["seeds"], seeds.rows)
-    return _counts(seeds.rows)
+    write_rows(task.outputs["seeds"], seeds)
+    task.progress.say(counts.said(params.seeds_uri))
+    return counts.metrics()
 
 
 def read_seeds(
@@ -135,12 +169,28 @@ def read_seeds(
     field_map: str = "",
     classification: Classification = "rule",
 ) -> Seeds:
-    """Return the seeds of a file in any known schema.
+    """Return what :func:`iter_seeds` yields, all of it in memory."""
+    counts = SeedCounts()
+    options: dict[str, Any] = {"field_map": field_map, "classification": classification}
+    return Seeds(list(iter_seeds(path, name, licence, counts, **options)), counts)
+
+
+def iter_seeds(
+    path: Path,
+    name: str,
+    licence: str,
+    counts: SeedCounts,
+    *,
+    field_map: str = "",
+    classification: Classification = "rule",
+) -> Iterator[Seed]:
+    """Yield the seeds of a file in any known schema.
 
     Args:
         path: Rows as :func:`refine_af.contracts.jsonl.iter_objects` reads them.
         name: What to call the source in messages.
         licence: Licence of rows that name none.
+        counts: Counts what is yielded.
         field_map: Our fields by theirs, see :func:`refine_af.contracts.schemas.parse_field_map`.
         classification: What rows that do not say whether they are classification are.
 
@@ -150,7 +200,6 @@ def read_seeds(
             twice, or no row.
     """
     fields = parse_field_map(field_map)
-    seeds = Seeds()
     first_line: dict[str, int] = {}
     same_task: dict[str, int] = {}
     for number, value in iter_objects(path):
@@ -164,18 +213,16 @@ def read_seeds(
         seed = _seed(row, licence, classification)
         if (twin := same_task.setdefault(seed.id, number)) != number:
             if row.id is None:
-                seeds.repeated += 1
+                counts.repeated += 1
                 continue
             raise DataError(
                 f"{location}: it is the task of line {twin} once more; drop one of them"
             )
         first_line[seed.seed_id] = number
-        seeds.schemas[schema] += 1
-        seeds.ruled += row.is_classification is None and classification == "rule"
-        seeds.rows.append(seed)
-    if not seeds.rows:
+        counts.add(seed, schema, row.is_classification is None and classification == "rule")
+        yield seed
+    if not counts.seeds:
         raise DataError(f"{name}: no seed in it; one row a task is needed")
-    return seeds
 
 
 def _seed(row: SeedTask, licence: str, classification: Classification) -> Seed:
@@ -229,16 +276,6 @@ def _no_schema(value: JsonObject, location: str, fields: Mapping[str, str]) -> s
         advice = f"its fields match no known schema ({', '.join(SCHEMAS)})"
     hint = f"; perhaps field_map={nearest}" if nearest else "; name its fields by field_map"
     return f"{location}: {advice}{hint}. The row: {shown}"
-
-
-def _counts(seeds: list[Seed]) -> Metrics:
-    words = [len(seed.instruction.split()) for seed in seeds]
-    return {
-        "seeds": len(seeds),
-        "classification": sum(seed.is_classification for seed in seeds),
-        "empty_input": sum(not any(pair.input for pair in seed.instances[:1]) for seed in seeds),
-        "mean_instruction_words": sum(words) / len(words),
-    }
 
 
 STAGE = Stage(
