@@ -9,7 +9,9 @@ two. A row is looked up, as the longer of a pair, with all of its keys; it is fo
 one, by those that a partner of at least its own length leaves possible.
 
 Keys only select. Whether two rows can share o tokens is then bounded by their signatures: a bit
-per token, so that a bit of one row that the other lacks is a token that it lacks.
+per token, so that a bit of one row that the other lacks is a token that it lacks. Signatures of the
+tokens from the key on are looked at first: of rows that have rarer tokens in common as well, most
+are left to the keys of those.
 
 Source: prefix, length and position filters of set-similarity joins (AllPairs, Bayardo et al. 2007;
 PPJoin, Xiao et al. 2008), keys of several prefix tokens (AdaptJoin, Wang et al. 2012), signatures
@@ -100,9 +102,8 @@ class JoinRows:
         token: The rarest tokens of each row, rare first, as ranks; -1 - rank from the second
             occurrence on.
         row: The row of each item of ``token``.
-        narrow: :data:`_WORDS` words a row.
-        share: What each row contributes to the bits of ``narrow`` that two rows must share, in
-            eighths of a bit, rounded down.
+        rest: For each item of ``token`` the signature, :data:`_WORDS` words, of all tokens from it
+            on in the order, also those behind the prefix.
         wide: :data:`_WIDE` words a row.
         wide_slack: Tokens of each row beyond the bits of ``wide``.
         ranks: Number of different tokens that there are.
@@ -113,8 +114,7 @@ class JoinRows:
     start: Ints
     token: Small
     row: Small
-    narrow: Bits
-    share: Shares
+    rest: Bits
     wide: Bits
     wide_slack: Small
     ranks: int
@@ -139,24 +139,25 @@ class JoinRows:
         kept = limits.as_long[1][size]
         start = np.concatenate([[0], np.cumsum(kept)])
         token = np.empty(start[-1], np.int32)
-        narrow = np.empty((len(order), _WORDS), np.uint64)
+        rest = np.empty((len(token), _WORDS), np.uint64)
         wide = np.empty((len(order), _WIDE), np.uint64)
         for low, high in _parts(size, _TOKENS):
             part = size[low:high]
             held = np.take(ranks, tokens[_ranges(first[order[low:high]], part)])
             row = np.repeat(np.arange(high - low), part)
-            token[start[low] : start[high]] = _prefixes(held, row, part, kept[low:high])
-            bit = len(ranks) - 1 - held
-            narrow[low:high] = _signatures(row, bit, high - low, _WORDS)
-            wide[low:high] = _signatures(row, bit, high - low, _WIDE)
+            ordered = held[_order_by_row(held, row)]
+            prefix = _ranges(np.cumsum(part) - part, kept[low:high])
+            token[start[low] : start[high]] = _numbered(ordered, row)[prefix]
+            bits = _bits(len(ranks) - 1 - ordered)
+            rest[start[low] : start[high]] = _from_each_on(bits, part)[prefix]
+            wide[low:high] = _signatures(row, len(ranks) - 1 - held, high - low, _WIDE)
         return cls(
             number[order],
             size.astype(np.int32),
             start,
             token,
             np.repeat(np.arange(len(order), dtype=np.int32), kept),
-            narrow,
-            _shares(size, narrow, limits),
+            rest,
             wide,
             (size - _count_bits(wide)).astype(np.int32),
             len(ranks),
@@ -246,15 +247,18 @@ class Join:
         self._items, self._item_counts = self._grouped()
         self.parts, self.costs = self._cut()
 
-    def _grouped(self) -> tuple[Ints, Ints]:
+    def _grouped(self) -> tuple[Small, Small]:
         """Return the positions of keys' first tokens, by token, and each one's number of rows."""
         rows = self._rows
-        positions = np.arange(len(rows.token))
-        items = np.flatnonzero((positions < self._long_end[0][rows.row]) & (rows.token >= 0))
+        ends = self._long_end[0].astype(np.int32)
+        use = np.arange(len(rows.token), dtype=np.int32) < np.take(ends, rows.row)
+        use &= rows.token >= 0
+        items = np.flatnonzero(use).astype(np.int32)
         items = items[_stable_order(rows.token[items])]
         token = rows.token[items]
-        early = items < self._short_end[0][rows.row[items]]
-        return items, np.bincount(token[early], minlength=rows.ranks)[token]
+        early = items < np.take(self._short_end[0].astype(np.int32), rows.row[items])
+        counts = np.bincount(token[early], minlength=rows.ranks).astype(np.int32)
+        return items, counts[token]
 
     def _cut(self) -> tuple[list[tuple[int, int]], list[int]]:
         """Return parts of whole groups of about :data:`_KEYS` keys, and their costs."""
@@ -280,8 +284,8 @@ class Join:
         common = counts > _COMMON
         # Rows so short that one token in common is enough have no key of two.
         tiny = common & (rows.length[rows.row[items]] * self._limits.need <= 1)
-        self._match(self._keys(np.sort(items[~common | tiny])), 1, found)
-        self._match(self._children(self._keys(np.sort(items[common]))), 2, found)
+        self._match(self._keys(np.sort(items[~common | tiny]).astype(np.int64)), 1, found)
+        self._match(self._children(self._keys(np.sort(items[common]).astype(np.int64))), 2, found)
         pairs = found.distinct()
         return rows.number[pairs >> 32], rows.number[pairs & _LOW_HALF]
 
@@ -350,10 +354,8 @@ class Join:
         some = np.flatnonzero(high > low)
         rows, low = shorter.row[some], low[some]
         count = high[some] - low
-        bits = np.take(self._rows.narrow, rows, axis=0)
-        share = np.take(self._rows.share, rows)
-        their_bits = np.take(self._rows.narrow, longer.row, axis=0)
-        their_share = np.take(self._rows.share, longer.row)
+        bits, share = self._needs(shorter.only(some), depth)
+        their_bits, their_share = self._needs(longer, depth)
         below = self._longest_partner(longer, depth)
         for start, stop in _parts(count, _PAIRS):
             times = count[start:stop]
@@ -367,6 +369,21 @@ class Join:
             ours, position = np.take(rows[start:stop], which), np.take(position, chosen)
             fits = np.flatnonzero(np.take(below, position) > ours)
             self._check(np.take(longer.row, position[fits]), ours[fits], found)
+
+    def _needs(self, keys: _Keys, depth: int) -> tuple[Bits, Shares]:
+        """Return the signatures that the partners of each key are compared by.
+
+        The tokens of the key are the rarest that both rows have in common, so that all others
+        stand behind it. The second array is what each row contributes to the bits that two rows
+        must share, in eighths, rounded down: of tokens beyond the bits of both rows the mean
+        bounds the lesser number.
+        """
+        bits = np.take(self._rows.rest, keys.last, axis=0)
+        length = np.take(self._rows.length, keys.row)
+        left = length - (keys.last - np.take(self._rows.start, keys.row))
+        least = self._limits.need * length - (depth - 1) / 2 - _SLACK
+        share = least - (left - _count_two(bits)) / 2
+        return bits, np.floor(8 * np.clip(share, -_MOST_BITS, _MOST_BITS)).astype(np.int16)
 
     def _longest_partner(self, keys: _Keys, depth: int) -> Small:
         """Return the row before which the partners of each key end, by length."""
@@ -398,21 +415,16 @@ class Join:
         found.add(longer[some], shorter[some])
 
 
-def _shares(size: Ints, signatures: Bits, limits: Limits) -> Shares:
-    """Return half of the bits that two rows like each must share, in eighths.
-
-    Of tokens beyond the bits of both rows the mean bounds the lesser number.
-    """
-    bits = limits.need * size - (size - _count_bits(signatures)) / 2 - _SLACK
-    return np.floor(8 * np.clip(bits, -_MOST_BITS, _MOST_BITS)).astype(np.int16)
-
-
 def _eighths(signatures: Bits) -> Shares:
     """Return eight times the number of bits of signatures of two words."""
+    return _count_two(signatures) << np.int16(3)
+
+
+def _count_two(signatures: Bits) -> Shares:
+    """Return the number of bits of signatures of two words."""
     counts = np.bitwise_count(signatures).view(np.uint16)[:, 0]
     counts *= np.uint16(257)  # The upper byte becomes the sum of both.
     counts >>= np.uint16(8)
-    counts <<= np.uint16(3)
     return counts.view(np.int16)
 
 
@@ -429,15 +441,37 @@ def _places(keys: _Keys, rows: Small) -> Ints:
     return (keys.hash.astype(np.int64) << 32) | rows
 
 
-def _prefixes(rank: Ints, row: Ints, size: Ints, kept: Ints) -> Small:
-    """Return the ``kept`` first tokens of each row after sorting it; ranks of all rows come in."""
+def _order_by_row(rank: Ints, row: Ints) -> Ints:
+    """Return the order of tokens by row, and by rank within."""
     order = _stable_order(rank)
-    order = order[_stable_order(row[order])]
-    rank = rank[order]
+    return order[_stable_order(row[order])]
+
+
+def _numbered(rank: Ints, row: Ints) -> Ints:
+    """Return ordered ranks with -1 - rank for what the item before it in its row is as well."""
     again = np.zeros(len(rank), np.bool_)
-    again[1:] = (rank[1:] == rank[:-1]) & (np.diff(row) == 0)
-    token = np.where(again, -1 - rank, rank)
-    return token[_ranges(np.cumsum(size) - size, kept)].astype(np.int32)
+    again[1:] = (rank[1:] == rank[:-1]) & (row[1:] == row[:-1])
+    return np.where(again, -1 - rank, rank)
+
+
+def _bits(bit: Ints) -> Bits:
+    """Return a signature with one bit for each number."""
+    position = bit % (64 * _WORDS)
+    held = np.uint64(1) << (position % 64).astype(np.uint64)
+    words = [np.where(position // 64 == word, held, np.uint64(0)) for word in range(_WORDS)]
+    return np.stack(words, axis=1)
+
+
+def _from_each_on(bits: Bits, size: Ints) -> Bits:
+    """Return for each item the bits of it and of all behind it in its row; changes ``bits``.
+
+    Rows of one length are worked on together: ``size`` has them side by side.
+    """
+    ends = np.concatenate([[0], np.cumsum(size)])
+    for low, high in _runs(size):
+        some = bits[ends[low] : ends[high]].reshape(high - low, int(size[low]), _WORDS)[:, ::-1]
+        np.bitwise_or.accumulate(some, axis=1, out=some)
+    return bits
 
 
 def _signatures(row: Ints, bit: Ints, rows: int, words: int) -> Bits:
