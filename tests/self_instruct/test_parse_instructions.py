@@ -1,7 +1,11 @@
+import re
+import unicodedata
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from refine_af.contracts.readable import is_readable
 from refine_af.contracts.records import Rejected
 from refine_af.engines.text import Finish
 from refine_af.self_instruct.parse_instructions import (
@@ -97,3 +101,24 @@ def test_every_piece_can_be_stored(text: str, finish: Finish) -> None:
         assert "\x00" not in piece.text
         piece.text.encode()
         Rejected.make("test", piece.reason or "kept", piece.text)
+
+
+@given(st.text(st.sampled_from("aZ \t\n\r\x0b\x0c\x00\x1f\x7f\x80\x9f\xa0\u0131\u2028\ud800")))
+def test_readable_is_what_has_no_control_character_and_no_surrogate(text: str) -> None:
+    categories = {unicodedata.category(character) for character in set(text) - set("\t\n\r")}
+    assert is_readable(text) == categories.isdisjoint({"Cc", "Cs"})
+
+
+@given(
+    st.lists(st.sampled_from([*ALPACA_BLACKLIST, "map", "s", "Go", "to", "\u212aey", ",", "up"])),
+    st.sampled_from(["", " ", " x "]),
+    st.lists(st.sampled_from(["map", "maps", "go to", "key", "s", "x"]), min_size=1).map(tuple),
+)
+def test_a_keyword_is_found_as_the_pattern_of_all_words_finds_it(
+    words: list[str], between: str, blacklist: tuple[str, ...]
+) -> None:
+    text = f"Some four words here {between.join(words)}"
+    pattern = re.compile(rf"\b({'|'.join(blacklist)})\b", re.IGNORECASE)
+    [piece] = parse_instructions(text, "stop", ParseRules(blacklist=blacklist))
+    match = pattern.search(piece.text)
+    assert (piece.reason, piece.detail) == (("keyword", match[0]) if match else (None, ""))
