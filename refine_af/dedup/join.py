@@ -244,30 +244,34 @@ class Join:
         starts = rows.start[:-1]
         self._long_end = [starts + usable[length] for usable in limits.as_long]
         self._short_end = [starts + usable[length] for usable in limits.as_short]
-        self._items, self._item_counts = self._grouped()
+        self._items, self._token_counts = self._grouped()
         self.parts, self.costs = self._cut()
 
-    def _grouped(self) -> tuple[Small, Small]:
-        """Return the positions of keys' first tokens, by token, and each one's number of rows."""
+    def _grouped(self) -> tuple[Small, Ints]:
+        """Return the positions of keys' first tokens, by token, and each token's shorter rows."""
         rows = self._rows
         ends = self._long_end[0].astype(np.int32)
         use = np.arange(len(rows.token), dtype=np.int32) < np.take(ends, rows.row)
         use &= rows.token >= 0
         items = np.flatnonzero(use).astype(np.int32)
         items = items[_stable_order(rows.token[items])]
-        token = rows.token[items]
         early = items < np.take(self._short_end[0].astype(np.int32), rows.row[items])
-        counts = np.bincount(token[early], minlength=rows.ranks).astype(np.int32)
-        return items, counts[token]
+        return items, np.bincount(rows.token[items[early]], minlength=rows.ranks)
 
     def _cut(self) -> tuple[list[tuple[int, int]], list[int]]:
         """Return parts of whole groups of about :data:`_KEYS` keys, and their costs."""
-        token = self._rows.token[self._items]
-        children = self._long_end[1][self._rows.row[self._items]] - self._items
-        cost = np.where(self._item_counts > _COMMON, children, 1 + self._item_counts // 16)
-        ends = np.array([stop for _, stop in _runs(token)], np.int64)
-        total = np.cumsum(cost)[ends - 1] if len(ends) else ends
-        groups = list(_parts(np.diff(total, prepend=0), _KEYS))
+        rows, counts = self._rows, self._token_counts
+        cost, size = np.zeros(rows.ranks), np.zeros(rows.ranks, np.int64)
+        for start in range(0, len(self._items), _KEYS):
+            items = self._items[start : start + _KEYS]
+            token = rows.token[items]
+            children = self._long_end[1][rows.row[items]] - items
+            keys = np.where(counts[token] > _COMMON, children, 1 + counts[token] // 16)
+            cost += np.bincount(token, keys, minlength=rows.ranks)
+            size += np.bincount(token, minlength=rows.ranks)
+        work: Ints = cost[size > 0].astype(np.int64)
+        ends, total = np.cumsum(size)[size > 0], np.cumsum(work)
+        groups = list(_parts(work, _KEYS))
         parts = [(int(ends[low - 1]) if low else 0, int(ends[high - 1])) for low, high in groups]
         costs = [int(total[high - 1] - (total[low - 1] if low else 0)) for low, high in groups]
         return parts, costs
@@ -279,13 +283,14 @@ class Join:
             TooManyPairsError: For more than ``most``.
         """
         rows = self._rows
-        items, counts = self._items[slice(*part)], self._item_counts[slice(*part)]
+        items = self._items[slice(*part)].astype(np.int64)
+        counts = self._token_counts[rows.token[items]]
         found = _Pairs(self._most)
         common = counts > _COMMON
         # Rows so short that one token in common is enough have no key of two.
         tiny = common & (rows.length[rows.row[items]] * self._limits.need <= 1)
-        self._match(self._keys(np.sort(items[~common | tiny]).astype(np.int64)), 1, found)
-        self._match(self._children(self._keys(np.sort(items[common]).astype(np.int64))), 2, found)
+        self._match(self._keys(np.sort(items[~common | tiny])), 1, found)
+        self._match(self._children(self._keys(np.sort(items[common]))), 2, found)
         pairs = found.distinct()
         return rows.number[pairs >> 32], rows.number[pairs & _LOW_HALF]
 
