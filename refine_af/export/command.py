@@ -1,17 +1,17 @@
 """``refine-af export``."""
 
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import click
 
 from refine_af.contracts.errors import ParameterError
 from refine_af.export.formats import FORMATS, Format
-from refine_af.export.licence import find_terms
-from refine_af.export.publish import Export, publish
-from refine_af.export.source import Source, source_of_files, source_of_run
 from refine_af.lineage.mixture import refuse_mixture
 from refine_af.lineage.run import open_run
+
+if TYPE_CHECKING:
+    from refine_af.export.source import Source  # loads numpy
 
 
 @click.command()
@@ -57,6 +57,9 @@ def export(
     public: bool,
 ) -> None:
     """Write a run's instruction data in the form of another tool, with its data card."""
+    from refine_af.export.licence import find_terms
+    from refine_af.export.publish import Export, publish
+
     if repository and "://" in output:
         raise ParameterError("--push-to-hub uploads a local folder; give --output a local one")
     source = _source(run, arm, instances, seeds, model)
@@ -77,7 +80,9 @@ def export(
         click.echo(f"uploaded: {push(Path(output), repository, public=public)}")
 
 
-def _source(run: str, arm: str, instances: str, seeds: str, model: str) -> Source:
+def _source(run: str, arm: str, instances: str, seeds: str, model: str) -> "Source":
+    from refine_af.export.source import source_of_files, source_of_run
+
     if bool(run) == bool(instances):
         raise ParameterError("give either --run DIR or --instances FILE")
     if run:

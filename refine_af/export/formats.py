@@ -23,7 +23,6 @@ from typing import Any, Literal, get_args
 from refine_af.contracts.errors import missing_library
 from refine_af.contracts.jsonl import write_rows
 from refine_af.contracts.records import Instance
-from refine_af.evaluation.prompts import render_prompt
 
 Format = Literal["alpaca", "sharegpt", "messages", "prompt-completion", "parquet", "hf"]
 FORMATS: tuple[str, ...] = get_args(Format)
@@ -88,6 +87,8 @@ def _messages(row: Instance) -> dict[str, Any]:
 
 
 def _prompt_completion(row: Instance, template: str) -> dict[str, Any]:
+    from refine_af.evaluation.prompts import render_prompt  # loads Jinja2
+
     prompt = render_prompt(template, row.instruction, row.input)
     blank = " " if prompt.endswith(":") else ""
     return {"prompt": prompt, "completion": f"{blank}{row.output.strip()}"}

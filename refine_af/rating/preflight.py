@@ -15,8 +15,6 @@ from refine_af.contracts.randomness import sample
 from refine_af.engines.scorers.opening import open_reward
 from refine_af.feedback.interface import Triplet
 from refine_af.feedback.params import RewardParams
-from refine_af.feedback.preflight import preflight as correlations
-from refine_af.feedback.validity import agreement, rank_correlation, separations, warnings
 from refine_af.stages.seed_ingest import read_seeds
 from refine_af.storage.sources import BUILTIN, fetch_rows_file
 
@@ -59,6 +57,9 @@ def preflight(
     assignments: tuple[str, ...],
 ) -> None:
     """Measure how well a reward tells right answers from faulty ones, and agrees with people."""
+    from refine_af.feedback.preflight import preflight as correlations  # loads numpy
+    from refine_af.feedback.validity import separations, warnings
+
     params = RewardParams.parse({"reward": reward} | _assigned(assignments), where="preflight")
     with TemporaryDirectory() as scratch:
         rows = sample(_right_answers(rows_uri, Path(scratch)), limit, seed, "preflight-rows")
@@ -130,6 +131,8 @@ def _triplet(row: Mapping[str, Any], column: str, uri: str) -> Triplet:
 
 def _people(rows: Sequence[Mapping[str, Any]], uri: str, score: Any) -> dict[str, Any]:  # noqa: ANN401
     """Return how the reward agrees with people: on pairs, or on ratings."""
+    from refine_af.feedback.validity import agreement, rank_correlation
+
     if "rating" in rows[0]:
         rated = [(_triplet(row, "output", uri), float(row["rating"])) for row in rows]
         count, correlation = rank_correlation(rated, score)

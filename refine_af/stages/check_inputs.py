@@ -11,7 +11,6 @@ from refine_af.contracts.jsonl import parse_object, write_object
 from refine_af.contracts.params import param, same_as
 from refine_af.contracts.stage import Artifact, Metrics, Resources, Stage, Task
 from refine_af.engines.params import ModelParams
-from refine_af.evaluation.gpt2_tokens import track_tokenizer
 from refine_af.evaluation.params import TasksParams
 from refine_af.evaluation.task_sets import load_tasks
 from refine_af.feedback.params import RewardParams, RewardRuleParams
@@ -76,6 +75,7 @@ def run(params: CheckInputsParams, task: Task) -> Metrics:
     """Resolve everything to a digest or revision and write the run's manifest."""
     from refine_af.engines.models import model_revision
     from refine_af.engines.scorers.user import UserScorer
+    from refine_af.evaluation.gpt2_tokens import track_tokenizer
 
     _check_settings(params)
     _refuse_packaged_tasks(params)
