@@ -133,9 +133,10 @@ def run(
     chosen = load_config(preset, config).with_values(assignments + extra)
     chosen = limited(chosen, limit) if limit else chosen
     check_contents(planned(chosen))
-    folder = Path(output_dir) if output_dir else default_folder(preset, chosen)
+    base = base_preset(preset, config)
+    folder = Path(output_dir) if output_dir else default_folder(base, chosen)
     if dry_run:
-        click.echo(dry_run_text(chosen, load_config(base_preset(preset, config), ""), folder))
+        click.echo(dry_run_text(chosen, load_config(base, ""), folder))
         return
     need_kfp("local")
     from rich.console import Console
@@ -156,7 +157,7 @@ def run(
         resume,
         images,
         replace,
-        f"{preset} + {Path(config).name}" if config else preset,
+        f"{base} + {Path(config).name}" if config else base,
         price_per_gpu_hour,
     )
     result = execute.run(request, Console(stderr=True))

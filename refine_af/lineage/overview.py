@@ -125,8 +125,8 @@ class RunDifference:
 
 
 def _score_line(name: str, first: float | None, second: float | None) -> str:
-    shown = [f"{value:.2f}" if value is not None else "-" for value in (first, second)]
-    change = f"  ({second - first:+.2f})" if first is not None and second is not None else ""
+    shown = [f"{value:z.2f}" if value is not None else "-" for value in (first, second)]
+    change = f"  ({second - first:+z.2f})" if first is not None and second is not None else ""
     return f"  {name}: {shown[0]} | {shown[1]}{change}"
 
 

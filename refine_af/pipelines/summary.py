@@ -16,7 +16,7 @@ def closing_lines(result: dict[str, Any], folder: Path) -> str:
         lines.append("  ".join([f"{'arm':12}", *(f"{name:>14}" for name in names)]))
         for arm, numbers in arms.items():
             cells = [
-                f"{numbers[name]:14.2f}" if name in numbers else f"{'-':>14}" for name in names
+                f"{numbers[name]:z14.2f}" if name in numbers else f"{'-':>14}" for name in names
             ]
             lines.append("  ".join([f"{arm:12}", *cells]))
     if result.get("copies"):
