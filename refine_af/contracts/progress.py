@@ -125,7 +125,8 @@ class Pace:
             unit: What is counted; another unit starts anew.
         """
         if unit != self._unit or (self._steps and done < self._steps[-1][1]):
-            begun = self._steps[-1][0] if self._steps else self._started
+            last = self._steps[-1][0] if self._steps else self._started
+            begun = now if done == 0 else last  # what prepares the units is not their rate
             self._unit = unit
             self._steps = deque([(begun, 0)])
         self._steps.append((now, done))

@@ -81,7 +81,7 @@ class BulkDecisions:
         self._ranks = self._rank_tokens()
         self._lock = Lock()
         self._joins = 0
-        self._done = 0.0
+        self._done = -1.0
         self.nearest: Ints = np.full(len(pool), -1, np.int64)
         self.score: Floats = np.zeros(len(pool))
 
@@ -121,6 +121,8 @@ class BulkDecisions:
         if not len(rows) or (others is not None and not len(others)):
             return []
         join = self._join(rows, others, most)
+        if others is None:
+            self._advance(int(rows[0]))
         total, done, pairs, scored = sum(join.costs), 0, 0, []
         for cost, part in zip(join.costs, self._parts(join), strict=True):
             pairs += len(part[0])

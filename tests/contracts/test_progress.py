@@ -57,3 +57,10 @@ def test_what_an_earlier_run_had_done_and_other_units_do_not_count() -> None:
         rate, left = measured.after(float(second), 900 + second - 6, 1_000, "rows compared")
     assert rate == pytest.approx(1.0)
     assert left == pytest.approx(1_000 - 993)
+
+
+def test_the_time_before_a_unit_begins_is_not_its_rate() -> None:
+    measured = Pace()
+    measured.after(5.0, 100, 100, "rows read")
+    assert measured.after(65.0, 0, 100, "rows compared") == (0.0, None)
+    assert measured.after(67.0, 10, 100, "rows compared") == (5.0, 18.0)

@@ -211,6 +211,7 @@ def test_progress_only_grows_and_ends_at_one(monkeypatch: pytest.MonkeyPatch) ->
     index.decide(len(texts), report=shares.append)
     assert len(shares) > 3
     assert shares == sorted(shares)
+    assert shares[0] == 0.0
     assert shares[-1] == 1.0
 
 
