@@ -40,7 +40,7 @@ _EXCERPT = 400
 """Characters of a neighbour's text in a rejection."""
 
 BYTES_PER_ROW = 1_600
-"""Memory for a row while rows are compared: 1,550 bytes at a million rows of 38 tokens."""
+"""Memory for a row while rows are compared: 1,500 bytes at a million rows of 38 tokens."""
 
 
 def filter_rows(
