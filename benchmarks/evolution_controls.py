@@ -18,6 +18,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from refine_af.contracts.stage import task_folder
 from refine_af.pipelines.bounds import resolved
 from refine_af.pipelines.config import RunConfig, load_config
 from refine_af.runner import find_stage, run_stage
@@ -34,35 +35,19 @@ NUMBERS = {
     "reward": "reward of the instances, deviations",
     "rouge_l": "downstream ROUGE-L, points",
 }
-EVOLVED = {
-    "trace": ("evolve_instructions", "trace"),
-    "ledger": ("evolve_instructions", "ledger"),
-    "kept": ("dedup_filter", "kept"),
-    "duplicates": ("dedup_filter", "rejected"),
-}
-TUNED = {
-    "answering": ("generate_responses", "ledger"),
-    "unanswered": ("generate_responses", "rejected"),
-    "instances": ("score_rewards", "scored"),
-    "used": ("train_sft", "used"),
-    "tuning": ("train_sft", "provenance"),
-    "predictions": ("evaluate", "predictions"),
-    "judging": ("evaluate", "provenance"),
-}
-"""Two-sided 95 % quantile of Student's t by number of seeds."""
 
 
 class Chain:
     """The stages of one seed; ``spent`` adds up their CPU seconds in this process."""
 
     def __init__(self, folder: Path, config: RunConfig) -> None:
-        """Put each task's artifacts into a folder of its own below ``folder``."""
+        """Lay out the tasks below ``folder`` as a run does."""
         self.folder, self.config = folder, config
         self.spent: dict[str, float] = {}
 
     def path(self, stage: str, arm: str, name: str) -> str:
         """Return the place of an artifact."""
-        return str(self.folder / (f"{stage}-{arm}" if arm else stage) / name)
+        return str(self.folder / "artifacts" / task_folder(stage, arm) / name)
 
     def run(self, stage: str, arm: str, inputs: dict[str, str], **params: Any) -> None:  # noqa: ANN401
         """Run a stage, or find it finished."""
@@ -82,8 +67,8 @@ class Chain:
         )
         self.spent[f"{stage} {arm}".strip()] = time.process_time() - started
 
-    def written(self, arm: str) -> dict[str, str]:
-        """Evolve and filter one arm; return what the report reads of it."""
+    def write(self, arm: str) -> None:
+        """Evolve and filter one arm."""
         plain = arm == "no_evolution"
         seeds = self.path("seed_ingest", "", "seeds")
         policy = {"operator_policy": self.path("train_operator_policy", "", "policy")}
@@ -91,10 +76,9 @@ class Chain:
         self.run("evolve_instructions", arm, given, policy=arm)
         candidates = {"candidates": self.path("evolve_instructions", arm, "instructions")}
         self.run("dedup_filter", arm, candidates | ({} if plain else {"pool": seeds}))
-        return self._parts(arm, EVOLVED)
 
-    def tuned(self, arm: str) -> dict[str, str]:
-        """Answer, score, fine-tune and evaluate one arm; return what the report reads of it."""
+    def tune(self, arm: str) -> None:
+        """Answer, score, fine-tune and evaluate one arm."""
         evolve = resolved(self.config, find_stage("evolve_instructions"))
         kept = {"instructions": self.path("dedup_filter", arm, "kept")}
         many = {"samples": evolve["steps"] * evolve["passes"]} if arm == "no_evolution" else {}
@@ -104,12 +88,6 @@ class Chain:
         self.run("score_rewards", arm, answered | ({} if arm == "uniform" else reference))
         self.run("train_sft", arm, {"instances": self.path("score_rewards", arm, "scored")})
         self.run("evaluate", arm, {"adapter": self.path("train_sft", arm, "adapter")})
-        return self._parts(arm, TUNED)
-
-    def _parts(self, arm: str, places: dict[str, tuple[str, str]]) -> dict[str, str]:
-        return {
-            f"{part}_{arm}": self.path(stage, arm, name) for part, (stage, name) in places.items()
-        }
 
 
 def run_seed(
@@ -121,19 +99,16 @@ def run_seed(
     chain.run("seed_ingest", "", {})
     seeds = chain.path("seed_ingest", "", "seeds")
     chain.run("train_operator_policy", "", {"seeds": seeds})
-    report = {"seeds": seeds}
-    for name in ("trace", "curve", "table", "ledger"):
-        report[f"policy_{name}"] = chain.path("train_operator_policy", "", name)
     for arm in ARMS:
-        report |= chain.written(arm)
+        chain.write(arm)
     for arm in ARMS if tune else ():
-        report |= chain.tuned(arm)
+        chain.tune(arm)
     which = "tuned" if tune else "evolved"
-    chain.run("report_evolution", which, report)
+    chain.run("report", which, {"run": str(folder)})
     if chain.spent:
         shown = ", ".join(f"{name} {value:.0f}" for name, value in chain.spent.items())
         sys.stderr.write(f"seed {seed}: CPU seconds {shown}\n")
-    path = Path(chain.path("report_evolution", which, "metrics"))
+    path = Path(chain.path("report", which, "metrics"))
     found: dict[str, float] = json.loads(path.read_text(encoding="utf-8"))
     return found
 

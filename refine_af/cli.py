@@ -12,7 +12,7 @@ from refine_af import __version__
 from refine_af.contracts.errors import EXIT_BUG, ParameterError, RefineAfError, nearest
 from refine_af.contracts.params import choices, scalar_type
 from refine_af.contracts.progress import printable
-from refine_af.contracts.stage import EVERY_STAGE_WRITES, Artifact, Stage
+from refine_af.contracts.stage import EVERY_STAGE_WRITES, RECORDS, Artifact, Stage
 from refine_af.contracts.termination import report_termination
 from refine_af.stages import STAGES
 
@@ -22,8 +22,8 @@ RESUME = ("if_possible", "always", "never")
 def stage_command(stage: Stage) -> click.Command:
     """Return the subcommand of a stage: an option per input, output and parameter."""
     options: list[click.Parameter] = [
-        *[_artifact(item, "in") for item in stage.inputs],
-        *[_artifact(item, "out") for item in (*stage.outputs, *EVERY_STAGE_WRITES)],
+        *[_artifact(item, "in") for item in stage.taken],
+        *[_artifact(item, "out") for item in (*stage.outputs, *EVERY_STAGE_WRITES, RECORDS)],
         click.Option(
             ["--inputs-dir"], default="", metavar="DIR", help="Takes DIR/NAME as each input there."
         ),
@@ -46,7 +46,7 @@ def stage_command(stage: Stage) -> click.Command:
 
 def _artifact(item: Artifact, group: str) -> click.Option:
     flag = f"--{item.name.replace('_', '-')}"
-    needed = "" if item.optional or item in EVERY_STAGE_WRITES else " [required]"
+    needed = "" if item.optional or item in (*EVERY_STAGE_WRITES, RECORDS) else " [required]"
     return click.Option([flag, f"{group}__{item.name}"], metavar="PATH", help=item.summary + needed)
 
 
@@ -72,18 +72,21 @@ def _runner(stage: Stage) -> Callable[..., None]:
         resume: Any,  # noqa: ANN401  one of RESUME
         **values: str | None,
     ) -> None:
+        from refine_af.lineage.records import as_records
         from refine_af.runner import end_as_ctrl_c_does, run_stage
 
         end_as_ctrl_c_does()
-        metrics = run_stage(
-            stage.name,
-            inputs=_present(stage, inputs_dir) | _group(values, "in__"),
-            outputs=_places(stage, outputs_dir) | _group(values, "out__"),
-            params=_group(values, "param__"),
-            work_dir=work_dir,
-            label=label,
-            resume=resume,
-        )
+        given = _present(stage, inputs_dir) | _group(values, "in__")
+        with as_records(stage, given) as inputs:
+            metrics = run_stage(
+                stage.name,
+                inputs=inputs,
+                outputs=_places(stage, outputs_dir) | _group(values, "out__"),
+                params=_group(values, "param__"),
+                work_dir=work_dir,
+                label=label,
+                resume=resume,
+            )
         for name, value in metrics.items():
             click.echo(f"{name}\t{value:g}")
 
@@ -92,7 +95,7 @@ def _runner(stage: Stage) -> Callable[..., None]:
 
 def _present(stage: Stage, folder: str) -> dict[str, str]:
     """Return the inputs that lie in ``folder`` under their names."""
-    names = [item.name for item in stage.inputs] if folder else []
+    names = [item.name for item in stage.taken] if folder else []
     return {name: f"{folder}/{name}" for name in names if Path(folder, name).exists()}
 
 

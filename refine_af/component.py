@@ -10,6 +10,7 @@ from refine_af.contracts.errors import RefineAfError
 from refine_af.contracts.params import Scalar
 from refine_af.contracts.progress import printable
 from refine_af.contracts.termination import report_termination
+from refine_af.lineage.records import as_records
 from refine_af.processes.together import join_run
 from refine_af.runner import end_as_ctrl_c_does, find_stage, run_stage
 from refine_af.storage.journal import Resume
@@ -45,18 +46,22 @@ def run_component(name: str, given: Mapping[str, Any]) -> None:
 
 def _run(name: str, given: Mapping[str, Any]) -> None:
     stage = find_stage(name)
-    metrics = run_stage(
-        name,
-        inputs={item.name: _path(given[item.name]) for item in stage.inputs},
-        outputs={
-            item.name: given[item.name] if item.kind == "parameter" else _path(given[item.name])
-            for item in stage.written
-        },
-        params={key: _value(given[key]) for key in stage.params.model_fields},
-        work_dir=given["work_dir"],
-        label=given["label"],
-        resume=_resume(f"{name} ({given['label']})" if given["label"] else name),
-    )
+    outputs = {
+        item.name: given[item.name] if item.kind == "parameter" else _path(given[item.name])
+        for item in stage.written
+    }
+    if stage.records:
+        outputs["metrics"] = _path(given["metrics"])
+    with as_records(stage, {item.name: _path(given[item.name]) for item in stage.taken}) as inputs:
+        metrics = run_stage(
+            name,
+            inputs=inputs,
+            outputs=outputs,
+            params={key: _value(given[key]) for key in stage.params.model_fields},
+            work_dir=given["work_dir"],
+            label=given["label"],
+            resume=_resume(f"{name} ({given['label']})" if given["label"] else name),
+        )
     for key, value in metrics.items() if stage.records else ():
         given["metrics"].log_metric(key, value)
 

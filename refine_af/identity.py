@@ -24,9 +24,11 @@ from refine_af.contracts.errors import DependencyError
 from refine_af.contracts.params import Params
 from refine_af.contracts.stage import Stage
 from refine_af.engines.text import TextEngine
+from refine_af.stages import STAGES
 from refine_af.storage.entry import Identity, canonical
 from refine_af.storage.manifest import digest_bytes, digest_file, digest_listing, digest_path
 from refine_af.storage.sources import fingerprint
+from refine_af.storage.task_records import record_files
 
 UNPINNED = "unpinned"
 """Prefix of an endpoint's identity: its model may change behind the same name."""
@@ -47,7 +49,10 @@ def stage_identity(
         RefineAfError: When something that a parameter names is missing or cannot be reached.
     """
     values = params.method_values()
-    digests = {name: digest_path(path) for name, path in sorted(inputs.items())}
+    kinds = {item.name: item.kind for item in stage.inputs}
+    digests: dict[str, str] = {}
+    for name, path in sorted(inputs.items(), key=lambda item: list(kinds).index(item[0])):
+        digests |= record_digests(path) if kinds[name] == "records" else {name: digest_path(path)}
     if engine is None:
         digests |= content_digests(params.content())
     else:
@@ -55,6 +60,12 @@ def stage_identity(
         digests["engine"] = digest_bytes(canonical(engine.describe()))
         values["engine"] = GIVEN
     return Identity(stage.name, values, digests, code_version())
+
+
+def record_digests(folder: Path) -> dict[str, str]:
+    """Return the digest of each file of a run's records that decides what is read, by its name."""
+    names = {stage.name: stage.recorded for stage in STAGES}
+    return {name: digest_file(path) for name, path in record_files(folder, names)}
 
 
 def content_digests(contents: Iterable[Content]) -> dict[str, str]:

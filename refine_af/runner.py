@@ -24,7 +24,15 @@ from refine_af.contracts.errors import (
 from refine_af.contracts.jsonl import write_object
 from refine_af.contracts.params import Params
 from refine_af.contracts.progress import StageProgress
-from refine_af.contracts.stage import EVERY_STAGE_WRITES, Metrics, Stage, Task
+from refine_af.contracts.stage import (
+    BEFORE,
+    EVERY_STAGE_WRITES,
+    RECORDS,
+    Metrics,
+    Stage,
+    Task,
+    task_folder,
+)
 from refine_af.engines.borrowed import described_params
 from refine_af.engines.memory import out_of_memory, shortage
 from refine_af.engines.opening import PROMISED
@@ -37,6 +45,7 @@ from refine_af.storage.entry import Identity, canonical
 from refine_af.storage.journal import MemoryJournal, WorkJournal, open_journal
 from refine_af.storage.schemes import open_store
 from refine_af.storage.sources import fetch
+from refine_af.storage.task_records import add_records, write_records
 
 Resume = Literal["if_possible", "always", "never"]
 
@@ -142,6 +151,9 @@ def _run(
             staged["provenance"].write_bytes(_provenance(identity, engine))
             task.telemetry["label"] = label
             metrics = _execute_once(stage, settings, journal, task)
+            if RECORDS.name in outputs:
+                before = inputs.get(BEFORE.name, "")
+                staged[RECORDS.name] = _records(stage, label, staged, before, scratch)
             publish_outputs(staged, outputs)
             return metrics
 
@@ -155,6 +167,20 @@ def _check_engine(stage: Stage, inputs: Mapping[str, str]) -> None:
             f"{stage.name}: an engine of your own cannot apply the input 'adapter'; name the engine"
             " by its parameters"
         )
+
+
+def _records(
+    stage: Stage, label: str, staged: Mapping[str, Path], before: str, scratch: Path
+) -> Path:
+    """Gather the small files of the task, and those of the tasks before it."""
+    folder = scratch / RECORDS.name
+    own = {item.name: staged[item.name] for item in EVERY_STAGE_WRITES}
+    shown = {name: staged[name] for name in stage.recorded}
+    write_records(folder, task_folder(stage.name, label), own, shown)
+    if before:
+        (scratch / BEFORE.name).mkdir()
+        add_records(folder, fetch(before, scratch / BEFORE.name))
+    return folder
 
 
 def _provenance(identity: Identity, engine: TextEngine | None) -> bytes:
@@ -235,7 +261,7 @@ def _gpus() -> int:
 def _check_names(stage: Stage, inputs: Mapping[str, str], outputs: Mapping[str, str]) -> None:
     known = {artifact.name: artifact for artifact in stage.inputs}
     for name in inputs:
-        if name not in known:
+        if name not in known and name != BEFORE.name:
             raise ParameterError(f"{stage.name} has no input {name!r}; inputs: {', '.join(known)}")
     for name, artifact in known.items():
         if not artifact.optional and not inputs.get(name):
@@ -245,7 +271,9 @@ def _check_names(stage: Stage, inputs: Mapping[str, str], outputs: Mapping[str, 
         if not outputs.get(name):
             raise ParameterError(f"{stage.name} needs an address for its output {name!r}")
     for name in outputs:
-        if name not in wanted and name not in [item.name for item in EVERY_STAGE_WRITES]:
+        if name not in wanted and name not in [
+            item.name for item in (*EVERY_STAGE_WRITES, RECORDS)
+        ]:
             raise ParameterError(f"{stage.name} has no output {name!r}; outputs: {wanted}")
 
 

@@ -11,10 +11,10 @@ def audit_privacy(
     held_out: dsl.Input[dsl.Dataset],
     audit: dsl.Output[dsl.Artifact],
     losses: dsl.Output[dsl.Dataset],
+    records: dsl.Output[dsl.Artifact],
     metrics: dsl.Output[dsl.Metrics],
-    provenance: dsl.Output[dsl.Artifact],
-    telemetry: dsl.Output[dsl.Artifact],
     reference: dsl.Input[dsl.Model] = None,
+    before: dsl.Input[dsl.Artifact] = None,
     model: str = "builtin:tiny",
     model_digest: str = "",
     seed: int = 1,
@@ -35,11 +35,12 @@ def audit_privacy(
         held_out: Rows of held-out roots (generate_responses).
         audit: AUC with interval and true-positive rate at 1 % of each attack.
         losses: Mean loss per completion token of every row and model.
-        metrics: Deterministic numbers.
-        provenance: Parameters, digests of inputs and code that decided the rows.
-        telemetry: Seconds, rates, host: all that differs between equal runs.
+        records: Metrics, provenance and telemetry; and what the report shows of this task and
+            those before.
+        metrics: Deterministic numbers, for KFP's tables.
         reference: Adapter trained on other rows of the same origin: adds the reference-model
             attack. Optional.
+        before: Records of the task before this one. Optional.
         model: builtin:tiny, a Hub id (org/name@revision), a path, gs:// or s3://.
         model_digest: Digest or revision of the model, as check_inputs found it.
         seed: Seed of all randomness.

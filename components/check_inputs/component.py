@@ -9,9 +9,9 @@ def check_inputs(
     seeds_digest: dsl.OutputPath(str),
     model_digest: dsl.OutputPath(str),
     tasks_digest: dsl.OutputPath(str),
+    records: dsl.Output[dsl.Artifact],
     metrics: dsl.Output[dsl.Metrics],
-    provenance: dsl.Output[dsl.Artifact],
-    telemetry: dsl.Output[dsl.Artifact],
+    before: dsl.Input[dsl.Artifact] = None,
     reward: str = "balanced",
     reward_drop: str = "",
     reward_extra: str = "",
@@ -49,9 +49,10 @@ def check_inputs(
         seeds_digest: sha256 of the seeds.
         model_digest: Digest or revision of the model.
         tasks_digest: Digest of the evaluation tasks.
-        metrics: Deterministic numbers.
-        provenance: Parameters, digests of inputs and code that decided the rows.
-        telemetry: Seconds, rates, host: all that differs between equal runs.
+        records: Metrics, provenance and telemetry; and what the report shows of this task and
+            those before.
+        metrics: Deterministic numbers, for KFP's tables.
+        before: Records of the task before this one. Optional.
         reward: instructmining, no_und, balanced, reward_model, embedded, judge, pmi and
             pmi_likelihood (by language_model alone), or module:function of your own.
         reward_drop: Terms of the preset to switch off, comma separated (ablations).

@@ -8,9 +8,8 @@ def dedup_filter(
     candidates: dsl.Input[dsl.Dataset],
     kept: dsl.Output[dsl.Dataset],
     rejected: dsl.Output[dsl.Dataset],
+    records: dsl.Output[dsl.Artifact],
     metrics: dsl.Output[dsl.Metrics],
-    provenance: dsl.Output[dsl.Artifact],
-    telemetry: dsl.Output[dsl.Artifact],
     candidates_2: dsl.Input[dsl.Dataset] = None,
     candidates_3: dsl.Input[dsl.Dataset] = None,
     candidates_4: dsl.Input[dsl.Dataset] = None,
@@ -20,6 +19,7 @@ def dedup_filter(
     candidates_8: dsl.Input[dsl.Dataset] = None,
     pool: dsl.Input[dsl.Dataset] = None,
     embeddings: dsl.Input[dsl.Artifact] = None,
+    before: dsl.Input[dsl.Artifact] = None,
     max_rouge_l: float = 0.7,
     text_field: str = "instruction",
     tokens: str = "rouge",
@@ -40,9 +40,9 @@ def dedup_filter(
         candidates: Rows to judge, in order of arrival.
         kept: Rows that repeat nothing, unchanged.
         rejected: Dropped rows with reason, neighbour and score.
-        metrics: Deterministic numbers.
-        provenance: Parameters, digests of inputs and code that decided the rows.
-        telemetry: Seconds, rates, host: all that differs between equal runs.
+        records: Metrics, provenance and telemetry; and what the report shows of this task and
+            those before.
+        metrics: Deterministic numbers, for KFP's tables.
         candidates_2: More candidates, merged after the others. Optional.
         candidates_3: More candidates, merged after the others. Optional.
         candidates_4: More candidates, merged after the others. Optional.
@@ -53,6 +53,7 @@ def dedup_filter(
         pool: Rows that are already taken (seeds); never dropped. Optional.
         embeddings: Vectors of candidates and pool from embed_texts; without it light static ones.
             Optional.
+        before: Records of the task before this one. Optional.
         max_rouge_l: Drop a row whose ROUGE-L F1 with a pool or kept row is strictly above this.
         text_field: Column that is compared.
         tokens: rouge: as rouge_score, which drops non-Latin text; unicode_words; characters.

@@ -7,9 +7,8 @@ from kfp import dsl
 def embed_texts(
     candidates: dsl.Input[dsl.Dataset],
     embeddings: dsl.Output[dsl.Artifact],
+    records: dsl.Output[dsl.Artifact],
     metrics: dsl.Output[dsl.Metrics],
-    provenance: dsl.Output[dsl.Artifact],
-    telemetry: dsl.Output[dsl.Artifact],
     candidates_2: dsl.Input[dsl.Dataset] = None,
     candidates_3: dsl.Input[dsl.Dataset] = None,
     candidates_4: dsl.Input[dsl.Dataset] = None,
@@ -18,6 +17,7 @@ def embed_texts(
     candidates_7: dsl.Input[dsl.Dataset] = None,
     candidates_8: dsl.Input[dsl.Dataset] = None,
     pool: dsl.Input[dsl.Dataset] = None,
+    before: dsl.Input[dsl.Artifact] = None,
     model: str = "sentence-transformers/all-MiniLM-L6-v2",
     text_field: str = "instruction",
     prefix: str = "",
@@ -33,9 +33,9 @@ def embed_texts(
     Args:
         candidates: Rows to embed.
         embeddings: vectors.npy [rows, D] and ids.jsonl.
-        metrics: Deterministic numbers.
-        provenance: Parameters, digests of inputs and code that decided the rows.
-        telemetry: Seconds, rates, host: all that differs between equal runs.
+        records: Metrics, provenance and telemetry; and what the report shows of this task and
+            those before.
+        metrics: Deterministic numbers, for KFP's tables.
         candidates_2: More of them. Optional.
         candidates_3: More of them. Optional.
         candidates_4: More of them. Optional.
@@ -44,6 +44,7 @@ def embed_texts(
         candidates_7: More of them. Optional.
         candidates_8: More of them. Optional.
         pool: Rows that are already taken (seeds). Optional.
+        before: Records of the task before this one. Optional.
         model: Any sentence-transformers model with safetensors: a Hub id (org/name@revision), a
             path, gs:// or s3://.
         text_field: Column that is embedded.

@@ -7,10 +7,10 @@ from kfp import dsl
 def evaluate(
     predictions: dsl.Output[dsl.Dataset],
     scores: dsl.Output[dsl.Artifact],
+    records: dsl.Output[dsl.Artifact],
     metrics: dsl.Output[dsl.Metrics],
-    provenance: dsl.Output[dsl.Artifact],
-    telemetry: dsl.Output[dsl.Artifact],
     adapter: dsl.Input[dsl.Model] = None,
+    before: dsl.Input[dsl.Artifact] = None,
     model: str = "builtin:tiny",
     model_digest: str = "",
     seed: int = 1,
@@ -46,10 +46,11 @@ def evaluate(
     Args:
         predictions: One row per instance with both scores.
         scores: Per task, per category and overall, times 100.
-        metrics: Deterministic numbers.
-        provenance: Parameters, digests of inputs and code that decided the rows.
-        telemetry: Seconds, rates, host: all that differs between equal runs.
+        records: Metrics, provenance and telemetry; and what the report shows of this task and
+            those before.
+        metrics: Deterministic numbers, for KFP's tables.
         adapter: What a training wrote; without it the model as it is. Optional.
+        before: Records of the task before this one. Optional.
         model: builtin:tiny, a Hub id (org/name@revision), a path, gs:// or s3://; for the engine
             openai the endpoint's name of it, for scripted a file of answers.
         model_digest: Digest or revision of the model, as check_inputs found it.

@@ -9,10 +9,10 @@ def generate_instances(
     instances: dsl.Output[dsl.Dataset],
     rejected: dsl.Output[dsl.Dataset],
     calls: dsl.Output[dsl.Dataset],
+    records: dsl.Output[dsl.Artifact],
     metrics: dsl.Output[dsl.Metrics],
-    provenance: dsl.Output[dsl.Artifact],
-    telemetry: dsl.Output[dsl.Artifact],
     adapter: dsl.Input[dsl.Model] = None,
+    before: dsl.Input[dsl.Artifact] = None,
     model: str = "builtin:tiny",
     model_digest: str = "",
     seed: int = 1,
@@ -55,10 +55,11 @@ def generate_instances(
         instances: Instruction-input-output rows.
         rejected: What could not be used, with the reason.
         calls: Every model call: prompt's digest, seed, answer as it came.
-        metrics: Deterministic numbers.
-        provenance: Parameters, digests of inputs and code that decided the rows.
-        telemetry: Seconds, rates, host: all that differs between equal runs.
+        records: Metrics, provenance and telemetry; and what the report shows of this task and
+            those before.
+        metrics: Deterministic numbers, for KFP's tables.
         adapter: What train_ppo wrote; else the start model. Optional.
+        before: Records of the task before this one. Optional.
         model: builtin:tiny, a Hub id (org/name@revision), a path, gs:// or s3://; for the engine
             openai the endpoint's name of it, for scripted a file of answers.
         model_digest: Digest or revision of the model, as check_inputs found it.

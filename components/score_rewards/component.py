@@ -8,10 +8,10 @@ def score_rewards(
     instances: dsl.Input[dsl.Dataset],
     scored: dsl.Output[dsl.Dataset],
     rejected: dsl.Output[dsl.Dataset],
+    records: dsl.Output[dsl.Artifact],
     metrics: dsl.Output[dsl.Metrics],
-    provenance: dsl.Output[dsl.Artifact],
-    telemetry: dsl.Output[dsl.Artifact],
     reference: dsl.Input[dsl.Dataset] = None,
+    before: dsl.Input[dsl.Artifact] = None,
     reward: str = "balanced",
     reward_drop: str = "",
     reward_extra: str = "",
@@ -49,10 +49,11 @@ def score_rewards(
             perhaps `input` and `id`; other columns pass through.
         scored: The instances with `parts` and `total`.
         rejected: Dropped rows with the rule; empty when only measuring.
-        metrics: Deterministic numbers.
-        provenance: Parameters, digests of inputs and code that decided the rows.
-        telemetry: Seconds, rates, host: all that differs between equal runs.
+        records: Metrics, provenance and telemetry; and what the report shows of this task and
+            those before.
+        metrics: Deterministic numbers, for KFP's tables.
         reference: Scored rows that set the zero and unit of totals. Optional.
+        before: Records of the task before this one. Optional.
         reward: instructmining, no_und, balanced, reward_model, embedded, judge, pmi and
             pmi_likelihood (by language_model alone), or module:function of your own.
         reward_drop: Terms of the preset to switch off, comma separated (ablations).

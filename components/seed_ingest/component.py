@@ -6,9 +6,9 @@ from kfp import dsl
 @dsl.component(base_image="refine-af-seed_ingest:0.1.0", install_kfp_package=False)
 def seed_ingest(
     seeds: dsl.Output[dsl.Dataset],
+    records: dsl.Output[dsl.Artifact],
     metrics: dsl.Output[dsl.Metrics],
-    provenance: dsl.Output[dsl.Artifact],
-    telemetry: dsl.Output[dsl.Artifact],
+    before: dsl.Input[dsl.Artifact] = None,
     seeds_uri: str = "builtin:seeds",
     seeds_digest: str = "",
     field_map: str = "",
@@ -23,9 +23,10 @@ def seed_ingest(
 
     Args:
         seeds: Checked seed tasks with content-derived ids.
-        metrics: Deterministic numbers.
-        provenance: Parameters, digests of inputs and code that decided the rows.
-        telemetry: Seconds, rates, host: all that differs between equal runs.
+        records: Metrics, provenance and telemetry; and what the report shows of this task and
+            those before.
+        metrics: Deterministic numbers, for KFP's tables.
+        before: Records of the task before this one. Optional.
         seeds_uri: builtin:seeds, a path, gs://, s3://, https:// (JSON Lines, a JSON array, CSV,
             Parquet or plain lines, also .gz), or hf://data-set.
         seeds_digest: Expected sha256 of the file; empty accepts any.

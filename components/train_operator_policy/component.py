@@ -12,11 +12,11 @@ def train_operator_policy(
     table: dsl.Output[dsl.Artifact],
     ledger: dsl.Output[dsl.Artifact],
     bank_out: dsl.Output[dsl.Dataset],
+    records: dsl.Output[dsl.Artifact],
     metrics: dsl.Output[dsl.Metrics],
-    provenance: dsl.Output[dsl.Artifact],
-    telemetry: dsl.Output[dsl.Artifact],
     bank: dsl.Input[dsl.Dataset] = None,
     rollouts: dsl.Input[dsl.Dataset] = None,
+    before: dsl.Input[dsl.Artifact] = None,
     model: str = "builtin:tiny",
     model_digest: str = "",
     seed: int = 1,
@@ -90,12 +90,13 @@ def train_operator_policy(
         table: Seeds by operators after one step, and whether learning pays.
         ledger: Calls and tokens per role and phase.
         bank_out: The memory bank with what training wrote.
-        metrics: Deterministic numbers.
-        provenance: Parameters, digests of inputs and code that decided the rows.
-        telemetry: Seconds, rates, host: all that differs between equal runs.
+        records: Metrics, provenance and telemetry; and what the report shows of this task and
+            those before.
+        metrics: Deterministic numbers, for KFP's tables.
         bank: Instructions of earlier runs that count as known (field instruction). Optional.
         rollouts: Steps of an earlier run with the same parameters: repeats its updates, no model
             runs. Optional.
+        before: Records of the task before this one. Optional.
         model: builtin:tiny, a Hub id (org/name@revision), a path, gs:// or s3://; for the engine
             openai the endpoint's name of it, for scripted a file of answers.
         model_digest: Digest or revision of the model, as check_inputs found it.

@@ -11,9 +11,9 @@ def train_ppo(
     episodes: dsl.Output[dsl.Dataset],
     events: dsl.Output[dsl.Artifact],
     alarms: dsl.Output[dsl.Artifact],
+    records: dsl.Output[dsl.Artifact],
     metrics: dsl.Output[dsl.Metrics],
-    provenance: dsl.Output[dsl.Artifact],
-    telemetry: dsl.Output[dsl.Artifact],
+    before: dsl.Input[dsl.Artifact] = None,
     model: str = "builtin:tiny",
     model_digest: str = "",
     seed: int = 1,
@@ -99,9 +99,10 @@ def train_ppo(
         episodes: Every episode: prompt, action, parts, advantage.
         events: The same curves as a TensorBoard event file.
         alarms: Signs of reward hacking, and why training stopped early.
-        metrics: Deterministic numbers.
-        provenance: Parameters, digests of inputs and code that decided the rows.
-        telemetry: Seconds, rates, host: all that differs between equal runs.
+        records: Metrics, provenance and telemetry; and what the report shows of this task and
+            those before.
+        metrics: Deterministic numbers, for KFP's tables.
+        before: Records of the task before this one. Optional.
         model: builtin:tiny, a Hub id (org/name@revision), a path, gs:// or s3://.
         model_digest: Digest or revision of the model, as check_inputs found it.
         seed: Seed of all randomness.

@@ -10,13 +10,13 @@ def train_sft(
     merged: dsl.Output[dsl.Model],
     history: dsl.Output[dsl.Dataset],
     used: dsl.Output[dsl.Dataset],
+    records: dsl.Output[dsl.Artifact],
     metrics: dsl.Output[dsl.Metrics],
-    provenance: dsl.Output[dsl.Artifact],
-    telemetry: dsl.Output[dsl.Artifact],
     match: dsl.Input[dsl.Dataset] = None,
     match_2: dsl.Input[dsl.Dataset] = None,
     match_3: dsl.Input[dsl.Dataset] = None,
     seeds: dsl.Input[dsl.Dataset] = None,
+    before: dsl.Input[dsl.Artifact] = None,
     model: str = "builtin:tiny",
     model_digest: str = "",
     seed: int = 1,
@@ -59,14 +59,15 @@ def train_sft(
         merged: Base and adapter in one, where `merge` asks for it.
         history: One row per optimizer step: loss, rate, tokens.
         used: Every offered row: its tokens, or why it was left out.
-        metrics: Deterministic numbers.
-        provenance: Parameters, digests of inputs and code that decided the rows.
-        telemetry: Seconds, rates, host: all that differs between equal runs.
+        records: Metrics, provenance and telemetry; and what the report shows of this task and
+            those before.
+        metrics: Deterministic numbers, for KFP's tables.
         match: Rows of another arm: only instructions that both hold are trained on, with equal
             counts. Optional.
         match_2: Rows of a further arm, likewise. Optional.
         match_3: Rows of a further arm, likewise. Optional.
         seeds: Seed tasks, trained on too where asked for. Optional.
+        before: Records of the task before this one. Optional.
         model: builtin:tiny, a Hub id (org/name@revision), a path, gs:// or s3://.
         model_digest: Digest or revision of the model, as check_inputs found it.
         seed: Seed of all randomness.

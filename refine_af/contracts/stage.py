@@ -8,7 +8,7 @@ from typing import Any, Literal, Protocol
 from refine_af.contracts.params import Params
 from refine_af.contracts.records import ModelCall, Row
 
-Kind = Literal["rows", "model", "folder", "json", "html", "markdown", "parameter"]
+Kind = Literal["rows", "model", "folder", "json", "html", "markdown", "parameter", "records"]
 Image = Literal["core", "vllm", "train"]
 Metrics = dict[str, float]
 """Deterministic numbers of a stage. Seconds and rates belong to telemetry, never here."""
@@ -21,10 +21,12 @@ class Artifact:
     Attributes:
         name: Snake case; the parameter name in KFP and the option name in the CLI.
         kind: ``rows`` (JSON Lines), ``model`` and ``folder`` (directories), ``json``, ``html``,
-            ``markdown`` or ``parameter`` (a short text handed on as a value, not as an artifact).
+            ``markdown``, ``parameter`` (a short text handed on as a value, not as an artifact) or
+            ``records`` (see ``RECORDS``).
         summary: One line for people.
         optional: For inputs: the stage also runs without it.
         record: What each row holds, where all rows have one form.
+        shown: For outputs: the report shows it, so it goes into the task's records.
     """
 
     name: str
@@ -32,6 +34,7 @@ class Artifact:
     summary: str
     optional: bool = False
     record: type[Row] | None = None
+    shown: bool = False
 
 
 EVERY_STAGE_WRITES = (
@@ -48,6 +51,28 @@ MODEL_CALLS = Artifact(
     record=ModelCall,
 )
 """Output of every stage that asks a model."""
+
+RECORDS = Artifact(
+    "records",
+    "records",
+    "Metrics, provenance and telemetry; and what the report shows of this task and those before.",
+)
+"""On a cluster the small files of a task are one artifact, a folder, so that a graph can be read::
+
+    metrics, provenance, telemetry      of the task itself
+    artifacts/<task>/<artifact>         provenance and shown outputs of the task and of those before
+
+The second part has the layout of a run on one machine and grows along an arm, so that the report
+takes one artifact for an arm.
+"""
+
+BEFORE = Artifact("before", "records", "Records of the task before this one.", optional=True)
+"""Handed on in ``records``; decides no row."""
+
+
+def task_folder(stage: str, label: str) -> str:
+    """Return the name of a task's folder: ``evaluate-rl`` for stage ``evaluate``, label ``rl``."""
+    return f"{stage}-{label.replace(' ', '-')}" if label else stage
 
 
 FINAL_STATUS = "final_status"
@@ -152,9 +177,20 @@ class Stage:
     records: bool = True
 
     @property
+    def taken(self) -> tuple[Artifact, ...]:
+        """Return what a task of a pipeline reads."""
+        ends = not self.records or any(item.kind == "records" for item in self.inputs)
+        return self.inputs if ends else (*self.inputs, BEFORE)
+
+    @property
     def written(self) -> tuple[Artifact, ...]:
-        """Return all that a task of the stage leaves."""
-        return (*self.outputs, *EVERY_STAGE_WRITES) if self.records else self.outputs
+        """Return what a task of a pipeline leaves."""
+        return (*self.outputs, RECORDS) if self.records else self.outputs
+
+    @property
+    def recorded(self) -> tuple[str, ...]:
+        """Return what the records of a task hold of it for the report."""
+        return ("provenance", *(item.name for item in self.outputs if item.shown))
 
     @property
     def command(self) -> str:

@@ -8,9 +8,10 @@ from typing import Any
 from refine_af.contracts.errors import DataError, ParameterError, nearest
 from refine_af.contracts.jsonl import read_rows
 from refine_af.contracts.records import Instance, Seed
+from refine_af.contracts.stage import task_folder
 from refine_af.export.splits import family_roots
 from refine_af.lineage.configuration import configuration
-from refine_af.lineage.run import Run, RunTask, folder_name
+from refine_af.lineage.run import Run, RunTask
 from refine_af.storage.manifest import digest_file
 
 ROWS_STAGE = "score_rewards"
@@ -67,7 +68,7 @@ def source_of_run(run: Run, arm: str) -> Source:
         raise ParameterError(
             f"--arm {arm!r}: the run has no such arm;{nearest(arm, arms)} arms: {', '.join(arms)}"
         )
-    rows = _file(run, folder_name(ROWS_STAGE, arm), "scored")
+    rows = _file(run, task_folder(ROWS_STAGE, arm), "scored")
     seeds = _file(run, "seed_ingest", "seeds")
     tasks = _tasks(run, arm)
     return Source(

@@ -10,7 +10,7 @@ GIVEN_BY_THE_PIPELINE = ("arms", "shard", "replicate", "rows", "sizes")
 """Parameters that differ between the tasks of a stage, or name what an earlier task found."""
 DESCRIPTIVE = ("summary", "backbone")
 """Fields of a configuration that do not affect a run."""
-EVOLVING = ("evolve_instructions", "train_operator_policy", "report_evolution")
+EVOLVING = ("evolve_instructions", "train_operator_policy")
 
 
 def configuration(run: Run) -> dict[str, Any]:

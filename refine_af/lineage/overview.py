@@ -90,7 +90,7 @@ def _state(run: Run) -> str:
 
 def result_of(run: Run) -> dict[str, Any]:
     """Return the report's result: answer and numbers by arm; empty before the report."""
-    reports = run.of("report", "report_evolution")
+    reports = run.of("report")
     return reports[0].json("result") if reports else {}
 
 

@@ -5,7 +5,10 @@ A run lies below a path, ``s3://``, ``gs://`` or ``minio://`` in one of three la
 - on this machine: ``artifacts/<task>/<artifact>``, with ``run.json`` and journals beside it;
 - Argo's bucket: ``<task>/<artifact>``;
 - KFP's pipeline root: ``<task>/<id>/<artifact>``, one id for each try of a task. The arm of
-  ``train-sft-2`` is the label in its telemetry. Metrics are not among the files.
+  ``train-sft-2`` is the label in its telemetry.
+
+On a cluster, metrics, provenance and telemetry lie in the artifact ``records``; beside it in runs
+of versions before that, which have no metrics among KFP's files.
 
 Tasks have the same names in all of them, such as ``train_sft-rl``.
 """
@@ -19,7 +22,8 @@ from typing import Any
 
 from refine_af.contracts.errors import DataError, ParameterError, nearest
 from refine_af.contracts.jsonl import parse_object
-from refine_af.contracts.stage import EVERY_STAGE_WRITES, Stage
+from refine_af.contracts.stage import EVERY_STAGE_WRITES, Stage, task_folder
+from refine_af.contracts.stage import RECORDS as RECORDS_ARTIFACT
 from refine_af.lineage.row_file import RowFile
 from refine_af.stages import STAGES
 from refine_af.storage.location import locate
@@ -35,12 +39,9 @@ _BY_NAME = {stage.name: stage for stage in STAGES}
 _BY_LENGTH = sorted(STAGES, key=lambda stage: -len(stage.name))
 
 
+_IN_RECORDS = f"{RECORDS_ARTIFACT.name}/"
+
 _Records = dict[str, dict[str, Any]]
-
-
-def folder_name(stage: str, label: str) -> str:
-    """Return the name of a task's folder: ``evaluate-rl`` for stage ``evaluate``, label ``rl``."""
-    return f"{stage}-{label.replace(' ', '-')}" if label else stage
 
 
 @dataclass(frozen=True)
@@ -52,12 +53,14 @@ class RunTask:
         name: The same in every layout, such as ``evaluate-rl``.
         uri: Path or URI of its folder.
         outputs: Path or URI of each declared output that is there, by name; of directories too.
+        records: URI of the folder of its records; empty where there is none.
     """
 
     stage: Stage
     name: str
     uri: str
     outputs: Mapping[str, str] = field(hash=False)
+    records: str
     _records: Mapping[str, dict[str, Any]] = field(repr=False, compare=False)
     _fetch: Callable[[str], Path] = field(repr=False, compare=False)
     _files: dict[str, RowFile] = field(default_factory=dict, repr=False, compare=False)
@@ -178,17 +181,25 @@ class Run:
         # a run on this machine that has not finished a task yet has only journals
         return _Listing(root, [] if self.spec else self._store.list_files(root))
 
-    def _records(self, folder: str, names: list[str]) -> _Records:
-        uris = {name: f"{folder}/{name}" for name in RECORDS if name in names}
+    def _records(self, folder: str, names: Mapping[str, str]) -> _Records:
+        uris = {name: f"{folder}/{names[name]}" for name in RECORDS if name in names}
         return {name: parse_object(self._store.read(uri), uri) for name, uri in uris.items()}
 
     def _task(
-        self, stage: Stage, label: str, folder: str, names: list[str], records: _Records
+        self, stage: Stage, label: str, folder: str, names: Mapping[str, str], records: _Records
     ) -> RunTask:
         declared = [item.name for item in (*stage.outputs, *EVERY_STAGE_WRITES)]
-        outputs = {name: f"{folder}/{name}" for name in declared if name in names}
-        name = folder_name(stage.name, label)
-        return RunTask(stage, name, folder, outputs, records, self._fetch)
+        outputs = {name: f"{folder}/{names[name]}" for name in declared if name in names}
+        gathered = any(path.startswith(_IN_RECORDS) for path in names.values())
+        return RunTask(
+            stage,
+            task_folder(stage.name, label),
+            folder,
+            outputs,
+            f"{folder}/{RECORDS_ARTIFACT.name}" if gathered else "",
+            records,
+            self._fetch,
+        )
 
     @cached_property
     def tasks(self) -> list[RunTask]:
@@ -349,20 +360,25 @@ def _labels(records: Mapping[str, _Records]) -> dict[str, str]:
     return labels
 
 
-def _task_folders(listing: _Listing) -> list[tuple[str, list[str]]]:
-    """Return every task's folder with the names directly in it.
+def _task_folders(listing: _Listing) -> list[tuple[str, dict[str, str]]]:
+    """Return every task's folder with the path of each output below it, by the output's name.
 
     Raises:
         DataError: When the folders belong to several runs.
     """
-    folders: dict[tuple[str, ...], dict[str, None]] = {}
+    folders: dict[tuple[str, ...], dict[str, str]] = {}
     for parts in listing.relative():
         depth = _depth(parts)
         if depth:
-            folders.setdefault(tuple(parts[:depth]), {})[parts[depth]] = None
+            names = folders.setdefault(tuple(parts[:depth]), {})
+            below = parts[depth:]
+            if below[0] != RECORDS_ARTIFACT.name:
+                names[below[0]] = below[0]
+            elif len(below) == 2:  # the task's own; those of earlier tasks lie deeper
+                names[below[1]] = "/".join(below)
     _refuse_several(listing.root, list(folders))
     start = listing.root.rstrip("/")
-    return [("/".join([start, *parts]), list(names)) for parts, names in sorted(folders.items())]
+    return [("/".join([start, *parts]), names) for parts, names in sorted(folders.items())]
 
 
 def _depth(parts: list[str]) -> int:
@@ -372,12 +388,11 @@ def _depth(parts: list[str]) -> int:
             return 0  # journals
         stage = _stage_of(part)
         if stage is not None:
-            outputs = {item.name for item in (*stage[0].outputs, *EVERY_STAGE_WRITES)}
-            direct = parts[at + 1] in outputs or len(parts) == at + 2
+            items = (*stage[0].outputs, *EVERY_STAGE_WRITES, RECORDS_ARTIFACT)
+            direct = parts[at + 1] in {item.name for item in items} or len(parts) == at + 2
             return at + 1 if direct else at + 2
-    if len(parts) in (2, 3) and parts[-1] in RECORDS:
-        return len(parts) - 1
-    return 0
+    above = parts[:-2] if parts[-2:-1] == [RECORDS_ARTIFACT.name] else parts[:-1]
+    return len(above) if len(above) in (1, 2) and parts[-1] in RECORDS else 0
 
 
 def _refuse_several(root: str, folders: list[tuple[str, ...]]) -> None:
@@ -417,7 +432,7 @@ def check_arm(run: Run, stage: str, arm: str) -> RunTask:
         ParameterError: For an arm that the run does not have.
     """
     arms = run.arms(stage)
-    task = run.task(folder_name(stage, arm))
+    task = run.task(task_folder(stage, arm))
     if task is None:
         raise ParameterError(
             f"--arm {arm!r}: the run has no such arm;{nearest(arm, arms)} arms: {', '.join(arms)}"

@@ -5,8 +5,9 @@ from typing import Any
 
 from refine_af.contracts.errors import DataError
 from refine_af.contracts.jsonl import parse_object
+from refine_af.contracts.stage import task_folder
 from refine_af.lineage.mixture import mixed
-from refine_af.lineage.run import Run, folder_name
+from refine_af.lineage.run import Run
 from refine_af.stages import STAGES
 from refine_af.storage.journal import Entries, identities
 from refine_af.storage.lease import LeaseRecord
@@ -91,7 +92,7 @@ def _task(
     title: str, events: dict[str, Any], finished: dict[str, str], begun: dict[str, str]
 ) -> dict[str, Any]:
     stage, _, label = title.rstrip(")").partition(" (")
-    name = folder_name(stage, label)
+    name = task_folder(stage, label)
     task: dict[str, Any] = {"task": title, "state": "waiting"}
     if "fail" in events:
         task |= {"state": "failed", "message": events["fail"]["message"]}

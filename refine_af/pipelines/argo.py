@@ -1,11 +1,11 @@
 """Translates the compiled KFP pipeline to plain Argo: the same DAG, without KFP.
 
-The DAG is read out of KFP's IR, so that it is written once. Constructs without an equivalent in
-Argo (loops, conditions, nested pipelines) are refused by name.
+The DAG is read out of KFP's IR, so that it is written once; a group of tasks there is a template of
+type ``dag`` here. What Argo cannot say the same way (loops, conditions) is refused by name.
 """
 
 import json
-from dataclasses import replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from refine_af.targets.argo_pod import Object
 from refine_af.targets.profile import Profile
 
 NOTIFY = find_stage("notify")
+ENTRY = "pipeline"
 NAMED_WHEN_COMPILED = ("pipeline", "preset", "ui_host")
 WEEK_SECONDS = 7 * 24 * 3600
 
@@ -55,7 +56,7 @@ def workflow(name: str) -> Object:
 
 def templates_of(made: Compiled) -> dict[str, Object]:
     """Return the ``WorkflowTemplate`` of each stage that a compiled pipeline uses, by its name."""
-    stages = stages_of(flat(made.spec)) + ([NOTIFY] if has_exit_task(made.spec) else [])
+    stages = stages_of(made.spec) + ([NOTIFY] if has_exit_task(made.spec) else [])
     return {stage.name: stage_template(stage, made.profile, made.images.tag) for stage in stages}
 
 
@@ -64,8 +65,10 @@ def _reference(stage: Stage, templates: dict[str, Object]) -> Object:
 
 
 def stages_of(spec: Object) -> list[Stage]:
-    """Return the stages that a compiled pipeline uses, in the order of its tasks."""
-    names = {_stage(spec, task).name: None for task in _tasks(spec).values()}
+    """Return the stages that a compiled pipeline uses besides its exit task, in the DAG's order."""
+    names: dict[str, None] = {}
+    for level in _levels(_first_level(spec)):
+        names |= {_stage(level, task).name: None for task in level.stages().values()}
     return [find_stage(name) for name in names]
 
 
@@ -82,19 +85,17 @@ def dag_template(made: Compiled, name: str) -> Object:
     """
     templates = templates_of(made)
     hooks = {"hooks": {"exit": _exit_hook(made, templates)}} if has_exit_task(made.spec) else {}
-    made = replace(made, spec=flat(made.spec))
     spec = made.spec
-    tasks = _tasks(spec)
-    dag = [_task(made, key, task, templates) for key, task in tasks.items()]
+    levels = _levels(_first_level(spec))
     return {
         "apiVersion": API,
         "kind": "WorkflowTemplate",
         "metadata": metadata(name, "pipeline", spec["pipelineInfo"].get("description", "")),
         "spec": {
-            "entrypoint": "pipeline",
+            "entrypoint": ENTRY,
             **_pods(made.profile),
             "arguments": {"parameters": _arguments(spec, made.images)},
-            "templates": [{"name": "pipeline", "dag": {"tasks": dag}}],
+            "templates": [_level_template(made, level, templates) for level in levels],
             **hooks,
             "ttlStrategy": {
                 "secondsAfterSuccess": WEEK_SECONDS,
@@ -141,15 +142,75 @@ def _exit_tasks(spec: Object) -> dict[str, Object]:
     }
 
 
-def flat(spec: Object) -> Object:
-    """Return a compiled pipeline without its exit task, whose other tasks KFP nests."""
+@dataclass(frozen=True)
+class _Level:
+    """A DAG of the pipeline: its first level, or a group of tasks that KFP draws as one box.
+
+    Attributes:
+        spec: The compiled pipeline.
+        component: What has the DAG, its inputs and its outputs.
+        path: Keys of the groups that it lies in.
+    """
+
+    spec: Object
+    component: Object
+    path: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """Return the name of the level's template."""
+        return "-".join(self.path) or ENTRY
+
+    @property
+    def every(self) -> dict[str, Object]:
+        """Return the tasks, groups and importers by key."""
+        tasks: dict[str, Object] = self.component["dag"]["tasks"]
+        return tasks
+
+    def boxes(self) -> dict[str, Object]:
+        """Return tasks and groups, each after those that it depends on.
+
+        Importers are no tasks in Argo: their artifacts are named where they are used.
+        """
+        waiting = {k: task for k, task in self.every.items() if _imported(self.spec, task) is None}
+        ordered: dict[str, Object] = {}
+        while waiting:
+            for key in list(waiting):
+                if not set(waiting[key].get("dependentTasks", [])) & set(waiting):
+                    ordered[key] = waiting.pop(key)
+        return ordered
+
+    def group(self, key: str) -> "_Level | None":
+        """Return the level below a box; None for a task."""
+        component = self.spec["components"][self.every[key]["componentRef"]["name"]]
+        return _Level(self.spec, component, (*self.path, key)) if "dag" in component else None
+
+    def stages(self) -> dict[str, Object]:
+        """Return the tasks that are no groups."""
+        return {key: task for key, task in self.boxes().items() if self.group(key) is None}
+
+    def names(self) -> dict[str, str]:
+        """Return Argo's name of each box by its key in KFP."""
+        return {
+            key: key if self.group(key) else task_name(task) for key, task in self.boxes().items()
+        }
+
+
+def _first_level(spec: Object) -> _Level:
+    """Return the level that has no exit task, beside which KFP puts all others one level down."""
     ends = _exit_tasks(spec)
     if not ends:
-        return spec
+        return _Level(spec, spec["root"])
     (outer,) = (task for key, task in spec["root"]["dag"]["tasks"].items() if key not in ends)
     inner = spec["components"][outer["componentRef"]["name"]]["dag"]
     text = json.dumps(inner).replace('"componentInputParameter": "pipelinechannel--', _OWN)
-    return spec | {"root": spec["root"] | {"dag": json.loads(text)}}
+    return _Level(spec, {"dag": json.loads(text)})
+
+
+def _levels(level: _Level) -> list[_Level]:
+    """Return a level and all below it."""
+    groups = (level.group(key) for key in level.boxes())
+    return [level, *(one for group in groups if group for one in _levels(group))]
 
 
 _OWN = '"componentInputParameter": "'
@@ -168,9 +229,8 @@ def _exit_hook(made: Compiled, templates: dict[str, Object]) -> Object:
         "failures": "{{workflow.failures}}",
         FINAL_STATUS: "{{workflow.status}}",
     }
-    report = "report" if "report" in templates else "report_evolution"
     # a run that failed has no result: Argo leaves an optional artifact out that it does not find
-    result = {"name": "result", "optional": True, **_by_key(f"{RUN_FOLDER}/{report}/result")}
+    result = {"name": "result", "optional": True, **_by_key(f"{RUN_FOLDER}/report/result")}
     return {
         "templateRef": _reference(NOTIFY, templates),
         "arguments": {
@@ -190,24 +250,6 @@ def task_name(task: Object) -> str:
     return artifact_folder(task["taskInfo"]["name"]).replace("_", "-")
 
 
-def _tasks(spec: Object) -> dict[str, Object]:
-    """Return the tasks of a compiled pipeline, each after those that it depends on.
-
-    Importers are no tasks in Argo: their artifacts are named where they are used.
-    """
-    waiting = {
-        key: task
-        for key, task in spec["root"]["dag"]["tasks"].items()
-        if _imported(spec, task) is None
-    }
-    ordered: dict[str, Object] = {}
-    while waiting:
-        for key in list(waiting):
-            if not set(waiting[key].get("dependentTasks", [])) & set(waiting):
-                ordered[key] = waiting.pop(key)
-    return ordered
-
-
 def _executor(spec: Object, task: Object) -> Object:
     """Return what runs a task; empty for a nested pipeline."""
     label = spec["components"][task["componentRef"]["name"]].get("executorLabel")
@@ -221,25 +263,27 @@ def _imported(spec: Object, task: Object) -> str | None:
     return str(source["constant"]) if "constant" in source else None
 
 
-def _stage(spec: Object, task: Object) -> Stage:
+def _stage(level: _Level, task: Object) -> Stage:
     """Return the stage that a task runs.
 
     Raises:
         ParameterError: When the task is not one stage run once.
     """
+    _refuse_constructs(task)
+    arguments = _executor(level.spec, task).get("container", {}).get("args", [])
+    if "--function_to_execute" not in arguments:
+        shown = task["taskInfo"]["name"]
+        raise ParameterError(f"task {shown}: not a stage (an importer?); read data by a stage")
+    return find_stage(arguments[arguments.index("--function_to_execute") + 1])
+
+
+def _refuse_constructs(task: Object) -> None:
     shown = task["taskInfo"]["name"]
     for construct in ("parameterIterator", "artifactIterator", "iteratorPolicy"):
         if construct in task:
             raise ParameterError(f"task {shown}: a loop cannot be translated to Argo; unroll it")
     if "condition" in task.get("triggerPolicy", {}):
         raise ParameterError(f"task {shown}: a condition cannot be translated to Argo; remove it")
-    executor = _executor(spec, task)
-    if not executor:
-        raise ParameterError(f"task {shown}: a nested pipeline cannot be translated; write it flat")
-    arguments = executor.get("container", {}).get("args", [])
-    if "--function_to_execute" not in arguments:
-        raise ParameterError(f"task {shown}: not a stage (an importer?); read data by a stage")
-    return find_stage(arguments[arguments.index("--function_to_execute") + 1])
 
 
 def _arguments(spec: Object, images: Images) -> list[Object]:
@@ -256,33 +300,65 @@ def _arguments(spec: Object, images: Images) -> list[Object]:
     return rows
 
 
-def _task(made: Compiled, key: str, task: Object, templates: dict[str, Object]) -> Object:
-    spec = made.spec
-    stage = _stage(spec, task)
-    every = spec["root"]["dag"]["tasks"]
-    inputs = task.get("inputs", {})
-    values = {
-        "image": _image(stage, made.images),
-        "task": artifact_folder(task["taskInfo"]["name"]),
-        **{
-            name: _value(stage, name, source, every)
-            for name, source in sorted(inputs.get("parameters", {}).items())
-        },
+def _level_template(made: Compiled, level: _Level, templates: dict[str, Object]) -> Object:
+    """Return the template of a level, with what a group takes and gives."""
+    tasks = [_task(made, level, key, task, templates) for key, task in level.boxes().items()]
+    template: Object = {"name": level.name, "dag": {"tasks": tasks}}
+    if not level.path:
+        return template
+    inputs = level.component.get("inputDefinitions", {})
+    template["inputs"] = {
+        kind: [{"name": name} for name in sorted(inputs.get(kind, {}))]
+        for kind in ("parameters", "artifacts")
     }
+    return template | {"outputs": _group_outputs(level)}
+
+
+def _group_outputs(level: _Level) -> Object:
+    outputs = level.component["dag"].get("outputs", {})
+    names = level.names()
+    values = []
+    for name, source in sorted(outputs.get("parameters", {}).items()):
+        origin = source["valueFromParameter"]
+        task, key = names[origin["producerSubtask"]], origin["outputParameterKey"]
+        place = f"{{{{tasks.{task}.outputs.parameters.{key}}}}}"
+        values.append({"name": name, "valueFrom": {"parameter": place}})
+    artifacts = []
+    for name, source in sorted(outputs.get("artifacts", {}).items()):
+        (origin,) = source["artifactSelectors"]
+        task, key = names[origin["producerSubtask"]], origin["outputArtifactKey"]
+        artifacts.append({"name": name, "from": f"{{{{tasks.{task}.outputs.artifacts.{key}}}}}"})
+    return {"parameters": values, "artifacts": artifacts}
+
+
+def _task(
+    made: Compiled, level: _Level, key: str, task: Object, templates: dict[str, Object]
+) -> Object:
+    group = level.group(key)
+    names = level.names()
+    inputs = task.get("inputs", {})
+    given = sorted(inputs.get("parameters", {}).items())
+    if group:
+        _refuse_constructs(task)
+        runs: Object = {"template": group.name}
+        values = {name: _value(None, name, source, level) for name, source in given}
+    else:
+        stage = _stage(level, task)
+        runs = {"templateRef": _reference(stage, templates)}
+        values = {
+            "image": _image(stage, made.images),
+            "task": artifact_folder(task["taskInfo"]["name"]),
+            **{name: _value(stage, name, source, level) for name, source in given},
+        }
     arguments: Object = {"parameters": [{"name": k, "value": v} for k, v in values.items()]}
     artifacts = [
-        {"name": name, **_artifact(spec, source, key)}
+        {"name": name, **_artifact(level, source, key)}
         for name, source in sorted(inputs.get("artifacts", {}).items())
     ]
     if artifacts:
         arguments["artifacts"] = artifacts
-    row: Object = {
-        "name": task_name(task),
-        "templateRef": _reference(stage, templates),
-        "arguments": arguments,
-    }
-    tasks = _tasks(spec)
-    before = [task_name(tasks[other]) for other in task.get("dependentTasks", []) if other in tasks]
+    row: Object = {"name": names[key], **runs, "arguments": arguments}
+    before = [names[other] for other in task.get("dependentTasks", []) if other in names]
     return row | ({"depends": " && ".join(sorted(before))} if before else {})
 
 
@@ -291,31 +367,33 @@ def _image(stage: Stage, images: Images) -> str:
     return "{{workflow.parameters.registry}}/" + plain
 
 
-def _value(stage: Stage, name: str, source: Object, every: Object) -> str:
+def _value(stage: Stage | None, name: str, source: Object, level: _Level) -> str:
     """Return a parameter's value or where Argo finds it; KFP keeps every number as a double."""
     if "componentInputParameter" in source:
-        return f"{{{{workflow.parameters.{source['componentInputParameter']}}}}}"
+        scope = "inputs" if level.path else "workflow"
+        return f"{{{{{scope}.parameters.{source['componentInputParameter']}}}}}"
     if "taskOutputParameter" in source:
         origin = source["taskOutputParameter"]
-        task, output = task_name(every[origin["producerTask"]]), origin["outputParameterKey"]
+        task, output = level.names()[origin["producerTask"]], origin["outputParameterKey"]
         return f"{{{{tasks.{task}.outputs.parameters.{output}}}}}"
     if "constant" not in source.get("runtimeValue", {}):
-        raise ParameterError(f"{stage.name}.{name}: {list(source)} cannot be translated to Argo")
+        raise ParameterError(f"{name}: {list(source)} cannot be translated to Argo")
     constant: Any = source["runtimeValue"]["constant"]
-    field = stage.params.model_fields.get(name)
+    field = stage.params.model_fields.get(name) if stage else None
     return words(scalar_type(field.annotation)(constant) if field else constant)
 
 
-def _artifact(spec: Object, source: Object, task: str) -> Object:
+def _artifact(level: _Level, source: Object, task: str) -> Object:
     """Return where Argo finds an input: an earlier task's output, or a key of an earlier run."""
+    if "componentInputArtifact" in source:
+        return {"from": f"{{{{inputs.artifacts.{source['componentInputArtifact']}}}}}"}
     if "taskOutputArtifact" not in source:
         raise ParameterError(f"task {task}: artifact from {list(source)} cannot be translated")
     origin = source["taskOutputArtifact"]
-    producer = spec["root"]["dag"]["tasks"][origin["producerTask"]]
-    uri = _imported(spec, producer)
+    uri = _imported(level.spec, level.every[origin["producerTask"]])
     if uri is None:
-        output = origin["outputArtifactKey"]
-        return {"from": f"{{{{tasks.{task_name(producer)}.outputs.artifacts.{output}}}}}"}
+        producer, output = level.names()[origin["producerTask"]], origin["outputArtifactKey"]
+        return {"from": f"{{{{tasks.{producer}.outputs.artifacts.{output}}}}}"}
     location = locate(uri)
     if not location.bucket:
         raise ParameterError(f"{uri}: Argo reads earlier artifacts from its bucket; give a URI")

@@ -10,6 +10,7 @@ from kfp import dsl
 from refine_af.pipelines.config import MODULES, RunConfig
 from refine_af.pipelines.flow import Flow, Images, Selection
 from refine_af.pipelines.form import DESCRIPTIONS, Form, form_of
+from refine_af.pipelines.tasks import planned
 from refine_af.targets.profile import Profile
 
 
@@ -20,6 +21,7 @@ def build(
     selection: Selection | None = None,
     *,
     notice: Mapping[str, str] | None = None,
+    grouped: bool = True,
 ) -> Any:  # noqa: ANN401  kfp's graph component is untyped
     """Return the KFP pipeline of a configuration under a hardware profile.
 
@@ -29,18 +31,26 @@ def build(
         images: Registry, tag and digests.
         selection: Which part runs on whose artifacts; None: all of it.
         notice: What the exit task tells of the pipeline, by its parameter; None: no exit task.
+        grouped: Whether the tasks of a group are drawn as one box; all on one level otherwise.
     """
     module = import_module(MODULES[config.pipeline])
     form = form_of(config)
+    flow = Flow(
+        planned(config),
+        form,
+        profile,
+        images or Images(),
+        selection or Selection(),
+        grouped=grouped,
+    )
 
     def pipeline(*channels: Any) -> None:  # noqa: ANN401  kfp gives one for each field
         values = dict(zip(form.defaults, channels, strict=True))
-        flow = Flow(config, profile, images or Images(), selection or Selection(), values, form)
         if notice is None:
-            module.tasks(flow, config)
+            flow.add(values)
             return
         with dsl.ExitHandler(flow.exit_task(notice), name="run"):
-            module.tasks(flow, config)
+            flow.add(values)
 
     pipeline.__signature__ = _signature(form)  # type: ignore[attr-defined]
     pipeline.__doc__ = "\n".join(f"{name}: {DESCRIPTIONS[name]}" for name in form.defaults)

@@ -20,6 +20,7 @@ from refine_af.pipelines.estimate import refuse_misfit
 from refine_af.pipelines.flow import Images
 from refine_af.pipelines.form import DESCRIPTIONS
 from refine_af.pipelines.slim import slim
+from refine_af.pipelines.tasks import planned
 from refine_af.stages import STAGES
 from refine_af.targets.argo import content_digest
 from refine_af.targets.profile import Profile, StageFields, load_profile
@@ -118,7 +119,7 @@ def compile_request(
     refuse_misfit(config, hardware.gpu_kind, hardware.gpus)
     selection = None
     if artifacts:
-        selection = select(artifacts, build(config, hardware, images), only, since)
+        selection = select(artifacts, planned(config), only, since)
     notice = {"pipeline": config.pipeline, "preset": preset, "ui_host": ui_host}
     pipeline = build(config, hardware, images, selection, notice=notice if notify else None)
     return _compiled(pipeline, hardware, images)

@@ -12,9 +12,9 @@ from refine_af.contracts.params import listed, scalar_type, shown
 from refine_af.engines.chat import chat_word
 from refine_af.self_instruct.params import FORM
 from refine_af.stages import STAGES
-from refine_af.stages.report import MOST_SIZES
 
 MOST_VALUES = 100_000
+MOST_SIZES = 4
 DEFAULT_PRESET = "quickstart"
 PRESET_FOLDER = Path(__file__).parent / "presets"
 Arm = Literal[

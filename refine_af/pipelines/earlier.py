@@ -4,25 +4,25 @@ The run may lie on this machine, in Argo's bucket or below KFP's pipeline root, 
 is compiled for.
 """
 
-from typing import Any
+from collections.abc import Sequence
 
 from refine_af.contracts.errors import ParameterError
-from refine_af.contracts.stage import EVERY_STAGE_WRITES
+from refine_af.contracts.stage import RECORDS
 from refine_af.lineage.run import Run, RunTask, open_run
 from refine_af.pipelines.flow import Selection, check_task
-from refine_af.pipelines.local import task_names
+from refine_af.pipelines.tasks import PlannedTask
 
 Reuse = dict[str, dict[str, str]]
 """``{task: {output: URI or value}}``; tasks by their names for people."""
 
 
-def select(root: str, pipeline: Any, only: str, since: str) -> Selection:  # noqa: ANN401  of kfp
+def select(root: str, planned: Sequence[PlannedTask], only: str, since: str) -> Selection:
     """Return which tasks run, and the artifacts below ``root`` that stand for the others.
 
     Args:
         root: The output folder of ``refine-af run``, ``refine-af/<workflow>`` in Argo's bucket, or
             ``<pipeline root>/refine-af/<run id>`` of KFP; path or URI.
-        pipeline: The whole pipeline, as KFP knows it.
+        planned: The whole pipeline.
         only: The one task to run; or empty.
         since: The first task to run; or empty.
 
@@ -30,15 +30,14 @@ def select(root: str, pipeline: Any, only: str, since: str) -> Selection:  # noq
         ParameterError: For an unknown task, or if a task that it reads from left no artifacts.
         DataError: When a task is there more than once with different contents.
     """
-    names = task_names(pipeline)
-    tasks = list(names.values())
+    tasks = [task.name for task in planned]
     chosen = choose(tasks, only, since)
     reused = reusable(root, [name for name in tasks if name not in chosen])
     wanted = {
-        names[other]
-        for key, task in pipeline.pipeline_spec.root.dag.tasks.items()
-        if names[key] in chosen
-        for other in task.dependent_tasks
+        item.task
+        for task in planned
+        if task.name in chosen
+        for item in (*task.inputs.values(), *task.later.values())
     }
     missing = [name for name in tasks if name in wanted - set(chosen) - set(reused)]
     if missing:
@@ -46,7 +45,7 @@ def select(root: str, pipeline: Any, only: str, since: str) -> Selection:  # noq
             f"{root}: no artifacts of {', '.join(missing)} there; name the folder that holds one"
             " folder per task"
         )
-    return Selection(reused, frozenset(chosen))
+    return Selection(reused, frozenset(chosen), root)
 
 
 def choose(tasks: list[str], only: str, since: str) -> list[str]:
@@ -75,7 +74,7 @@ def _outputs(run: Run, task: RunTask) -> dict[str, str]:
     ``check_inputs`` found stand in its manifest too.
     """
     outputs: dict[str, str] = {}
-    for item in (*task.stage.outputs, *EVERY_STAGE_WRITES):
+    for item in task.stage.outputs:
         if item.kind != "parameter":
             if item.name in task.outputs:
                 outputs[item.name] = task.outputs[item.name]
@@ -83,4 +82,4 @@ def _outputs(run: Run, task: RunTask) -> dict[str, str]:
             outputs[item.name] = path.read_text(encoding="utf-8").rstrip("\n")
         elif item.name in run.manifest:
             outputs[item.name] = str(run.manifest[item.name])
-    return outputs
+    return outputs | ({RECORDS.name: task.records} if task.records else {})

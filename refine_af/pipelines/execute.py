@@ -39,7 +39,6 @@ from refine_af.storage.schemes import open_store
 POLL_SECONDS = 0.2
 LEASE = "lease.json"
 LOCK_FILE = ".refine-af-run.lock"
-REPORTS = ("report", "report_evolution")
 END_SECONDS = 20.0  # seconds for a stage to release its lease, or for its container to stop
 
 
@@ -98,6 +97,7 @@ def run(request: RunRequest, console: Console) -> dict[str, Any]:
         "tasks": tasks,
         "reuse": reuse,
         "only": only,
+        "earlier": str(output),
         "code": code_version(),
         "images": asdict(request.images) if request.images else None,
         "preset": request.preset,
@@ -155,11 +155,10 @@ def _copy_report(output: Path, preset: str) -> None:
         f"<span><b>{name}</b> {escape(value)}</span>" for name, value in facts.items() if value
     )
     (output / PAGE).unlink(missing_ok=True)
-    for name in REPORTS:
-        page = output / "artifacts" / name / "report"
-        if page.exists():
-            text = page.read_text(encoding="utf-8").replace("<!-- when -->", line, 1)
-            write_bytes(output / PAGE, text.encode())
+    page = output / "artifacts" / "report" / "report"
+    if page.exists():
+        text = page.read_text(encoding="utf-8").replace("<!-- when -->", line, 1)
+        write_bytes(output / PAGE, text.encode())
 
 
 def prepare_folder(path: Path) -> Path:
@@ -291,9 +290,8 @@ def _failure(event: dict[str, Any], output: Path) -> RunFailedError:
 
 
 def _result(output: Path) -> dict[str, Any]:
-    found_at = [output / "artifacts" / name / "result" for name in REPORTS]
-    path = next((path for path in found_at if path.exists()), None)
-    if path is None:
+    path = output / "artifacts" / "report" / "result"
+    if not path.exists():
         return {}
     result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return result

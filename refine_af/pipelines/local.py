@@ -14,6 +14,7 @@ from typing import Any
 
 from kfp import local
 
+from refine_af.contracts.stage import EVERY_STAGE_WRITES, RECORDS
 from refine_af.pipelines import containers
 from refine_af.pipelines.build import build
 from refine_af.pipelines.config import RunConfig
@@ -24,6 +25,15 @@ from refine_af.targets.profile import load_profile
 
 SUBPROCESSES = local.SubprocessRunner(use_venv=False)
 END_SECONDS = 8.0  # seconds for a stage in a container to release its lease
+
+
+def _unfold(folder: Path) -> None:
+    """Put a task's own records beside its artifacts; earlier tasks have folders."""
+    records = folder / RECORDS.name
+    for item in EVERY_STAGE_WRITES:
+        if (records / item.name).is_file():
+            os.replace(records / item.name, folder / item.name)
+    shutil.rmtree(records, ignore_errors=True)
 
 
 def artifact_folder(task: str) -> str:
@@ -69,6 +79,7 @@ def collect(root: Path, names: dict[str, str], target: Path) -> None:
         destination = target / artifact_folder(name)
         shutil.rmtree(destination, ignore_errors=True)
         destination.parent.mkdir(parents=True, exist_ok=True)
+        _unfold(folder)
         os.replace(folder, destination)
 
 
@@ -87,7 +98,8 @@ def run(spec: dict[str, Any]) -> None:
     """Run the pipeline that ``spec`` describes and collect its artifacts, also when it fails."""
     config = RunConfig.model_validate(spec["config"])
     only = spec["only"]
-    selection = Selection(spec["reuse"], None if only is None else frozenset(only))
+    earlier = spec["earlier"]
+    selection = Selection(spec["reuse"], None if only is None else frozenset(only), earlier)
     output = Path(spec["output_dir"])
     root = output / "kfp"
     shutil.rmtree(root, ignore_errors=True)
@@ -95,7 +107,7 @@ def run(spec: dict[str, Any]) -> None:
     images = Images(**spec["images"]) if spec["images"] else None
     runner = containers.runner(output, config) if images else SUBPROCESSES
     local.init(runner=runner, pipeline_root=str(root))
-    pipeline = build(config, load_profile("local"), images, selection)
+    pipeline = build(config, load_profile("local"), images, selection, grouped=False)
     names = task_names(pipeline)
     try:
         pipeline()

@@ -19,8 +19,11 @@ from typing import Any
 
 from refine_af.pipelines.config import REWARD_NAMES, RunConfig
 from refine_af.pipelines.tasks import Flow, Outputs
-from refine_af.runner import find_stage
+from refine_af.stages.report import PARTS
 from refine_af.stages.train_sft import MATCHES
+
+PREPARE = "prepare"
+"""Name of the part that all arms share, in the graph of a cluster."""
 
 DESCRIPTION = (
     "Instruction data and a fine-tuned model from automated feedback; the arms {arms} and the start"
@@ -30,43 +33,56 @@ DESCRIPTION = (
 
 def tasks(flow: Flow, config: RunConfig) -> None:
     """Add the tasks of the arms and sizes that the configuration asks for."""
-    checked = flow.add("check_inputs", params=_to_check(config))
-    model = {"model_digest": checked.get("model_digest")}
-    seeds = flow.add("seed_ingest", params={"seeds_digest": checked.get("seeds_digest")})
+    checked = flow.add("check_inputs", params=_to_check(config), group=PREPARE)
+    model = {"model_digest": checked["model_digest"]}
+    tasks = {"tasks_digest": checked["tasks_digest"]}
+    shared, recorded = _shared(flow, config, checked)
+    scored: dict[str, Outputs] = {}
+    for arm in sorted(config.arms, key=lambda arm: arm != "baseline"):
+        # the baseline first: it sets the zero and the unit of the other arms' rewards
+        scored[arm] = _instances(flow, arm, config, shared, model, tasks, scored.get("baseline"))
+    for arm in config.arms:
+        tuned = _tuned(flow, arm, scored, shared["seeds"], model)
+        recorded.append(_evaluated(flow, arm, tuned, model | tasks, f"{arm}: model"))
+    for sized, rows in size_points(config):
+        tuned = _tuned(flow, sized, scored, shared["seeds"], model, rows)
+        label, group = f"{sized} {rows}", _size_group(sized, rows)
+        recorded.append(_evaluated(flow, label, tuned, model | tasks, group))
+    start = flow.add("evaluate", "start", params=model | tasks, group="start")
+    parts = zip(PARTS, (*recorded, start), strict=False)
+    flow.add("report", inputs={name: part["records"] for name, part in parts})
+
+
+def _shared(
+    flow: Flow, config: RunConfig, checked: Outputs
+) -> tuple[dict[str, Any], list[Outputs]]:
+    """Add what all arms share; return seeds and instructions, and the tasks that end its parts."""
+    model = {"model_digest": checked["model_digest"]}
+    seeds = flow.add(
+        "seed_ingest",
+        params={"seeds_digest": checked["seeds_digest"]},
+        before=checked,
+        group=PREPARE,
+    )
     shards = [
         flow.add(
             "generate_instructions",
             f"shard {number}" if config.shards > 1 else "",
-            inputs={"seeds": seeds.get("seeds")},
+            inputs={"seeds": seeds["seeds"]},
             params=model | {"shard": number},
+            before=None if number else seeds,
+            group=f"{PREPARE}/shards" if config.shards > 1 else PREPARE,
         )
         for number in range(config.shards)
     ]
-    tasks = {"tasks_digest": checked.get("tasks_digest")}
-    filtered = flow.add("dedup_filter", inputs=_candidates(shards, seeds), params=tasks)
-    shared = {"seeds": seeds.get("seeds"), "instructions": filtered.get("kept")}
-    report: dict[str, Any] = {
-        "manifest": checked.get("manifest"),
-        **shared,
-        "duplicates": filtered.get("rejected"),
-    }
-    for number, shard in enumerate(shards, start=1):
-        for name in ("rejected", "rounds"):
-            report[name if number == 1 else f"{name}_{number}"] = shard.get(name)
-    scored: dict[str, Any] = {}
-    for arm in sorted(config.arms, key=lambda arm: arm != "baseline"):
-        # the baseline first: it sets the zero and the unit of the other arms' rewards
-        scored[arm], pages = _instances(
-            flow, arm, config, shared, model, tasks, scored.get("baseline")
-        )
-        report |= pages
-    for arm in config.arms:
-        report |= _tuned_and_judged(flow, arm, scored, shared["seeds"], model, tasks)
-    report |= _sizes(flow, config, scored, shared["seeds"], model, tasks)
-    start = flow.add("evaluate", "start", params=model | tasks)
-    report["predictions_start"] = start.get("predictions")
-    report["judging_start"] = start.get("provenance")
-    flow.add("report", inputs=report, params=_points(config))
+    filtered = flow.add(
+        "dedup_filter",
+        inputs=_candidates(shards, seeds),
+        params={"tasks_digest": checked["tasks_digest"]},
+        before=shards[0],
+        group=PREPARE,
+    )
+    return {"seeds": seeds["seeds"], "instructions": filtered["kept"]}, [filtered, *shards[1:]]
 
 
 def _to_check(config: RunConfig) -> dict[str, Any]:
@@ -85,9 +101,9 @@ def _to_check(config: RunConfig) -> dict[str, Any]:
 
 
 def _candidates(shards: list[Outputs], seeds: Outputs) -> dict[str, Any]:
-    inputs = {"candidates": shards[0].get("instructions"), "pool": seeds.get("seeds")}
+    inputs = {"candidates": shards[0]["instructions"], "pool": seeds["seeds"]}
     for number, shard in enumerate(shards[1:], start=2):
-        inputs[f"candidates_{number}"] = shard.get("instructions")
+        inputs[f"candidates_{number}"] = shard["instructions"]
     return inputs
 
 
@@ -98,38 +114,37 @@ def _instances(
     shared: Outputs,
     model: dict[str, Any],
     tasks: dict[str, Any],
-    reference: Any,  # noqa: ANN401  a KFP channel or None
-) -> tuple[Any, dict[str, Any]]:
-    """Write and score an arm's instances; return them and what the report reads."""
-    pages: dict[str, Any] = {}
-    adapter = None
+    reference: Outputs | None,
+) -> Outputs:
+    """Write and score an arm's instances."""
+    group = f"{arm}: data"
+    given = {"instructions": shared["instructions"]}
+    trained = None
     if arm == "rl":
-        given = {"instructions": shared["instructions"]}
-        trained = flow.add("train_ppo", inputs=given, params=model | config.instance_form())
-        adapter = trained.get("adapter")
-        pages = {f"ppo_{name}": trained.get(name) for name in ("curves", "episodes", "alarms")}
-        pages["ppo_provenance"] = trained.get("provenance")
+        form = config.instance_form()
+        trained = flow.add("train_ppo", inputs=given, params=model | form, group=group)
+        given |= {"adapter": trained["adapter"]}
     best = arm == "best_of_n"
     own = config.instance_form() | (_several(config) if best else {}) | _repetition(arm)
     written = flow.add(
         "generate_instances",
         arm,
-        inputs={"instructions": shared["instructions"], "adapter": adapter},
+        inputs=given,
         params=model | tasks | own,
+        before=trained,
+        group=group,
     )
-    scored = flow.add(
+    return flow.add(
         "score_rewards",
         arm,
-        inputs={"instances": written.get("instances"), "reference": reference},
+        inputs={
+            "instances": written["instances"],
+            "reference": reference and reference["scored"],
+        },
         params=model | ({"select": "best_per_instruction"} if best else {}),
+        before=written,
+        group=group,
     )
-    pages |= {
-        f"instances_{arm}": scored.get("scored"),
-        f"rejected_{arm}": written.get("rejected"),
-        f"unselected_{arm}": scored.get("rejected"),
-        f"writing_{arm}": written.get("provenance"),
-    }
-    return scored.get("scored"), _read_by_the_report(pages)
 
 
 def _several(config: RunConfig) -> dict[str, Any]:
@@ -142,78 +157,39 @@ def _repetition(arm: str) -> dict[str, Any]:
     return {"replicate": 1} if arm == "baseline_b" else {}
 
 
-def _read_by_the_report(pages: dict[str, Any]) -> dict[str, Any]:
-    """Leave out what the report does not show of an arm, such as the samples of ``baseline_b``."""
-    known = {item.name for item in find_stage("report").inputs}
-    return {name: page for name, page in pages.items() if name in known}
-
-
-def _sizes(
-    flow: Flow,
-    config: RunConfig,
-    scored: dict[str, Any],
-    seeds: Any,  # noqa: ANN401  a KFP channel
-    model: dict[str, Any],
-    tasks: dict[str, Any],
-) -> dict[str, Any]:
-    """Fine-tune and evaluate on nested subsets; return the report's inputs, in order."""
-    inputs: dict[str, Any] = {}
-    for number, (arm, rows) in enumerate(size_points(config), start=1):
-        tuned = _tuned(flow, arm, scored, seeds, model, rows)
-        label, given = f"{arm} {rows}", {"adapter": tuned.get("adapter")}
-        judged = flow.add("evaluate", label, inputs=given, params=model | tasks)
-        inputs[f"predictions_size_{number}"] = judged.get("predictions")
-    return inputs
-
-
 def size_points(config: RunConfig) -> list[tuple[str, int]]:
     """Return (arm, rows) of each extra training, smallest first."""
     sized = [arm for arm in config.arms if arm in ("rl", "baseline")]
     return [(arm, rows) for rows in config.sizes for arm in sized]
 
 
-def _points(config: RunConfig) -> dict[str, Any]:
-    points = size_points(config)
-    return {"sizes": ",".join(f"{arm}:{rows}" for arm, rows in points)} if points else {}
-
-
 def _tuned(
     flow: Flow,
     arm: str,
-    scored: dict[str, Any],
-    seeds: Any,  # noqa: ANN401  a KFP channel
+    scored: dict[str, Outputs],
+    seeds: Any,  # noqa: ANN401  an output
     model: dict[str, Any],
     rows: int = 0,
 ) -> Outputs:
     """Fine-tune on the instructions that every arm answered, the first ``rows`` where given."""
-    others = [predictions for name, predictions in scored.items() if name != arm]
-    inputs = {"instances": scored[arm], "seeds": seeds}
+    others = [outputs["scored"] for name, outputs in scored.items() if name != arm]
+    inputs = {"instances": scored[arm]["scored"], "seeds": seeds}
     return flow.add(
         "train_sft",
         f"{arm} {rows}" if rows else arm,
         inputs=inputs | dict(zip(MATCHES, others, strict=False)),
         params=model | _repetition(arm) | ({"rows": rows} if rows else {}),
+        before=None if rows else scored[arm],
+        group=_size_group(arm, rows) if rows else f"{arm}: model",
     )
 
 
-def _tuned_and_judged(
-    flow: Flow,
-    arm: str,
-    scored: dict[str, Any],
-    seeds: Any,  # noqa: ANN401  a KFP channel
-    model: dict[str, Any],
-    tasks: dict[str, Any],
-) -> dict[str, Any]:
-    """Fine-tune, evaluate; return report inputs."""
-    tuned = _tuned(flow, arm, scored, seeds, model)
-    judged = flow.add(
-        "evaluate", arm, inputs={"adapter": tuned.get("adapter")}, params=model | tasks
-    )
-    pages = {
-        f"used_{arm}": tuned.get("used"),
-        f"history_{arm}": tuned.get("history"),
-        f"tuning_{arm}": tuned.get("provenance"),
-        f"predictions_{arm}": judged.get("predictions"),
-        f"judging_{arm}": judged.get("provenance"),
-    }
-    return _read_by_the_report(pages)
+def _size_group(arm: str, rows: int) -> str:
+    return f"sizes/{arm}: {rows} rows"
+
+
+def _evaluated(
+    flow: Flow, label: str, tuned: Outputs, params: dict[str, Any], group: str
+) -> Outputs:
+    inputs = {"adapter": tuned["adapter"]}
+    return flow.add("evaluate", label, inputs=inputs, params=params, before=tuned, group=group)

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any, Protocol
 
-from refine_af.contracts.params import Params
-from refine_af.contracts.stage import Stage
+from refine_af.contracts.params import Params, Scalar
+from refine_af.contracts.stage import BEFORE, RECORDS, Stage
 from refine_af.pipelines.config import DEFAULTS, MODULES, RunConfig
 from refine_af.runner import find_stage
 
@@ -28,6 +28,8 @@ class Flow(Protocol):
         *,
         inputs: Mapping[str, Any] | None = None,
         params: Mapping[str, Any] | None = None,
+        before: Outputs | None = None,
+        group: str = "",
     ) -> Outputs:
         """Add one task and return its outputs.
 
@@ -36,6 +38,10 @@ class Flow(Protocol):
             label: The arm or shard; part of the task's name.
             inputs: Outputs of earlier tasks by input name; None values are left out.
             params: Values that this task alone gets; they win over the configuration.
+            before: Outputs of the task whose records this one's continue.
+            group: The box of a cluster's graph that the task is drawn in, and below it further
+                ones, such as ``learned/model``; empty: the first level. Tasks of a group are added
+                one after another.
         """
 
 
@@ -56,19 +62,31 @@ class PlannedTask:
         label: The arm or shard, or an empty string.
         params: Its parameters, checked; one that an earlier task sets has its default.
         own: Values that the pipeline gives this task alone.
-        inputs: Names of the inputs that it gets.
+        given: Names of the parameters that the configuration or the pipeline gives the task.
+        later: The parameters that earlier tasks set.
+        inputs: The inputs that it gets, those of its records included.
+        group: The box of a cluster's graph that it is drawn in.
     """
 
     stage: Stage
     label: str
     params: Params
     own: Mapping[str, Any]
-    inputs: tuple[str, ...]
+    given: frozenset[str]
+    later: Mapping[str, Later]
+    inputs: Mapping[str, Later]
+    group: str = ""
 
     @property
     def name(self) -> str:
         """Return the name for people: the stage, and the arm or shard where it has one."""
         return task_name(self.stage.name, self.label)
+
+    @property
+    def constants(self) -> dict[str, Scalar]:
+        """Return the parameters that are given and known before the run, in their types."""
+        names = [name for name in self.stage.params.model_fields if name in self.given]
+        return {name: getattr(self.params, name) for name in names}
 
 
 @dataclass(slots=True)
@@ -83,15 +101,20 @@ class _Plan:
         *,
         inputs: Mapping[str, Any] | None = None,
         params: Mapping[str, Any] | None = None,
+        before: Outputs | None = None,
+        group: str = "",
     ) -> Outputs:
         stage = find_stage(stage_name)
-        own = {key: value for key, value in (params or {}).items() if not isinstance(value, Later)}
-        present = tuple(name for name, given in (inputs or {}).items() if given is not None)
+        later = {key: value for key, value in (params or {}).items() if isinstance(value, Later)}
+        own = {key: value for key, value in (params or {}).items() if key not in later}
+        present = {name: given for name, given in (inputs or {}).items() if given is not None}
         shared = DEFAULTS | self.config.parameters
         values = given_values(self.config, stage, shared) | own
         checked = stage.params.parse(values, where=stage_name)
-        checked.check_inputs(present, where=stage_name)
-        task = PlannedTask(stage, label, checked, own, present)
+        checked.check_inputs(list(present), where=stage_name)
+        given = frozenset(self.config.stages.get(stage_name, {}).keys() | own)
+        chain = {BEFORE.name: before[RECORDS.name]} if before else {}
+        task = PlannedTask(stage, label, checked, own, given, later, present | chain, group)
         self.tasks.append(task)
         return {item.name: Later(task.name, item.name) for item in stage.written}
 

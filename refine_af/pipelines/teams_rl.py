@@ -7,7 +7,7 @@
                 -> train_sft -> evaluate, audit_privacy (with reference_share: also train_sft on
                    rows of other roots, the reference model of the audit)
       start:                                                              evaluate
-    report_evolution
+    report
 
 The arms share seeds, calls, models and settings; only the choice of the operators differs. The arm
 ``no_evolution`` answers the seeds themselves, as many times as the others try operators. The rules
@@ -15,11 +15,17 @@ that drop rewrites stand inside ``evolve_instructions``, where the reviewer's pr
 parent are known; an instruction alone has nothing else that ``score_rewards`` could score.
 """
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from refine_af.pipelines.config import REWARD_NAMES, RunConfig
+from refine_af.pipelines.refine_af import PREPARE
 from refine_af.pipelines.tasks import Flow, Outputs
 from refine_af.runner import find_stage
+from refine_af.stages.report import PARTS
+
+PLAIN = "no_evolution"
 
 DESCRIPTION = (
     "Instructions evolved by textual operations that a policy chooses; the arms {arms} and the"
@@ -28,29 +34,34 @@ DESCRIPTION = (
 
 
 def tasks(flow: Flow, config: RunConfig) -> None:
-    """Add the tasks of the arms and sizes that the configuration asks for."""
-    checked = flow.add("check_inputs", params=_to_check(config))
-    model = {"model_digest": checked.get("model_digest")}
-    seeds = flow.add("seed_ingest", params={"seeds_digest": checked.get("seeds_digest")})
-    report: dict[str, Any] = {"manifest": checked.get("manifest"), "seeds": seeds.get("seeds")}
-    policy = None
+    """Add the tasks of the arms that the configuration asks for."""
+    checked = flow.add("check_inputs", params=_to_check(config), group=PREPARE)
+    model = {"model_digest": checked["model_digest"]}
+    tasks = {"tasks_digest": checked["tasks_digest"]}
+    seeds = flow.add(
+        "seed_ingest",
+        params={"seeds_digest": checked["seeds_digest"]},
+        before=checked,
+        group=PREPARE,
+    )
+    last, policy = seeds, None
     if "learned" in config.arms:
-        trained = flow.add(
-            "train_operator_policy", inputs={"seeds": seeds.get("seeds")}, params=model
+        given = {"seeds": seeds["seeds"]}
+        last = flow.add(
+            "train_operator_policy", inputs=given, params=model, before=seeds, group=PREPARE
         )
-        policy = trained.get("policy")
-        report |= {f"policy_{name}": trained.get(name) for name in ("trace", "curve", "table")}
-        report["policy_ledger"] = trained.get("ledger")
-    tasks = {"tasks_digest": checked.get("tasks_digest")}
+        policy = last["policy"]
+    recorded = [last]
     reference = None
     # uniform first: it sets the zero and the unit of the other arms' rewards
     for arm in sorted(config.arms, key=lambda arm: arm != "uniform"):
-        report |= _arm(flow, arm, config, seeds, policy, model, tasks, reference)
-        reference = reference or report[f"instances_{arm}"]
-    start = flow.add("evaluate", "start", params=model | tasks)
-    report["predictions_start"] = start.get("predictions")
-    report["judging_start"] = start.get("provenance")
-    flow.add("report_evolution", inputs=report)
+        adding = _Arm(flow, arm, config, model, tasks)
+        answered, scored = adding.write(seeds, policy if arm == "learned" else None, reference)
+        reference = reference or scored["scored"]
+        recorded += adding.tune(answered, scored)
+    start = flow.add("evaluate", "start", params=model | tasks, group="start")
+    parts = zip(PARTS, (*recorded, start), strict=False)
+    flow.add("report", inputs={name: part["records"] for name, part in parts})
 
 
 def _to_check(config: RunConfig) -> dict[str, Any]:
@@ -67,89 +78,99 @@ def _to_check(config: RunConfig) -> dict[str, Any]:
     return wanted
 
 
-def _arm(
-    flow: Flow,
-    arm: str,
-    config: RunConfig,
-    seeds: Outputs,
-    policy: Any,  # noqa: ANN401  a KFP channel or None
-    model: dict[str, Any],
-    tasks: dict[str, Any],
-    reference: Any,  # noqa: ANN401
-) -> dict[str, Any]:
-    """Add one arm and return what the report reads of it."""
-    plain = arm == "no_evolution"
-    evolved = flow.add(
-        "evolve_instructions",
-        arm,
-        inputs={
-            "seeds": seeds.get("seeds"),
-            "operator_policy": policy if arm == "learned" else None,
-        },
-        params=model | {"policy": arm},
-    )
-    own_seeds = plain or bool(config.stages.get("evolve_instructions", {}).get("keep_seeds"))
-    filtered = flow.add(
-        "dedup_filter",
-        arm,
-        inputs={
-            "candidates": evolved.get("instructions"),
-            "pool": None if own_seeds else seeds.get("seeds"),
-        },
-        params=tasks,
-    )
-    answered = flow.add(
-        "generate_responses",
-        arm,
-        inputs={"instructions": filtered.get("kept")},
-        params=model | ({"samples": _steps(config)} if plain else {}),
-    )
-    scored = flow.add(
-        "score_rewards",
-        arm,
-        inputs={"instances": answered.get("instances"), "reference": reference},
-        params=model,
-    )
-    tuned = flow.add("train_sft", arm, inputs={"instances": scored.get("scored")}, params=model)
-    judged = flow.add(
-        "evaluate", arm, inputs={"adapter": tuned.get("adapter")}, params=model | tasks
-    )
-    audited = flow.add(
-        "audit_privacy",
-        arm,
-        inputs={
-            "adapter": tuned.get("adapter"),
-            "instances": scored.get("scored"),
-            "used": tuned.get("used"),
-            "held_out": answered.get("held_out"),
-            "reference": _reference(flow, arm, config, answered, model),
-        },
-        params=model,
-    )
-    return {
-        f"trace_{arm}": evolved.get("trace"),
-        f"ledger_{arm}": evolved.get("ledger"),
-        f"kept_{arm}": filtered.get("kept"),
-        f"duplicates_{arm}": filtered.get("rejected"),
-        f"answering_{arm}": answered.get("ledger"),
-        f"unanswered_{arm}": answered.get("rejected"),
-        f"instances_{arm}": scored.get("scored"),
-        f"used_{arm}": tuned.get("used"),
-        f"tuning_{arm}": tuned.get("provenance"),
-        f"predictions_{arm}": judged.get("predictions"),
-        f"judging_{arm}": judged.get("provenance"),
-        f"privacy_{arm}": audited.get("audit"),
-    }
+@dataclass(frozen=True)
+class _Arm:
+    """One arm, in two parts of the graph: what it writes, and the model that it makes of that."""
 
+    flow: Flow
+    name: str
+    config: RunConfig
+    model: Mapping[str, Any]
+    tasks: Mapping[str, Any]
 
-def _reference(
-    flow: Flow, arm: str, config: RunConfig, answered: Outputs, model: dict[str, Any]
-) -> Any:  # noqa: ANN401  a KFP channel or None
-    """Train the audit's reference model, where rows are set apart for one."""
-    if not config.stages.get("generate_responses", {}).get("reference_share"):
-        return None
-    rows = {"instances": answered.get("reference_rows")}
-    return flow.add("train_sft", f"{arm} reference", inputs=rows, params=model).get("adapter")
+    def _add(self, stage: str, part: str, label: str = "", **given: Any) -> Outputs:  # noqa: ANN401
+        named = f"{self.name} {label}".rstrip()
+        return self.flow.add(stage, named, group=f"{self.name}/{part}", **given)
+
+    def write(self, seeds: Outputs, policy: Any, reference: Any) -> tuple[Outputs, Outputs]:  # noqa: ANN401
+        """Evolve, filter, answer and score; return the answers and the scores.
+
+        Args:
+            seeds: Outputs of seed_ingest.
+            policy: The learned policy; None for the other arms.
+            reference: The rows that set the rewards' zero and unit; None for the first arm.
+        """
+        evolved = self._add(
+            "evolve_instructions",
+            "data",
+            inputs={"seeds": seeds["seeds"], "operator_policy": policy},
+            params={**self.model, "policy": self.name},
+        )
+        pool = None if self._keeps_seeds() else seeds["seeds"]
+        filtered = self._add(
+            "dedup_filter",
+            "data",
+            inputs={"candidates": evolved["instructions"], "pool": pool},
+            params=self.tasks,
+            before=evolved,
+        )
+        answered = self._add(
+            "generate_responses",
+            "data",
+            inputs={"instructions": filtered["kept"]},
+            params={**self.model, **self._samples()},
+            before=filtered,
+        )
+        scored = self._add(
+            "score_rewards",
+            "data",
+            inputs={"instances": answered["instances"], "reference": reference},
+            params=self.model,
+            before=answered,
+        )
+        return answered, scored
+
+    def tune(self, answered: Outputs, scored: Outputs) -> list[Outputs]:
+        """Fine-tune, evaluate and audit; return the last tasks."""
+        tuned = self._add(
+            "train_sft",
+            "model",
+            inputs={"instances": scored["scored"]},
+            params=self.model,
+            before=scored,
+        )
+        adapter = {"adapter": tuned["adapter"]}
+        judged = self._add(
+            "evaluate", "model", inputs=adapter, params={**self.model, **self.tasks}, before=tuned
+        )
+        given = {
+            "instances": scored["scored"],
+            "used": tuned["used"],
+            "held_out": answered["held_out"],
+            "reference": self._reference(answered),
+        }
+        audited = self._add("audit_privacy", "model", inputs=adapter | given, params=self.model)
+        return [judged, audited]
+
+    def _reference(self, answered: Outputs) -> Any:  # noqa: ANN401  an output or None
+        """Train the audit's reference model, where rows are set apart for one."""
+        if not self._given("generate_responses").get("reference_share"):
+            return None
+        rows = {"instances": answered["reference_rows"]}
+        return self._add("train_sft", "model", "reference", inputs=rows, params=self.model)[
+            "adapter"
+        ]
+
+    def _given(self, stage: str) -> Mapping[str, Any]:
+        return self.config.stages.get(stage, {})
+
+    def _keeps_seeds(self) -> bool:
+        """Return whether the seeds are among the arm's candidates."""
+        return self.name == PLAIN or bool(self._given("evolve_instructions").get("keep_seeds"))
+
+    def _samples(self) -> dict[str, Any]:
+        """Return how often the arm without evolution answers a seed: as often as others try."""
+        return {"samples": _steps(self.config)} if self.name == PLAIN else {}
 
 
 def _steps(config: RunConfig) -> int:

@@ -13,7 +13,6 @@ from refine_af.stages import (
     generate_responses,
     notify,
     report,
-    report_evolution,
     score_rewards,
     seed_ingest,
     train_operator_policy,
@@ -37,7 +36,6 @@ STAGES: tuple[Stage, ...] = (
     evaluate.STAGE,
     audit_privacy.STAGE,
     report.STAGE,
-    report_evolution.STAGE,
     notify.STAGE,
 )
 """In an order that fits every pipeline: no stage reads what a later one writes."""

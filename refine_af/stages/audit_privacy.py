@@ -101,7 +101,10 @@ STAGE = Stage(
     ),
     outputs=(
         Artifact(
-            "audit", "json", "AUC with interval and true-positive rate at 1 % of each attack."
+            "audit",
+            "json",
+            "AUC with interval and true-positive rate at 1 % of each attack.",
+            shown=True,
         ),
         Artifact("losses", "rows", "Mean loss per completion token of every row and model."),
     ),

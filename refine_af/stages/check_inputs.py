@@ -179,7 +179,7 @@ STAGE = Stage(
     run=run,
     inputs=(),
     outputs=(
-        Artifact("manifest", "json", "What the run reads, with digests."),
+        Artifact("manifest", "json", "What the run reads, with digests.", shown=True),
         Artifact("seeds_digest", "parameter", "sha256 of the seeds."),
         Artifact("model_digest", "parameter", "Digest or revision of the model."),
         Artifact("tasks_digest", "parameter", "Digest of the evaluation tasks."),

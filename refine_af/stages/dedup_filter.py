@@ -50,9 +50,13 @@ STAGE = Stage(
         ),
     ),
     outputs=(
-        Artifact("kept", "rows", "Rows that repeat nothing, unchanged."),
+        Artifact("kept", "rows", "Rows that repeat nothing, unchanged.", shown=True),
         Artifact(
-            "rejected", "rows", "Dropped rows with reason, neighbour and score.", record=Rejected
+            "rejected",
+            "rows",
+            "Dropped rows with reason, neighbour and score.",
+            record=Rejected,
+            shown=True,
         ),
     ),
     image="core",

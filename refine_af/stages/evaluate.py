@@ -141,7 +141,11 @@ STAGE = Stage(
     ),
     outputs=(
         Artifact(
-            "predictions", "rows", "One row per instance with both scores.", record=Prediction
+            "predictions",
+            "rows",
+            "One row per instance with both scores.",
+            record=Prediction,
+            shown=True,
         ),
         Artifact("scores", "json", "Per task, per category and overall, times 100."),
     ),

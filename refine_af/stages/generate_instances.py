@@ -230,7 +230,13 @@ STAGE = Stage(
     ),
     outputs=(
         Artifact("instances", "rows", "Instruction-input-output rows.", record=Instance),
-        Artifact("rejected", "rows", "What could not be used, with the reason.", record=Rejected),
+        Artifact(
+            "rejected",
+            "rows",
+            "What could not be used, with the reason.",
+            record=Rejected,
+            shown=True,
+        ),
         MODEL_CALLS,
     ),
     image="vllm",

@@ -187,12 +187,13 @@ STAGE = Stage(
         ),
     ),
     outputs=(
-        Artifact("scored", "rows", "The instances with `parts` and `total`."),
+        Artifact("scored", "rows", "The instances with `parts` and `total`.", shown=True),
         Artifact(
             "rejected",
             "rows",
             "Dropped rows with the rule; empty when only measuring.",
             record=Rejected,
+            shown=True,
         ),
     ),
     image="train",

@@ -285,7 +285,13 @@ STAGE = Stage(
     run=run,
     inputs=(),
     outputs=(
-        Artifact("seeds", "rows", "Checked seed tasks with content-derived ids.", record=Seed),
+        Artifact(
+            "seeds",
+            "rows",
+            "Checked seed tasks with content-derived ids.",
+            record=Seed,
+            shown=True,
+        ),
     ),
     image="core",
     resources=Resources(cpu="1", memory="2Gi"),

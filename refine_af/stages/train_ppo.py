@@ -251,10 +251,17 @@ STAGE = Stage(
     ),
     outputs=(
         Artifact("adapter", "model", "The trained policy: PEFT directory, or whole model."),
-        Artifact("curves", "rows", "One row of numbers per update."),
-        Artifact("episodes", "rows", "Every episode: prompt, action, parts, advantage."),
+        Artifact("curves", "rows", "One row of numbers per update.", shown=True),
+        Artifact(
+            "episodes", "rows", "Every episode: prompt, action, parts, advantage.", shown=True
+        ),
         Artifact("events", "folder", "The same curves as a TensorBoard event file."),
-        Artifact("alarms", "json", "Signs of reward hacking, and why training stopped early."),
+        Artifact(
+            "alarms",
+            "json",
+            "Signs of reward hacking, and why training stopped early.",
+            shown=True,
+        ),
     ),
     image="train",
     resources=Resources(cpu="8", memory="48Gi", gpu=True),

@@ -92,8 +92,10 @@ STAGE = Stage(
     outputs=(
         Artifact("adapter", "model", "PEFT adapter with its page, or the full model."),
         Artifact("merged", "model", "Base and adapter in one, where `merge` asks for it."),
-        Artifact("history", "rows", "One row per optimizer step: loss, rate, tokens."),
-        Artifact("used", "rows", "Every offered row: its tokens, or why it was left out."),
+        Artifact("history", "rows", "One row per optimizer step: loss, rate, tokens.", shown=True),
+        Artifact(
+            "used", "rows", "Every offered row: its tokens, or why it was left out.", shown=True
+        ),
     ),
     image="train",
     resources=Resources(cpu="8", memory="32Gi", gpu=True),

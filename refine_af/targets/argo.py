@@ -9,7 +9,7 @@ import json
 
 from refine_af.contracts.errors import DataError, ParameterError
 from refine_af.contracts.params import Scalar
-from refine_af.contracts.stage import Artifact, Stage
+from refine_af.contracts.stage import RECORDS, Artifact, Stage
 from refine_af.targets.argo_pod import FOLDER, Object, container, pod
 from refine_af.targets.kfp_source import image_name
 from refine_af.targets.placement import place
@@ -52,7 +52,7 @@ def stage_template(stage: Stage, profile: Profile, tag: str) -> Object:
         "name": stage.command,
         "inputs": {
             "parameters": _parameters(stage, tag),
-            "artifacts": [_input(item) for item in stage.inputs],
+            "artifacts": [_input(item) for item in stage.taken],
         },
         "outputs": _outputs(stage),
         "retryStrategy": _retries(profile),
@@ -140,4 +140,5 @@ def _retries(profile: Profile) -> Object:
 def _arguments(stage: Stage) -> list[str]:
     names = ["work_dir", "label", *stage.params.model_fields]
     given = [f"--{name.replace('_', '-')}={{{{inputs.parameters.{name}}}}}" for name in names]
-    return [f"--inputs-dir={FOLDER}/inputs", f"--outputs-dir={FOLDER}/outputs", *given]
+    records = [f"--{RECORDS.name}={FOLDER}/outputs/{RECORDS.name}"] if stage.records else []
+    return [f"--inputs-dir={FOLDER}/inputs", f"--outputs-dir={FOLDER}/outputs", *records, *given]

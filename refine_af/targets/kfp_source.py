@@ -7,7 +7,7 @@ no ``X | None``, no ``Literal`` and no ``from __future__ import annotations`` (e
 import textwrap
 
 from refine_af.contracts.params import Scalar, scalar_type
-from refine_af.contracts.stage import EVERY_STAGE_WRITES, FINAL_STATUS, Artifact, Stage
+from refine_af.contracts.stage import FINAL_STATUS, Artifact, Stage
 
 KFP_TYPES = {
     "rows": "dsl.Dataset",
@@ -16,6 +16,7 @@ KFP_TYPES = {
     "json": "dsl.Artifact",
     "html": "dsl.HTML",
     "markdown": "dsl.Markdown",
+    "records": "dsl.Artifact",
 }
 RUN_OPTIONS = (
     ("work_dir", "Folder or URI of the journals; a retried task continues from there."),
@@ -31,13 +32,11 @@ def image_name(stage: Stage, registry: str, tag: str) -> str:
 
 def component_source(stage: Stage, tag: str) -> str:
     """Return the text of ``components/<stage>/component.py``."""
-    required = [item for item in stage.inputs if not item.optional]
-    optional = [item for item in stage.inputs if item.optional]
+    required = [item for item in stage.taken if not item.optional]
+    optional = [item for item in stage.taken if item.optional]
     lines = [f"    {item.name}: dsl.Input[{KFP_TYPES[item.kind]}]," for item in required]
-    lines += [_output(item) for item in stage.outputs]
-    if stage.records:
-        lines += ["    metrics: dsl.Output[dsl.Metrics],"]
-        lines += [_output(item) for item in EVERY_STAGE_WRITES[1:]]
+    lines += [_output(item) for item in stage.written]
+    lines += ["    metrics: dsl.Output[dsl.Metrics],"] if stage.records else []
     lines += [f"    {name}: {kind}," for name, kind, default in _params(stage) if default is None]
     lines += [f"    {item.name}: dsl.Input[{KFP_TYPES[item.kind]}] = None," for item in optional]
     lines += [
@@ -91,9 +90,10 @@ def _literal(value: Scalar | None) -> str:
 
 
 def _docstring(stage: Stage) -> str:
-    rows = [(item.name, item.summary) for item in stage.inputs if not item.optional]
+    rows = [(item.name, item.summary) for item in stage.taken if not item.optional]
     rows += [(item.name, item.summary) for item in stage.written]
-    rows += [(item.name, f"{item.summary} Optional.") for item in stage.inputs if item.optional]
+    rows += [("metrics", "Deterministic numbers, for KFP's tables.")] if stage.records else []
+    rows += [(item.name, f"{item.summary} Optional.") for item in stage.taken if item.optional]
     rows += [(name, field.description or "") for name, field in stage.params.model_fields.items()]
     rows += list(RUN_OPTIONS)
     source = textwrap.wrap(

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass, field
@@ -156,17 +157,18 @@ def evolution_stages(folder: Path, seeds: str) -> list[SmallStage]:
         SmallStage("train_operator_policy", small | training, {"seeds": seeds}),
         evolve,
         SmallStage("generate_responses", writer, {"instructions": rows}),
-        SmallStage(
-            "report_evolution",
-            {},
-            {
-                "seeds": seeds,
-                "kept_uniform": rows,
-                "trace_uniform": str(folder / "evolved" / "trace"),
-                "ledger_uniform": str(folder / "evolved" / "ledger"),
-            },
-        ),
+        SmallStage("report", {}, {"run": str(_as_a_run(folder))}),
     ]
+
+
+def _as_a_run(folder: Path) -> Path:
+    """Lay out what was evolved as a run does."""
+    run = folder / "run"
+    shutil.copytree(folder / "evolved", run / "artifacts" / "evolve_instructions-uniform")
+    filtered = run / "artifacts" / "dedup_filter-uniform"
+    filtered.mkdir()
+    shutil.copyfile(folder / "evolved" / "instructions", filtered / "kept")
+    return run
 
 
 class KillServer:

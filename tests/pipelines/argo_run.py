@@ -29,6 +29,10 @@ _SPEC = {
     "templates", "hooks", "ttlStrategy", "podGC", "artifactGC", "parallelism", "imagePullSecrets",
     "activeDeadlineSeconds",
 }  # fmt: skip
+Keys = dict[str, dict[str, str]]
+"""Keys of the artifacts that are known on one level of the DAG, by task."""
+
+INPUTS = ""
 TERMINATION_LOG = "termination-log"
 _CODES = re.compile(r"asInt\(lastRetry\.exitCode\) != (\d+)")
 
@@ -85,21 +89,74 @@ class Cluster:
             scope[f"workflow.parameters.{parameter['name']}"] = value
         (entry,) = [item for item in spec["templates"] if item["name"] == spec["entrypoint"]]
         done = Execution()
-        waiting = {task["name"]: task for task in entry["dag"]["tasks"]}
-        assert len(waiting) == len(entry["dag"]["tasks"]), "two tasks have one name"
-        while waiting and not done.failed:
-            ready = [task for task in waiting.values() if _ready(task, waiting)]
-            assert ready, f"a cycle among {sorted(waiting)}"
-            self._task(waiting.pop(ready[0]["name"]), scope, done)
+        self._dag(entry, spec["templates"], scope, {}, done)
         if "hooks" in spec:
             assert set(spec["hooks"]) == {"exit"}
             scope["workflow.status"] = "Failed" if done.failed else "Succeeded"
             # quoted once more, as the controller does
             scope["workflow.failures"] = json.dumps(json.dumps(done.failures))
-            self._task({"name": "exit", **spec["hooks"]["exit"]}, scope, done)
+            self._task({"name": "exit", **spec["hooks"]["exit"]}, scope, {}, done)
         return done
 
-    def _task(self, task: Object, scope: dict[str, str], done: Execution) -> None:
+    def _dag(
+        self,
+        template: Object,
+        templates: list[Object],
+        scope: dict[str, str],
+        taken: Mapping[str, str],
+        done: Execution,
+    ) -> tuple[dict[str, str], dict[str, str]]:
+        """Run a template of type dag; return its output parameters and its artifacts' keys."""
+        assert set(template) <= {"name", "dag", "inputs", "outputs"}, set(template)
+        keys: Keys = {INPUTS: dict(taken)}
+        waiting = {task["name"]: task for task in template["dag"]["tasks"]}
+        assert len(waiting) == len(template["dag"]["tasks"]), "two tasks have one name"
+        while waiting and not done.failed:
+            ready = [task for task in waiting.values() if _ready(task, waiting)]
+            assert ready, f"a cycle among {sorted(waiting)}"
+            task = waiting.pop(ready[0]["name"])
+            if "template" in task:
+                self._group(task, templates, scope, keys, done)
+            else:
+                self._task(task, scope, keys, done)
+        outputs = template.get("outputs", {})
+        if done.failed:
+            return {}, {}
+        values = {
+            item["name"]: substitute(item["valueFrom"]["parameter"], scope)
+            for item in outputs.get("parameters", [])
+        }
+        left = {item["name"]: _key(item["from"], keys) for item in outputs.get("artifacts", [])}
+        return values, left
+
+    def _group(
+        self,
+        task: Object,
+        templates: list[Object],
+        scope: dict[str, str],
+        keys: Keys,
+        done: Execution,
+    ) -> None:
+        """Run a task whose template is a DAG of the same object."""
+        (template,) = [item for item in templates if item["name"] == task["template"]]
+        arguments = task["arguments"]
+        values = {
+            item["name"]: substitute(item["value"], scope) for item in arguments["parameters"]
+        }
+        sources = {
+            item["name"]: self._source(item, scope, keys) for item in arguments.get("artifacts", [])
+        }
+        for kind, given in (("parameters", values), ("artifacts", sources)):
+            assert {item["name"] for item in template["inputs"][kind]} == set(given), task["name"]
+        inner = {name: value for name, value in scope.items() if name.startswith("workflow.")}
+        inner |= {f"inputs.parameters.{name}": value for name, value in values.items()}
+        taken = {name: key for name, key in sources.items() if key is not None}
+        outputs, left = self._dag(template, templates, inner, taken, done)
+        for name, value in outputs.items():
+            scope[f"tasks.{task['name']}.outputs.parameters.{name}"] = value
+        keys[task["name"]] = left
+
+    def _task(self, task: Object, scope: dict[str, str], keys: Keys, done: Execution) -> None:
         reference = task["templateRef"]
         (template,) = [
             item
@@ -107,7 +164,7 @@ class Cluster:
             if item["name"] == reference["template"]
         ]
         assert set(template) <= _KNOWN, set(template) - _KNOWN
-        inner, sources = self._inputs(task, template, scope, done)
+        inner, sources = self._inputs(task, template, scope, keys)
         resolved = substitute(template, inner)
         attempts = done.attempts.setdefault(task["name"], [])
         retry = resolved.get("retryStrategy", {"limit": "0"})
@@ -120,11 +177,12 @@ class Cluster:
                 break
         if attempts[-1] != 0 and not done.failed:
             done.failed = task["name"]
+        keys[task["name"]] = done.keys.get(task["name"], {})
         for name, value in done.parameters.get(task["name"], {}).items():
             scope[f"tasks.{task['name']}.outputs.parameters.{name}"] = value
 
     def _inputs(
-        self, task: Object, template: Object, scope: dict[str, str], done: Execution
+        self, task: Object, template: Object, scope: dict[str, str], keys: Keys
     ) -> tuple[dict[str, str], dict[str, str]]:
         """Return the template's scope and the key of each artifact that it is given."""
         given = {
@@ -141,7 +199,7 @@ class Cluster:
         assert not given, f"{task['name']}: {sorted(given)} are no inputs of the template"
         sources: dict[str, str] = {}
         for item in task["arguments"].get("artifacts", []):
-            source = self._source(item, scope, done)
+            source = self._source(item, scope, keys)
             if source is not None:
                 sources[item["name"]] = source
         known = {item["name"]: item for item in template["inputs"]["artifacts"]}
@@ -152,16 +210,14 @@ class Cluster:
         assert not missing, f"{task['name']}: artifacts {missing} were not supplied"
         return inner, sources
 
-    def _source(self, item: Object, scope: dict[str, str], done: Execution) -> str | None:
+    def _source(self, item: Object, scope: dict[str, str], keys: Keys) -> str | None:
         """Return the key of an argument; None where an optional one is not in the bucket."""
         if "s3" in item:
             assert set(item["s3"]) == {"key"}, "the repository decides all but the key"
             assert item["archive"] == {"none": {}}
             key = str(substitute(item["s3"]["key"], scope))
             return key if self._repository.keys(key) or not item.get("optional") else None
-        found = re.fullmatch(r"{{tasks\.([\w-]+)\.outputs\.artifacts\.(\w+)}}", item["from"])
-        assert found is not None, item
-        return done.keys[found.group(1)][found.group(2)]
+        return _key(item["from"], keys)
 
     def _pod(
         self, template: Object, sources: dict[str, str], pod: Path, task: str, done: Execution
@@ -187,6 +243,13 @@ class Cluster:
             text = inside(template, pod, item["valueFrom"]["path"]).read_text(encoding="utf-8")
             done.parameters.setdefault(task, {})[item["name"]] = text.rstrip("\n")
         return 0
+
+
+def _key(source: str, keys: Keys) -> str:
+    """Return the key that ``{{tasks.a.outputs.artifacts.b}}`` or ``{{inputs.artifacts.b}}`` has."""
+    found = re.fullmatch(r"{{(?:tasks\.([\w-]+)\.outputs|inputs)\.artifacts\.(\w+)}}", source)
+    assert found is not None, source
+    return keys[found.group(1) or INPUTS][found.group(2)]
 
 
 def _failure(task: str, attempt: int, code: int, pod: Path) -> Object:

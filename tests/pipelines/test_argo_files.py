@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
+from levels import levels, tasks_of
 
 from refine_af.contracts.errors import ParameterError
 from refine_af.generate import ROOT
@@ -146,18 +147,21 @@ def test_no_secret_value_and_no_bucket_is_in_a_file(path: Path) -> None:
 def test_the_dag_is_kfps(tmp_path: Path) -> None:
     config = load_config("default", "").with_values(("shards=2",))
     made = compile_request(config, "l4", Images())
-    spec = made.spec
+    drawn = levels(made.spec)
     dag = dag_template(made, "x")["spec"]
-    (entry,) = dag["templates"]
-    tasks = {task["name"]: task for task in entry["dag"]["tasks"]}
-    wanted = spec["root"]["dag"]["tasks"]
-    assert len(tasks) == len(wanted)
-    edges = sum(len(task.get("dependentTasks", [])) for task in wanted.values())
-    assert (
-        sum(len(task["depends"].split(" && ")) for task in tasks.values() if "depends" in task)
-        == edges
-    )
-    assert "generate-instructions-shard-1" in tasks["dedup-filter"]["depends"]
+    templates = {template["name"]: template["dag"]["tasks"] for template in dag["templates"]}
+    assert set(templates) == {path.replace("/", "-") or "pipeline" for path in drawn}
+    for path, level in drawn.items():
+        tasks = templates[path.replace("/", "-") or "pipeline"]
+        edges = sum(len(task.get("dependentTasks", [])) for task in level["tasks"].values())
+        assert len(tasks) == len(level["tasks"])
+        assert (
+            sum(len(task["depends"].split(" && ")) for task in tasks if "depends" in task) == edges
+        )
+    rows = {task["name"]: task for tasks in templates.values() for task in tasks}
+    assert "shards" in rows["dedup-filter"]["depends"]
+    assert rows["rl-data"]["template"] == "rl-data"
+    assert rows["train-ppo"]["templateRef"]["template"] == "train-ppo"
     names = [item["name"] for item in dag["arguments"]["parameters"]]
     assert names[: 1 + len(PIPELINE_PARAMETERS)] == ["registry", *PIPELINE_PARAMETERS]
     assert all(item["description"] for item in dag["arguments"]["parameters"])
@@ -175,15 +179,14 @@ def test_only_the_registry_has_to_be_given() -> None:
     [
         ({"parameterIterator": {}}, "a loop cannot be translated"),
         ({"triggerPolicy": {"condition": "1 == 1"}}, "a condition cannot be translated"),
-        ({"componentRef": {"name": "inner"}}, "a nested pipeline cannot be translated"),
         ({"componentRef": {"name": "importer"}}, "not a stage"),
     ],
 )
 def test_what_argo_cannot_say_is_refused_by_name(change: Object, message: str) -> None:
     made = smoke("cpu", Images())
     spec = made.spec
-    spec["root"]["dag"]["tasks"]["seed-ingest"] |= change
-    spec["components"] |= {"inner": {"dag": {}}, "importer": {"executorLabel": "importer"}}
+    tasks_of(spec)["seed_ingest"].update(change)
+    spec["components"] |= {"importer": {"executorLabel": "importer"}}
     spec["deploymentSpec"]["executors"]["importer"] = {"importer": {}}
     with pytest.raises(ParameterError, match=f"task seed_ingest: {message}"):
         dag_template(made, "x")
@@ -195,7 +198,9 @@ def test_digests_pin_the_images() -> None:
     dag = dag_template(smoke("cpu", images), "x")["spec"]
     values = {
         task["name"]: task["arguments"]["parameters"][0]["value"]
-        for task in dag["templates"][0]["dag"]["tasks"]
+        for template in dag["templates"]
+        for task in template["dag"]["tasks"]
+        if "templateRef" in task
     }
     assert values["train-ppo"] == "{{workflow.parameters.registry}}/refine-af-train_ppo@" + digest
     assert values["report"] == "{{workflow.parameters.registry}}/refine-af-report:1"

@@ -11,12 +11,13 @@ import yaml
 from google.protobuf import json_format
 from kfp import compiler, components
 from kfp.compiler.compiler_utils import KubernetesManifestOptions
+from levels import boxes, component_of, levels, tasks_of
 
 from refine_af.contracts.errors import ParameterError
 from refine_af.contracts.stage import Stage
 from refine_af.pipelines.build import build
 from refine_af.pipelines.compiling import compile_request
-from refine_af.pipelines.config import PIPELINE_PARAMETERS, load_config
+from refine_af.pipelines.config import PIPELINE_PARAMETERS, load_config, preset_names
 from refine_af.pipelines.execute import pipeline_tasks
 from refine_af.pipelines.flow import Images
 from refine_af.pipelines.tasks import planned
@@ -98,7 +99,7 @@ def test_parameters_of_the_form_are_described_in_order(tmp_path: Path) -> None:
 
 def test_ppo_and_writing_ask_in_one_form(tmp_path: Path) -> None:
     def asked(*assignments: str) -> list[dict[str, Any]]:
-        tasks = compiled(tmp_path, "cpu", *assignments)[0]["root"]["dag"]["tasks"].values()
+        tasks = tasks_of(compiled(tmp_path, "cpu", *assignments)[0]).values()
         return [
             {
                 name: given["runtimeValue"]["constant"]
@@ -122,8 +123,7 @@ def test_ppo_and_writing_ask_in_one_form(tmp_path: Path) -> None:
 def test_repeated_arms_and_sizes_add_tasks_only_when_asked_for(tmp_path: Path) -> None:
     def tasks(*assignments: str) -> dict[str, dict[str, Any]]:
         spec, _ = compiled(tmp_path, "cpu", *assignments)
-        found = spec["root"]["dag"]["tasks"]
-        return {task["taskInfo"]["name"]: task["inputs"] for task in found.values()}
+        return {name: task.get("inputs", {}) for name, task in tasks_of(spec).items()}
 
     def constant(inputs: dict[str, Any], name: str) -> object:
         return inputs["parameters"].get(name, {}).get("runtimeValue", {}).get("constant")
@@ -140,11 +140,14 @@ def test_repeated_arms_and_sizes_add_tasks_only_when_asked_for(tmp_path: Path) -
     for arm in ("rl", "baseline_b"):
         matched = asked[f"train_sft ({arm})"]["artifacts"]
         assert {"match", "match_2", "match_3"} <= set(matched)
-    report = asked["report"]
-    assert constant(report, "sizes") == "rl:500,baseline:500,rl:1000,baseline:1000"
-    assert "predictions_baseline_b" in report["artifacts"]
-    assert "predictions_size_4" in report["artifacts"]
-    assert "predictions_size_5" not in report["artifacts"]
+    read = {
+        origin["taskOutputArtifact"]["outputArtifactKey"]
+        for origin in asked["report"]["artifacts"].values()
+    }
+    arms = ("rl", "baseline", "best_of_n", "baseline_b")
+    sizes = [f"evaluate_{arm}_{rows}" for arm in ("rl", "baseline") for rows in (500, 1000)]
+    parts = ["dedup_filter", "evaluate_start", *sizes, *(f"evaluate_{arm}" for arm in arms)]
+    assert read == {f"{part}_records" for part in parts}
 
 
 @pytest.mark.parametrize(
@@ -157,7 +160,7 @@ def test_wrong_sizes_and_a_repetition_of_nothing_are_refused(assignments: tuple[
 
 def test_arms_and_shards_are_tasks_with_names_for_people(tmp_path: Path) -> None:
     spec, _ = compiled(tmp_path, "cpu", "arms=rl,baseline,best_of_n", "shards=2")
-    names = {task["taskInfo"]["name"] for task in spec["root"]["dag"]["tasks"].values()}
+    names = set(tasks_of(spec))
     assert {"train_ppo", "evaluate (start)", "train_sft (best_of_n)"} <= names
     assert {"generate_instructions (shard 0)", "generate_instructions (shard 1)"} <= names
 
@@ -166,8 +169,8 @@ def test_shards_differ_in_their_number_alone(tmp_path: Path) -> None:
     spec, _ = compiled(tmp_path, "cpu", "shards=2")
     tasks = [
         task["inputs"]["parameters"]
-        for task in spec["root"]["dag"]["tasks"].values()
-        if task["taskInfo"]["name"].startswith("generate_instructions")
+        for name, task in tasks_of(spec).items()
+        if name.startswith("generate_instructions")
     ]
     first, second = ({key: str(value) for key, value in task.items()} for task in tasks)
     assert {key for key in first if first[key] != second[key]} == {"shard", "label"}
@@ -176,12 +179,12 @@ def test_shards_differ_in_their_number_alone(tmp_path: Path) -> None:
 def test_caching_needs_digests(tmp_path: Path) -> None:
     digest = "sha256:" + "0" * 64
     plain, _ = compiled(tmp_path, "cpu")
-    assert not any("enableCache" in task["cachingOptions"] for task in tasks_of(plain))
+    assert not any("enableCache" in task["cachingOptions"] for task in tasks_of(plain).values())
     digests = {stage.name: digest for stage in STAGES}
     pinned, _ = compiled(tmp_path, "cpu", registry="registry.example/team", digests=digests)
     cached = {
-        task["taskInfo"]["name"].split(" ")[0]
-        for task in tasks_of(pinned)
+        name.split(" ")[0]
+        for name, task in tasks_of(pinned).items()
         if task["cachingOptions"].get("enableCache")
     }
     assert cached == {stage.name for stage in used_stages() if stage.cache}
@@ -190,14 +193,9 @@ def test_caching_needs_digests(tmp_path: Path) -> None:
     assert image.endswith(f"@{digest}")
 
 
-def tasks_of(spec: dict[str, Any]) -> list[dict[str, Any]]:
-    return list(spec["root"]["dag"]["tasks"].values())
-
-
 def test_a_stage_setting_wins_over_a_parameter_of_the_pipeline(tmp_path: Path) -> None:
     spec, _ = compiled(tmp_path, "cpu", "seed=5", "train_ppo.seed=9", "train_ppo.updates=3")
-    ppo = next(task for task in tasks_of(spec) if task["taskInfo"]["name"] == "train_ppo")
-    given = ppo["inputs"]["parameters"]
+    given = tasks_of(spec)["train_ppo"]["inputs"]["parameters"]
     assert given["seed"] == {"runtimeValue": {"constant": 9.0}}
     assert spec["root"]["inputDefinitions"]["parameters"]["updates"]["defaultValue"] == 3.0
     assert given["model"] == {"componentInputParameter": "model"}
@@ -281,7 +279,7 @@ def test_a_profile_of_ones_own_reaches_kfps_tasks(tmp_path: Path) -> None:
 
 def test_every_task_is_tried_again_with_pauses(tmp_path: Path) -> None:
     spec, _ = compiled(tmp_path, "cpu")
-    for task in tasks_of(spec):
+    for task in tasks_of(spec).values():
         assert task["retryPolicy"]["maxRetryCount"] == 2
         assert task["retryPolicy"]["backoffDuration"] == "30s"
         assert task["retryPolicy"]["backoffFactor"] == 2.0
@@ -366,14 +364,15 @@ def test_a_share_of_roots_for_a_reference_model_adds_its_training(tmp_path: Path
     own = "generate_responses.reference_share=0.1"
     for assignments in ((), (own,)):
         spec, _ = compiled(tmp_path, "l4", *assignments, preset="teams-rl")
-        tasks = {task["taskInfo"]["name"]: task for task in tasks_of(spec)}
+        tasks = tasks_of(spec)
         for arm in ("learned", "uniform"):
             given = tasks[f"audit_privacy ({arm})"]["inputs"]["artifacts"]
             assert ("reference" in given) == bool(assignments)
             if assignments:
                 trained = tasks[f"train_sft ({arm} reference)"]
-                source = trained["inputs"]["artifacts"]["instances"]["taskOutputArtifact"]
-                assert source["outputArtifactKey"] == "reference_rows"
+                source = trained["inputs"]["artifacts"]["instances"]
+                name = f"generate_responses_{arm}_reference_rows"
+                assert source == {"componentInputArtifact": name}
                 assert trained["inputs"]["parameters"]["template"] == {
                     "runtimeValue": {"constant": "alpaca"}
                 }
@@ -397,13 +396,52 @@ def test_an_arm_of_the_other_pipeline_is_refused() -> None:
 def test_the_tasks_digest_reaches_every_task_that_reads_the_tasks(preset: str) -> None:
     readers = {stage.name for stage in STAGES if "tasks_digest" in stage.params.model_fields}
     assert {"dedup_filter", "generate_instances", "evaluate"} <= readers
-    spec = build(load_config(preset, ""), load_profile("local")).pipeline_spec
-    tasks = [
-        task
-        for task in spec.root.dag.tasks.values()
-        if task.task_info.name.split(" ")[0] in readers
-    ]
+    spec = compile_request(load_config(preset, ""), "cpu", Images()).spec
+    tasks = {name: task for name, task in tasks_of(spec).items() if name.split(" ")[0] in readers}
     assert tasks
-    for task in tasks:
-        given = task.inputs.parameters["tasks_digest"]
-        assert given.task_output_parameter.producer_task == "check-inputs", task.task_info.name
+    for name, task in tasks.items():
+        given = task["inputs"]["parameters"]["tasks_digest"]
+        inside = {"producerTask": "check-inputs", "outputParameterKey": "tasks_digest"}
+        crossing = {"componentInputParameter": "check_inputs_tasks_digest"}
+        assert given in (crossing, {"taskOutputParameter": inside}), name
+
+
+@pytest.mark.parametrize("preset", preset_names())
+def test_each_level_of_the_graph_fits_a_screen(preset: str) -> None:
+    spec = compile_request(load_config(preset, ""), "cpu", Images(), notify=True).spec
+    counts = {path: boxes(spec, dag) for path, dag in levels(spec).items()}
+    assert max(counts.values()) <= 32, counts
+    assert counts[""] == 2  # the run, and the task that tells how it ended
+
+
+def test_an_arm_is_a_box_with_its_name() -> None:
+    drawn = levels(compile_request(load_config("default", ""), "cpu", Images()).spec)
+    names = {
+        path: {task["taskInfo"]["name"] for task in dag["tasks"].values()}
+        for path, dag in drawn.items()
+    }
+    assert names[""] == {
+        "prepare", "rl: data", "baseline: data", "rl: model", "baseline: model", "start", "report",
+    }  # fmt: skip
+    assert names["rl-data"] == {"train_ppo", "generate_instances (rl)", "score_rewards (rl)"}
+    assert "train_ppo" not in set().union(*(names[path] for path in names if path != "rl-data"))
+
+
+def test_more_arms_sizes_and_shards_stay_readable() -> None:
+    values = ("shards=4", "sizes=100,200")
+    made = compile_request(load_config("default", "").with_values(values), "cpu", Images())
+    counts = {path: boxes(made.spec, dag) for path, dag in levels(made.spec).items()}
+    assert max(counts.values()) <= 32, counts
+
+
+def test_a_tasks_key_is_its_own_on_all_levels() -> None:
+    """KFP puts the artifacts of a task into a folder of that name."""
+    spec = compile_request(load_config("teams-rl", ""), "cpu", Images()).spec
+    keys = [
+        key
+        for dag in levels(spec).values()
+        for key, task in dag["tasks"].items()
+        if "dag" not in component_of(spec, task)
+    ]
+    assert len(keys) == len(set(keys))
+    assert {"train-sft-learned", "train-sft-uniform"} <= set(keys)

@@ -10,6 +10,7 @@ import pytest
 from argo_machines import Processes
 from argo_repository import S3Repository
 from argo_run import Cluster, load
+from levels import levels, tasks_of
 from servers import BUCKET
 
 from refine_af.contracts.errors import DataError, ParameterError
@@ -18,7 +19,7 @@ from refine_af.pipelines.argo import dag_template, stages_of, write_argo
 from refine_af.pipelines.compiling import Compiled, compile_request
 from refine_af.pipelines.config import load_config
 from refine_af.pipelines.execute import pipeline_tasks
-from refine_af.pipelines.flow import Images
+from refine_af.pipelines.flow import RUN, Images
 from refine_af.runner import find_stage
 from refine_af.storage.schemes import open_store
 
@@ -56,19 +57,33 @@ def leave_artifacts(root: str, names: dict[str, str], between: str) -> None:
             "manifest": DIGESTS,
         }
         for item in (*find_stage(stage).outputs, *EVERY_STAGE_WRITES):
-            if item.kind == "parameter" or (between and item.name == "metrics"):
+            if item.kind == "parameter":
                 continue
+            first = "records/" if item in EVERY_STAGE_WRITES else ""
             last = "/adapter_config.json" if item.kind == "model" else ""
             text = json.dumps(records.get(item.name, {}))
-            store.publish_bytes(f"{root}/{folder}{between}/{item.name}{last}", text.encode())
+            uri = f"{root}/{folder}{between}/{first}{item.name}{last}"
+            store.publish_bytes(uri, text.encode())
+
+
+def level_of(made: Compiled, task: str) -> tuple[dict[str, Any], str]:
+    """Return the tasks of the level that a task lies on, and its key there."""
+    return next(
+        (dag["tasks"], key)
+        for dag in levels(made.spec).values()
+        for key, item in dag["tasks"].items()
+        if item["taskInfo"]["name"] == task
+    )
 
 
 def imported(made: Compiled, task: str) -> dict[str, str]:
     """Return the URI of every imported input of a task, from the IR."""
-    tasks = made.spec["root"]["dag"]["tasks"]
-    inputs = tasks[task].get("inputs", {}).get("artifacts", {})
+    tasks, key = level_of(made, task)
+    inputs = tasks[key].get("inputs", {}).get("artifacts", {})
     found = {}
     for name, source in inputs.items():
+        if "componentInputArtifact" in source:
+            continue
         producer = tasks[source["taskOutputArtifact"]["producerTask"]]
         if producer["taskInfo"]["name"].startswith("importer"):
             found[name] = producer["inputs"]["parameters"]["uri"]["runtimeValue"]["constant"]
@@ -91,21 +106,21 @@ def only(root: str, task: str = "", since: str = "") -> Compiled:
 def test_one_task_reads_what_the_run_left(layout: tuple[str, str]) -> None:
     root, between = layout
     made = only(root, task="train_sft (rl)")
-    (key,) = [name for name in made.spec["root"]["dag"]["tasks"] if "importer" not in name]
     folder = "score_rewards-rl" if not between else "score-rewards-2"
-    found = imported(made, key)
+    found = imported(made, "train_sft (rl)")
     assert found["instances"] == f"{root}/{folder}{between}/scored"
-    assert set(found) == {"instances", "match", "seeds"}
-    given = made.spec["root"]["dag"]["tasks"][key]["inputs"]["parameters"]
+    assert found["before"] == f"{root}/{folder}{between}/records"
+    assert set(found) == {"instances", "match", "seeds", "before"}
+    tasks, key = level_of(made, "train_sft (rl)")
+    given = tasks[key]["inputs"]["parameters"]
     assert given["model_digest"]["runtimeValue"]["constant"] == "of model_digest"
-    assert len(made.spec["root"]["dag"]["tasks"]) == 4  # nothing is imported that nobody reads
+    assert len(tasks) == 5  # nothing is imported that nobody reads
 
 
 def test_the_rest_of_a_run_in_argo_reads_keys_of_the_same_bucket(s3_root: str) -> None:
     leave_artifacts(s3_root, {task: task for task in TASKS}, "")
     made = only(s3_root, since="train_sft (rl)")
-    dag = dag_template(made, "x")["spec"]["templates"][0]["dag"]
-    tasks: dict[str, Any] = {task["name"]: task for task in dag["tasks"]}
+    tasks = argo_tasks(made)
     assert {"train-sft-rl", "evaluate-rl", "report"} <= set(tasks)
     assert "train-ppo" not in tasks
     given = {item["name"]: item for item in tasks["train-sft-rl"]["arguments"]["artifacts"]}
@@ -119,6 +134,25 @@ def test_the_rest_of_a_run_in_argo_reads_keys_of_the_same_bucket(s3_root: str) -
     assert judged["adapter"]["from"] == "{{tasks.train-sft-rl.outputs.artifacts.adapter}}"
     assert "depends" not in tasks["train-sft-rl"]
     assert {stage.name for stage in stages_of(made.spec)} == {"train_sft", "evaluate", "report"}
+
+
+def argo_tasks(made: Compiled) -> dict[str, Any]:
+    """Return the tasks of all levels in Argo by their names."""
+    return {
+        task["name"]: task
+        for template in dag_template(made, "x")["spec"]["templates"]
+        for task in template["dag"]["tasks"]
+    }
+
+
+def test_records_of_an_earlier_run_are_read_by_artifact(layout: tuple[str, str]) -> None:
+    root, between = layout
+    made = only(root, task="report")
+    read = imported(made, "report")
+    task = "evaluate-rl" if not between else "evaluate"
+    assert f"{root}/{task}{between}/records" in read.values()
+    assert RUN not in read
+    assert len(read) == 4  # what the arms share, two arms, the start model
 
 
 def test_a_folder_without_the_run_is_refused(tmp_path: Path, s3_root: str) -> None:
@@ -182,19 +216,17 @@ def test_a_part_of_a_real_run_is_compiled_for_both(
 ) -> None:
     root = str(tmp_path / "run") if scheme == "path" else real_run.replace("s3://", f"{scheme}://")
     made = only(root, since="train_sft (rl)")
-    dag = made.spec["root"]["dag"]["tasks"]
-    tasks = {task["taskInfo"]["name"]: key for key, task in dag.items()}
-    uris = imported(made, tasks["train_sft (rl)"])
+    uris = imported(made, "train_sft (rl)")
     assert uris["instances"].startswith(f"{root}/")
-    assert imported(made, tasks["evaluate (baseline)"]) == {}
-    given = dag[tasks["train_sft (rl)"]]["inputs"]["parameters"]
+    assert imported(made, "evaluate (baseline)") == {}
+    assert imported(made, "report") == {"run": root}  # it has no records of an arm
+    given = tasks_of(made.spec)["train_sft (rl)"]["inputs"]["parameters"]
     manifest = next((tmp_path / "run").rglob("manifest"))
     wanted = json.loads(manifest.read_text(encoding="utf-8"))["model_digest"]
     assert given["model_digest"]["runtimeValue"]["constant"] == wanted
     if scheme != "path":
-        (entry,) = dag_template(made, "x")["spec"]["templates"]
-        rows = {task["name"]: task["arguments"]["artifacts"] for task in entry["dag"]["tasks"]}
-        keys = {item["name"]: item["s3"]["key"] for item in rows["train-sft-rl"] if "s3" in item}
+        rows = argo_tasks(made)["train-sft-rl"]["arguments"]["artifacts"]
+        keys = {item["name"]: item["s3"]["key"] for item in rows if "s3" in item}
         assert keys["instances"] == uris["instances"].split("/", 3)[3]
 
 

@@ -8,6 +8,7 @@ import pytest
 from argo_machines import Processes
 from argo_repository import S3Repository
 from argo_run import Cluster, load
+from levels import tasks_of
 from servers import BUCKET
 
 from refine_af.contracts.errors import ParameterError
@@ -33,8 +34,8 @@ def form_in(compiled: Compiled) -> dict[str, Any]:
 
 
 def inputs_in(compiled: Compiled) -> dict[str, dict[str, Any]]:
-    tasks = compiled.spec["root"]["dag"]["tasks"].values()
-    return {task["taskInfo"]["name"]: task["inputs"]["parameters"] for task in tasks}
+    tasks = tasks_of(compiled.spec)
+    return {name: task["inputs"]["parameters"] for name, task in tasks.items()}
 
 
 def test_every_knob_names_a_parameter_and_one_of_check_inputs() -> None:

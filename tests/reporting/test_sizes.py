@@ -2,14 +2,17 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from made_run import made_run
 
-from refine_af.contracts.errors import DataError, ParameterError
+from refine_af.contracts.errors import DataError
 from refine_af.contracts.jsonl import write_rows
 from refine_af.contracts.records import Prediction
 from refine_af.reporting.inputs import ArmInputs, ReportInputs, SizePoint
+from refine_af.reporting.reading import read_inputs
+from refine_af.reporting.recorded import Recorded
 from refine_af.reporting.report import render
 from refine_af.reporting.sizes import find_curve
 from refine_af.runner import run_stage
@@ -70,18 +73,33 @@ def test_without_sizes_there_is_no_curve_and_with_them_a_table_and_a_chart() -> 
 
 def report_metrics(folder: Path, ours: dict[str, object], theirs: dict[str, object]) -> str:
     """Run the report stage on two arms whose fine-tuning had these provenances."""
-    inputs = {}
     for arm, provenance, score in (("rl", ours, 0.9), ("baseline", theirs, 0.1)):
-        write_rows(folder / f"predictions_{arm}", answers(score, score))
-        inputs[f"predictions_{arm}"] = str(folder / f"predictions_{arm}")
-        (folder / f"tuning_{arm}").write_text(json.dumps(provenance), encoding="utf-8")
-        inputs[f"tuning_{arm}"] = str(folder / f"tuning_{arm}")
-        write_rows(folder / f"used_{arm}", [{**row, "source": "instance"} for row in used(2)])
-        inputs[f"used_{arm}"] = str(folder / f"used_{arm}")
-    outputs = {name: str(folder / "out" / name) for name in ("report", "summary", "result")}
-    run_stage("report", inputs=inputs, outputs=outputs, params={"resamples": 100})
-    found: str = json.loads(Path(outputs["result"]).read_text(encoding="utf-8"))["answer"]
+        leave(folder, f"evaluate-{arm}", predictions=answers(score, score))
+        tuned = leave(
+            folder,
+            f"train_sft-{arm}",
+            used=[{**row, "source": "instance"} for row in used(2)],
+        )
+        (tuned / "provenance").write_text(json.dumps(provenance), encoding="utf-8")
+    found: str = json.loads(reported(folder).read_text(encoding="utf-8"))["answer"]
     return found
+
+
+def leave(folder: Path, task: str, **files: list[Any]) -> Path:
+    """Write rows as a task left them, and return the task's folder."""
+    target = folder / "artifacts" / task
+    target.mkdir(parents=True)
+    for name, rows in files.items():
+        write_rows(target / name, rows)
+    return target
+
+
+def reported(folder: Path) -> Path:
+    """Run the report stage on a run and return the path of its result."""
+    outputs = {name: str(folder / "out" / name) for name in ("report", "summary", "result")}
+    inputs = {"run": str(folder)}
+    run_stage("report", inputs=inputs, outputs=outputs, params={"resamples": 100})
+    return Path(outputs["result"])
 
 
 SAME: dict[str, object] = {
@@ -113,24 +131,34 @@ def test_equal_arms_get_their_share(tmp_path: Path) -> None:
     assert "Fewer than 6 tasks are decided" in page
 
 
-def test_sizes_must_name_their_inputs(tmp_path: Path) -> None:
-    with pytest.raises(ParameterError, match="the 0 inputs predictions_size"):
-        run_stage(
-            "report",
-            inputs={},
-            outputs={name: str(tmp_path / name) for name in ("report", "summary", "result")},
-            params={"sizes": "rl:500"},
-        )
+def test_sizes_are_found_by_the_names_of_their_tasks(tmp_path: Path) -> None:
+    for task in ("evaluate-rl-20", "evaluate-rl-4", "evaluate-baseline-20", "evaluate-no-3"):
+        leave(tmp_path, task, predictions=answers(0.5))
+    inputs = read_inputs(Recorded([tmp_path]), 1, 100)
+    points = [(point.arm, point.rows) for point in inputs.sizes]
+    assert points == [("rl", 4), ("rl", 20), ("baseline", 20)]
+    assert inputs.arms == {}
+
+
+def test_what_ran_again_stands_for_the_earlier_runs_task(tmp_path: Path) -> None:
+    leave(tmp_path / "run", "evaluate-rl", predictions=answers(0.5))
+    leave(tmp_path / "run", "evaluate-start", predictions=answers(0.25))
+    leave(tmp_path / "again", "evaluate-rl", predictions=answers(0.75))
+    recorded = Recorded([tmp_path / "run", tmp_path / "again"])
+    arms = read_inputs(recorded, 1, 100).arms
+    assert {name: arm.predictions[0].rouge_l for name, arm in arms.items()} == {
+        "rl": 0.75,
+        "start": 0.25,
+    }
 
 
 def test_a_broken_file_is_named(tmp_path: Path) -> None:
-    (tmp_path / "manifest").write_text("{", encoding="utf-8")
-    with pytest.raises(DataError, match=r"input 'manifest': .*not JSON at column 2"):
-        run_stage(
-            "report",
-            inputs={"manifest": str(tmp_path / "manifest")},
-            outputs={
-                name: str(tmp_path / "out" / name) for name in ("report", "summary", "result")
-            },
-            params={},
-        )
+    target = leave(tmp_path, "check_inputs")
+    (target / "manifest").write_text("{", encoding="utf-8")
+    with pytest.raises(DataError, match=r"check_inputs/manifest: .*not JSON at column 2"):
+        reported(tmp_path)
+
+
+def test_a_report_of_nothing_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no artifacts of a task in its inputs"):
+        reported(tmp_path)

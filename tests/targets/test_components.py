@@ -26,9 +26,9 @@ def test_derived_files_are_current() -> None:
 def test_a_component_loads_with_the_stages_interface(path: Path) -> None:
     loaded = components.load_component_from_file(str(path))
     stage = next(stage for stage in STAGES if stage.name == path.parent.name)
-    wanted = {item.name for item in stage.inputs} | set(stage.params.model_fields)
+    wanted = {item.name for item in stage.taken} | set(stage.params.model_fields)
     assert set(loaded.component_spec.inputs or {}) == wanted | {"work_dir", "label"}
-    outputs = {item.name for item in stage.written}
+    outputs = {item.name for item in stage.written} | ({"metrics"} if stage.records else set())
     assert set(loaded.component_spec.outputs or {}) == outputs
 
 
