@@ -69,7 +69,7 @@ def _prune(spec: Spec) -> None:
     for dag in _dags(spec):
         for task in dag["tasks"].values():
             names = given.setdefault(task["componentRef"]["name"], set())
-            names |= task.get("inputs", {}).get("artifacts", {}).keys()
+            names.update(task.get("inputs", {}).get("artifacts", {}))
     for name, component in spec["components"].items():
         artifacts = component.get("inputDefinitions", {}).get("artifacts", {})
         for unused in artifacts.keys() - given.get(name, set()):

@@ -1,6 +1,7 @@
 """The preset smoke in Argo, and the bytes that KFP's local runner makes of it."""
 
 import hashlib
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -53,6 +54,15 @@ def digests_of(folder: Path) -> dict[str, str]:
     }
 
 
+def _unfold(task: Path) -> None:
+    """Put a task's own records beside its artifacts, as a local run has them."""
+    records = task / "records"
+    for path in records.glob("*") if records.is_dir() else ():
+        if path.is_file():
+            path.rename(task / path.name)
+    shutil.rmtree(records, ignore_errors=True)
+
+
 def fetched(repository: Repository, done: Execution, name: str, folder: Path) -> dict[str, str]:
     """Return the digest of every artifact of a run, and of every value handed on."""
     for task, artifacts in done.keys.items():
@@ -60,6 +70,7 @@ def fetched(repository: Repository, done: Execution, name: str, folder: Path) ->
             start, _, own = key.rpartition(f"/{artifact}")[0].rpartition("/")
             assert start == f"refine-af/{name}"
             repository.get(key, folder / own / artifact)
+            _unfold(folder / own)
         for output, value in done.parameters.get(task, {}).items():
             (folder / own / output).write_text(value, encoding="utf-8")
     return digests_of(folder)

@@ -1,5 +1,8 @@
 """The compiled Argo files executed: the same bytes as KFP's local run, through S3 and GCS."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,6 +12,11 @@ from argo_repository import GcsRepository, Repository, S3Repository
 from argo_run import load, try_again
 from argo_smoke import compile_smoke, digests_of, execute, fetched, run_by_kfp
 from servers import BUCKET
+
+from refine_af import __version__
+from refine_af.pipelines.compiling import compile_request
+from refine_af.pipelines.config import load_config
+from refine_af.pipelines.flow import Images
 
 
 @pytest.fixture(scope="module")
@@ -28,6 +36,37 @@ def test_same_bytes_as_kfp_by_processes(
     assert not done.failed, (tmp_path / "pods" / done.failed / "0" / "log").read_text()
     assert len(done.attempts) == 15
     assert fetched(repository, done, name, tmp_path / "got") == digests_of(kfp_run)
+
+
+def test_the_compiled_file_runs_in_groups_by_kfp(kfp_run: Path, tmp_path: Path) -> None:
+    """As a backend reads it: nested, merged and pruned; each task's key is its folder."""
+    made = compile_request(load_config("smoke", ""), "cpu", Images("", __version__))
+    made.write_ir(tmp_path / "smoke.yaml")
+    code = (
+        "import sys; from kfp import components, local\n"
+        "local.init(local.SubprocessRunner(use_venv=False), pipeline_root=sys.argv[2])\n"
+        "components.load_component_from_file(sys.argv[1])()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "smoke.yaml"), str(tmp_path / "root")],
+        cwd=tmp_path,
+        env=os.environ | {"TMPDIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-3000:]
+    (root,) = (tmp_path / "root").iterdir()
+    for path in (path for path in kfp_run.rglob("*") if path.is_file()):
+        task, *names = path.relative_to(kfp_run).parts
+        nested = root / task.replace("_", "-") / Path(*names)
+        if nested.exists() and path.name != "metrics":
+            assert nested.read_bytes() == path.read_bytes(), nested
+    records = root / "evaluate-rl" / "records" / "artifacts"
+    assert {task.name for task in records.iterdir()} == {
+        "train_ppo", "generate_instances-rl", "score_rewards-rl", "train_sft-rl", "evaluate-rl",
+    }  # fmt: skip
+    assert (root / "report" / "result").read_bytes() == (kfp_run / "report/result").read_bytes()
 
 
 @pytest.mark.parametrize(("code", "again"), [(0, True), (1, True), (69, True), (64, False)])

@@ -414,6 +414,19 @@ def test_each_level_of_the_graph_fits_a_screen(preset: str) -> None:
     assert counts[""] == 2  # the run, and the task that tells how it ended
 
 
+@pytest.mark.parametrize("preset", ["default", "teams-rl-smoke"])
+def test_a_task_gives_a_component_what_it_takes_and_nothing_else(preset: str) -> None:
+    spec = compile_request(load_config(preset, ""), "cpu", Images()).spec
+    given: dict[str, set[str]] = {}
+    for dag in levels(spec).values():
+        for task in dag["tasks"].values():
+            names = given.setdefault(task["componentRef"]["name"], set())
+            names.update(task.get("inputs", {}).get("artifacts", {}))
+    for name, component in spec["components"].items():
+        defined = component.get("inputDefinitions", {}).get("artifacts", {})
+        assert set(defined) == given[name], name
+
+
 def test_an_arm_is_a_box_with_its_name() -> None:
     drawn = levels(compile_request(load_config("default", ""), "cpu", Images()).spec)
     names = {
