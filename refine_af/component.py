@@ -4,15 +4,19 @@ import json
 import os
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from refine_af.contracts.errors import RefineAfError
 from refine_af.contracts.params import Scalar
 from refine_af.contracts.progress import printable
+from refine_af.contracts.stage import task_folder
 from refine_af.contracts.termination import report_termination
 from refine_af.lineage.records import as_records
 from refine_af.processes.together import join_run
 from refine_af.runner import end_as_ctrl_c_does, find_stage, run_stage
+from refine_af.storage.endings import Endings
 from refine_af.storage.journal import Resume
 
 
@@ -35,11 +39,13 @@ def run_component(name: str, given: Mapping[str, Any]) -> None:
     try:
         _run(name, given)
     except RefineAfError as error:
+        _keep_failure(name, given, str(error))
         sys.stdout.flush()
         sys.stderr.write(f"refine-af: {printable(str(error))}\n")
         report_termination(str(error))
         sys.exit(error.exit_code)
     except Exception as error:
+        _keep_failure(name, given, f"{type(error).__name__}: {error}")
         report_termination(f"{type(error).__name__}: {error} (a bug; see the log)")
         raise
 
@@ -62,8 +68,18 @@ def _run(name: str, given: Mapping[str, Any]) -> None:
             label=given["label"],
             resume=_resume(f"{name} ({given['label']})" if given["label"] else name),
         )
-    for key, value in metrics.items() if stage.records else ():
+    if not stage.records:
+        return
+    for key, value in metrics.items():
         given["metrics"].log_metric(key, value)
+    result = Path(outputs["result"]) if "result" in outputs else None
+    with suppress(RefineAfError):  # the exit task says less then
+        Endings(given["work_dir"]).succeeded(task_folder(name, given["label"]), result)
+
+
+def _keep_failure(name: str, given: Mapping[str, Any], message: str) -> None:
+    with suppress(RefineAfError):  # a store that does not answer may be what failed
+        Endings(given["work_dir"]).failed(task_folder(name, given["label"]), message)
 
 
 def _resume(task: str) -> Resume:

@@ -8,7 +8,7 @@ from typing import Any
 from kfp import dsl
 
 from refine_af.pipelines.config import MODULES, RunConfig
-from refine_af.pipelines.flow import Flow, Images, Selection
+from refine_af.pipelines.flow import WORK_DIR, Flow, Images, Selection
 from refine_af.pipelines.form import DESCRIPTIONS, Form, form_of
 from refine_af.pipelines.tasks import planned
 from refine_af.targets.profile import Profile
@@ -49,7 +49,7 @@ def build(
         if notice is None:
             flow.add(values)
             return
-        with dsl.ExitHandler(flow.exit_task(notice), name="run"):
+        with dsl.ExitHandler(flow.exit_task(notice, values[WORK_DIR]), name="run"):
             flow.add(values)
 
     pipeline.__signature__ = _signature(form)  # type: ignore[attr-defined]

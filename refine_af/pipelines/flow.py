@@ -230,12 +230,18 @@ class Flow:
         reused = self._selection.reuse.values()
         return any(RECORDS.name not in outputs for outputs in reused)
 
-    def exit_task(self, notice: Mapping[str, str]) -> Any:  # noqa: ANN401  a KFP task
-        """Add the exit task, which runs when all others have ended, in whatever state."""
+    def exit_task(self, notice: Mapping[str, str], work_dir: Any) -> Any:  # noqa: ANN401  of kfp
+        """Add the exit task, which runs when all others have ended, in whatever state.
+
+        Args:
+            notice: What it tells of the pipeline.
+            work_dir: The form's value, where the tasks leave how they ended.
+        """
         stage = find_stage("notify")
         named = {
             "run": dsl.PIPELINE_JOB_NAME_PLACEHOLDER,
             "run_id": dsl.PIPELINE_JOB_ID_PLACEHOLDER,
+            "endings_dir": work_dir,
         }
         return self._settle(kfp_component(stage)(**notice, **named), stage, stage.name)
 

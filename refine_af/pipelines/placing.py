@@ -4,6 +4,7 @@ from typing import Any
 
 from kfp import kubernetes
 
+from refine_af.storage.endings import RUN_VARIABLE
 from refine_af.targets.argo_pod import USER
 from refine_af.targets.placement import SHARED_MEMORY, Placement
 from refine_af.targets.profile import Profile, Volume
@@ -21,6 +22,7 @@ def place_task(task: Task, placement: Placement, profile: Profile) -> None:
         task.set_env_variable(name, value)
     keys = {key: key for key in placement.secret_keys}
     kubernetes.use_secret_as_env(task, profile.secret, keys, optional=True)
+    kubernetes.use_field_path_as_env(task, RUN_VARIABLE, "metadata.labels['pipeline/runid']")
     _set_pod(task, profile)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 Spec = dict[str, Any]
 
+_COLUMNS = re.compile(r" {5,}")
 _SIGNS = re.compile(r"[^a-z0-9]+")
 _DOCSTRING = re.compile(r'\) -> None:\n    """.*?"""\n', re.DOTALL)
 
@@ -33,8 +34,8 @@ def slim(spec: Spec, platform: Spec) -> None:
 
 
 def _short(word: str) -> str:
-    """Return a component's source without its docstring."""
-    return _DOCSTRING.sub(") -> None:\n", word)
+    """Return a component's source without its docstring, the shell's line without its columns."""
+    return _DOCSTRING.sub(") -> None:\n", _COLUMNS.sub(" ", word))
 
 
 def _merge(spec: Spec, platform: Spec) -> None:

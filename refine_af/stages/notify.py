@@ -4,13 +4,15 @@ import json
 import os
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
-from refine_af.contracts.errors import DependencyError, ParameterError
+from refine_af.contracts.errors import DependencyError, ParameterError, RefineAfError
 from refine_af.contracts.jsonl import parse_object
 from refine_af.contracts.params import Params, param, rule
 from refine_af.contracts.stage import Artifact, Metrics, Resources, Stage, Task
 from refine_af.stages.run_ending import read_ending
+from refine_af.storage.endings import Endings
 
 URL_VARIABLE = "NOTIFY_URL"
 WAITS_SECONDS = (0.0, 2.0, 8.0)
@@ -34,6 +36,11 @@ class NotifyParams(Params):
     namespace: str = param("", "Namespace of the run, for Argo's link.", method=False)
     ui_host: str = param("", "Address of the user interface, for the link.", method=False)
     failures: str = param("", "Failed tasks as Argo tells them, JSON.", method=False)
+    endings_dir: str = param(
+        "",
+        "Work folder of the run, where KFP's tasks leave how they ended; empty: nothing is read.",
+        method=False,
+    )
     final_status: str = param(
         "", "How the run ended: Argo's word, or KFP's final status as JSON.", method=False
     )
@@ -54,20 +61,37 @@ def run(params: NotifyParams, task: Task) -> Metrics:
         return {"sent": 0}
     if not url.startswith(("https://", "http://")):
         raise ParameterError(f"notify.url must begin with https:// or http://; set {URL_VARIABLE}")
-    result = task.inputs.get("result")
-    scores = parse_object(result.read_bytes(), "result").get("arms", {}) if result else {}
-    _send(url, json.dumps(message(params, scores)).encode())
+    kept, result = _kept(params, task)
+    given = task.inputs.get("result")
+    if given:
+        result = parse_object(given.read_bytes(), "result")
+    _send(url, json.dumps(message(params, result.get("arms", {}), kept)).encode())
     return {"sent": 1}
 
 
-def message(params: NotifyParams, scores: Mapping[str, Any]) -> dict[str, Any]:
+def _kept(params: NotifyParams, task: Task) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    """Return what failed first and the report's result, as the tasks left them."""
+    endings = Endings(params.endings_dir)
+    try:
+        return endings.first_failure(), endings.result()
+    except RefineAfError as error:
+        task.progress.say(f"how the tasks ended cannot be read: {error}")
+        return {}, {}
+
+
+def message(
+    params: NotifyParams, scores: Mapping[str, Any], kept: Mapping[str, Any]
+) -> dict[str, Any]:
     """Return what is sent; ``text`` says all of it in a line, which chat systems show.
 
     Args:
         params: What the engine tells of the run.
         scores: Numbers by arm, from the report of a run that succeeded.
+        kept: ``task`` and ``error`` of what failed first, as the task left them; may be empty.
     """
     ending = read_ending(params.final_status, params.failures)
+    if ending.state == "failed" and kept:
+        ending = replace(ending, task=str(kept["task"]), error=str(kept["error"]))
     run_name, run_id = _resolved(params.run), _resolved(params.run_id)
     name = run_name or ending.resource or "run"
     facts = {

@@ -21,7 +21,7 @@ STORE_KEYS = (
     "AWS_DEFAULT_REGION",
     "AWS_REGION",
 )
-"""For journals in a bucket, which every stage but the exit task may have."""
+"""For journals in a bucket, which every stage may have."""
 
 HUB_KEYS = ("HF_TOKEN", "HF_ENDPOINT")
 """For stages with a parameter that names a model or data, which may lie on the Hub."""
@@ -30,7 +30,7 @@ ENGINE_KEYS = ("OPENAI_API_KEY",)
 """For stages that ask an engine."""
 
 EXIT_KEYS = ("NOTIFY_URL",)
-"""For the exit task."""
+"""For the exit task, which under KFP also reads from the journals' bucket how tasks ended."""
 
 SECRET_KEYS = (*HUB_KEYS, *STORE_KEYS, *ENGINE_KEYS, *EXIT_KEYS)
 """Keys of the Kubernetes secret, each optional; none is needed where the platform gives
@@ -137,7 +137,7 @@ def secret_keys(stage: Stage, profile: Profile) -> tuple[str, ...]:
     params = stage.params.model_fields
     own = profile.stages.get(stage.name, StageFields()).secret_keys
     if _is_exit_task(stage):
-        return (*EXIT_KEYS, *own)
+        return (*EXIT_KEYS, *STORE_KEYS, *own)
     keys = [*STORE_KEYS, *profile.secret_keys, *own]
     if any(name.endswith(("_uri", "model", "tokenizer")) for name in params):
         keys += HUB_KEYS

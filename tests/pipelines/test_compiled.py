@@ -79,13 +79,13 @@ def test_gpu_stages_have_all_four_and_cpu_stages_none(
             assert kubernetes["emptyDirMounts"][0]["mountPath"] == "/dev/shm"  # noqa: S108
         else:
             assert accelerator == {}
-            assert set(kubernetes) == {"secretAsEnv", "securityContext"}
+            assert set(kubernetes) == {"secretAsEnv", "securityContext", "fieldPathAsEnv"}
 
 
 def test_without_a_gpu_nothing_asks_for_one(tmp_path: Path) -> None:
     for _, container, kubernetes in executors(compiled(tmp_path, "cpu")).values():
         assert "accelerator" not in container["resources"]
-        assert set(kubernetes) == {"secretAsEnv", "securityContext"}
+        assert set(kubernetes) == {"secretAsEnv", "securityContext", "fieldPathAsEnv"}
 
 
 def test_parameters_of_the_form_are_described_in_order(tmp_path: Path) -> None:

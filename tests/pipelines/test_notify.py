@@ -22,6 +22,7 @@ from refine_af.pipelines.compiling import Compiled, compile_request
 from refine_af.pipelines.config import load_config
 from refine_af.pipelines.flow import Images
 from refine_af.stages import notify, run_ending
+from refine_af.storage.endings import RUN_VARIABLE, Endings
 
 
 class Listener(ThreadingHTTPServer):
@@ -59,8 +60,9 @@ def listener(monkeypatch: pytest.MonkeyPatch) -> Iterator[Listener]:
         server.shutdown()
 
 
-def failing(profile: str) -> Compiled:
-    config = load_config("smoke", "").with_values(("seeds_uri=/no/such/seeds.jsonl",))
+def failing(profile: str, *assignments: str) -> Compiled:
+    values = ("seeds_uri=/no/such/seeds.jsonl", *assignments)
+    config = load_config("smoke", "").with_values(values)
     return compile_request(
         config,
         profile,
@@ -80,11 +82,12 @@ components.load_component_from_file(sys.argv[1])()
 
 
 def test_kfps_exit_task_tells_of_a_failed_run(listener: Listener, tmp_path: Path) -> None:
-    failing("local").write_ir(tmp_path / "pipeline.yaml")
+    failing("local", f"work_dir={tmp_path / 'work'}").write_ir(tmp_path / "pipeline.yaml")
     done = subprocess.run(
         [sys.executable, "-c", KFP_RUN, str(tmp_path / "pipeline.yaml")],
         cwd=tmp_path,
-        env=os.environ | {"TMPDIR": str(tmp_path)},  # KFP leaves its folders there
+        # KFP leaves its folders in TMPDIR; its backend's pods have the run's id
+        env=os.environ | {"TMPDIR": str(tmp_path), RUN_VARIABLE: "4f"},
         capture_output=True,
         text=True,
         check=False,
@@ -93,6 +96,8 @@ def test_kfps_exit_task_tells_of_a_failed_run(listener: Listener, tmp_path: Path
     (heard,) = listener.heard
     assert heard["state"] == "failed"
     assert heard["succeeded"] is False
+    assert heard["task"] == "check_inputs"
+    assert heard["error"].startswith("/no/such/seeds.jsonl: no such file")
     assert (heard["pipeline"], heard["preset"]) == ("refine-af", "smoke")
     assert heard["run"].startswith("refine-af-")
     assert heard["text"].startswith("refine-af smoke ")
@@ -174,6 +179,57 @@ def test_an_address_that_refuses_is_an_outage_and_is_not_shown(listener: Listene
     assert "secret-token" not in done.stderr
 
 
+@pytest.fixture
+def endings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Endings:
+    """How the tasks of run 4f ended, in a folder."""
+    monkeypatch.setenv(RUN_VARIABLE, "4f")
+    return Endings(str(tmp_path))
+
+
+def told(listener: Listener, folder: Path, state: str) -> dict[str, Any]:
+    done = command("--final-status", kfp(state, "x"), "--endings-dir", str(folder))
+    assert done.returncode == 0, done.stderr
+    return dict(listener.heard.pop())
+
+
+def test_what_failed_first_and_was_not_mended_is_told(
+    listener: Listener, endings: Endings, tmp_path: Path
+) -> None:
+    endings.failed("seed_ingest", "the store did not answer")
+    endings.failed("train_ppo", "clip is 1.5; it must be below 1")
+    endings.failed("evaluate-start", "another one")
+    endings.succeeded("seed_ingest")  # its second try
+    heard = told(listener, tmp_path, "FAILED")
+    assert (heard["task"], heard["error"]) == ("train_ppo", "clip is 1.5; it must be below 1")
+    assert heard["scores"] == {}
+    assert told(listener, tmp_path, "SUCCEEDED")["task"] == ""
+    assert told(listener, tmp_path / "elsewhere", "FAILED")["error"] == "x"
+
+
+def test_kfps_hook_tells_the_scores_that_the_report_left(
+    listener: Listener, endings: Endings, tmp_path: Path
+) -> None:
+    (tmp_path / "made").write_text('{"arms": {"rl": {"rouge_l": 70.75}}}')
+    endings.succeeded("report", tmp_path / "made")
+    heard = told(listener, tmp_path, "COMPLETE")
+    assert heard["scores"] == {"rl": {"rouge_l": 70.75}}
+
+
+def test_a_store_that_cannot_be_read_does_not_silence_the_hook(
+    listener: Listener, endings: Endings
+) -> None:
+    done = command("--final-status", kfp("FAILED", "x"), "--endings-dir", "ftp://nowhere/x")
+    assert done.returncode == 0, done.stderr
+    assert "how the tasks ended cannot be read" in done.stderr
+    assert listener.heard.pop()["error"] == "x"
+
+
+def test_without_a_runs_id_nothing_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(RUN_VARIABLE, raising=False)
+    Endings(str(tmp_path)).failed("train_ppo", "x")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_without_an_address_nobody_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NOTIFY_URL", raising=False)
     done = command("--final-status", "Succeeded")
@@ -242,7 +298,7 @@ def test_a_run_that_succeeded_is_told_with_its_scores_and_link() -> None:
         preset="p", run="r", run_id="4f", ui_host="https://ui/", final_status=kfp("COMPLETE")
     )
     scores = {"rl": {"rouge_l": 70.75}, "baseline": {"rouge_l": 69.77}}
-    found = notify.message(params, scores)
+    found = notify.message(params, scores, {})
     assert found["scores"] == scores
     assert found["link"] == "https://ui/#/runs/details/4f"
     assert found["text"] == (
@@ -258,7 +314,7 @@ def test_a_placeholder_that_the_engine_left_is_not_told() -> None:
         ui_host="https://ui",
         final_status='{"state": "FAILED", "pipeline_job_resource_name": "p/r-1"}',
     )
-    found = notify.message(params, {})
+    found = notify.message(params, {}, {})
     assert (found["run"], found["run_id"], found["link"]) == ("r-1", "", "")
 
 
