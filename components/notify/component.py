@@ -15,6 +15,7 @@ def notify(
     namespace: str = "",
     ui_host: str = "",
     failures: str = "",
+    endings_dir: str = "",
     work_dir: str = "",
     label: str = "",
 ) -> None:
@@ -33,6 +34,8 @@ def notify(
         namespace: Namespace of the run, for Argo's link.
         ui_host: Address of the user interface, for the link.
         failures: Failed tasks as Argo tells them, JSON.
+        endings_dir: Work folder of the run, where KFP's tasks leave how they ended; empty:
+            nothing is read.
         final_status: How the run ended: Argo's word, or KFP's final status as JSON.
         work_dir: Folder or URI of the journals; a retried task continues from there.
         label: Tells apart several tasks of this stage in progress reports.

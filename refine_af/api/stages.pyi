@@ -1292,345 +1292,111 @@ class ReportResult(StageResult):
 
     @property
     def result(self) -> dict[str, Any]:
-        """The answer, and three numbers per arm."""
+        """The answer, and the numbers per arm."""
 
 def report(
     *,
-    manifest: Mapping[str, Any] | str | Path | None = None,
-    seeds: Rows | None = None,
-    instructions: Rows | None = None,
-    rejected: Rows | None = None,
-    duplicates: Rows | None = None,
-    rounds: Rows | None = None,
-    rejected_2: Rows | None = None,
-    rejected_3: Rows | None = None,
-    rejected_4: Rows | None = None,
-    rejected_5: Rows | None = None,
-    rejected_6: Rows | None = None,
-    rejected_7: Rows | None = None,
-    rejected_8: Rows | None = None,
-    rounds_2: Rows | None = None,
-    rounds_3: Rows | None = None,
-    rounds_4: Rows | None = None,
-    rounds_5: Rows | None = None,
-    rounds_6: Rows | None = None,
-    rounds_7: Rows | None = None,
-    rounds_8: Rows | None = None,
-    ppo_curves: Rows | None = None,
-    ppo_episodes: Rows | None = None,
-    ppo_alarms: Mapping[str, Any] | str | Path | None = None,
-    ppo_provenance: Mapping[str, Any] | str | Path | None = None,
-    instances_rl: Rows | None = None,
-    rejected_rl: Rows | None = None,
-    unselected_rl: Rows | None = None,
-    writing_rl: Mapping[str, Any] | str | Path | None = None,
-    used_rl: Rows | None = None,
-    history_rl: Rows | None = None,
-    tuning_rl: Mapping[str, Any] | str | Path | None = None,
-    predictions_rl: Rows | None = None,
-    judging_rl: Mapping[str, Any] | str | Path | None = None,
-    instances_baseline: Rows | None = None,
-    rejected_baseline: Rows | None = None,
-    unselected_baseline: Rows | None = None,
-    writing_baseline: Mapping[str, Any] | str | Path | None = None,
-    used_baseline: Rows | None = None,
-    history_baseline: Rows | None = None,
-    tuning_baseline: Mapping[str, Any] | str | Path | None = None,
-    predictions_baseline: Rows | None = None,
-    judging_baseline: Mapping[str, Any] | str | Path | None = None,
-    instances_best_of_n: Rows | None = None,
-    rejected_best_of_n: Rows | None = None,
-    unselected_best_of_n: Rows | None = None,
-    writing_best_of_n: Mapping[str, Any] | str | Path | None = None,
-    used_best_of_n: Rows | None = None,
-    history_best_of_n: Rows | None = None,
-    tuning_best_of_n: Mapping[str, Any] | str | Path | None = None,
-    predictions_best_of_n: Rows | None = None,
-    judging_best_of_n: Mapping[str, Any] | str | Path | None = None,
-    predictions_start: Rows | None = None,
-    judging_start: Mapping[str, Any] | str | Path | None = None,
-    writing_baseline_b: Mapping[str, Any] | str | Path | None = None,
-    used_baseline_b: Rows | None = None,
-    tuning_baseline_b: Mapping[str, Any] | str | Path | None = None,
-    predictions_baseline_b: Rows | None = None,
-    judging_baseline_b: Mapping[str, Any] | str | Path | None = None,
-    predictions_size_1: Rows | None = None,
-    predictions_size_2: Rows | None = None,
-    predictions_size_3: Rows | None = None,
-    predictions_size_4: Rows | None = None,
-    predictions_size_5: Rows | None = None,
-    predictions_size_6: Rows | None = None,
-    predictions_size_7: Rows | None = None,
-    predictions_size_8: Rows | None = None,
+    run: str | Path | None = None,
+    records_1: str | Path | None = None,
+    records_2: str | Path | None = None,
+    records_3: str | Path | None = None,
+    records_4: str | Path | None = None,
+    records_5: str | Path | None = None,
+    records_6: str | Path | None = None,
+    records_7: str | Path | None = None,
+    records_8: str | Path | None = None,
+    records_9: str | Path | None = None,
+    records_10: str | Path | None = None,
+    records_11: str | Path | None = None,
+    records_12: str | Path | None = None,
+    records_13: str | Path | None = None,
+    records_14: str | Path | None = None,
+    records_15: str | Path | None = None,
+    records_16: str | Path | None = None,
+    records_17: str | Path | None = None,
+    records_18: str | Path | None = None,
+    records_19: str | Path | None = None,
+    records_20: str | Path | None = None,
+    records_21: str | Path | None = None,
+    records_22: str | Path | None = None,
+    records_23: str | Path | None = None,
+    records_24: str | Path | None = None,
     seed: int = 1,
     resamples: int = 2000,
-    sizes: str = "",
     output_dir: str | Path = "",
     work_dir: str | Path = "",
 ) -> ReportResult:
-    """One self-contained HTML report: did RL help, on which tasks, where every row went.
+    """One self-contained HTML report: what RL added, on which tasks, where every row went.
 
     Args:
-        manifest: What the run read, with digests.
-        seeds: Seed tasks.
-        instructions: Instructions after all filters.
-        rejected: Instructions that the bootstrap dropped.
-        duplicates: Instructions that the filter dropped.
-        rounds: Rounds of the bootstrap.
-        rejected_2: The same of shard 1.
-        rejected_3: The same of shard 2.
-        rejected_4: The same of shard 3.
-        rejected_5: The same of shard 4.
-        rejected_6: The same of shard 5.
-        rejected_7: The same of shard 6.
-        rejected_8: The same of shard 7.
-        rounds_2: The same of shard 1.
-        rounds_3: The same of shard 2.
-        rounds_4: The same of shard 3.
-        rounds_5: The same of shard 4.
-        rounds_6: The same of shard 5.
-        rounds_7: The same of shard 6.
-        rounds_8: The same of shard 7.
-        ppo_curves: Numbers per PPO update.
-        ppo_episodes: PPO episodes.
-        ppo_alarms: Signs of reward hacking.
-        ppo_provenance: Provenance of train_ppo.
-        instances_rl: Scored instances of the arm rl.
-        rejected_rl: Instances that were dropped when they were written, of the arm rl.
-        unselected_rl: Instances that the selection by reward dropped, of the arm rl.
-        writing_rl: Provenance of generate_instances, of the arm rl.
-        used_rl: Rows that fine-tuning used or left out, of the arm rl.
-        history_rl: Loss per step of fine-tuning, of the arm rl.
-        tuning_rl: Provenance of train_sft, of the arm rl.
-        predictions_rl: Scored answers to the evaluation tasks, of the arm rl.
-        judging_rl: Provenance of evaluate, of the arm rl.
-        instances_baseline: Scored instances of the arm baseline.
-        rejected_baseline: Instances that were dropped when they were written, of the arm baseline.
-        unselected_baseline: Instances that the selection by reward dropped, of the arm baseline.
-        writing_baseline: Provenance of generate_instances, of the arm baseline.
-        used_baseline: Rows that fine-tuning used or left out, of the arm baseline.
-        history_baseline: Loss per step of fine-tuning, of the arm baseline.
-        tuning_baseline: Provenance of train_sft, of the arm baseline.
-        predictions_baseline: Scored answers to the evaluation tasks, of the arm baseline.
-        judging_baseline: Provenance of evaluate, of the arm baseline.
-        instances_best_of_n: Scored instances of the arm best_of_n.
-        rejected_best_of_n: Instances that were dropped when they were written, of the arm best_of_n.
-        unselected_best_of_n: Instances that the selection by reward dropped, of the arm best_of_n.
-        writing_best_of_n: Provenance of generate_instances, of the arm best_of_n.
-        used_best_of_n: Rows that fine-tuning used or left out, of the arm best_of_n.
-        history_best_of_n: Loss per step of fine-tuning, of the arm best_of_n.
-        tuning_best_of_n: Provenance of train_sft, of the arm best_of_n.
-        predictions_best_of_n: Scored answers to the evaluation tasks, of the arm best_of_n.
-        judging_best_of_n: Provenance of evaluate, of the arm best_of_n.
-        predictions_start: Scored answers to the evaluation tasks, of the arm start.
-        judging_start: Provenance of evaluate, of the arm start.
-        writing_baseline_b: Provenance of generate_instances, of the arm baseline_b.
-        used_baseline_b: Rows that fine-tuning used or left out, of the arm baseline_b.
-        tuning_baseline_b: Provenance of train_sft, of the arm baseline_b.
-        predictions_baseline_b: Scored answers to the evaluation tasks, of the arm baseline_b.
-        judging_baseline_b: Provenance of evaluate, of the arm baseline_b.
-        predictions_size_1: Answers after training on less.
-        predictions_size_2: Answers after training on less.
-        predictions_size_3: Answers after training on less.
-        predictions_size_4: Answers after training on less.
-        predictions_size_5: Answers after training on less.
-        predictions_size_6: Answers after training on less.
-        predictions_size_7: Answers after training on less.
-        predictions_size_8: Answers after training on less.
+        run: An earlier run, for tasks that no other input has.
+        records_1: Records of the last task of a part of the run.
+        records_2: Records of the last task of a part of the run.
+        records_3: Records of the last task of a part of the run.
+        records_4: Records of the last task of a part of the run.
+        records_5: Records of the last task of a part of the run.
+        records_6: Records of the last task of a part of the run.
+        records_7: Records of the last task of a part of the run.
+        records_8: Records of the last task of a part of the run.
+        records_9: Records of the last task of a part of the run.
+        records_10: Records of the last task of a part of the run.
+        records_11: Records of the last task of a part of the run.
+        records_12: Records of the last task of a part of the run.
+        records_13: Records of the last task of a part of the run.
+        records_14: Records of the last task of a part of the run.
+        records_15: Records of the last task of a part of the run.
+        records_16: Records of the last task of a part of the run.
+        records_17: Records of the last task of a part of the run.
+        records_18: Records of the last task of a part of the run.
+        records_19: Records of the last task of a part of the run.
+        records_20: Records of the last task of a part of the run.
+        records_21: Records of the last task of a part of the run.
+        records_22: Records of the last task of a part of the run.
+        records_23: Records of the last task of a part of the run.
+        records_24: Records of the last task of a part of the run.
         seed: Seed of the bootstrap and of the samples shown.
         resamples: Resamples of the bootstrap intervals.
-        sizes: Arm and rows of each predictions_size input: rl:500,baseline:500,...
         output_dir: Folder that keeps the outputs; without it they go with the result.
         work_dir: Path or URI of the journals: with it, the same call continues where one stopped.
     """
 
-class ReportEvolutionResult(StageResult):
-    """What ``report_evolution`` wrote."""
+class RegisterModelResult(StageResult):
+    """What ``register_model`` wrote."""
 
     @property
-    def report(self) -> Path:
-        """The report."""
+    def registration(self) -> dict[str, Any]:
+        """Where it is, and its ids in the registry."""
 
-    @property
-    def summary(self) -> Path:
-        """The same content for the KFP UI."""
-
-    @property
-    def result(self) -> dict[str, Any]:
-        """The answer, and the numbers per arm."""
-
-def report_evolution(
+def register_model(
+    adapter: str | Path,
     *,
-    manifest: Mapping[str, Any] | str | Path | None = None,
-    seeds: Rows | None = None,
-    policy_trace: Rows | None = None,
-    policy_curve: Rows | None = None,
-    policy_table: Mapping[str, Any] | str | Path | None = None,
-    policy_ledger: Mapping[str, Any] | str | Path | None = None,
-    trace_learned: Rows | None = None,
-    ledger_learned: Mapping[str, Any] | str | Path | None = None,
-    kept_learned: Rows | None = None,
-    duplicates_learned: Rows | None = None,
-    answering_learned: Mapping[str, Any] | str | Path | None = None,
-    unanswered_learned: Rows | None = None,
-    instances_learned: Rows | None = None,
-    used_learned: Rows | None = None,
-    tuning_learned: Mapping[str, Any] | str | Path | None = None,
-    predictions_learned: Rows | None = None,
-    judging_learned: Mapping[str, Any] | str | Path | None = None,
-    privacy_learned: Mapping[str, Any] | str | Path | None = None,
-    trace_uniform: Rows | None = None,
-    ledger_uniform: Mapping[str, Any] | str | Path | None = None,
-    kept_uniform: Rows | None = None,
-    duplicates_uniform: Rows | None = None,
-    answering_uniform: Mapping[str, Any] | str | Path | None = None,
-    unanswered_uniform: Rows | None = None,
-    instances_uniform: Rows | None = None,
-    used_uniform: Rows | None = None,
-    tuning_uniform: Mapping[str, Any] | str | Path | None = None,
-    predictions_uniform: Rows | None = None,
-    judging_uniform: Mapping[str, Any] | str | Path | None = None,
-    privacy_uniform: Mapping[str, Any] | str | Path | None = None,
-    trace_fixed_mix: Rows | None = None,
-    ledger_fixed_mix: Mapping[str, Any] | str | Path | None = None,
-    kept_fixed_mix: Rows | None = None,
-    duplicates_fixed_mix: Rows | None = None,
-    answering_fixed_mix: Mapping[str, Any] | str | Path | None = None,
-    unanswered_fixed_mix: Rows | None = None,
-    instances_fixed_mix: Rows | None = None,
-    used_fixed_mix: Rows | None = None,
-    tuning_fixed_mix: Mapping[str, Any] | str | Path | None = None,
-    predictions_fixed_mix: Rows | None = None,
-    judging_fixed_mix: Mapping[str, Any] | str | Path | None = None,
-    privacy_fixed_mix: Mapping[str, Any] | str | Path | None = None,
-    trace_released_mix: Rows | None = None,
-    ledger_released_mix: Mapping[str, Any] | str | Path | None = None,
-    kept_released_mix: Rows | None = None,
-    duplicates_released_mix: Rows | None = None,
-    answering_released_mix: Mapping[str, Any] | str | Path | None = None,
-    unanswered_released_mix: Rows | None = None,
-    instances_released_mix: Rows | None = None,
-    used_released_mix: Rows | None = None,
-    tuning_released_mix: Mapping[str, Any] | str | Path | None = None,
-    predictions_released_mix: Rows | None = None,
-    judging_released_mix: Mapping[str, Any] | str | Path | None = None,
-    privacy_released_mix: Mapping[str, Any] | str | Path | None = None,
-    trace_llm: Rows | None = None,
-    ledger_llm: Mapping[str, Any] | str | Path | None = None,
-    kept_llm: Rows | None = None,
-    duplicates_llm: Rows | None = None,
-    answering_llm: Mapping[str, Any] | str | Path | None = None,
-    unanswered_llm: Rows | None = None,
-    instances_llm: Rows | None = None,
-    used_llm: Rows | None = None,
-    tuning_llm: Mapping[str, Any] | str | Path | None = None,
-    predictions_llm: Rows | None = None,
-    judging_llm: Mapping[str, Any] | str | Path | None = None,
-    privacy_llm: Mapping[str, Any] | str | Path | None = None,
-    trace_no_evolution: Rows | None = None,
-    ledger_no_evolution: Mapping[str, Any] | str | Path | None = None,
-    kept_no_evolution: Rows | None = None,
-    duplicates_no_evolution: Rows | None = None,
-    answering_no_evolution: Mapping[str, Any] | str | Path | None = None,
-    unanswered_no_evolution: Rows | None = None,
-    instances_no_evolution: Rows | None = None,
-    used_no_evolution: Rows | None = None,
-    tuning_no_evolution: Mapping[str, Any] | str | Path | None = None,
-    predictions_no_evolution: Rows | None = None,
-    judging_no_evolution: Mapping[str, Any] | str | Path | None = None,
-    privacy_no_evolution: Mapping[str, Any] | str | Path | None = None,
-    predictions_start: Rows | None = None,
-    judging_start: Mapping[str, Any] | str | Path | None = None,
-    seed: int = 1,
-    resamples: int = 2000,
+    merged: str | Path | None = None,
+    lineage: str | Path | None = None,
+    result: Mapping[str, Any] | str | Path | None = None,
+    arm: str = "rl",
+    model_uri: str = "",
+    name: str = "refine-af",
+    version: str = "",
+    form: Literal["adapter", "merged"] = "adapter",
+    registry: str = "",
+    author: str = "",
     output_dir: str | Path = "",
     work_dir: str | Path = "",
-) -> ReportEvolutionResult:
-    """One self-contained HTML report: what the learned policy adds over a random one.
+) -> RegisterModelResult:
+    """Write a tuned model to a bucket and register it in a Kubeflow Model Registry.
 
     Args:
-        manifest: What the run read, with digests.
-        seeds: Seed tasks.
-        policy_trace: Operations of the policy's training.
-        policy_curve: Numbers per update of the policy.
-        policy_table: The one-step table.
-        policy_ledger: Calls of the policy's training.
-        trace_learned: Operations of the arm learned.
-        ledger_learned: Calls of evolve_instructions, of the arm learned.
-        kept_learned: Instructions after the filter, of the arm learned.
-        duplicates_learned: What the filter dropped, of the arm learned.
-        answering_learned: Calls of generate_responses, of the arm learned.
-        unanswered_learned: Answers that were dropped, of the arm learned.
-        instances_learned: Scored instances of the arm learned.
-        used_learned: Rows that fine-tuning used or left out, of the arm learned.
-        tuning_learned: Provenance of train_sft, of the arm learned.
-        predictions_learned: Scored answers to the evaluation tasks, of the arm learned.
-        judging_learned: Provenance of evaluate, of the arm learned.
-        privacy_learned: Result of audit_privacy, of the arm learned.
-        trace_uniform: Operations of the arm uniform.
-        ledger_uniform: Calls of evolve_instructions, of the arm uniform.
-        kept_uniform: Instructions after the filter, of the arm uniform.
-        duplicates_uniform: What the filter dropped, of the arm uniform.
-        answering_uniform: Calls of generate_responses, of the arm uniform.
-        unanswered_uniform: Answers that were dropped, of the arm uniform.
-        instances_uniform: Scored instances of the arm uniform.
-        used_uniform: Rows that fine-tuning used or left out, of the arm uniform.
-        tuning_uniform: Provenance of train_sft, of the arm uniform.
-        predictions_uniform: Scored answers to the evaluation tasks, of the arm uniform.
-        judging_uniform: Provenance of evaluate, of the arm uniform.
-        privacy_uniform: Result of audit_privacy, of the arm uniform.
-        trace_fixed_mix: Operations of the arm fixed_mix.
-        ledger_fixed_mix: Calls of evolve_instructions, of the arm fixed_mix.
-        kept_fixed_mix: Instructions after the filter, of the arm fixed_mix.
-        duplicates_fixed_mix: What the filter dropped, of the arm fixed_mix.
-        answering_fixed_mix: Calls of generate_responses, of the arm fixed_mix.
-        unanswered_fixed_mix: Answers that were dropped, of the arm fixed_mix.
-        instances_fixed_mix: Scored instances of the arm fixed_mix.
-        used_fixed_mix: Rows that fine-tuning used or left out, of the arm fixed_mix.
-        tuning_fixed_mix: Provenance of train_sft, of the arm fixed_mix.
-        predictions_fixed_mix: Scored answers to the evaluation tasks, of the arm fixed_mix.
-        judging_fixed_mix: Provenance of evaluate, of the arm fixed_mix.
-        privacy_fixed_mix: Result of audit_privacy, of the arm fixed_mix.
-        trace_released_mix: Operations of the arm released_mix.
-        ledger_released_mix: Calls of evolve_instructions, of the arm released_mix.
-        kept_released_mix: Instructions after the filter, of the arm released_mix.
-        duplicates_released_mix: What the filter dropped, of the arm released_mix.
-        answering_released_mix: Calls of generate_responses, of the arm released_mix.
-        unanswered_released_mix: Answers that were dropped, of the arm released_mix.
-        instances_released_mix: Scored instances of the arm released_mix.
-        used_released_mix: Rows that fine-tuning used or left out, of the arm released_mix.
-        tuning_released_mix: Provenance of train_sft, of the arm released_mix.
-        predictions_released_mix: Scored answers to the evaluation tasks, of the arm released_mix.
-        judging_released_mix: Provenance of evaluate, of the arm released_mix.
-        privacy_released_mix: Result of audit_privacy, of the arm released_mix.
-        trace_llm: Operations of the arm llm.
-        ledger_llm: Calls of evolve_instructions, of the arm llm.
-        kept_llm: Instructions after the filter, of the arm llm.
-        duplicates_llm: What the filter dropped, of the arm llm.
-        answering_llm: Calls of generate_responses, of the arm llm.
-        unanswered_llm: Answers that were dropped, of the arm llm.
-        instances_llm: Scored instances of the arm llm.
-        used_llm: Rows that fine-tuning used or left out, of the arm llm.
-        tuning_llm: Provenance of train_sft, of the arm llm.
-        predictions_llm: Scored answers to the evaluation tasks, of the arm llm.
-        judging_llm: Provenance of evaluate, of the arm llm.
-        privacy_llm: Result of audit_privacy, of the arm llm.
-        trace_no_evolution: Operations of the arm no_evolution.
-        ledger_no_evolution: Calls of evolve_instructions, of the arm no_evolution.
-        kept_no_evolution: Instructions after the filter, of the arm no_evolution.
-        duplicates_no_evolution: What the filter dropped, of the arm no_evolution.
-        answering_no_evolution: Calls of generate_responses, of the arm no_evolution.
-        unanswered_no_evolution: Answers that were dropped, of the arm no_evolution.
-        instances_no_evolution: Scored instances of the arm no_evolution.
-        used_no_evolution: Rows that fine-tuning used or left out, of the arm no_evolution.
-        tuning_no_evolution: Provenance of train_sft, of the arm no_evolution.
-        predictions_no_evolution: Scored answers to the evaluation tasks, of the arm no_evolution.
-        judging_no_evolution: Provenance of evaluate, of the arm no_evolution.
-        privacy_no_evolution: Result of audit_privacy, of the arm no_evolution.
-        predictions_start: Scored answers to the evaluation tasks, of the arm start.
-        judging_start: Provenance of evaluate, of the arm start.
-        seed: Seed of the bootstrap and of the samples shown.
-        resamples: Resamples of the bootstrap intervals.
+        adapter: What fine-tuning made: an adapter, or the full model.
+        merged: Base and adapter in one.
+        lineage: Records of the tasks that made it.
+        result: The report's result, for the scores.
+        arm: Arm whose model is registered.
+        model_uri: Folder or URI below which NAME/VERSION is written; needed.
+        name: Name of the registered model, which all versions share.
+        version: Name of the version; empty: a digest of the model's files.
+        form: What is registered; merged needs train_sft.merge.
+        registry: http(s) address of a Kubeflow Model Registry; empty: the files are written, no more.
+        author: Who is named as the version's author.
         output_dir: Folder that keeps the outputs; without it they go with the result.
         work_dir: Path or URI of the journals: with it, the same call continues where one stopped.
     """
@@ -1649,6 +1415,7 @@ def notify(
     namespace: str = "",
     ui_host: str = "",
     failures: str = "",
+    endings_dir: str = "",
     final_status: str = "",
     output_dir: str | Path = "",
     work_dir: str | Path = "",
@@ -1665,6 +1432,7 @@ def notify(
         namespace: Namespace of the run, for Argo's link.
         ui_host: Address of the user interface, for the link.
         failures: Failed tasks as Argo tells them, JSON.
+        endings_dir: Work folder of the run, where KFP's tasks leave how they ended; empty: nothing is read.
         final_status: How the run ended: Argo's word, or KFP's final status as JSON.
         output_dir: Folder that keeps the outputs; without it they go with the result.
         work_dir: Path or URI of the journals: with it, the same call continues where one stopped.

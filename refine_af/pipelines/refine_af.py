@@ -18,6 +18,7 @@ The arms share instructions, counts, seeds and settings; only the writer of the 
 from typing import Any
 
 from refine_af.pipelines.config import REWARD_NAMES, RunConfig
+from refine_af.pipelines.registering import add_registration
 from refine_af.pipelines.tasks import Flow, Outputs
 from refine_af.stages.report import PARTS
 from refine_af.stages.train_sft import MATCHES
@@ -41,16 +42,20 @@ def tasks(flow: Flow, config: RunConfig) -> None:
     for arm in sorted(config.arms, key=lambda arm: arm != "baseline"):
         # the baseline first: it sets the zero and the unit of the other arms' rewards
         scored[arm] = _instances(flow, arm, config, shared, model, tasks, scored.get("baseline"))
+    tuned: dict[str, Outputs] = {}
+    evaluated: dict[str, Outputs] = {}
     for arm in config.arms:
-        tuned = _tuned(flow, arm, scored, shared["seeds"], model)
-        recorded.append(_evaluated(flow, arm, tuned, model | tasks, f"{arm}: model"))
+        tuned[arm] = _tuned(flow, arm, scored, shared["seeds"], model)
+        evaluated[arm] = _evaluated(flow, arm, tuned[arm], model | tasks, f"{arm}: model")
+    recorded += evaluated.values()
     for sized, rows in size_points(config):
-        tuned = _tuned(flow, sized, scored, shared["seeds"], model, rows)
+        small = _tuned(flow, sized, scored, shared["seeds"], model, rows)
         label, group = f"{sized} {rows}", _size_group(sized, rows)
-        recorded.append(_evaluated(flow, label, tuned, model | tasks, group))
+        recorded.append(_evaluated(flow, label, small, model | tasks, group))
     start = flow.add("evaluate", "start", params=model | tasks, group="start")
     parts = zip(PARTS, (*recorded, start), strict=False)
-    flow.add("report", inputs={name: part["records"] for name, part in parts})
+    reported = flow.add("report", inputs={name: part["records"] for name, part in parts})
+    add_registration(flow, config, tuned, evaluated, reported)
 
 
 def _shared(

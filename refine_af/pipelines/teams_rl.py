@@ -21,6 +21,7 @@ from typing import Any
 
 from refine_af.pipelines.config import REWARD_NAMES, RunConfig
 from refine_af.pipelines.refine_af import PREPARE
+from refine_af.pipelines.registering import add_registration
 from refine_af.pipelines.tasks import Flow, Outputs
 from refine_af.runner import find_stage
 from refine_af.stages.report import PARTS
@@ -52,16 +53,20 @@ def tasks(flow: Flow, config: RunConfig) -> None:
         )
         policy = last["policy"]
     recorded = [last]
+    tuned: dict[str, Outputs] = {}
+    evaluated: dict[str, Outputs] = {}
     reference = None
     # uniform first: it sets the zero and the unit of the other arms' rewards
     for arm in sorted(config.arms, key=lambda arm: arm != "uniform"):
         adding = _Arm(flow, arm, config, model, tasks)
         answered, scored = adding.write(seeds, policy if arm == "learned" else None, reference)
         reference = reference or scored["scored"]
-        recorded += adding.tune(answered, scored)
+        tuned[arm], evaluated[arm], audited = adding.tune(answered, scored)
+        recorded += [evaluated[arm], audited]
     start = flow.add("evaluate", "start", params=model | tasks, group="start")
     parts = zip(PARTS, (*recorded, start), strict=False)
-    flow.add("report", inputs={name: part["records"] for name, part in parts})
+    reported = flow.add("report", inputs={name: part["records"] for name, part in parts})
+    add_registration(flow, config, tuned, evaluated, reported)
 
 
 def _to_check(config: RunConfig) -> dict[str, Any]:
@@ -130,8 +135,8 @@ class _Arm:
         )
         return answered, scored
 
-    def tune(self, answered: Outputs, scored: Outputs) -> list[Outputs]:
-        """Fine-tune, evaluate and audit; return the last tasks."""
+    def tune(self, answered: Outputs, scored: Outputs) -> tuple[Outputs, Outputs, Outputs]:
+        """Fine-tune, evaluate and audit; return the outputs of each."""
         tuned = self._add(
             "train_sft",
             "model",
@@ -150,7 +155,7 @@ class _Arm:
             "reference": self._reference(answered),
         }
         audited = self._add("audit_privacy", "model", inputs=adapter | given, params=self.model)
-        return [judged, audited]
+        return tuned, judged, audited
 
     def _reference(self, answered: Outputs) -> Any:  # noqa: ANN401  an output or None
         """Train the audit's reference model, where rows are set apart for one."""

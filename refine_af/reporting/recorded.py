@@ -25,6 +25,10 @@ class Recorded:
     def __contains__(self, task: str) -> bool:
         return task in self._tasks
 
+    def tasks(self) -> list[str]:
+        """Return the names of all tasks."""
+        return list(self._tasks)
+
     def labels(self, stage: str) -> list[str]:
         """Return the labels of a stage's tasks that have one, sorted."""
         start = f"{stage}-"

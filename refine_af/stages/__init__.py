@@ -12,6 +12,7 @@ from refine_af.stages import (
     generate_instructions,
     generate_responses,
     notify,
+    register_model,
     report,
     score_rewards,
     seed_ingest,
@@ -36,6 +37,7 @@ STAGES: tuple[Stage, ...] = (
     evaluate.STAGE,
     audit_privacy.STAGE,
     report.STAGE,
+    register_model.STAGE,
     notify.STAGE,
 )
 """In an order that fits every pipeline: no stage reads what a later one writes."""

@@ -29,10 +29,13 @@ HUB_KEYS = ("HF_TOKEN", "HF_ENDPOINT")
 ENGINE_KEYS = ("OPENAI_API_KEY",)
 """For stages that ask an engine."""
 
+REGISTRY_KEYS = ("MODEL_REGISTRY_TOKEN",)
+"""For the stage that registers a model."""
+
 EXIT_KEYS = ("NOTIFY_URL",)
 """For the exit task, which under KFP also reads from the journals' bucket how tasks ended."""
 
-SECRET_KEYS = (*HUB_KEYS, *STORE_KEYS, *ENGINE_KEYS, *EXIT_KEYS)
+SECRET_KEYS = (*HUB_KEYS, *STORE_KEYS, *ENGINE_KEYS, *REGISTRY_KEYS, *EXIT_KEYS)
 """Keys of the Kubernetes secret, each optional; none is needed where the platform gives
 credentials (workload identity, IRSA) and models are public."""
 
@@ -143,6 +146,8 @@ def secret_keys(stage: Stage, profile: Profile) -> tuple[str, ...]:
         keys += HUB_KEYS
     if "engine" in params:
         keys += ENGINE_KEYS
+    if "registry" in params:
+        keys += REGISTRY_KEYS
     return tuple(dict.fromkeys(keys))
 
 

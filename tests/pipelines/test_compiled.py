@@ -458,3 +458,19 @@ def test_a_tasks_key_is_its_own_on_all_levels() -> None:
     ]
     assert len(keys) == len(set(keys))
     assert {"train-sft-learned", "train-sft-uniform"} <= set(keys)
+
+
+def test_a_model_is_registered_where_the_configuration_says_where(tmp_path: Path) -> None:
+    uri = "register_model.model_uri=s3://b/models"
+    assert "register_model" not in tasks_of(compiled(tmp_path, "cpu")[0])
+    spec, _ = compiled(tmp_path, "cpu", uri)
+    given = spec["root"]["dag"]["tasks"]["register-model"]["inputs"]
+    assert given["parameters"]["arm"] == {"runtimeValue": {"constant": "rl"}}
+    origin = given["artifacts"]["adapter"]["taskOutputArtifact"]
+    assert origin == {"producerTask": "rl-model", "outputArtifactKey": "train_sft_rl_adapter"}
+    assert given["artifacts"]["result"]["taskOutputArtifact"]["producerTask"] == "report"
+    assert boxes(spec, spec["root"]["dag"]) <= 32
+    other, _ = compiled(tmp_path, "cpu", uri, "register_model.arm=uniform", preset="teams-rl")
+    assert "register_model" in tasks_of(other)
+    with pytest.raises(ParameterError, match=r"register_model\.arm is 'no'; the run tunes rl"):
+        compiled(tmp_path, "cpu", uri, "register_model.arm=no")

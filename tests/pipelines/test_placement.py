@@ -152,7 +152,7 @@ def keys_in(settings: dict[str, Any], secret: str = "refine-af") -> set[str]:  #
 
 def test_both_engines_give_a_stage_the_same_keys_and_no_others() -> None:
     assignment = "generate_instances.api_key_variable=MY_KEY"
-    compiled = made("cpu", assignment)
+    compiled = made("cpu", assignment, "register_model.model_uri=s3://b/models")
     argo = argo_tasks(compiled)
     for stage, (_, settings) in kfp_tasks(compiled).items():
         assert "envFrom" not in argo[stage]["container"]
@@ -163,7 +163,8 @@ def test_both_engines_give_a_stage_the_same_keys_and_no_others() -> None:
         assert all(item["name"] == item["valueFrom"]["secretKeyRef"]["key"] for item in named)
         assert ("MY_KEY" in keys_in(settings)) == (stage == "generate_instances")
         assert ("NOTIFY_URL" in keys_in(settings)) == (stage == "notify")
-        assert ("AWS_ENDPOINT_URL" in keys_in(settings)) == (stage != "notify")
+        assert ("MODEL_REGISTRY_TOKEN" in keys_in(settings)) == (stage == "register_model")
+        assert "AWS_ENDPOINT_URL" in keys_in(settings)  # notify reads there how tasks ended
     rows = {stage: keys_in(settings) for stage, (_, settings) in kfp_tasks(compiled).items()}
     assert not {"HF_TOKEN", "OPENAI_API_KEY"} & rows["report"]
     assert {"HF_TOKEN", "OPENAI_API_KEY"} <= rows["generate_instructions"]

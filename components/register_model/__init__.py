@@ -1,0 +1,3 @@
+"""KFP component ``register_model``."""
+
+from .component import register_model as register_model
