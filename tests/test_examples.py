@@ -1,9 +1,12 @@
 """The examples run, stay short, and do what they say."""
 
+import json
+import shutil
 import sys
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -25,7 +28,7 @@ def test_an_example_of_the_method_is_short(name: str) -> None:
 
 def test_the_page_names_every_example() -> None:
     page = (ROOT / "README.md").read_text(encoding="utf-8")
-    for path in ROOT.glob("*.py"):
+    for path in (*ROOT.glob("*.py"), *ROOT.glob("*.ipynb")):
         assert f"`{path.name}`" in page
 
 
@@ -51,3 +54,37 @@ def test_an_operator_policy_learns_from_its_own_calls(monkeypatch: pytest.Monkey
     learner, ledger = load("operator_policy", monkeypatch).main(1)
     assert ledger.calls("evolver", "judge") > 0
     assert learner.operators == 6
+
+
+def run_notebook(path: Path) -> dict[str, Any]:
+    """Run the cells of a notebook in order, as its kernel would, and return its variables."""
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    variables: dict[str, Any] = {"__name__": "__main__"}
+    for cell in cells:
+        if cell["cell_type"] == "code":
+            code = compile("".join(cell["source"]), f"{path.name}, {cell['id']}", "exec")
+            exec(code, variables)  # noqa: S102  our own page
+    return variables
+
+
+def test_the_notebook_on_own_rows_drops_the_repeat_and_the_worst() -> None:
+    after = run_notebook(ROOT / "own_rows.ipynb")
+    assert [row.reason for row in after["rejected"]] == ["similar"]
+    assert after["data"].num_rows == len(after["scored"]) < len(after["kept"]) == 4
+
+
+def test_the_notebook_on_a_run_reads_what_it_started() -> None:
+    after = run_notebook(ROOT / "a_run.ipynb")
+    assert len(after["seen"]) == 15
+    assert {row.arm for row in after["run"].scores()} == {"rl", "baseline", "start"}
+    assert after["instances"]
+    shutil.rmtree(after["folder"].parent)
+
+
+@pytest.mark.parametrize("path", ROOT.glob("*.ipynb"), ids=lambda path: path.stem)
+def test_a_notebook_is_stored_without_outputs(path: Path) -> None:
+    book = json.loads(path.read_text(encoding="utf-8"))
+    assert (book["nbformat"], book["nbformat_minor"]) == (4, 5)
+    for cell in book["cells"]:
+        assert not cell.get("outputs")
+        assert cell.get("execution_count") is None
