@@ -10,7 +10,7 @@ from refine_af.api.results import Rows, StageResult, as_mapping
 from refine_af.contracts.errors import ParameterError, nearest
 from refine_af.contracts.jsonl import write_object, write_rows
 from refine_af.contracts.records import content_id
-from refine_af.contracts.stage import Artifact, Stage
+from refine_af.contracts.stage import EVERY_STAGE_WRITES, Artifact, Stage
 from refine_af.runner import run_stage
 from refine_af.targets.python_stubs import PLACES, result_name, takes_rows
 
@@ -77,7 +77,8 @@ def _run(stage: Stage, result: type[StageResult], given: Mapping[str, Any]) -> S
         if takes_rows(stage, name) and not isinstance(value, str):
             params[name] = _rows_file(value, scratch / name, with_ids=False)
     target = Path(given.get("output_dir") or folder.name).absolute()
-    outputs = {item.name: target / item.name for item in stage.written}
+    written = (*stage.outputs, *EVERY_STAGE_WRITES)
+    outputs = {item.name: target / item.name for item in written}
     metrics = run_stage(
         stage,
         inputs=inputs,
