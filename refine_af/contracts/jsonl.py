@@ -67,7 +67,8 @@ def iter_objects(path: Path) -> Iterator[tuple[int, JsonObject]]:
 
 def objects_in(source: io.BufferedReader, path: Path) -> Iterator[tuple[int, JsonObject]]:
     """Yield what :func:`iter_objects` does, from the bytes of a file that is called ``path``."""
-    if source.peek(1)[:1] == b"{" and row_files.suffix(path) not in row_files.TABLES:
+    head = source.peek(2)[:2]
+    if head[:1] == b"{" and head[1:] != b"\0" and row_files.suffix(path) not in row_files.TABLES:
         yield from _lines(source, path)
         return
     for number, value in row_files.other_rows(path, source, _lines, _DECODER.decode):
@@ -94,21 +95,27 @@ def _lines(source: BinaryIO, path: Path) -> Iterator[tuple[int, JsonObject]]:
                 _refuse_bad_text(row, f"{path}:{at}")
                 yield at, row
             return
+        if number == 1 and (held := row_files.wrapped_rows(value)):
+            rest = source.read(row_files.MOST_DOCUMENT_BYTES)
+            if not rest.strip():
+                yield from enumerate(held, start=1)
+                return
+            source = io.BytesIO(rest)
         yield number, value
 
 
 def _rows_of_document(first: bytes, source: BinaryIO, path: Path) -> list[JsonObject] | None:
-    """Return the rows of a JSON object over several lines; None if it is not one."""
+    """Return the rows of JSON objects over several lines; None if the file is not that."""
     rest = source.read(row_files.MOST_DOCUMENT_BYTES)
     if not rest.strip():
         return None
     try:
-        value = row_files.decode_document(path, first + rest, _DECODER.decode)
-    except DataError:
+        values = row_files.decode_documents(first + rest, _DECODER)
+    except ValueError:
         return None
-    if not isinstance(value, dict):
-        return None
-    return cast(list[JsonObject], row_files.rows_of_object(cast(JsonObject, value)))
+    if len(values) == 1:
+        return cast(list[JsonObject], row_files.rows_of_object(values[0]))
+    return cast(list[JsonObject], values)
 
 
 def parse_object(raw: bytes, location: str) -> JsonObject:
@@ -122,11 +129,12 @@ def parse_object(raw: bytes, location: str) -> JsonObject:
     except json.JSONDecodeError as error:
         if raw.startswith(_BOM):
             return parse_object(raw.removeprefix(_BOM), location)
-        raise DataError(f"{location}: not JSON at column {error.colno} ({error.msg})") from None
+        problem = f"not JSON at column {error.colno} ({error.msg}){row_files.other_form(raw)}"
+        raise DataError(f"{location}: {problem}") from None
     except RecursionError:
         raise DataError(f"{location}: JSON nested too deeply to be a row") from None
     except ValueError as error:
-        raise DataError(f"{location}: {error}") from None
+        raise DataError(f"{location}: {row_files.in_words(error)}") from None
     if not isinstance(value, dict):
         raise DataError(f"{location}: found {type(value).__name__}; it must be a JSON object")
     if b"\\u" in raw:  # neither a NUL nor a surrogate can be in UTF-8 JSON but as an escape

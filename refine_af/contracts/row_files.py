@@ -4,10 +4,12 @@
 first bytes tell what a file is; only tables and plain text are told by the name.
 """
 
+import bz2
 import csv
 import gzip
 import io
 import json
+import lzma
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -29,11 +31,33 @@ TABLES = {".csv": ",", ".tsv": "\t"}
 PLAIN = (".txt", ".text")
 _BOM = b"\xef\xbb\xbf"
 _WIDE = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
+_UNPACKERS: dict[bytes, Callable[[BinaryIO], Any]] = {
+    b"\x1f\x8b": lambda source: gzip.GzipFile(fileobj=source),
+    b"BZh": bz2.BZ2File,
+    b"\xfd7zXZ\x00": lzma.LZMAFile,
+}
+_NO_ROWS = {
+    b"PK\x03\x04": "a zip archive or an Excel file; unpack it, or save the sheet as CSV",
+    b"\x28\xb5\x2f\xfd": "packed by Zstandard; unpack it, or pack it by gzip",
+    b"7z\xbc\xaf\x27\x1c": "a 7-Zip archive; unpack it",
+    b"ARROW1": "an Arrow file; save it as Parquet",
+    b"\xff\xff\xff\xff": "an Arrow stream; save it as Parquet",
+    b"Obj\x01": "an Avro file; save it as JSON Lines",
+    b"SQLite format 3": "an SQLite database; export the table as CSV",
+    b"%PDF": "a PDF; give the rows as JSON Lines",
+    b"\x80": "a pickle, which is never opened; save it as JSON Lines",
+    b"version https://git-lfs": "a pointer of Git LFS, not the file; run git lfs pull",
+}
+"""First bytes of files that hold no rows, and what they are."""
+_WRAPPERS = frozenset({"data", "rows", "train", "examples", "instances", "items", "samples"})
 
 
 def suffix(path: Path) -> str:
-    """Return the end of a file's name in lower case, below ``.gz``."""
-    return Path(path.name.lower().removesuffix(".gz")).suffix
+    """Return the end of a file's name in lower case, below ``.gz``, ``.bz2`` and ``.xz``."""
+    name = path.name.lower()
+    for packed in (".gz", ".bz2", ".xz"):
+        name = name.removesuffix(packed)
+    return Path(name).suffix
 
 
 def other_rows(
@@ -52,21 +76,29 @@ def other_rows(
     """
     try:
         yield from _unpacked_rows(path, source, lines, decode)
-    except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{path}: not a whole gzip file ({error})") from None
+    except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
+        raise DataError(f"{path}: not a whole packed file ({error})") from None
 
 
 def _unpacked_rows(
     path: Path, source: BinaryIO, lines: Lines, decode: Decode
 ) -> Iterator[tuple[int, Value]]:
-    if _head(source, 2) == b"\x1f\x8b":
-        source = cast(BinaryIO, _Bounded(gzip.GzipFile(fileobj=source), path))
     head = _head(source, 64)
+    for mark, unpack in _UNPACKERS.items():
+        if head.startswith(mark):
+            source = cast(BinaryIO, _Bounded(unpack(source), path))
+            head = _head(source, 64)
+            break
+    for mark, kind in _NO_ROWS.items():
+        if head.startswith(mark):
+            raise DataError(f"{path}: it is {kind}")
     if head[:4] == b"PAR1":
         yield from _parquet(path, source)
         return
     if head[:2] in _WIDE:
         source = _recoded(path, source, _WIDE[head[:2]])
+    elif b"\0" in head[:2] and len(head) > 3:
+        source = _recoded(path, source, "utf-16-be" if head[0] == 0 else "utf-16-le")
     elif head[:3] == _BOM:
         source.read(3)
     if suffix(path) in TABLES:
@@ -92,7 +124,7 @@ def _head(source: BinaryIO, size: int) -> bytes:
 class _Bounded(io.BufferedReader):
     """A reader that stops a file which unpacks to more than the limit."""
 
-    def __init__(self, raw: gzip.GzipFile, path: Path) -> None:
+    def __init__(self, raw: Any, path: Path) -> None:  # noqa: ANN401  no common type
         super().__init__(cast(io.RawIOBase, raw))
         self._path, self._left = path, MOST_UNPACKED_BYTES
 
@@ -155,7 +187,53 @@ def decode_document(path: Path, raw: bytes, decode: Decode) -> object:
     except RecursionError:
         raise DataError(f"{path}: JSON nested too deeply to be rows") from None
     except ValueError as error:
-        raise DataError(f"{path}: {error}") from None
+        raise DataError(f"{path}: {in_words(error)}") from None
+
+
+def decode_documents(raw: bytes, decoder: json.JSONDecoder) -> list[Value]:
+    """Return the JSON objects that stand one after the other in a file, as ``jq`` writes them.
+
+    Raises:
+        ValueError: For anything else.
+    """
+    text, values, at = raw.decode("utf-8"), list[Value](), 0
+    while at < len(text):
+        try:
+            value, at = decoder.raw_decode(text, at)
+        except RecursionError:
+            raise ValueError("nested too deeply") from None
+        if not isinstance(value, dict):
+            raise ValueError("not an object")
+        values.append(value)
+        at += len(text[at:]) - len(text[at:].lstrip())
+    return values
+
+
+def in_words(error: ValueError) -> str:
+    """Return why a value cannot be read, without the names of Python's own settings."""
+    if "integer string conversion" in str(error):
+        return "an integer has more than 4300 digits; write it as text"
+    return str(error)
+
+
+def other_form(raw: bytes) -> str:
+    """Return a hint at what a text is that is not JSON; empty where nothing is known."""
+    start = raw.lstrip()[:64].lower()
+    if start.startswith((b"<!doctype", b"<html", b"<?xml")):
+        return "; it is a web page or XML, perhaps of a login or an error: download the file itself"
+    if start.startswith((b"{'", b"[{'")):
+        return "; it is Python's way of writing: use json.dumps"
+    if start.startswith((b"//", b"#", b"/*")):
+        return "; JSON has no comments: take them out"
+    return "; for a CSV file end the name in .csv" if b'"' not in raw and b"," in raw else ""
+
+
+def wrapped_rows(value: Value) -> list[Value]:
+    """Return the rows of an object that holds nothing else but facts about them; else none."""
+    rows = rows_of_object(value)
+    names = [name for name, item in value.items() if isinstance(item, list)]
+    known = [name for name in names if name.lower() in _WRAPPERS]
+    return rows if len(names) == 1 and known and "id" not in value and rows != [value] else []
 
 
 def rows_of_object(value: Value) -> list[Value]:

@@ -4,6 +4,7 @@ Recognised by their fields: Self-Instruct, Alpaca, Dolly, ShareGPT, messages, pr
 plain instructions. Anything else is read through a map from our fields to theirs.
 """
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -49,14 +50,27 @@ def mended(value: JsonObject) -> JsonObject:
         if name in row and row[name] is None:
             row[name] = ""
     for name in ("id", "seed_id"):
-        if isinstance(row.get(name), int | float) and not isinstance(row[name], bool):
-            row[name] = str(row[name])
+        if isinstance(row.get(name), bool | int | float):
+            row[name] = json.dumps(row[name])
+    _write_numbers(row)
     if isinstance(row.get("instances"), list):
-        row["instances"] = [
-            pair | {"input": ""} if isinstance(pair, dict) and pair.get("input") is None else pair
-            for pair in row["instances"]
-        ]
+        row["instances"] = [_mended_pair(pair) for pair in row["instances"]]
     return row
+
+
+def _mended_pair(pair: object) -> object:
+    if not isinstance(pair, dict):
+        return pair
+    pair = pair | {"input": ""} if pair.get("input") is None else dict(pair)
+    _write_numbers(pair)
+    return pair
+
+
+def _write_numbers(row: JsonObject) -> None:
+    """Write, in place, numbers that stand where a text does: answers to sums and class labels."""
+    for name in ("input", "output"):
+        if isinstance(row.get(name), bool | int | float):
+            row[name] = json.dumps(row[name])
 
 
 def as_instance(value: JsonObject) -> JsonObject | None:

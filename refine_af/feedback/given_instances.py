@@ -6,7 +6,7 @@ from pathlib import Path
 from refine_af.contracts.errors import DataError
 from refine_af.contracts.jsonl import JsonObject, as_row, iter_objects
 from refine_af.contracts.records import Instance, Rejected
-from refine_af.contracts.schemas import SCHEMAS, as_instance
+from refine_af.contracts.schemas import SCHEMAS, as_instance, mended
 
 COLUMNS = ("instruction", "input", "output")
 _KNOWN = frozenset(Instance.model_fields)
@@ -74,7 +74,8 @@ def read_given(path: Path) -> Given:
 def _texts(value: JsonObject, location: str) -> tuple[str, str, str]:
     if "instruction" not in value or "output" not in value:
         value = as_instance(value) or value
-    instruction, given, output = (value.get(name, "") for name in COLUMNS)
+    texts = mended(value)
+    instruction, given, output = (texts.get(name, "") for name in COLUMNS)
     given = "" if given is None else given
     for name, text in zip(COLUMNS, (instruction, given, output), strict=True):
         if name not in value and name != "input":

@@ -102,3 +102,16 @@ def test_a_field_map_that_cannot_be_read_is_named(text: str, message: str) -> No
 def test_the_nearest_map_is_offered() -> None:
     assert nearest_map({"Question": "a", "answer": "b"}) == "instruction=Question,output=answer"
     assert nearest_map({"a": 1}) == ""
+
+
+@pytest.mark.parametrize(
+    ("given", "text"), [(42, "42"), (0.5, "0.5"), (True, "true"), (7.0, "7.0"), ("x", "x")]
+)
+def test_numbers_are_written_where_a_text_stands(given: object, text: str) -> None:
+    row = {"id": given, "instruction": "Add.", "input": given, "output": given}
+    pairs = {"instances": [{"input": given, "output": given}]}
+    known = mended(row | pairs)
+    assert known == row | {"id": text, "input": text, "output": text} | {
+        "instances": [{"input": text, "output": text}]
+    }
+    assert pairs == {"instances": [{"input": given, "output": given}]}

@@ -86,7 +86,7 @@ def test_the_best_are_kept_only_when_asked_for(tmp_path: Path) -> None:
     [
         ({"ask": "x", "output": "y"}, "1: no column 'instruction'; .* It has: ask, output"),
         ({"instruction": "x"}, "1: no column 'output'"),
-        ({"instruction": "x", "output": 3}, "1: output is '3'; it must be a string"),
+        ({"instruction": "x", "output": [3]}, r"1: output is '\[3\]'; it must be a string"),
         ({"instruction": " ", "output": "y"}, "1: the instruction is empty"),
         ({"instruction": "x", "output": ""}, "no row with an output; nothing to score"),
         ({"instruction": "x", "output": 3, "parents": []}, "Instance field 'id'"),
