@@ -37,6 +37,14 @@ FORMS = [
     "https://host/rows?a%26token%3Dhunter2",
     "https://host/rows?my[token]=hunter2",
     "s3://bucket/key?secret=hunter2",
+    "https://host/rows#bearer=hunter2",
+    "https://host/rows?session=hunter2",
+    "https://host/rows?otp=hunter2",
+    "https://host/rows?passphrase=hunter2",
+    "https://host/rows?to\u200bken=hunter2",
+    "https://host/rows?\uff54\uff4f\uff4b\uff45\uff4e=hunter2",
+    "https://host/rows?next=https%3A%2F%2Fuser%3Ahunter2%40host%2F",
+    "https://host/token=hunter2/rows",
     "builtin:seeds, https://host/rows?token=hunter2",
 ]
 HARMLESS = [
@@ -55,6 +63,10 @@ HARMLESS = [
 @pytest.mark.parametrize("address", FORMS)
 def test_a_credential_is_found_in_every_form(address: str) -> None:
     assert credential_in(address)
+
+
+def test_a_user_is_found_without_a_scheme() -> None:
+    assert credential_in("//user:hunter2@host/rows")
 
 
 @pytest.mark.parametrize("text", HARMLESS)
