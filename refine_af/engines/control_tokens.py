@@ -64,6 +64,35 @@ def _refuse_endless(tokenizer: "PreTrainedTokenizerBase") -> None:
         )
 
 
+MOST_CONSTANT = 1_000_000
+"""Largest number in a chat template; a text repeated more often fills the memory."""
+
+
+def _refuse_bombs(tokenizer: "PreTrainedTokenizerBase") -> None:
+    """Refuse chat templates that can make texts of any size by few operations.
+
+    Raises:
+        DataError: For powers, products of products and huge numbers.
+    """
+    from jinja2 import Environment, TemplateError, nodes
+
+    whole = tokenizer.chat_template
+    for text in whole.values() if isinstance(whole, dict) else [whole]:
+        try:
+            tree = Environment(autoescape=False).parse(str(text))  # noqa: S701  nothing is rendered
+        except TemplateError:
+            continue  # in another dialect, or broken: whoever renders it says so
+        numbers = (node.value for node in tree.find_all(nodes.Const))
+        huge = any(isinstance(number, int) and number > MOST_CONSTANT for number in numbers)
+        nested = any(node.find(nodes.Mul) is not None for node in tree.find_all(nodes.Mul))
+        if huge or nested or tree.find(nodes.Pow) is not None:
+            raise DataError(
+                f"{tokenizer.name_or_path}: its chat template takes powers, products of products or"
+                f" numbers above {MOST_CONSTANT}, which no template needs and which can fill the"
+                " memory; correct the template, or set chat to no"
+            )
+
+
 class TextEncoder:
     """Encodes texts and conversations for one tokenizer; get one by :func:`text_encoder`.
 
@@ -75,6 +104,7 @@ class TextEncoder:
 
     def __init__(self, tokenizer: "PreTrainedTokenizerBase") -> None:
         if tokenizer.chat_template:
+            _refuse_bombs(tokenizer)
             _refuse_endless(tokenizer)
         self._tokenizer = tokenizer
         self._names = _control_names(tokenizer)
@@ -157,17 +187,30 @@ class TextEncoder:
         contents = "".join(turn["content"] for turn in turns)
         shield = _Shield(self._written, contents)
         hidden = [{**turn, "content": shield.hide(turn["content"])} for turn in turns]
-        text = str(
-            self._tokenizer.apply_chat_template(
-                hidden,
-                tokenize=False,
-                add_generation_prompt=generation_prompt,
-            )
-        )
+        text = self._from_template(hidden, generation_prompt)
         if not control_names and self._written is not None:
             private = self._private_names()
             text = self._written.sub(lambda match: private[match[0]], text)
         return shield.show(text)
+
+    def _from_template(self, turns: list[dict[str, str]], generation_prompt: bool) -> str:
+        """Return what the template writes; it is a program, and may raise anything.
+
+        Raises:
+            DataError: With what it raised.
+        """
+        try:
+            return str(
+                self._tokenizer.apply_chat_template(
+                    turns, tokenize=False, add_generation_prompt=generation_prompt
+                )
+            )
+        except Exception as error:
+            first = next(iter(str(error).strip().splitlines()), "")[:200]
+            raise DataError(
+                f"{self._tokenizer.name_or_path}: its chat template cannot write this conversation"
+                f" ({type(error).__name__}: {first}); correct the template, or set chat to no"
+            ) from error
 
     def template(self, text: str, **values: str) -> list[int]:
         """Return the ids of a text of the program's own, with ``{name}`` filled by values.

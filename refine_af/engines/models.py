@@ -9,7 +9,7 @@ import re
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from refine_af import builtin
 from refine_af.contracts.errors import (
@@ -18,6 +18,7 @@ from refine_af.contracts.errors import (
     ParameterError,
     missing_library,
 )
+from refine_af.engines.pretrained import load_whole, reading
 from refine_af.storage.location import locate
 from refine_af.storage.manifest import digest_bytes, digest_directory
 from refine_af.storage.schemes import open_store
@@ -37,7 +38,11 @@ DTYPES = ("auto", "float32", "bfloat16", "float16")
 Dtype = Literal["auto", "float32", "bfloat16", "float16"]
 Quantization = Literal["none", "nf4"]
 
+CAUSAL_LM = "a causal LM"
+
 MOST_LAYERS = 100_000
+MOST_WIDTH = 1_000_000
+MOST_TOKENS = 100_000_000
 MOST_CONFIG_BYTES = 16 * 1024 * 1024
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?(@[\w./-]+)?")
 _HUB_FILES = ["*.safetensors", "*.json", "*.jinja", "*.txt", "*.model"]
@@ -153,7 +158,6 @@ def load_model(
         MissingLibraryError: When transformers, or bitsandbytes for ``nf4``, is not installed.
     """
     try:
-        from safetensors import SafetensorError
         from transformers import AutoModelForCausalLM, AutoTokenizer
         from transformers.utils.logging import disable_progress_bar
     except ImportError as error:
@@ -161,21 +165,22 @@ def load_model(
         raise missing_library(error, f"{model}: reading a model", remedy) from None
     # A pod's log is not a terminal; stages report their own progress.
     disable_progress_bar()  # type: ignore[no-untyped-call]
-    folder, target = resolve_model(model), pick_device(device)
-    options = _quantized(target, dtype) if quantization == "nf4" else {}
-    try:
+    folder = resolve_model(model)
+    target = pick_device(device)
+    options: dict[str, Any] = _quantized(target, dtype) if quantization == "nf4" else {}
+    with reading(model, CAUSAL_LM):
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=trust_remote_code)
-        loaded = AutoModelForCausalLM.from_pretrained(
-            folder,
-            dtype=pick_dtype(dtype, target),
-            use_safetensors=True,
-            trust_remote_code=trust_remote_code,
-            **options,
-        )
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-        raise DataError(f"{model}: transformers cannot read it as a causal LM ({error})") from error
+    loaded = load_whole(
+        AutoModelForCausalLM,
+        folder,
+        model,
+        CAUSAL_LM,
+        dtype=pick_dtype(dtype, target),
+        trust_remote_code=trust_remote_code,
+        **options,
+    )
     if not options:  # bitsandbytes has placed its own
-        loaded.to(target)  # type: ignore[arg-type]  # transformers' decorator hides the signature
+        loaded.to(target)
     loaded.train(False)
     return loaded, tokenizer
 
@@ -239,22 +244,40 @@ def _checked(folder: Path, model: str) -> Path:
 
 
 def _refuse_endless(path: Path, model: str) -> None:
-    """Refuse a configuration with more layers or experts than any model has."""
+    """Refuse a configuration of more or wider layers than any model has: building has no end."""
     if path.stat().st_size > MOST_CONFIG_BYTES:
         raise DataError(f"{model}: config.json is larger than {MOST_CONFIG_BYTES} bytes")
     try:
-        waiting = [json.loads(path.read_bytes())]
+        config = json.loads(path.read_bytes())
     except (ValueError, RecursionError):
         raise DataError(f"{model}: config.json is not JSON; restore it") from None
+    if not isinstance(config, dict):
+        raise DataError(
+            f"{model}: config.json is {type(config).__name__}; it must be an object: restore it"
+        )
+    positions = config.get("max_position_embeddings", config.get("n_positions"))
+    if positions is not None and not (type(positions) is int and positions > 0):
+        raise DataError(
+            f"{model}: config.json says max_position_embeddings {positions!r}; it must be a whole"
+            " number above 0"
+        )
+    waiting: list[object] = [config]
     while waiting:
         value = waiting.pop()
         for name, item in value.items() if isinstance(value, dict) else ():
-            counts = any(word in name.lower() for word in ("layer", "expert", "depth", "block"))
-            if counts and isinstance(item, int) and item > MOST_LAYERS:
-                raise DataError(
-                    f"{model}: config.json says {name} {item}; at most {MOST_LAYERS} are built"
-                )
+            most = _most(name.lower())
+            if most and isinstance(item, int) and item > most:
+                raise DataError(f"{model}: config.json says {name} {item}; at most {most} is built")
             waiting.append(item)
+
+
+def _most(name: str) -> int:
+    """Return the largest number that a field of a configuration may hold; 0: any."""
+    if any(word in name for word in ("layer", "expert", "depth", "block", "heads")):
+        return MOST_LAYERS
+    if name == "vocab_size" or "position" in name:
+        return MOST_TOKENS
+    return MOST_WIDTH if name.endswith(("_size", "_dim", "d_model", "d_ff", "n_embd")) else 0
 
 
 def _embedded(model: str) -> Path:

@@ -18,6 +18,7 @@ from torch import Tensor
 from refine_af.contracts.errors import DataError
 from refine_af.engines.control_tokens import text_encoder
 from refine_af.engines.models import pick_device, pick_dtype, resolve_model
+from refine_af.engines.pretrained import load_whole, reading
 from refine_af.engines.scorers.checkpoint import right_padded
 
 if TYPE_CHECKING:
@@ -111,16 +112,13 @@ def pool(states: Tensor, mask: Tensor, how: Pooling) -> Tensor:
 def _load(
     folder: Path, model: str, dtype: torch.dtype
 ) -> "tuple[PreTrainedModel, PreTrainedTokenizerBase]":
-    from safetensors import SafetensorError
     from transformers import AutoModel, AutoTokenizer
     from transformers.utils.logging import disable_progress_bar
 
     disable_progress_bar()  # type: ignore[no-untyped-call]
-    try:
+    with reading(model, "an encoder"):
         tokenizer = AutoTokenizer.from_pretrained(folder)
-        return AutoModel.from_pretrained(folder, dtype=dtype, use_safetensors=True), tokenizer
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-        raise DataError(f"{model}: transformers cannot read it as an encoder ({error})") from error
+    return load_whole(AutoModel, folder, model, "an encoder", pooler=False, dtype=dtype), tokenizer
 
 
 def _refuse_other_steps(folder: Path, model: str) -> None:

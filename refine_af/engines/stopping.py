@@ -6,6 +6,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from refine_af.contracts.errors import DataError
 from refine_af.engines.control_tokens import text_encoder
 from refine_af.engines.thinking import THINK_MARKS, split_thinking
 
@@ -91,10 +92,20 @@ def end_tokens(model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase") -
     """Return the ids that end a completion.
 
     Those of the generation config, the tokenizer's end, and the chat template's end of turn.
+
+    Raises:
+        DataError: For something else than ids in the generation config.
     """
     configured = getattr(getattr(model, "generation_config", None), "eos_token_id", None)
-    ids = configured if isinstance(configured, list) else [configured]
-    return text_encoder(tokenizer).ends | {int(token) for token in ids if token is not None}
+    listed = configured if isinstance(configured, list) else [configured]
+    ids = [token for token in listed if token is not None]
+    for token in ids:
+        if type(token) is not int or token < 0:
+            raise DataError(
+                f"{tokenizer.name_or_path}: generation_config.json says eos_token_id {token!r}; it"
+                " must be a token's id or a list of them"
+            )
+    return text_encoder(tokenizer).ends | set(ids)
 
 
 def set_end_tokens(model: Any, tokenizer: "PreTrainedTokenizerBase") -> None:  # noqa: ANN401  PEFT models have no type

@@ -15,6 +15,8 @@ from refine_af.contracts.errors import (
     ParameterError,
 )
 from refine_af.contracts.randomness import derive
+from refine_af.engines.models import CAUSAL_LM
+from refine_af.engines.pretrained import load_whole, reading
 from refine_af.engines.stopping import save_end_tokens, set_end_tokens
 from refine_af.sft.params import SFTParams
 
@@ -50,13 +52,11 @@ def load_tokenizer(location: str) -> Any:  # noqa: ANN401  transformers is untyp
     """Return the tokenizer, with a token to pad with.
 
     Raises:
-        DependencyError: When it cannot be read.
+        DataError: When it cannot be read.
         ParameterError: When it has no end token: the model could not learn to stop.
     """
-    try:
+    with reading(location, "a model with a tokenizer"):
         tokenizer = AutoTokenizer.from_pretrained(location)
-    except (OSError, ValueError) as error:
-        raise DependencyError(f"{location}: the tokenizer cannot be loaded: {error}") from error
     if tokenizer.eos_token is None:
         raise ParameterError(
             f"{location}: the tokenizer has no end token (eos_token), so the model could not learn"
@@ -74,7 +74,7 @@ def load_trainable(location: str, params: SFTParams, device: str) -> Any:  # noq
     weights in float32. Only safetensors are read, and no code that comes with a model is run.
 
     Raises:
-        DependencyError: When the model cannot be read.
+        DataError: When the model cannot be read, or its files lack weights.
         ParameterError: When its positions end before ``max_length``.
     """
     frozen = torch.bfloat16 if uses_bfloat16(params, device) else torch.float32
@@ -86,10 +86,7 @@ def load_trainable(location: str, params: SFTParams, device: str) -> Any:  # noq
             bnb_4bit_use_double_quant=True,
             bnb_4bit_compute_dtype=frozen,
         )
-    try:
-        model = AutoModelForCausalLM.from_pretrained(location, use_safetensors=True, **kwargs)
-    except (OSError, ValueError) as error:
-        raise DependencyError(f"{location}: the model cannot be loaded: {error}") from error
+    model = load_whole(AutoModelForCausalLM, location, location, CAUSAL_LM, **kwargs)
     _refuse_short_range(model, params.max_length)
     if params.method == "full":
         return model

@@ -1,7 +1,13 @@
 import pytest
 
 from refine_af.contracts.errors import ParameterError
-from refine_af.contracts.schemas import mapped, nearest_map, parse_field_map, recognise
+from refine_af.contracts.schemas import (
+    mapped,
+    mended,
+    nearest_map,
+    parse_field_map,
+    recognise,
+)
 
 ASKED = {"instruction": "Name a metal.", "input": "", "output": "Tin."}
 

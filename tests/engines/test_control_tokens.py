@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from odd_tokenizers import KINDS, chatml
 from transformers import ByT5Tokenizer
 
-from refine_af.contracts.errors import ParameterError
+from refine_af.contracts.errors import DataError, ParameterError
 from refine_af.engines.control_tokens import text_encoder
 
 CHAT = [kind for kind, tokenizer in KINDS.items() if tokenizer.chat_template]
@@ -146,3 +146,31 @@ def test_a_tokenizer_in_python_whose_text_holds_control_tokens_refuses_such_a_te
     assert encoder.ids("hello") == [ord(letter) + 3 for letter in "hello"]
     with pytest.raises(ParameterError, match="takes '</s>' in a text for a control token"):
         encoder.ids("</s>")
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{{ 1 / 0 }}",
+        "{{ messages[5].x.y }}",
+        "{% for %}",
+        "{{ ''.__class__.__mro__ }}",
+        "{{ raise_exception('no way') }}",
+        "{% include 'x' %}",
+        "{% for i in range(999999) %}{% endfor %}",
+    ],
+)
+def test_whatever_a_template_raises_is_one_line(template: str) -> None:
+    encoder = text_encoder(chatml(template))
+    with pytest.raises(DataError, match="its chat template cannot write this conversation") as told:
+        encoder.chat([{"role": "user", "content": "hello"}])
+    assert "\n" not in str(told.value)
+
+
+@pytest.mark.parametrize(
+    "template",
+    ["{{ 'a' * 10**10 }}", "{{ 'a' * 9999999999 }}", "{{ 'a' * 99999 * 99999 }}"],
+)
+def test_a_template_that_fills_the_memory_is_refused_unrendered(template: str) -> None:
+    with pytest.raises(DataError, match="can fill the memory"):
+        text_encoder(chatml(template))

@@ -1,17 +1,14 @@
 """Loads scorer weights: safetensors only; a missing or unexpected tensor is an error."""
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from refine_af.contracts.errors import DataError, DependencyError, missing_library
-from refine_af.engines.memory import RowsAtOnce
+from refine_af.engines.memory import RowsAtOnce, out_of_memory
+from refine_af.engines.pretrained import random_weights
 
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
-
-OPTIONAL_KEYS = re.compile(r"(\.attention\.(bias|masked_bias)|rotary_emb\.inv_freq)$")
-"""Buffers that old checkpoints stored and today's classes compute."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +54,9 @@ def load_model(model_class: Any, model: str, loading: Loading) -> tuple[Any, Any
         )
     except ImportError as error:
         raise missing_library(error, f"scorer model {model}", "install that library") from error
-    except (OSError, ValueError) as error:
+    except Exception as error:  # a configuration may hold anything; see engines/pretrained.py
+        if out_of_memory(error):
+            raise
         raise DependencyError(_cannot_load(model, error)) from error
     _refuse_holes(model, model_class.__name__, report)
     return loaded.eval().to(torch.device(device)), tokenizer
@@ -96,12 +95,11 @@ def _cannot_load(model: str, error: Exception) -> str:
 
 
 def _refuse_holes(model: str, class_name: str, report: Any) -> None:  # noqa: ANN401
-    missing = [key for key in sorted(report["missing_keys"]) if not OPTIONAL_KEYS.search(key)]
-    odd = [str(key) for key in sorted(report.get("mismatched_keys", ()), key=str)]
-    if missing or odd:
+    names = random_weights(report)
+    if names:
         raise DataError(
             f"scorer model {model} is not a {class_name}: its weights lack"
-            f" {', '.join([*missing, *odd][:3])}, which would be random numbers."
+            f" {', '.join(names[:3])}, which would be random numbers."
             " Name a checkpoint that was trained as this kind of scorer"
         )
 
