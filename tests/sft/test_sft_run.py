@@ -11,7 +11,12 @@ import pytest
 import torch
 from tiny_sft import END, instance, material, save_random_model
 
-from refine_af.contracts.errors import DataError, DependencyError, ParameterError
+from refine_af.contracts.errors import (
+    DataError,
+    DependencyError,
+    MemoryShortageError,
+    ParameterError,
+)
 from refine_af.contracts.progress import StageProgress
 from refine_af.contracts.records import Pair, Seed
 from refine_af.sft.base_model import load_tokenizer, load_trainable, save_merged
@@ -101,6 +106,46 @@ def test_pieces_of_a_batch_weigh_as_the_whole_batch(run: Run) -> None:
     for one, other in zip(whole.history, cut.history, strict=True):
         assert one["loss"] == pytest.approx(other["loss"], abs=1e-5)
         assert one["gradient_norm"] == pytest.approx(other["gradient_norm"], rel=1e-4)
+
+
+def rows_that_fit(monkeypatch: pytest.MonkeyPatch, most: int) -> list[int]:
+    """Let passes of more rows run out of memory, as a GPU does; return the rows of each pass."""
+    from refine_af.sft import trainer
+
+    seen: list[int] = []
+    original = trainer._OfflineTrainer.training_step
+
+    def training_step(owner: Any, model: Any, inputs: Any, *given: Any) -> Any:  # noqa: ANN401
+        seen.append(len(inputs["input_ids"]))
+        if seen[-1] > most:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 3.95 GiB.")
+        return original(owner, model, inputs, *given)
+
+    monkeypatch.setattr(trainer._OfflineTrainer, "training_step", training_step)
+    return seen
+
+
+def test_a_full_memory_halves_the_pieces_and_trains_the_same(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, _ = run(gradient_accumulation=1, max_steps=3)
+    seen = rows_that_fit(monkeypatch, 2)
+    cut, _ = run(gradient_accumulation=1, max_steps=3)
+    size = max(seen)
+    assert seen[:2] == [size, size // 2]
+    assert max(seen[seen.index(2) :]) == 2
+    assert cut.telemetry["memory_halvings"] == (size // 2).bit_length() - 1
+    for one, other in zip(whole.history, cut.history, strict=True):
+        assert one["loss"] == pytest.approx(other["loss"], abs=1e-5)
+        assert one["gradient_norm"] == pytest.approx(other["gradient_norm"], rel=1e-4)
+
+
+def test_a_memory_too_small_for_one_row_names_what_to_lower(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows_that_fit(monkeypatch, 0)
+    with pytest.raises(MemoryShortageError, match=r"too small for one row.*lower max_length"):
+        run(gradient_accumulation=1, max_steps=1)
 
 
 def test_packed_rows_do_not_see_each_other(run: Run, model: Path) -> None:
@@ -285,7 +330,7 @@ def test_a_gpu_that_is_not_there_is_named(run: Run) -> None:
 
 
 def test_a_missing_model_is_named(run: Run, tmp_path: Path) -> None:
-    with pytest.raises(DependencyError, match="nowhere: the tokenizer cannot be loaded"):
+    with pytest.raises(DataError, match="nowhere: transformers cannot read it"):
         run(base=tmp_path / "nowhere")
 
 
