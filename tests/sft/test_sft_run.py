@@ -113,12 +113,13 @@ def rows_that_fit(monkeypatch: pytest.MonkeyPatch, most: int) -> list[int]:
     from refine_af.sft import trainer
 
     seen: list[int] = []
-    original = trainer._OfflineTrainer.training_step
+    original: Any = trainer._OfflineTrainer.training_step
 
     def training_step(owner: Any, model: Any, inputs: Any, *given: Any) -> Any:  # noqa: ANN401
         seen.append(len(inputs["input_ids"]))
         if seen[-1] > most:
-            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 3.95 GiB.")
+            kind: Any = torch.OutOfMemoryError
+            raise kind("CUDA out of memory. Tried to allocate 3.95 GiB.")
         return original(owner, model, inputs, *given)
 
     monkeypatch.setattr(trainer._OfflineTrainer, "training_step", training_step)
