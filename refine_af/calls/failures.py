@@ -65,7 +65,7 @@ class Failures:
         if self.failed > self.max_failed * total:
             raise DependencyError(
                 f"{self.failed} of {self.asked} requests were not answered, more than max_failed"
-                f" {self.max_failed:g} allows; {self.most_often()}. See to the engine, its model or"
+                f" {self.max_failed:g} allows; {self.most_often()}. Check the engine, its model or"
                 " its endpoint and run again: what was answered is kept, the rest is asked"
             )
 

@@ -92,7 +92,7 @@ class RowsAtOnce:
         if torch is not None and torch.cuda.is_available():
             torch.cuda.empty_cache()
         print(
-            f"{self._task}: memory ran out; going on with {self.count} rows at once ({said})",
+            f"{self._task}: memory ran out; continuing with {self.count} rows at once ({said})",
             file=sys.stderr,
             flush=True,
         )

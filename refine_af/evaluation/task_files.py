@@ -157,7 +157,7 @@ def _unpacked(path: Path, data: bytes) -> bytes:
         with gzip.GzipFile(fileobj=io.BytesIO(data)) as packed:
             unpacked = packed.read(MOST_UNPACKED_BYTES + 1)
     except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{path}: not a whole gzip file ({error})") from None
+        raise DataError(f"{path}: incomplete or damaged gzip file ({error})") from None
     if len(unpacked) > MOST_UNPACKED_BYTES:
         raise DataError(
             f"{path}: {len(data)} bytes unpack to more than {MOST_UNPACKED_BYTES}; split the file"

@@ -329,7 +329,7 @@ def _preset_name(preset: str) -> str:
     known = preset_names()
     if preset not in known:
         raise ParameterError(
-            f"preset {preset!r} is not one;{nearest(preset, known)} presets: {', '.join(known)}"
+            f"unknown preset {preset!r};{nearest(preset, known)} choose from: {', '.join(known)}"
         )
     return preset
 

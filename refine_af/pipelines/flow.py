@@ -315,4 +315,4 @@ def check_task(name: str, known: list[str]) -> str:
     if len(matches) == 1:
         return matches[0]
     hint = f" it runs as {', '.join(matches)}" if matches else nearest(name, known)
-    raise ParameterError(f"{name!r} is not one task of this run;{hint} tasks: {', '.join(known)}")
+    raise ParameterError(f"{name!r} is not a task of this run;{hint} tasks: {', '.join(known)}")

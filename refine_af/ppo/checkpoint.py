@@ -174,7 +174,7 @@ def _newest(journal: Journal, identity: dict[str, Any], progress: Progress) -> _
             path = Path(folder)
             content = _read_state(path) if journal.read_directory(name, path) else None
             if content is None:
-                progress.say(f"{name} is damaged; going on from the one before it")
+                progress.say(f"{name} is damaged; continuing from the previous one")
                 continue
             _refuse_other(name, content["identity"], identity)
             return _Found(

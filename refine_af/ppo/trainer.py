@@ -147,7 +147,7 @@ class _Run:
             )
         if state.reward is not None and isinstance(self.reward, Stateful):
             self.reward.set_state(state.reward)
-        self.progress.say(f"going on after update {state.update}")
+        self.progress.say(f"continuing after update {state.update}")
         return state
 
     def advance(self, state: State) -> None:

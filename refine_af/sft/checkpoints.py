@@ -33,7 +33,7 @@ def newest_checkpoint(journal: Journal, scratch: Path, progress: Progress) -> Pa
         target = scratch / name
         if journal.read_directory(name, target):
             return target
-        progress.say(f"{name} is damaged; going on from the one before it")
+        progress.say(f"{name} is damaged; continuing from the previous one")
         shutil.rmtree(target, ignore_errors=True)
     return None
 

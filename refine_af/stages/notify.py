@@ -57,7 +57,7 @@ def run(params: NotifyParams, task: Task) -> Metrics:
     """Send the message; without an address, log that and succeed."""
     url = params.url or os.environ.get(URL_VARIABLE, "")
     if not url:
-        task.progress.say(f"no address in url or {URL_VARIABLE}: nobody was told")
+        task.progress.say(f"no address in url or {URL_VARIABLE}: no message is sent")
         return {"sent": 0}
     if not url.startswith(("https://", "http://")):
         raise ParameterError(f"notify.url must begin with https:// or http://; set {URL_VARIABLE}")
@@ -153,7 +153,9 @@ def _send(url: str, body: bytes) -> None:
             reason = f"it answered {error.code}"
         except OSError as error:
             reason = f"it cannot be reached ({getattr(error, 'reason', error)})"
-    raise DependencyError(f"the address of {URL_VARIABLE} was not told how the run ended: {reason}")
+    raise DependencyError(
+        f"the message to the address of {URL_VARIABLE} was not delivered: {reason}"
+    )
 
 
 STAGE = Stage(

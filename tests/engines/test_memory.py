@@ -44,7 +44,9 @@ def test_a_part_that_does_not_fit_is_cut_in_two_and_nothing_is_lost(
     rows.run(range(7), work)
     assert done == list(range(7))
     assert (rows.count, rows.halvings) == (2, 2)
-    assert "score_rewards: memory ran out; going on with 2 rows at once" in capsys.readouterr().err
+    assert (
+        "score_rewards: memory ran out; continuing with 2 rows at once" in capsys.readouterr().err
+    )
 
 
 def test_one_row_that_does_not_fit_is_an_error_for_people() -> None:

@@ -184,7 +184,7 @@ def test_other_mistakes(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"ends with \.json"):
         load_tasks([tmp_path / "x.xml"])
     (tmp_path / "x.jsonl.gz").write_bytes(b"not gzip")
-    with pytest.raises(DataError, match="not a whole gzip file"):
+    with pytest.raises(DataError, match="incomplete or damaged gzip file"):
         load_tasks([tmp_path / "x.jsonl.gz"])
 
 

@@ -158,7 +158,7 @@ def test_records_of_an_earlier_run_are_read_by_artifact(layout: tuple[str, str])
 def test_a_folder_without_the_run_is_refused(tmp_path: Path, s3_root: str) -> None:
     with pytest.raises(DataError, match="no artifacts of a run in it"):
         only(s3_root, task="report")
-    with pytest.raises(ParameterError, match="is not one task of this run"):
+    with pytest.raises(ParameterError, match="is not a task of this run"):
         only(s3_root, task="reports")
 
 

@@ -234,7 +234,7 @@ def test_without_an_address_nobody_is_told(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.delenv("NOTIFY_URL", raising=False)
     done = command("--final-status", "Succeeded")
     assert done.returncode == 0
-    assert "nobody was told" in done.stderr
+    assert "no message is sent" in done.stderr
 
 
 def kfp(state: str, error: str = "") -> str:

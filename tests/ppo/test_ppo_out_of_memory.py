@@ -96,7 +96,7 @@ def test_a_run_goes_on_and_says_so(
     for name, value in whole.metrics[0].items():
         if name not in ("microbatch", "ratio_first"):
             assert halved.metrics[0][name] == pytest.approx(value, rel=1e-3, abs=1e-5), name
-    assert "memory ran out; going on with 2 rows at once" in capsys.readouterr().err
+    assert "memory ran out; continuing with 2 rows at once" in capsys.readouterr().err
 
 
 def test_one_row_too_many_ends_with_65_and_names_what_to_lower(

@@ -72,7 +72,7 @@ class JudgeScorer:
         if len(errors) > MAX_FAILED * len(answers):
             raise DependencyError(
                 f"{self.name}: {len(errors)} of {len(answers)} rows were not answered; the first:"
-                f" {errors[0]}. See to the judge's endpoint and run again"
+                f" {errors[0]}. Check the judge's endpoint and run again"
             )
 
     def _check_usable(self, verdicts: Sequence[Parts | Unscored]) -> None:
