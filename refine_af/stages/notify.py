@@ -153,9 +153,7 @@ def _send(url: str, body: bytes) -> None:
             reason = f"it answered {error.code}"
         except OSError as error:
             reason = f"it cannot be reached ({getattr(error, 'reason', error)})"
-    raise DependencyError(
-        f"the message to the address of {URL_VARIABLE} was not delivered: {reason}"
-    )
+    raise DependencyError(f"the message to {URL_VARIABLE} was not delivered: {reason}")
 
 
 STAGE = Stage(
