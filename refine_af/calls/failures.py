@@ -66,7 +66,7 @@ class Failures:
             raise DependencyError(
                 f"{self.failed} of {self.asked} requests were not answered, more than max_failed"
                 f" {self.max_failed:g} allows; {self.most_often()}. Check the engine, its model or"
-                " its endpoint and run again: what was answered is kept, the rest is asked"
+                " its endpoint and run again: only the unanswered requests are asked again"
             )
 
     def check_end(self) -> None:
