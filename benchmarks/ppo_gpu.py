@@ -8,8 +8,8 @@ utilisation of the update:
 
 4 and not 6, because with LoRA the weights' own gradients are not computed: 2 for the forward pass,
 2 for the backward pass through the activations. Tokens are prompt and action tokens times epochs.
-Forward outputs (old log-probabilities, reference) are two forward passes and are timed apart. The reward
-counts a letter, so scoring costs nothing; a reward model adds its own time.
+Old log-probabilities and reference are two forward passes and are timed apart. The reward counts a
+letter, so scoring costs nothing; a reward model adds its own time.
 
 ``--sizes 1b 3b 7b --batches 16 64`` shows how the numbers change; each pair is a process of its
 own. Needs an NVIDIA GPU.
