@@ -81,13 +81,17 @@ def small_stages(folder: Path) -> list[SmallStage]:
             {"instances": pairs},
         ),
         SmallStage("evaluate", MODEL | {"instances": 2, "max_tokens": 8, "prompt": "plain"}),
-        SmallStage("report", {"resamples": 100}, {"seeds": seeds, "instructions": given}),
         *evolution_stages(folder, seeds),
         SmallStage("notify", {}),
         SmallStage(
             "embed_texts", {"model": sentence_model(folder / "encoder")}, {"candidates": given}
         ),
         audit_of(folder, instances),
+        SmallStage(
+            "register_model",
+            {"model_uri": str(folder / "registered")},
+            {"adapter": str(folder / "audited" / "adapter")},
+        ),
     ]
 
 

@@ -58,12 +58,18 @@ def report(folder: Path) -> str:
     seeds = [Seed.make("s1", MARKUP, MARKUP, (Pair(input="", output="x"),), False, MARKUP)]
     rows = [Instruction.make(text, (seeds[0].id,), n, 0, 0) for n, text in enumerate(NAUGHTY)]
     dropped = [Rejected.make("generate_instructions", "similar", text) for text in NAUGHTY]
-    for name, found in (("seeds", seeds), ("instructions", rows), ("rejected", dropped)):
-        write_rows(folder / name, found)
+    for task, name, found in (
+        ("seed_ingest", "seeds", seeds),
+        ("generate_instructions", "instructions", rows),
+        ("generate_instructions", "rejected", dropped),
+    ):
+        artifacts = folder / "run" / "artifacts" / task
+        artifacts.mkdir(parents=True, exist_ok=True)
+        write_rows(artifacts / name, found)
     names = ("report", "summary", "result")
     run_stage(
         "report",
-        inputs={name: str(folder / name) for name in ("seeds", "instructions", "rejected")},
+        inputs={"run": str(folder / "run")},
         outputs={name: str(folder / name) for name in names},
         params={},
     )
