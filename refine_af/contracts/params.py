@@ -107,7 +107,7 @@ CONVERSION = ConfigDict(allow_inf_nan=False, coerce_numbers_to_str=True)
 class Params(BaseModel):
     """Base of all parameters: frozen, no unknown key, no non-finite number."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, **CONVERSION)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True, **CONVERSION)
 
     @classmethod
     def parse(cls, values: dict[str, Any], *, where: str = "") -> Self:
