@@ -126,8 +126,8 @@ RULES: dict[str, tuple[str, ...]] = {
         "evaluate.engine=openai",
         "evaluate.base_url=http://h/v1",
     ),
-    "ReportParams.sizes_are_readable": ("report.sizes=rl:many",),
-    "ReportParams.sizes_match_the_inputs": ("report.sizes=rl:5",),
+    "RegisterModelParams.registry_is_an_address": ("register_model.registry=ftp://host",),
+    "RegisterModelParams.names_are_folders": ("register_model.name=a/b",),
     "NotifyParams.url_is_an_address": ("notify.url=ftp://host",),
 }
 """For each rule of the registry what breaks it; none where only the stage itself can see it."""
