@@ -193,15 +193,15 @@ def preview(
     from refine_af.contracts.jsonl import write_rows
     from refine_af.pipelines.config import load_config
     from refine_af.pipelines.inputs import check_contents
-    from refine_af.pipelines.preview import preview as made
-    from refine_af.pipelines.preview import preview_text
+    from refine_af.pipelines.preview import first_calls
+    from refine_af.pipelines.preview_text import preview_text
     from refine_af.pipelines.tasks import planned
 
     chosen = load_config(preset, config).with_values(assignments)
     check_contents(planned(chosen))
     if target and not Path(target).absolute().parent.is_dir():
         raise ParameterError(f"--json {target}: there is no such folder; make it first")
-    calls = made(chosen, limit)
+    calls = first_calls(chosen, limit)
     if target:
         write_rows(Path(target), map(asdict, calls))
     click.echo(preview_text(calls))

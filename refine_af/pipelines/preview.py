@@ -5,17 +5,16 @@ The requests are the first ones that the run itself would make, read by the stag
 """
 
 import tempfile
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
-from itertools import takewhile
 from pathlib import Path
 from typing import TypeVar
 
 from refine_af.contracts.errors import ParameterError
 from refine_af.contracts.params import Params
-from refine_af.contracts.progress import StageProgress, printable
+from refine_af.contracts.progress import StageProgress
 from refine_af.contracts.records import Instruction, Rejected, Seed
 from refine_af.dedup.contamination import Leak
 from refine_af.engines.opening import Opener, open_engine
@@ -81,7 +80,7 @@ class Call:
     pieces: tuple[Piece, ...]
 
 
-def preview(config: RunConfig, rows: int, *, opener: Opener = open_engine) -> list[Call]:
+def first_calls(config: RunConfig, rows: int, *, opener: Opener = open_engine) -> list[Call]:
     """Return the calls of ``rows`` requests for instructions, then of as many for instances.
 
     Instances are asked for the first accepted instructions; of the seeds, where none was accepted.
@@ -103,27 +102,26 @@ def preview(config: RunConfig, rows: int, *, opener: Opener = open_engine) -> li
     writing = _params_of(tasks, BootstrapParams).model_copy(update={"max_requests": rows})
     asking = _params_of(tasks, InstancesParams).model_copy(update={"samples": 1})
     progress = StageProgress("preview")
-    with tempfile.TemporaryDirectory(prefix="refine-af-preview-") as folder:
+    with tempfile.TemporaryDirectory(prefix="refine-af-preview-") as folder, ExitStack() as engines:
         scratch = Path(folder)
         seeds = _seeds(_params_of(tasks, SeedParams), scratch)
         progress.say(f"{writing.model}: {rows} requests for instructions")
-        with closing(opener(writing, None)) as engine:
-            calls, accepted = _instructions(writing, seeds, engine, scratch)
-            chosen = (accepted or [_as_instruction(seed) for seed in seeds])[:rows]
-            progress.say(f"{asking.model}: instances for {len(chosen)} instructions")
-            if shared := _same_engine(writing, asking):
-                instances, triplets = _instances(asking, chosen, engine, scratch)
-        if not shared:
-            with closing(opener(asking, None)) as engine:
-                instances, triplets = _instances(asking, chosen, engine, scratch)
+        engine = engines.enter_context(closing(opener(writing, None)))
+        calls, accepted = _instructions(writing, seeds, engine, scratch)
+        chosen = (accepted or [_as_instruction(seed) for seed in seeds])[:rows]
+        progress.say(f"{asking.model}: instances for {len(chosen)} instructions")
+        if not _same_engine(writing, asking):
+            engines.close()  # one model in memory at a time
+            engine = engines.enter_context(closing(opener(asking, None)))
+        instances, triplets = _instances(asking, chosen, engine, scratch)
     progress.say(f"{len(triplets)} instances to the reward")
     return calls + _scored(_params_of(tasks, ScoreRewardsParams), instances, triplets)
 
 
 def _params_of(tasks: Sequence[PlannedTask], kind: type[ParamsT]) -> ParamsT:
     """Return the parameters of the stage's first task; one without an adapter is preferred."""
-    found = [task for task in tasks if isinstance(task.params, kind)]
-    params = min(found, key=lambda task: "adapter" in task.inputs).params
+    matching = [task for task in tasks if isinstance(task.params, kind)]
+    params = min(matching, key=lambda task: "adapter" in task.inputs).params
     assert isinstance(params, kind)  # noqa: S101  as filtered above
     return params
 
@@ -162,7 +160,11 @@ def _instructions(
         kept += outcome.kept
         rejected += outcome.rejected
     pieces = _by_request(params.shard, seeds, kept, rejected)
-    return [_call("generate_instructions", *one, pieces[one[0].id]) for one in asked], kept
+    calls = [
+        _call("generate_instructions", request, answer, pieces[request.id])
+        for request, answer in asked
+    ]
+    return calls, kept
 
 
 def _by_request(
@@ -203,14 +205,16 @@ def _instances(
     parsed = [read_answer(params, answer, kinds[row.id]) for (row, _), answer in pairs]
     decided = decide_drafts(params, owners, parsed, scratch)
     pieces = [[_pair(*draft) for draft in drafts] for drafts in decided]
-    asked = zip(requests, answers, pieces, strict=True)
+    calls = [
+        _call("generate_instances", *asked) for asked in zip(requests, answers, pieces, strict=True)
+    ]
     triplets = [
         Triplet(row.instruction, piece.input, piece.text)
         for (row, _), group in zip(owners, pieces, strict=True)
         for piece in group
         if piece.verdict == KEPT
     ]
-    return [_call("generate_instances", *one) for one in asked], triplets
+    return calls, triplets
 
 
 def _pair(draft: Draft, leak: Leak | None) -> Piece:
@@ -222,71 +226,15 @@ def _scored(
     params: ScoreRewardsParams, calls: Sequence[Call], rows: Sequence[Triplet]
 ) -> list[Call]:
     """Return the calls with the score of every kept instance, which ``rows`` holds in order."""
-    verdicts = iter(open_reward(params).score(rows) if rows else ())
+    scores = iter(open_reward(params).score(rows) if rows else ())
     return [
-        replace(call, pieces=tuple(_with_score(piece, verdicts) for piece in call.pieces))
+        replace(call, pieces=tuple(_with_score(piece, scores) for piece in call.pieces))
         for call in calls
     ]
 
 
-def _with_score(piece: Piece, verdicts: Iterator[Scored]) -> Piece:
+def _with_score(piece: Piece, scores: Iterator[Scored]) -> Piece:
     if piece.verdict != KEPT:
         return piece
-    scored = next(verdicts)
+    scored = next(scores)
     return replace(piece, score=Score(scored.total, dict(scored.parts), scored.flags))
-
-
-def preview_text(calls: Sequence[Call]) -> str:
-    """Return the calls for people; control characters of the model's text are replaced."""
-    blocks = []
-    first: dict[str, list[str]] = {}
-    numbers: Counter[str] = Counter()
-    for call in calls:
-        numbers[call.stage] += 1
-        prompt = _lines(call.prompt)
-        if call.stage in first:
-            prompt = _shortened(prompt, first[call.stage])
-        first.setdefault(call.stage, prompt)
-        lines = [f"== {call.stage}, request {numbers[call.stage]}", "prompt"]
-        lines += [f"  | {line}" for line in prompt]
-        lines += [f"answer ({call.finish})", *(f"  | {line}" for line in _lines(call.answer))]
-        lines += ["read as", *(line for piece in call.pieces for line in _piece_lines(piece))]
-        blocks.append("\n".join(lines))
-    return "\n\n".join([*blocks, _summary(calls)])
-
-
-def _shortened(prompt: list[str], first: list[str]) -> list[str]:
-    """Return a prompt without the lines, if there are several, that it begins with as the first."""
-    pairs = zip(prompt, first, strict=False)
-    shared = len(list(takewhile(lambda pair: pair[0] == pair[1], pairs)))
-    return [f"({shared} lines as in request 1)", *prompt[shared:]] if shared > 1 else prompt
-
-
-def _lines(text: str) -> list[str]:
-    return [printable(line) for line in text.split("\n")]
-
-
-def _piece_lines(piece: Piece) -> list[str]:
-    detail = f" ({printable(piece.detail)})" if piece.detail else ""
-    given = f"{piece.input!r} -> " if piece.input else ""
-    lines = [f"  {piece.verdict}{detail}: {given}{piece.text!r}"]
-    if piece.score:
-        parts = ", ".join(f"{name} {value:.3g}" for name, value in piece.score.parts.items())
-        flags = f"; guards broken: {', '.join(piece.score.flags)}" if piece.score.flags else ""
-        lines.append(f"    reward {piece.score.total:.3g}: {parts}{flags}")
-    return lines
-
-
-def _summary(calls: Sequence[Call]) -> str:
-    """Return one line per stage: calls, pieces, and how many pieces met which verdict."""
-    lines = []
-    for stage in dict.fromkeys(call.stage for call in calls):
-        own = [call for call in calls if call.stage == stage]
-        verdicts = Counter(piece.verdict for call in own for piece in call.pieces)
-        counts = ", ".join(f"{count} {verdict}" for verdict, count in verdicts.most_common())
-        lines.append(f"{stage}: {len(own)} requests; {counts}")
-    written = [call for call in calls if call.stage == "generate_instructions"]
-    if not any(piece.verdict == KEPT for call in written for piece in call.pieces):
-        lines.append("No instruction was accepted, so instances were asked for the seeds'.")
-    lines.append("Rewards are standardised over the rows shown here; a run's totals are others.")
-    return "\n".join(lines)

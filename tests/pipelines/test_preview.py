@@ -10,7 +10,8 @@ from refine_af.engines.opening import open_engine
 from refine_af.engines.params import EngineParams
 from refine_af.engines.text import TextEngine
 from refine_af.pipelines.config import load_config
-from refine_af.pipelines.preview import preview, preview_text
+from refine_af.pipelines.preview import first_calls
+from refine_af.pipelines.preview_text import preview_text
 from refine_af.pipelines.tasks import planned
 from refine_af.self_instruct.bootstrap import Bootstrap
 from refine_af.self_instruct.params import BootstrapParams
@@ -58,7 +59,7 @@ def test_the_prompts_are_the_first_of_the_run() -> None:
     assert isinstance(task.params, BootstrapParams)
     seeds = read_seeds(SEEDS, "seeds", "unknown").rows
     first = Bootstrap(seeds, task.params).next_requests()[:4]
-    calls = preview(config, 4)
+    calls = first_calls(config, 4)
     assert [call.prompt for call in calls[:4]] == [request.prompt for request in first]
 
 
@@ -79,7 +80,7 @@ def test_answers_that_cannot_be_parsed_are_shown_with_the_reason(
 def test_a_failed_request_is_shown_with_the_engines_error(tmp_path: Path) -> None:
     given = scripted(tmp_path / "script.jsonl", "", match="no prompt holds this")
     config = load_config("quickstart", "").with_values(given)
-    shown = preview_text(preview(config, 1))
+    shown = preview_text(first_calls(config, 1))
     assert shown.count("answer (error)") == 2
     assert shown.count("  | no line of ") == 2
     assert shown.count("engine_error") >= 2
@@ -93,11 +94,11 @@ def test_one_engine_serves_both_stages_where_their_settings_agree(tmp_path: Path
         return open_engine(params, adapter)
 
     config = load_config("quickstart", "").with_values(scripted(tmp_path / "one.jsonl", "no list"))
-    preview(config, 1, opener=opener)
+    first_calls(config, 1, opener=opener)
     assert len(opened) == 1
     other = tmp_path / "two.jsonl"
     other.write_bytes((tmp_path / "one.jsonl").read_bytes())
-    preview(config.with_values((f"generate_instances.model={other}",)), 1, opener=opener)
+    first_calls(config.with_values((f"generate_instances.model={other}",)), 1, opener=opener)
     assert opened[1:] == [str(tmp_path / "one.jsonl"), str(other)]
 
 
