@@ -39,13 +39,17 @@ def _short(word: str) -> str:
 
 
 def _merge(spec: Spec, platform: Spec) -> None:
-    """Let tasks with equal components and executors share them."""
+    """Let tasks with equal components and executors share them, each label named as its component.
+
+    KFP names the executors of nested pipelines in an order that changes from process to process;
+    two components may then share a label, and another executor belongs to none.
+    """
     executors = spec["deploymentSpec"]["executors"]
     extra = platform.get("platforms", {}).get("kubernetes", {}).get("deploymentSpec", {})
     platforms = extra.get("executors", {})
     first: list[tuple[Spec, Spec, Spec, str]] = []
     replaced: dict[str, str] = {}
-    for name, component in list(spec["components"].items()):
+    for name, component in spec["components"].items():
         if "executorLabel" not in component:  # the tasks before an exit task
             continue
         label = component["executorLabel"]
@@ -54,10 +58,18 @@ def _merge(spec: Spec, platform: Spec) -> None:
         same = next((known for *parts, known in first if tuple(parts) == wanted), None)
         if same is None:
             first.append((*wanted, name))
-            continue
-        replaced[name] = same
-        del spec["components"][name], executors[label]
-        platforms.pop(label, None)
+        else:
+            replaced[name] = same
+    executors.clear()
+    platforms.clear()
+    for _, executor, settings, name in first:
+        label = name.replace("comp-", "exec-", 1)
+        spec["components"][name]["executorLabel"] = label
+        executors[label] = executor
+        if settings:
+            platforms[label] = settings
+    for name in replaced:
+        del spec["components"][name]
     for dag in _dags(spec):
         for task in dag["tasks"].values():
             reference = task["componentRef"]

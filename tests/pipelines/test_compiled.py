@@ -445,6 +445,9 @@ def test_more_arms_sizes_and_shards_stay_readable() -> None:
     made = compile_request(load_config("default", "").with_values(values), "cpu", Images())
     counts = {path: boxes(made.spec, dag) for path, dag in levels(made.spec).items()}
     assert max(counts.values()) <= 32, counts
+    components = made.spec["components"].values()
+    labels = [item["executorLabel"] for item in components if "executorLabel" in item]
+    assert sorted(labels) == sorted(made.spec["deploymentSpec"]["executors"])  # each its own
 
 
 def test_a_tasks_key_is_its_own_on_all_levels() -> None:
