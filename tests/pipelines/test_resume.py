@@ -73,11 +73,12 @@ def test_no_earlier_run(tmp_path: Path) -> None:
 def ingest(folder: Path, seeds: Path) -> Path:
     """Run the component as KFP would, and return its output."""
     stage = find_stage("seed_ingest")
-    names = [item.name for item in stage.outputs] + ["metrics", "provenance", "telemetry"]
+    names = [item.name for item in stage.written] + ["metrics"]
     given: dict[str, Any] = {
         name: SimpleNamespace(path=str(folder / name), log_metric=lambda *_: None) for name in names
     }
     defaults = {name: field.default for name, field in stage.params.model_fields.items()}
+    given |= {item.name: None for item in stage.taken}
     given |= defaults | {"seeds_uri": str(seeds), "work_dir": str(folder / "work"), "label": ""}
     run_component("seed_ingest", given)
     return folder / "seeds"
@@ -134,9 +135,9 @@ def test_never_computes_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     seeds = tmp_path / "seeds.jsonl"
     seeds.write_text(seed("Say yes to this."))
     ingest(tmp_path, seeds)
-    started = json.loads((tmp_path / "telemetry").read_text())["started"]
+    started = json.loads((tmp_path / "records" / "telemetry").read_text())["started"]
     ingest(tmp_path, seeds)
-    assert json.loads((tmp_path / "telemetry").read_text())["started"] == started
+    assert json.loads((tmp_path / "records" / "telemetry").read_text())["started"] == started
     monkeypatch.setenv("REFINE_AF_RESUME", "never")
     ingest(tmp_path, seeds)
-    assert json.loads((tmp_path / "telemetry").read_text())["started"] > started
+    assert json.loads((tmp_path / "records" / "telemetry").read_text())["started"] > started
