@@ -45,7 +45,7 @@ def data_card(source: Source, terms: Terms, written: Written, commands: Sequence
     It names no time, host or folder: the same run gives the same bytes.
     """
     parts = [
-        f"---\n{_header(source, terms, written)}---",
+        f"---\n{_header(source, terms)}---",
         f"# Instruction data{f', arm {source.arm}' if source.arm else ''}",
         _opening(source, written),
         "## Licence",
@@ -68,7 +68,12 @@ def data_card(source: Source, terms: Terms, written: Written, commands: Sequence
     return "\n\n".join(parts) + "\n"
 
 
-def _header(source: Source, terms: Terms, written: Written) -> str:
+def _header(source: Source, terms: Terms) -> str:
+    """Return the header, without ``configs``: ``datasets`` finds the splits by the files' names.
+
+    With ``configs`` the key of its cache holds no path and no content, so that a second data set in
+    a folder of the same name would load as the first.
+    """
     licences = list(terms.published)
     count = len(source.instances)
     front = {
@@ -76,15 +81,8 @@ def _header(source: Source, terms: Terms, written: Written) -> str:
         "task_categories": ["text-generation"],
         "tags": ["instruction-tuning", "synthetic"],
         "size_categories": [next((name for most, name in SIZES if count < most), "1M<n<10M")],
-        "configs": [{"config_name": "default", "data_files": _data_files(written)}],
     }
     return yaml_text(front)
-
-
-def _data_files(written: Written) -> object:
-    if len(written.files) == 1:
-        return written.name
-    return [{"split": split, "path": file.name} for split, file in written.files.items()]
 
 
 def _digests(written: Written) -> list[tuple[str, str]]:

@@ -108,3 +108,15 @@ def test_without_a_share_nothing_changes(tmp_path: Path) -> None:
     assert cli.main([*words, "--licence", "mit", "--output", str(tmp_path / "out")]) == 0
     assert [path.name for path in (tmp_path / "out" / "data").iterdir()] == ["train.json"]
     assert len(json.loads((tmp_path / "out" / "data" / "train.json").read_text())) == 6
+
+
+def test_another_data_set_in_a_folder_of_the_same_name_loads_as_itself(tmp_path: Path) -> None:
+    for count in (3, 5):
+        folder = tmp_path / str(count)
+        folder.mkdir()
+        write_rows(folder / "rows", rows_of(random.Random(count), count))
+        words = ["export", "--instances", str(folder / "rows"), "--format", "alpaca"]
+        words += ["--licence", "mit"]
+        assert cli.main([*words, "--output", str(folder / "data-set")]) == 0
+        loaded = load_dataset(str(folder / "data-set"), cache_dir=str(tmp_path / "cache"))
+        assert loaded["train"].num_rows == len(rows_of(random.Random(count), count))
