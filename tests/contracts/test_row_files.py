@@ -118,7 +118,7 @@ def test_plain_lines_are_instructions(tmp_path: Path) -> None:
         ("a.jsonl", b'{"a": ' + b"9" * 4301 + b"}", "more than 4300 digits; write it as text"),
         ("a.json", b'[{"a": ' + b"9" * 4301 + b"}]", "more than 4300 digits; write it as text"),
         ("a.xlsx", b"PK\x03\x04" + b"x" * 60, "a zip archive or an Excel file"),
-        ("a.jsonl.zst", b"\x28\xb5\x2f\xfdxxxx", "packed by Zstandard"),
+        ("a.jsonl.zst", b"\x28\xb5\x2f\xfd\x04\x00", "packed by Zstandard"),
         ("a.pkl", b"\x80\x04\x95", "a pickle, which is never opened"),
         ("a.jsonl", b"version https://git-lfs.github.com/spec/v1\n", "run git lfs pull"),
         ("a.jsonl", b"<!DOCTYPE html>\n<p>Sign in</p>", "it is a web page or XML"),
