@@ -1,10 +1,9 @@
 """A pair as a model wrote it, kept or dropped."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Draft:
+class Draft(NamedTuple):
     """One pair as the model wrote it, stripped.
 
     Attributes:

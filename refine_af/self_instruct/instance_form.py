@@ -3,7 +3,7 @@
 ``train_ppo`` and ``generate_instances`` share it: what PPO trained on is what is asked for later.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
@@ -76,6 +76,6 @@ class InstanceForm:
             pair = parse_plain(answer)
             if pair is None:
                 return [Draft("", readable(answer), "unparseable")]
-            return [replace(pair, reason="truncated") if finish == "length" else pair]
+            return [pair._replace(reason="truncated") if finish == "length" else pair]
         whole = answer_opening(layout, self.style) + answer
         return parse_instances(whole, finish, layout, published=self.published)

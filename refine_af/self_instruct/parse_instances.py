@@ -8,8 +8,7 @@ reference does).
 """
 
 import re
-from collections.abc import Collection, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from refine_af.contracts.randomness import sample
@@ -36,19 +35,30 @@ REASONS = (
     "over_limit",
 )
 
-_LABEL = re.compile(
-    r"""\n([ \t]*+)(?:\#{1,4}+[ ]|>[ ]?+)?+[*_]{0,2}+
-    (Input|INPUT|Output|OUTPUT|Example|EXAMPLE|Class[ ][Ll]abel|CLASS[ ]LABEL)
-    [ \t]*+(?:\#?\d{1,2}+)?+[*_]{0,2}+[ \t]*+
-    (?:([:.])[*_]{0,2}+|(?=\n|\Z))[ \t]*+""",
-    re.VERBOSE,
-)
-"""A label at the beginning of a line, such as ``Input:``, ``**Output 2:**`` or ``Example 1``."""
-_NAMES = {
-    spelled: name
-    for name in ("input", "output", "example", "class label")
-    for spelled in (name.capitalize(), name.upper(), name.title())
-}
+
+def _labels_of(*words: str) -> re.Pattern[str]:
+    """Return a pattern that splits a text at labels such as ``Input:`` or ``**Output 2:**``.
+
+    Labels stand at the beginning of a line; only ``Example`` may stand without a colon, alone in
+    a line. Groups: the label as written, its indent, its word. The usual forms are tried first.
+    """
+    spelled = [spelling for word in words for spelling in (word, word.upper(), word.title())]
+    first = "".join(word[0] for word in words)
+    mark = r"[ \t]*+(?:\#?\d{1,2}+)?+[*_]{0,2}+[ \t]*+"
+    return re.compile(
+        rf"""(\n(?:(?=[{first}])|(?=[ \t#>*_])([ \t]*+)(?:\#{{1,4}}+[ ]|>[ ]?+)?+[*_]{{0,2}}+)
+        ({"|".join(map(re.escape, dict.fromkeys(spelled)))})
+        (?::|(?<![eE]){mark}:|(?<=[eE]){mark}(?:[:.]|(?=\n|\Z)))[*_]{{0,2}}+)""",
+        re.VERBOSE,
+    )
+
+
+_INPUT_OUTPUT = _labels_of("Input", "Output")
+_INPUT_OUTPUT_EXAMPLE = _labels_of("Input", "Output", "Example")
+_CLASS_LABEL = _labels_of("Class label")
+_INPUTS = frozenset(("Input", "INPUT"))
+_OUTPUTS = frozenset(("Output", "OUTPUT"))
+_EXAMPLES = frozenset(("Example", "EXAMPLE"))
 _OTHER_TASK = re.compile(r"[*_#\s]*Task\s*:")
 """How an answer begins that goes on with a task of its own."""
 
@@ -65,10 +75,10 @@ def parse_plain(answer: str) -> Draft | None:
     be stored. For prompts without worked tasks: unlike :func:`parse_instances` the word
     ``Example`` does not split the answer, and a second ``Input:`` ends the pair.
     """
-    labels = _labels(answer, ("input", "output"))
+    before, labels = _labels(answer, _INPUT_OUTPUT)
     if not labels or not is_readable(answer):
         return None
-    pair = _block(answer, 0, len(answer), labels)
+    pair = _pair(before, labels)
     return pair if pair.output and pair.reason != "unparseable" else None
 
 
@@ -96,103 +106,118 @@ def parse_instances(
     if not pairs:
         return [Draft("", readable(answer), "unparseable")]
     if finish == "length":
-        pairs[-1] = replace(pairs[-1], reason="truncated")
+        pairs[-1] = pairs[-1]._replace(reason="truncated")
     return pairs if is_readable(answer) else [_checked(pair) for pair in pairs]
 
 
-_Label = tuple[str, int, int]
-"""Name in lower case, where its line begins, where what it names begins."""
+_Label = tuple[str, str, str]
+"""Word, label as written, text behind it up to the next label."""
 
 
-def _labels(text: str, names: Collection[str], indent: int | None = None) -> list[_Label]:
-    """Return the labels in a text; only ``Example`` may stand without a colon, alone in a line.
+def _labels(text: str, pattern: re.Pattern[str]) -> tuple[str, list[_Label]]:
+    """Return what stands before the first label, and the labels."""
+    parts = _parts("\n" + text, pattern)
+    labels = [(parts[at + 2], parts[at], parts[at + 3]) for at in range(1, len(parts), 4)]
+    return parts[0], labels
 
-    A label that is indented more than ``indent``, or else the first one, is text, such as in a
-    docstring.
+
+def _parts(text: str, pattern: re.Pattern[str], widest: int | None = None) -> list[str]:
+    """Return the text split at its labels: text, then label, indent, word and text of each.
+
+    A label that is indented by more than ``widest`` characters, or else one more than the first,
+    is text, such as in a docstring.
     """
-    labels: list[_Label] = []
-    # a literal in front of the pattern is found far sooner than the beginning of a line
-    for match in _LABEL.finditer("\n" + text):
-        blanks, spelled, end = match.groups()
-        name = _NAMES[spelled]
-        if name not in names or (end != ":" and name != "example"):
-            continue
-        width = len(blanks)
-        if indent is None:
-            indent = width + 1
-        if width <= indent:
-            begin, to = match.span()
-            labels.append((name, begin, to - 1))
-    return labels
+    parts: list[str] = pattern.split(text)
+    indents = parts[2::4]  # None where there is none
+    if not any(indents):
+        return parts
+    widest = len(indents[0] or "") + 1 if widest is None else widest
+    shallow = parts[:1]
+    for at, indent in enumerate(indents):
+        written, _, word, behind = parts[4 * at + 1 : 4 * at + 5]
+        if len(indent or "") <= widest:
+            shallow += (written, indent, word, behind)
+        else:
+            shallow[-1] += written + behind
+    return shallow
+
+
+def _joined(before: str, labels: Sequence[_Label]) -> str:
+    return (before + "".join([written + text for _, written, text in labels])).strip()
 
 
 def _input_first(answer: str) -> list[Draft]:
     if _OTHER_TASK.match(answer):
         return []
-    labels = _labels(answer, ("example", "input", "output"))
-    starts = [start for start, label in enumerate(labels) if label[0] == "example"]
-    if not starts:
-        return [_block(answer, 0, len(answer), labels)] if labels else []
-    if any(label[0] == "output" for label in labels[: starts[0]]):
-        starts.insert(0, -1)  # the first pair stands before the word
-    drafts = []
-    for start, after in zip(starts, [*starts[1:], len(labels)], strict=True):
-        begin = labels[start][2] if start >= 0 else 0
-        end = labels[after][1] if after < len(labels) else len(answer)
-        if inner := labels[start + 1 : after]:
-            drafts.append(_block(answer, begin, end, inner))
-        elif text := answer[begin:end].strip():
-            drafts.append(Draft("", text))
-    return drafts
+    before, labels = _labels(answer, _INPUT_OUTPUT_EXAMPLE)
+    inner: list[_Label] = []
+    blocks = [(before, inner)]
+    for label in labels:
+        if label[0] in _EXAMPLES:
+            inner = []
+            blocks.append((label[2], inner))
+        else:
+            inner.append(label)
+    if len(blocks) == 1:
+        return [_pair(before, labels)] if labels else []
+    # a pair may stand before the first Example; anything else there is talk
+    if not any(word in _OUTPUTS for word, _, _ in blocks[0][1]):
+        del blocks[0]
+    return [
+        _pair(before, inner) if inner else Draft("", before.strip())
+        for before, inner in blocks
+        if inner or before.strip()
+    ]
 
 
-def _block(answer: str, start: int, end: int, labels: list[_Label]) -> Draft:
-    """Return the pair between ``start`` and ``end``: ``Input:`` or nothing, then ``Output:``.
+def _pair(before: str, labels: Sequence[_Label]) -> Draft:
+    """Return the pair of one block: ``Input:`` or nothing, then ``Output:``.
 
     Where a pair with an input is followed by another ``Input:``, the model has begun a pair more,
     which is not read. Any other label behind the output may as well be a part of it.
     """
-    first, line, begin = labels[0]
-    given, rest = start, labels[1:]
-    if first != "output":
-        if not any(name == "output" for name, _, _ in rest):
-            return Draft("", answer[start:end].strip(), "unparseable", "Input: without Output:")
-        if rest[0][0] != "output" or answer[start:line].strip():
-            return Draft("", answer[start:end].strip(), "ambiguous", "Input: inside the input")
-        given = begin
-        _, line, begin = rest[0]
-        del rest[0]
-        if rest and rest[0][0] == "input":
-            end, rest = rest[0][1], []
-    text, written = answer[given:line].strip(), answer[begin:end].strip()
+    word, _, text = labels[0]
+    given, rest = before, labels[1:]
+    if word in _INPUTS:
+        if not rest or rest[0][0] in _INPUTS or before.strip():
+            return _without_place(before, labels)
+        given, text, rest = text, rest[0][2], rest[1:]
+        if rest and rest[0][0] in _INPUTS:
+            rest = []
     if rest:
-        return Draft(text, written, "ambiguous", f"{rest[0][0].capitalize()}: inside the output")
-    return Draft(text, written)
+        detail = f"{rest[0][0].capitalize()}: inside the output"
+        return Draft(given.strip(), _joined(text, rest), "ambiguous", detail)
+    return Draft(given.strip(), text.strip())
+
+
+def _without_place(before: str, labels: Sequence[_Label]) -> Draft:
+    """Return the draft of a block whose ``Input:`` stands where the form has none."""
+    text = _joined(before, labels)
+    if any(word in _OUTPUTS for word, _, _ in labels):
+        return Draft("", text, "ambiguous", "Input: inside the input")
+    return Draft("", text, "unparseable", "Input: without Output:")
 
 
 def _output_first(answer: str) -> list[Draft]:
-    labels = _labels(answer, ("class label",))
-    if not labels:
-        return []
-    ends = [line for _, line, _ in labels[1:]] + [len(answer)]
     pairs = []
-    for (_, _, begin), end in zip(labels, ends, strict=True):
-        label, _, given = answer[begin:end].strip().partition("\n")
-        pairs.append(_labelled(label.strip(), given.strip()))
+    for text in _parts("\n" + answer, _CLASS_LABEL)[4::4]:
+        label, _, given = text.strip().partition("\n")
+        label, given = label.strip(), given.strip()
+        may_hold_label = "put" in given or "PUT" in given
+        pairs.append(_labelled(label, given) if may_hold_label else Draft(given, label))
     return pairs
 
 
 def _labelled(label: str, given: str) -> Draft:
-    if "put" not in given and "PUT" not in given:
-        return Draft(given, label)
-    inner = _labels(given, ("input", "output"), indent=1)
-    if inner and inner[0][0] == "input" and inner[0][1] == 0:
-        given, inner = given[inner[0][2] :].strip(), inner[1:]
-    if inner and inner[0][0] == "output" and inner[0][1] == 0:
-        # it answers another question
-        return Draft(given, label, "unparseable", "Output: behind a class label")
-    if inner:
-        return Draft(given, label, "ambiguous", f"{inner[0][0].capitalize()}: inside the input")
+    text = "\n" + given
+    if opening := _INPUT_OUTPUT.match(text):
+        if opening[3] in _OUTPUTS:  # it answers another question
+            return Draft(given, label, "unparseable", "Output: behind a class label")
+        text = text[opening.end() :]
+        given = text.strip()
+    words = _parts(text, _INPUT_OUTPUT, widest=1)[3::4] if "put" in text.lower() else []
+    if words:
+        return Draft(given, label, "ambiguous", f"{words[0].capitalize()}: inside the input")
     return Draft(given, label)
 
 
@@ -211,21 +236,21 @@ def filter_instances(
     outputs; then exact repeats; then all but ``limit``, chosen at random by ``seed`` and
     ``instruction_id`` and left in order.
     """
-    judged = [replace(draft, reason=draft.reason or _broken_rule(draft)) for draft in drafts]
+    judged = [draft._replace(reason=draft.reason or _broken_rule(draft)) for draft in drafts]
     if _conflicting(judged):
-        return [replace(draft, reason=draft.reason or "conflicting_outputs") for draft in judged]
+        return [draft._replace(reason=draft.reason or "conflicting_outputs") for draft in judged]
     seen: set[tuple[str, str]] = set()
     for index, draft in enumerate(judged):
         if draft.reason is None:
             if (draft.input, draft.output) in seen:
-                judged[index] = replace(draft, reason="duplicate")
+                judged[index] = draft._replace(reason="duplicate")
             seen.add((draft.input, draft.output))
     standing = [index for index, draft in enumerate(judged) if draft.reason is None]
     if len(standing) <= limit:
         return judged
     chosen = sample(standing, limit, seed, "instances-kept", instruction_id)
     for index in set(standing) - set(chosen):
-        judged[index] = replace(judged[index], reason="over_limit")
+        judged[index] = judged[index]._replace(reason="over_limit")
     return judged
 
 

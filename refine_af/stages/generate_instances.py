@@ -1,6 +1,5 @@
 """Input-output pairs for instructions, by the start model or the PPO-trained one."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -145,7 +144,7 @@ def decide_drafts(
         owners, parsed, _leaks(params, owners, parsed, scratch), strict=True
     ):
         marked = [
-            replace(draft, reason=draft.reason or "contaminated") if leak else draft
+            draft._replace(reason=draft.reason or "contaminated") if leak else draft
             for draft, leak in zip(drafts, leaks, strict=True)
         ]
         judged = filter_instances(marked, seed, row.id, params.max_instances)

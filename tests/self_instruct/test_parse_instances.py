@@ -1,10 +1,14 @@
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from refine_af.self_instruct.drafts import Draft
 from refine_af.self_instruct.parse_instances import (
+    _INPUT_OUTPUT_EXAMPLE,
     MAX_INSTANCES,
+    _labels,
     filter_instances,
     is_classification,
     parse_instances,
@@ -263,3 +267,41 @@ def test_what_stands_behind_the_labels_comes_back_whole(given_text: str, output:
     answer = f"Input: {given_text}\nOutput: {output}"
     assert parse_instances(answer, "stop", "input_first") == [Draft(given_text, output)]
     assert parse_plain(answer) == Draft(given_text, output)
+
+
+LABEL_LINE = re.compile(
+    r"([ \t]*)(?:#{1,4} |> ?)?[*_]{0,2}(Input|INPUT|Output|OUTPUT|Example|EXAMPLE)"
+    r"[ \t]*(?:#?\d{1,2})?[*_]{0,2}[ \t]*([:.]?)(.*)",
+    re.DOTALL,
+)
+
+
+def plain_labels(text: str) -> list[str]:
+    """Return the words of the labels, looking at one line after the other."""
+    words: list[str] = []
+    widest = 0
+    for line in text.split("\n"):
+        found = LABEL_LINE.fullmatch(line)
+        if not found:
+            continue
+        indent, word, end, rest = found.groups()
+        alone = word.upper() == "EXAMPLE" and (end == "." or (not end and not rest))
+        if not (end == ":" or alone):
+            continue
+        widest = widest if words else len(indent) + 1
+        if len(indent) <= widest:
+            words.append(word)
+    return words
+
+
+WORDS = ("Input", "OUTPUT", "Example", "words", "\nInput:", "\nOutput: ", "\nExample 1\n")
+MARKS = (":", ".", "\n", "\n\n", " ", "  ", "\t", "\r", "**", "_", "## ", "> ", "1", "#2", "123")
+PARTS = st.sampled_from([*WORDS, *MARKS, "\n   Output:"])
+
+
+@given(st.lists(PARTS, max_size=25).map("".join))
+def test_labels_are_those_of_a_search_line_by_line_and_nothing_is_lost(text: str) -> None:
+    before, labels = _labels(text, _INPUT_OUTPUT_EXAMPLE)
+    assert [word for word, _, _ in labels] == plain_labels(text)
+    pieces = [before, *(piece for _, written, rest in labels for piece in (written, rest))]
+    assert "".join(pieces) == "\n" + text
