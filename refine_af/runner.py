@@ -266,15 +266,15 @@ def _check_names(stage: Stage, inputs: Mapping[str, str], outputs: Mapping[str, 
     for name, artifact in known.items():
         if not artifact.optional and not inputs.get(name):
             raise ParameterError(f"{stage.name} needs the input {name!r}: {artifact.summary}")
-    wanted = [artifact.name for artifact in stage.outputs]
-    for name in wanted:
-        if not outputs.get(name):
+    wanted = {artifact.name: artifact for artifact in stage.outputs}
+    for name, artifact in wanted.items():
+        if not artifact.optional and not outputs.get(name):
             raise ParameterError(f"{stage.name} needs an address for its output {name!r}")
     for name in outputs:
         if name not in wanted and name not in [
             item.name for item in (*EVERY_STAGE_WRITES, RECORDS)
         ]:
-            raise ParameterError(f"{stage.name} has no output {name!r}; outputs: {wanted}")
+            raise ParameterError(f"{stage.name} has no output {name!r}; outputs: {list(wanted)}")
 
 
 def fetch_inputs(stage: Stage, inputs: Mapping[str, str], folder: Path) -> dict[str, Path]:

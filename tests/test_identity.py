@@ -12,6 +12,7 @@ from refine_af.contracts.content import BY_ENGINE
 from refine_af.contracts.errors import DataError, ParameterError
 from refine_af.contracts.params import declared
 from refine_af.contracts.stage import Metrics, Stage, Task
+from refine_af.engines.params import EngineParams
 from refine_af.identity import UNPINNED, content_digests
 from refine_af.pipelines.config import load_config, preset_names
 from refine_af.pipelines.tasks import planned
@@ -118,6 +119,8 @@ def settings(stage: Stage, name: str) -> dict[str, Any]:
     required = {key: value for key, value in local.items() if key in fields}
     if stage.name == "evolve_instructions":
         required["policy"] = "uniform"
+    if stage.name == "seed_ingest" and name in EngineParams.model_fields:
+        required["classification"] = "ask"
     return required | SETTINGS.get(name, {})
 
 

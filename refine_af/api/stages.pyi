@@ -97,12 +97,33 @@ class SeedIngestResult(StageResult):
     def seeds(self) -> Table[Seed]:
         """Checked seed tasks with content-derived ids."""
 
+    @property
+    def calls(self) -> Table[ModelCall]:
+        """Every model call: prompt's digest, seed, answer as it came."""
+
 def seed_ingest(
     *,
+    model: str = "builtin:tiny",
+    model_digest: str = "",
+    seed: int = 1,
+    chat: Literal["auto", "yes", "no"] = "auto",
+    engine: TextEngine | Literal["transformers", "vllm", "openai", "scripted"] = "transformers",
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto",
+    engine_batch: int = 32,
+    max_model_len: int = 0,
+    gpu_memory_utilization: float = 0.9,
+    tensor_parallel_size: int = 1,
+    quantization: str = "",
+    max_lora_rank: int = 64,
+    base_url: str = "",
+    api_key_variable: str = "OPENAI_API_KEY",
+    endpoint_dialect: Literal["auto", "openai", "vllm"] = "auto",
+    endpoint_seconds: float = 900.0,
+    max_failed: float = 0.01,
     seeds_uri: Rows = "builtin:seeds",
     seeds_digest: str = "",
     field_map: str = "",
-    classification: Literal["rule", "yes", "no"] = "rule",
+    classification: Literal["rule", "yes", "no", "ask"] = "rule",
     licence: str = "",
     output_dir: str | Path = "",
     work_dir: str | Path = "",
@@ -110,10 +131,27 @@ def seed_ingest(
     """Read seed tasks from anywhere and check every one.
 
     Args:
+        model: builtin:tiny, a Hub id (org/name@revision), a path, gs:// or s3://; for the engine openai the endpoint's name of it, for scripted a file of answers.
+        model_digest: Digest or revision of the model, as check_inputs found it.
+        seed: Seed of all randomness.
+        chat: Ask through the model's chat template: yes, no, or auto: where it has one (the engines transformers and vllm; for others auto is no).
+        engine: Text engine.
+        dtype: Weights' precision.
+        engine_batch: Prompts per batch (transformers) or in flight (openai, vllm).
+        max_model_len: Longest prompt and answer, tokens (vllm); 0: the model's.
+        gpu_memory_utilization: Share of the GPU's memory that vLLM takes.
+        tensor_parallel_size: GPUs per model (vllm).
+        quantization: Quantisation that vLLM applies, such as fp8 or awq.
+        max_lora_rank: Largest adapter rank (vllm).
+        base_url: Address of an OpenAI-compatible endpoint (openai).
+        api_key_variable: Environment variable that holds the endpoint's key.
+        endpoint_dialect: Fields that the endpoint takes (openai): the standard ones, or vLLM's; auto asks its list of models. A field that is refused is left out from then on.
+        endpoint_seconds: Most seconds for one request to an endpoint (openai), all tries together.
+        max_failed: Largest share of requests that the engine may leave unanswered; above it the stage ends and keeps what was answered.
         seeds_uri: builtin:seeds, a path, gs://, s3://, https:// (JSON Lines, a JSON array, CSV, Parquet or plain lines, also .gz), or hf://data-set.
         seeds_digest: Expected sha256 of the file; empty accepts any.
         field_map: Our fields by those of the file, such as instruction=question,output=answer; empty: known schemas are recognised (Self-Instruct, Alpaca, Dolly, ShareGPT, messages, prompt and completion, plain lines).
-        classification: What tasks are that do not say whether they are classification: rule (short answers, and words such as classify or sentiment), yes, no.
+        classification: What tasks are that do not say whether they are classification: rule (short answers, and words such as classify or sentiment), yes, no, or ask: as the model says.
         licence: Licence of seeds that name none; builtin:seeds are Apache-2.0.
         output_dir: Folder that keeps the outputs; without it they go with the result.
         work_dir: Path or URI of the journals: with it, the same call continues where one stopped.

@@ -24,7 +24,7 @@ class Artifact:
             ``markdown``, ``parameter`` (a short text handed on as a value, not as an artifact) or
             ``records`` (see ``RECORDS``).
         summary: One line for people.
-        optional: For inputs: the stage also runs without it.
+        optional: An input that the stage also runs without, or an output that need not be kept.
         record: What each row holds, where all rows have one form.
         shown: For outputs: the report shows it, so it goes into the task's records.
     """

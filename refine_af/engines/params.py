@@ -85,6 +85,11 @@ class EngineParams(ModelParams):
         le=1.0,
     )
 
+    @property
+    def holds_to_choices(self) -> bool:
+        """Return whether the engine writes one of given texts; an endpoint need not."""
+        return self.engine != "openai"
+
     @rule("base_url")
     def endpoint_has_an_address(self) -> str:
         """The engine openai asks an endpoint."""

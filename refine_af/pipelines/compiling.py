@@ -22,6 +22,7 @@ from refine_af.pipelines.form import DESCRIPTIONS
 from refine_af.pipelines.slim import slim
 from refine_af.pipelines.tasks import planned
 from refine_af.stages import STAGES
+from refine_af.stages.seed_ingest import SeedParams
 from refine_af.targets.argo import content_digest
 from refine_af.targets.profile import Profile, StageFields, load_profile
 
@@ -117,12 +118,32 @@ def compile_request(
     """
     hardware = _hardware(profile, config)
     refuse_misfit(config, hardware.gpu_kind, hardware.gpus)
+    _refuse_model_in_core_image(config)
     selection = None
     if artifacts:
         selection = select(artifacts, planned(config), only, since)
     notice = {"pipeline": config.pipeline, "preset": preset, "ui_host": ui_host}
     pipeline = build(config, hardware, images, selection, notice=notice if notify else None)
     return _compiled(pipeline, hardware, images)
+
+
+def _refuse_model_in_core_image(config: RunConfig) -> None:
+    """Refuse an engine whose library the image of its stage does not hold.
+
+    Raises:
+        ParameterError: ``seed_ingest`` asks a model that it would have to load.
+    """
+    for task in planned(config):
+        params = task.params
+        if not isinstance(params, SeedParams) or not params.asks:
+            continue
+        if params.engine in ("transformers", "vllm"):
+            raise ParameterError(
+                "seed_ingest.classification is 'ask', and the stage's image on a cluster loads no"
+                f" model (engine {params.engine}): set seed_ingest.engine=openai with"
+                " seed_ingest.base_url and seed_ingest.model, or ask here first (refine-af"
+                " seed-ingest --classification ask) and give what it writes as seeds_uri"
+            )
 
 
 def _hardware(name: str, config: RunConfig) -> Profile:

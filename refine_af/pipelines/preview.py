@@ -131,12 +131,12 @@ def _same_engine(first: EngineParams, second: EngineParams) -> bool:
 
 
 def _seeds(params: SeedParams, scratch: Path) -> list[Seed]:
+    """Return the seeds; no prompt of the first stages depends on their kind."""
     return read_seeds(
         fetch_rows_file(params.seeds_uri, scratch),
         params.seeds_uri,
         params.licence or "unknown",
         field_map=params.field_map,
-        classification=params.classification,
     ).rows
 
 
@@ -197,7 +197,7 @@ def _instances(
 ) -> tuple[list[Call], list[Triplet]]:
     """Return the calls, and the kept instances of all of them in order."""
     style = params.instance_form.style
-    likelier = params.engine != "openai"  # as generate_instances asks
+    likelier = params.holds_to_choices  # as generate_instances asks
     kinds = layouts(rows, params.split, style, engine, params.seed, by_likelihood=likelier)
     owners, requests = instance_requests(params, rows, kinds)
     answers = engine.generate(requests, params.requested)

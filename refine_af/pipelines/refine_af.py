@@ -63,12 +63,7 @@ def _shared(
 ) -> tuple[dict[str, Any], list[Outputs]]:
     """Add what all arms share; return seeds and instructions, and the tasks that end its parts."""
     model = {"model_digest": checked["model_digest"]}
-    seeds = flow.add(
-        "seed_ingest",
-        params={"seeds_digest": checked["seeds_digest"]},
-        before=checked,
-        group=PREPARE,
-    )
+    seeds = add_seeds(flow, config, checked)
     shards = [
         flow.add(
             "generate_instructions",
@@ -88,6 +83,14 @@ def _shared(
         group=PREPARE,
     )
     return {"seeds": seeds["seeds"], "instructions": filtered["kept"]}, [filtered, *shards[1:]]
+
+
+def add_seeds(flow: Flow, config: RunConfig, checked: Outputs) -> Outputs:
+    """Add the task that reads the seeds; it gets the model's digest where it asks the model."""
+    digests = {"seeds_digest": checked["seeds_digest"]}
+    if config.stages.get("seed_ingest", {}).get("classification") == "ask":
+        digests["model_digest"] = checked["model_digest"]
+    return flow.add("seed_ingest", params=digests, before=checked, group=PREPARE)
 
 
 def _to_check(config: RunConfig) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from refine_af.pipelines.config import REWARD_NAMES, RunConfig
-from refine_af.pipelines.refine_af import PREPARE
+from refine_af.pipelines.refine_af import PREPARE, add_seeds
 from refine_af.pipelines.registering import add_registration
 from refine_af.pipelines.tasks import Flow, Outputs
 from refine_af.runner import find_stage
@@ -39,12 +39,7 @@ def tasks(flow: Flow, config: RunConfig) -> None:
     checked = flow.add("check_inputs", params=_to_check(config), group=PREPARE)
     model = {"model_digest": checked["model_digest"]}
     tasks = {"tasks_digest": checked["tasks_digest"]}
-    seeds = flow.add(
-        "seed_ingest",
-        params={"seeds_digest": checked["seeds_digest"]},
-        before=checked,
-        group=PREPARE,
-    )
+    seeds = add_seeds(flow, config, checked)
     last, policy = seeds, None
     if "learned" in config.arms:
         given = {"seeds": seeds["seeds"]}

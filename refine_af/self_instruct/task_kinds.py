@@ -1,6 +1,6 @@
 """Finds the classification instructions, whose instances are written output first."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from refine_af.contracts.records import Instruction
@@ -28,6 +28,30 @@ def layouts(
     Args:
         rows: The instructions.
         split: ``none`` asks nothing and gives every instruction ``input_first``.
+        style: As for :func:`kinds_by_model`.
+        engine: Likewise.
+        seed: Likewise.
+        by_likelihood: Likewise.
+    """
+    if split == "none":
+        return {row.id: "input_first" for row in rows}
+    instructions = {row.id: row.instruction for row in rows}
+    kinds = kinds_by_model(instructions, style, engine, seed, by_likelihood=by_likelihood)
+    return {row: "output_first" if kind else "input_first" for row, kind in kinds.items()}
+
+
+def kinds_by_model(
+    instructions: Mapping[str, str],
+    style: "Style",
+    engine: TextEngine,
+    seed: int,
+    *,
+    by_likelihood: bool = True,
+) -> dict[str, bool]:
+    """Return by id whether the model takes an instruction for classification.
+
+    Args:
+        instructions: By id.
         style: Of the question.
         engine: Answers; a question that failed counts as no, as every answer but a yes does.
         seed: Of the requests; the answers are greedy.
@@ -39,13 +63,12 @@ def layouts(
     from refine_af.self_instruct.prompts import classification_prompt
     from refine_af.self_instruct.sampling import classification_sampling
 
-    if split == "none":
-        return {row.id: "input_first" for row in rows}
     requests = [
-        Request(row.id, classification_prompt(row.instruction, style), seed) for row in rows
+        Request(row, classification_prompt(instruction, style), seed)
+        for row, instruction in instructions.items()
     ]
     answers = engine.generate(requests, classification_sampling(style, by_likelihood=by_likelihood))
     return {
-        row.id: "output_first" if is_classification(answer.text) else "input_first"
-        for row, answer in zip(rows, answers, strict=True)
+        row: is_classification(answer.text)
+        for row, answer in zip(instructions, answers, strict=True)
     }

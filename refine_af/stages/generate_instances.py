@@ -40,8 +40,8 @@ def run(params: InstancesParams, task: Task) -> Metrics:
     rows = rows[: params.limit] if params.limit else rows
     form = params.instance_form
     engine = journalled(params, task, open_engine)
-    # endpoints and engines of the caller's need not hold to choices
-    likelier = params.engine != "openai" and task.engine is None
+    # nor need an engine of the caller's hold to choices
+    likelier = params.holds_to_choices and task.engine is None
     asked = layouts(rows, params.split, form.style, engine, params.seed, by_likelihood=likelier)
     engine.end_phase()
     _say_much_classification(asked, task)

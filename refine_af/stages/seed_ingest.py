@@ -3,16 +3,19 @@
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from refine_af.calls.journalled import STEP, journalled
+from refine_af.contracts.content import Content
 from refine_af.contracts.errors import DataError
 from refine_af.contracts.jsonl import JsonObject, as_row, iter_objects, write_rows
-from refine_af.contracts.params import Params, param
+from refine_af.contracts.params import Scalar, param, rule
 from refine_af.contracts.records import NonEmptyText, Pair, Seed, content_id
 from refine_af.contracts.schemas import (
     SCHEMAS,
@@ -22,11 +25,17 @@ from refine_af.contracts.schemas import (
     parse_field_map,
     recognise,
 )
-from refine_af.contracts.stage import Artifact, Metrics, Resources, Stage, Task
+from refine_af.contracts.stage import MODEL_CALLS, Artifact, Metrics, Resources, Stage, Task
+from refine_af.engines.opening import open_engine
+from refine_af.engines.params import EngineParams
+from refine_af.self_instruct.instance_form import style_for
+from refine_af.self_instruct.task_kinds import kinds_by_model
 from refine_af.storage.manifest import digest_path
 from refine_af.storage.sources import fetch_rows_file
 
-Classification = Literal["rule", "yes", "no"]
+Classification = Literal["rule", "yes", "no", "ask"]
+DecidedBy = Literal["given", "rule", "declared", "asked"]
+"""Who says whether a seed is classification: the row, a rule, the parameter, a model."""
 
 LABEL_WORDS = 4
 """Most words of an answer that may be a label."""
@@ -42,8 +51,8 @@ SHOWN = 300
 """Characters of a row that a message shows."""
 
 
-class SeedParams(Params):
-    """What to read."""
+class SeedParams(EngineParams):
+    """What to read, and the model that is asked for the kind of tasks, where one is."""
 
     seeds_uri: str = param(
         "builtin:seeds",
@@ -63,9 +72,30 @@ class SeedParams(Params):
     classification: Classification = param(
         "rule",
         "What tasks are that do not say whether they are classification: rule (short answers, and"
-        " words such as classify or sentiment), yes, no.",
+        " words such as classify or sentiment), yes, no, or ask: as the model says.",
     )
     licence: str = param("", "Licence of seeds that name none; builtin:seeds are Apache-2.0.")
+
+    @property
+    def asks(self) -> bool:
+        """Return whether a model is asked; otherwise parameters of the engine decide nothing."""
+        return self.classification == "ask"
+
+    @rule("base_url")
+    def endpoint_has_an_address(self) -> str:
+        """An endpoint that is not asked needs none, whatever engine the run's other stages use."""
+        return super().endpoint_has_an_address() if self.asks else ""
+
+    def method_values(self) -> dict[str, Scalar]:
+        """Return the values that can change rows; those of the engine where it is asked."""
+        values = super().method_values()
+        unread = () if self.asks else EngineParams.model_fields
+        return {name: value for name, value in values.items() if name not in unread}
+
+    def content(self) -> list[Content]:
+        """Return what the values name; the model and its address where it is asked."""
+        unread = () if self.asks else EngineParams.model_fields
+        return [item for item in super().content() if item.parameter not in unread]
 
 
 class SeedTask(BaseModel):
@@ -89,7 +119,7 @@ class SeedCounts:
         seeds: Rows that are seeds.
         schemas: How many rows came in each schema.
         repeated: Rows without an id that repeat another one and were left out.
-        ruled: Seeds whose kind the rule decided.
+        decided: How many seeds' kind the row gave, a rule or the parameter decided, or a model.
         classification: Seeds that are classification.
         empty_input: Seeds whose first instance has no input.
         words: Words of all instructions.
@@ -98,16 +128,16 @@ class SeedCounts:
     seeds: int = 0
     schemas: Counter[str] = field(default_factory=Counter)
     repeated: int = 0
-    ruled: int = 0
+    decided: Counter[DecidedBy] = field(default_factory=Counter)
     classification: int = 0
     empty_input: int = 0
     words: int = 0
 
-    def add(self, seed: Seed, schema: str, ruled: bool) -> None:
+    def add(self, seed: Seed, schema: str, decided: DecidedBy) -> None:
         """Count a seed that came in ``schema``."""
         self.seeds += 1
         self.schemas[schema] += 1
-        self.ruled += ruled
+        self.decided[decided] += 1
         self.classification += seed.is_classification
         self.empty_input += not any(pair.input for pair in seed.instances[:1])
         self.words += len(seed.instruction.split())
@@ -116,14 +146,22 @@ class SeedCounts:
         """Return in words what was read."""
         schemas = ", ".join(f"{count} as {schema}" for schema, count in self.schemas.items())
         text = f"{name}: {self.seeds} seeds, read {schemas}"
-        text += f"; {self.repeated} repeated rows left out" if self.repeated else ""
-        return text + (f"; the kind of {self.ruled} tasks by rule" if self.ruled else "")
+        return text + (f"; {self.repeated} repeated rows left out" if self.repeated else "")
+
+    def kinds_said(self) -> str:
+        """Return in words who decided which seeds are classification."""
+        words = {"given": "given", "rule": "by rule", "declared": "declared", "asked": "asked"}
+        parts = ", ".join(f"{count} {words[by]}" for by, count in self.decided.items())
+        return f"kinds of tasks: {parts}; classification: {self.classification}"
 
     def metrics(self) -> Metrics:
         """Return the stage's numbers."""
         return {
             "seeds": self.seeds,
             "classification": self.classification,
+            "kinds_by_rule": self.decided["rule"],
+            "kinds_declared": self.decided["declared"],
+            "kinds_asked": self.decided["asked"],
             "empty_input": self.empty_input,
             "mean_instruction_words": self.words / self.seeds,
         }
@@ -148,6 +186,7 @@ def run(params: SeedParams, task: Task) -> Metrics:
         )
     fallback = params.licence or ("Apache-2.0" if params.seeds_uri == "builtin:seeds" else "")
     counts = SeedCounts()
+    asking = _Asking(params, task)
     seeds = iter_seeds(
         path,
         params.seeds_uri,
@@ -155,24 +194,47 @@ def run(params: SeedParams, task: Task) -> Metrics:
         counts,
         field_map=params.field_map,
         classification=params.classification,
+        ask=asking.kinds,
     )
     write_rows(task.outputs["seeds"], seeds)
-    task.progress.say(counts.said(params.seeds_uri))
+    asking.finish(task.outputs["calls"])
+    task.progress.say(f"{counts.said(params.seeds_uri)}; {counts.kinds_said()}")
     return counts.metrics()
 
 
-def read_seeds(
-    path: Path,
-    name: str,
-    licence: str,
-    *,
-    field_map: str = "",
-    classification: Classification = "rule",
-) -> Seeds:
-    """Return what :func:`iter_seeds` yields, all of it in memory."""
+class _Asking:
+    """Asks the model which seeds are classification; it opens at the first question."""
+
+    def __init__(self, params: SeedParams, task: Task) -> None:
+        self._params, self._task = params, task
+        self._engine = journalled(params, task, open_engine, unit="")
+        self._asked = 0
+
+    def kinds(self, seeds: Sequence[Seed]) -> list[bool]:
+        """Return for each seed whether the model takes it for classification."""
+        params = self._params
+        kinds = kinds_by_model(
+            {seed.id: seed.instruction for seed in seeds},
+            style_for("auto", params.model, chat=params.asks_by_chat),
+            self._engine,
+            params.seed,
+            by_likelihood=params.holds_to_choices and self._task.engine is None,
+        )
+        self._asked += len(seeds)
+        self._task.progress.say(f"{self._asked} seeds asked about")
+        return [kinds[seed.id] for seed in seeds]
+
+    def finish(self, calls: Path) -> None:
+        """Free the model and write its calls; there are none where nothing was asked."""
+        if self._asked:
+            self._engine.finish()
+        write_rows(calls, self._engine.calls(lambda request: (request,)))
+
+
+def read_seeds(path: Path, name: str, licence: str, *, field_map: str = "") -> Seeds:
+    """Return what :func:`iter_seeds` yields, all of it in memory; missing kinds by rule."""
     counts = SeedCounts()
-    options: dict[str, Any] = {"field_map": field_map, "classification": classification}
-    return Seeds(list(iter_seeds(path, name, licence, counts, **options)), counts)
+    return Seeds(list(iter_seeds(path, name, licence, counts, field_map=field_map)), counts)
 
 
 def iter_seeds(
@@ -183,6 +245,7 @@ def iter_seeds(
     *,
     field_map: str = "",
     classification: Classification = "rule",
+    ask: Callable[[Sequence[Seed]], Sequence[bool]] | None = None,
 ) -> Iterator[Seed]:
     """Yield the seeds of a file in any known schema.
 
@@ -193,13 +256,63 @@ def iter_seeds(
         counts: Counts what is yielded.
         field_map: Our fields by theirs, see :func:`refine_af.contracts.schemas.parse_field_map`.
         classification: What rows that do not say whether they are classification are.
+        ask: For ``ask``: tells of at most :data:`STEP` seeds which are classification.
 
     Raises:
         ParameterError: For a field map that cannot be read.
         DataError: With line and field, for a row of no known schema, an id or a task that comes
             twice, or no row.
     """
-    fields = parse_field_map(field_map)
+    rows = _different(path, name, licence, counts, parse_field_map(field_map))
+    while block := list(islice(rows, STEP)):
+        unknown = [row.seed for row in block if not row.says_kind]
+        kinds = iter(_kinds(unknown, classification, ask) if unknown else ())
+        for row in block:
+            if row.says_kind:
+                counts.add(row.seed, row.schema, "given")
+                yield row.seed
+            else:
+                seed = row.seed.model_copy(update={"is_classification": next(kinds)})
+                counts.add(seed, row.schema, DECIDED_BY[classification])
+                yield seed
+    if not counts.seeds:
+        raise DataError(f"{name}: no seed in it; one row a task is needed")
+
+
+DECIDED_BY: dict[Classification, DecidedBy] = {
+    "rule": "rule",
+    "yes": "declared",
+    "no": "declared",
+    "ask": "asked",
+}
+
+
+def _kinds(
+    seeds: Sequence[Seed],
+    classification: Classification,
+    ask: Callable[[Sequence[Seed]], Sequence[bool]] | None,
+) -> Sequence[bool]:
+    if classification == "ask":
+        assert ask is not None  # noqa: S101  whoever passes "ask" passes what to ask
+        return ask(seeds)
+    if classification == "rule":
+        return [looks_like_labels(seed) for seed in seeds]
+    return [classification == "yes"] * len(seeds)
+
+
+@dataclass(frozen=True, slots=True)
+class _ReadSeed:
+    """A seed as it was read; its kind is false as long as the row does not say it."""
+
+    seed: Seed
+    schema: str
+    says_kind: bool
+
+
+def _different(
+    path: Path, name: str, licence: str, counts: SeedCounts, fields: Mapping[str, str]
+) -> Iterator[_ReadSeed]:
+    """Yield each seed once; a repeated row is counted, a repeated id refused."""
     first_line: dict[str, int] = {}
     same_task: dict[str, int] = {}
     for number, value in iter_objects(path):
@@ -210,7 +323,7 @@ def iter_seeds(
                 f"{location}: field 'id': {row.id!r} is also on line {first_line[row.id]};"
                 " give every seed its own id"
             )
-        seed = _seed(row, licence, classification)
+        seed = _seed(row, licence)
         if (twin := same_task.setdefault(seed.id, number)) != number:
             if row.id is None:
                 counts.repeated += 1
@@ -219,25 +332,20 @@ def iter_seeds(
                 f"{location}: it is the task of line {twin} once more; drop one of them"
             )
         first_line[seed.seed_id] = number
-        counts.add(seed, schema, row.is_classification is None and classification == "rule")
-        yield seed
-    if not counts.seeds:
-        raise DataError(f"{name}: no seed in it; one row a task is needed")
+        yield _ReadSeed(seed, schema, row.is_classification is not None)
 
 
-def _seed(row: SeedTask, licence: str, classification: Classification) -> Seed:
-    kind = row.is_classification
-    if kind is None:
-        kind = classification == "yes" or (classification == "rule" and looks_like_labels(row))
+def _seed(row: SeedTask, licence: str) -> Seed:
     pairs = [[pair.input, pair.output] for pair in row.instances]
     own = row.id or content_id("task", row.instruction, pairs)
+    kind = bool(row.is_classification)
     return Seed.make(own, row.name, row.instruction, row.instances, kind, row.licence or licence)
 
 
-def looks_like_labels(row: SeedTask) -> bool:
+def looks_like_labels(seed: Seed) -> bool:
     """Tell whether a task asks to choose among a few answers: by its words and short outputs."""
-    short = all(len(pair.output.split()) <= LABEL_WORDS for pair in row.instances)
-    return bool(row.instances) and short and LABEL_TASK.search(row.instruction) is not None
+    short = all(len(pair.output.split()) <= LABEL_WORDS for pair in seed.instances)
+    return bool(seed.instances) and short and LABEL_TASK.search(seed.instruction) is not None
 
 
 def _seed_task(value: JsonObject, location: str, fields: Mapping[str, str]) -> tuple[str, SeedTask]:
@@ -292,6 +400,7 @@ STAGE = Stage(
             record=Seed,
             shown=True,
         ),
+        replace(MODEL_CALLS, optional=True),  # none where no model is asked
     ),
     image="core",
     resources=Resources(cpu="1", memory="2Gi"),

@@ -158,17 +158,19 @@ def test_another_engine_is_another_journal(tmp_path: Path) -> None:
 
 
 def test_every_stage_that_asks_takes_an_engine() -> None:
-    engines = [Numbered() for _ in range(3)]
+    engines = [Numbered() for _ in range(4)]
     api.generate_responses(TEXTS, engine=engines[0])
     api.evaluate(instances=1, engine=engines[1])
     api.generate_instructions(
         api.seed_ingest().seeds, target=1, max_requests=2, max_empty_rounds=1, engine=engines[2]
     )
-    assert [len(engine.asked) > 0 for engine in engines] == [True] * 3
+    seed = {"instruction": "Name a sea.", "output": "The Red Sea."}
+    api.seed_ingest(seeds_uri=[seed], classification="ask", engine=engines[3])
+    assert [len(engine.asked) > 0 for engine in engines] == [True] * 4
     taking = [
         s.name for s in STAGES if "engine" in inspect.signature(getattr(api, s.name)).parameters
     ]
-    assert len(taking) == 6, "the three above, generate_instances, and two that evolve"
+    assert len(taking) == 7, "the four above, generate_instances, and two that evolve"
 
 
 def test_an_engine_is_refused_where_it_cannot_answer(tmp_path: Path) -> None:

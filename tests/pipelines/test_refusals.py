@@ -63,6 +63,10 @@ def test_a_value_outside_its_range_is_refused(
 EVOLVE = "evolve_instructions"
 RULES: dict[str, tuple[str, ...]] = {
     "EngineParams.endpoint_has_an_address": ("evaluate.engine=openai",),
+    "SeedParams.endpoint_has_an_address": (
+        "seed_ingest.classification=ask",
+        "seed_ingest.engine=openai",
+    ),
     "EngineParams.engine_applies_the_adapter": ("evaluate.engine=scripted",),
     "PPOParams.prompts_fill_a_rollout": ("train_ppo.episodes_per_prompt=3",),
     "PPOParams.critic_free_compares_siblings": (

@@ -2,6 +2,8 @@
 
 import json
 import os
+from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,11 @@ import pytest
 
 from refine_af.cli import main
 from refine_af.contracts.jsonl import read_rows
-from refine_af.contracts.records import Seed
+from refine_af.contracts.records import ModelCall, Seed
+from refine_af.engines.params import EngineParams
+from refine_af.engines.text import Completion, Determinism, Request, Sampling
+from refine_af.runner import run_stage
+from refine_af.stages.seed_ingest import SeedParams
 
 SEED: dict[str, Any] = {
     "id": "seed_0",
@@ -21,7 +27,8 @@ SEED: dict[str, Any] = {
 
 
 def ingest(folder: Path, *arguments: str) -> int:
-    return main(["seed-ingest", "--seeds", str(folder / "out" / "seeds"), *arguments])
+    outputs = ["--seeds", str(folder / "out" / "seeds"), "--calls", str(folder / "out" / "calls")]
+    return main(["seed-ingest", *outputs, *arguments])
 
 
 def test_the_packaged_seeds_are_175(tmp_path: Path) -> None:
@@ -118,7 +125,7 @@ def test_an_output_that_cannot_be_written_says_so(
 
 
 def test_a_wrong_option_gives_the_code_of_a_parameter(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["seed-ingest", "--seed", "x"]) == 64
+    assert main(["seed-ingest", "--seads", "x"]) == 64
     assert "--seeds" in capsys.readouterr().err
 
 
@@ -152,10 +159,107 @@ def test_alpaca_rows_need_no_id_and_no_kind(
     assert first.seed_id.startswith("task-")
     said = capsys.readouterr().err
     assert (
-        "2 seeds, read 2 as Alpaca; 1 repeated rows left out; the kind of 2 tasks by rule" in said
+        "2 seeds, read 2 as Alpaca; 1 repeated rows left out;"
+        " kinds of tasks: 2 by rule; classification: 1" in said
     )
     [declared] = seeds_of(tmp_path, [ALPACA], "--classification", "yes")
     assert declared.is_classification
+    assert "kinds of tasks: 1 declared; classification: 1" in capsys.readouterr().err
+
+
+SENTIMENT = {"instruction": "What does the reviewer feel?", "input": "So dull.", "output": "Bad."}
+
+
+def scripted(folder: Path) -> list[str]:
+    """Return the options of a model that takes tasks about reviewers for classification."""
+    script = folder / "script.jsonl"
+    script.write_text(
+        '{"match": "reviewer feel?", "text": " Yes"}\n{"match": "planet", "text": " No"}\n'
+    )
+    return ["--classification", "ask", "--engine", "scripted", "--model", str(script)]
+
+
+def test_a_model_is_asked_for_kinds_that_rows_do_not_say(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = SENTIMENT | {"instruction": "Feel the reviewer feel?", "is_classification": False}
+    rows = seeds_of(tmp_path, [ALPACA, SENTIMENT, said], *scripted(tmp_path))
+    assert [row.is_classification for row in rows] == [False, True, False]
+    assert "kinds of tasks: 2 asked, 1 given; classification: 1" in capsys.readouterr().err
+    calls = read_rows(tmp_path / "out" / "calls", ModelCall)
+    assert [call.parents for call in calls] == [(rows[0].id,), (rows[1].id,)]
+    assert [call.text for call in calls] == [" No", " Yes"]
+
+
+def test_seeds_are_the_same_whoever_decides(tmp_path: Path) -> None:
+    """The kind is no part of a seed's id."""
+    ruled = seeds_of(tmp_path, [ALPACA, SENTIMENT])
+    asked = seeds_of(tmp_path, [ALPACA, SENTIMENT], *scripted(tmp_path))
+    assert [row.id for row in ruled] == [row.id for row in asked]
+
+
+class StoppedOnce:
+    """Takes everything for classification; the second call of the first life is a Ctrl-C."""
+
+    determinism: Determinism = "exact"
+
+    def __init__(self) -> None:
+        self.asked: list[int] = []
+
+    def generate(self, requests: Sequence[Request], sampling: Sampling) -> list[Completion]:
+        """Answer yes, or stop."""
+        self.asked.append(len(requests))
+        if len(self.asked) == 2:
+            raise KeyboardInterrupt
+        return [Completion(request.id, "Yes", "stop", 9, 1) for request in requests]
+
+    def describe(self) -> dict[str, str]:
+        """Return a name."""
+        return {"engine": "test"}
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+def test_what_was_asked_once_is_not_asked_again(tmp_path: Path) -> None:
+    path = tmp_path / "given.jsonl"
+    rows = [{"instruction": f"Name planet {number}.", "output": "Mars."} for number in range(300)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    outputs = {name: str(tmp_path / name) for name in ("seeds", "calls", "metrics", "telemetry")}
+    engine = StoppedOnce()
+    for life in range(2):
+        with pytest.raises(KeyboardInterrupt) if life == 0 else nullcontext():
+            run_stage(
+                "seed_ingest",
+                inputs={},
+                outputs=outputs,
+                params={"seeds_uri": str(path), "classification": "ask"},
+                work_dir=str(tmp_path / "work"),
+                engine=engine,
+            )
+    assert engine.asked == [256, 44, 44]
+    metrics = json.loads((tmp_path / "metrics").read_text())
+    assert (metrics["kinds_asked"], metrics["classification"]) == (300, 300)
+    assert len(read_rows(tmp_path / "calls", ModelCall)) == 300
+    assert json.loads((tmp_path / "telemetry").read_text())["prompt_tokens"] == 2700
+
+
+def test_the_embedded_model_is_asked(tmp_path: Path) -> None:
+    """The real engine, as generated instructions are asked about."""
+    options = ("--classification", "ask", "--model", "builtin:tiny")
+    rows = seeds_of(tmp_path, [ALPACA, SENTIMENT], *options)
+    calls = read_rows(tmp_path / "out" / "calls", ModelCall)
+    assert [call.text.strip() == "Yes" for call in calls] == [row.is_classification for row in rows]
+
+
+def test_a_model_that_is_not_asked_decides_nothing() -> None:
+    """Neither its weights nor its name are part of the identity, and nothing is opened."""
+    ruled = SeedParams.parse({"model": "org/model", "engine": "vllm"})
+    assert ruled.method_values().keys().isdisjoint(EngineParams.model_fields)
+    assert [item.parameter for item in ruled.content()] == ["seeds_uri"]
+    asked = SeedParams.parse({"model": "org/model", "classification": "ask"})
+    assert asked.method_values()["model"] == "org/model"
+    assert [item.parameter for item in asked.content()] == ["model", "seeds_uri"]
 
 
 def test_fields_of_another_name_are_read_through_a_map(
