@@ -2,7 +2,9 @@
 
 ``python benchmarks/real_models.py --model FOLDER --tasks FILE --output FOLDER`` runs the pipeline
 of ``real_models.yaml`` once per seed (arms rl, baseline, best_of_n and the A/A arm baseline_b, and
-the untuned model), and prints one table from the answers. A seed that is finished is not run again
+the untuned model), and prints one table from the answers. ``--study teams-rl`` does the same for
+``real_teams_rl.yaml`` (arms learned, uniform, released_mix and no_evolution), with the model calls
+that each arm's data cost. A seed that is finished is not run again
 and a killed one continues, so the same command can be repeated until all are there; the table is of
 the seeds that are finished. The protocol is in ``benchmarks/README.md``.
 
@@ -14,6 +16,8 @@ import json
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
 from math import ceil, sqrt
 from pathlib import Path
 from statistics import NormalDist, fmean, median, stdev
@@ -22,26 +26,75 @@ from typing import Any
 import numpy as np
 from claim import refused
 
-from refine_af.contracts.jsonl import read_rows
+from refine_af.contracts.jsonl import iter_objects, read_rows
 from refine_af.contracts.records import Prediction
 from refine_af.evaluation.intervals import TIE, Floats, crossed_intervals
 from refine_af.evaluation.metrics import AnswerScorer
+from refine_af.evolve.ledger import merged
 from refine_af.runner import run_stage
 
-CONFIG = Path(__file__).with_suffix(".yaml")
-ARMS = ("start", "baseline", "baseline_b", "best_of_n", "rl")
+FOLDER = Path(__file__).parent
 BEST_START = "start_best"
-PAIRS = (
-    ("rl", "baseline"),
-    ("rl", "best_of_n"),
-    ("best_of_n", "baseline"),
-    ("baseline", "start"),
-    ("rl", "start"),
-    ("baseline", BEST_START),
-    ("rl", BEST_START),
-)
-AA = ("baseline_b", "baseline")
-NAMES_MODEL = ("train_ppo", "score_rewards")
+Pair = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Study:
+    """What is asked of a pipeline.
+
+    Attributes:
+        config: What runs once per seed.
+        arms: In the order of the table; the untuned model first.
+        pairs: First against second.
+        twins: Two arms that differ in their draws alone (A/A); None: see :func:`repeated_runs`.
+        judged: Stages whose reward asks a language model.
+    """
+
+    config: Path
+    arms: tuple[str, ...]
+    pairs: tuple[Pair, ...]
+    twins: Pair | None
+    judged: tuple[str, ...]
+
+    @property
+    def must_compare(self) -> tuple[Pair, ...]:
+        """Return the pairs of trained arms that a run's own report has to compare."""
+        pairs = (*self.pairs, self.twins) if self.twins else self.pairs
+        return tuple(pair for pair in pairs if not {"start", BEST_START} & set(pair))
+
+
+STUDIES = {
+    "refine-af": Study(
+        config=FOLDER / "real_models.yaml",
+        arms=("start", "baseline", "baseline_b", "best_of_n", "rl"),
+        pairs=(
+            ("rl", "baseline"),
+            ("rl", "best_of_n"),
+            ("best_of_n", "baseline"),
+            ("baseline", "start"),
+            ("rl", "start"),
+            ("baseline", BEST_START),
+            ("rl", BEST_START),
+        ),
+        twins=("baseline_b", "baseline"),
+        judged=("train_ppo", "score_rewards"),
+    ),
+    "teams-rl": Study(
+        config=FOLDER / "real_teams_rl.yaml",
+        arms=("start", "uniform", "learned", "released_mix", "no_evolution"),
+        pairs=(
+            ("learned", "uniform"),
+            ("learned", "released_mix"),
+            ("learned", "no_evolution"),
+            ("uniform", "no_evolution"),
+            ("uniform", "start"),
+            ("learned", "start"),
+            ("learned", BEST_START),
+        ),
+        twins=None,
+        judged=(),
+    ),
+}
 
 Scores = dict[str, dict[str, float]]
 """Mean ROUGE-L in [0, 1] by arm and task."""
@@ -49,11 +102,19 @@ Scores = dict[str, dict[str, float]]
 
 def command(options: argparse.Namespace, seed: int, folder: Path) -> list[str]:
     """Return the command that runs one seed, or goes on with it."""
+    study = STUDIES[options.study]
     judge = options.language_model or options.model
     values = {"model": options.model, "tasks_uri": str(options.tasks.absolute())}
-    values |= {f"{stage}.language_model": judge for stage in NAMES_MODEL}
+    values |= {f"{stage}.language_model": judge for stage in study.judged}
     settings = [f"{name}={value}" for name, value in values.items()] + options.settings
-    words = [sys.executable, "-m", "refine_af", "run", "--config", str(options.config)]
+    words = [
+        sys.executable,
+        "-m",
+        "refine_af",
+        "run",
+        "--config",
+        str(options.config or study.config),
+    ]
     words += ["--seed", str(seed), "--output-dir", str(folder)]
     return words + [word for text in settings for word in ("--set", text)]
 
@@ -78,16 +139,16 @@ def run_seed(options: argparse.Namespace, seed: int, folder: Path) -> None:
         )
 
 
-def read_seed(folder: Path) -> dict[str, list[Prediction]]:
+def read_seed(folder: Path, study: Study) -> dict[str, list[Prediction]]:
     """Return the answers of each arm of a finished seed.
 
     Raises:
         ValueError: When the run's own report found arms not comparable.
     """
-    for pair in (("rl", "baseline"), ("rl", "best_of_n"), ("baseline_b", "baseline")):
+    for pair in study.must_compare:
         if refused(folder, pair) and refused(folder, pair[::-1]):
             raise ValueError(f"{folder}: {pair} are not comparable; see its report")
-    folders = {arm: folder / "artifacts" / f"evaluate-{arm}" for arm in (*ARMS, BEST_START)}
+    folders = {arm: folder / "artifacts" / f"evaluate-{arm}" for arm in (*study.arms, BEST_START)}
     there = {arm: one / "predictions" for arm, one in folders.items() if one.exists()}
     return {arm: read_rows(path, Prediction) for arm, path in there.items()}
 
@@ -195,10 +256,13 @@ def lengths(seeds: Sequence[Mapping[str, list[Prediction]]], arm: str) -> dict[s
     }
 
 
-def tables(seeds: Mapping[int, Mapping[str, list[Prediction]]]) -> dict[str, Any]:
+def tables(
+    seeds: Mapping[int, Mapping[str, list[Prediction]]], study: Study = STUDIES["refine-af"]
+) -> dict[str, Any]:
     """Return every number of the study."""
-    there = [arm for arm in (*ARMS, BEST_START) if all(arm in one for one in seeds.values())]
-    pairs = [pair for pair in (*PAIRS, AA) if set(pair) <= set(there)]
+    there = [arm for arm in (*study.arms, BEST_START) if all(arm in one for one in seeds.values())]
+    wanted = (*study.pairs, study.twins) if study.twins else study.pairs
+    pairs = [pair for pair in wanted if set(pair) <= set(there)]
     result: dict[str, Any] = {
         "seeds": list(seeds),
         "arms": {arm: lengths(list(seeds.values()), arm) for arm in there},
@@ -214,15 +278,50 @@ def tables(seeds: Mapping[int, Mapping[str, list[Prediction]]]) -> dict[str, Any
             if len(seeds) > 1:
                 rows.append(line(pair, "mean", differences(list(scores.values()), pair)))
         result[name] = rows
-        repeated = differences(list(scores.values()), AA) if set(AA) <= set(there) else None
-        if repeated is not None and (np.abs(repeated) > TIE).any():
+        label, repeated = repeated_runs(list(scores.values()), study)
+        if label and study.twins is None:
+            result[name] += [line(label, "pairs of seeds", repeated)]
+        if (np.abs(repeated) > TIE).any():
             result[f"power_{name}"] = power_table(repeated)
     return result
 
 
+def repeated_runs(seeds: Sequence[Scores], study: Study) -> tuple[Pair | None, Floats]:
+    """Return what is compared where only draws differ, and its differences, [S, T].
+
+    Where a run has no twin arm, the second arm of the first pair is held against itself with
+    another seed, every two seeds once; the questions are the same for all seeds.
+    """
+    if study.twins is not None:
+        if set(study.twins) <= set(seeds[0]):
+            return study.twins, differences(seeds, study.twins)
+        return None, np.zeros((1, 1))
+    arm = study.pairs[0][1]
+    pairs = [{"one": one[arm], "other": other[arm]} for one, other in combinations(seeds, 2)]
+    if not pairs:
+        return None, np.zeros((1, 1))
+    return (arm, f"{arm} with another seed"), differences(pairs, ("one", "other"))
+
+
+def model_calls(folder: Path, arm: str) -> dict[str, int]:
+    """Return the model calls that an arm's data cost in a run, by who made them.
+
+    The calls of training the operator policy are the learned arm's.
+    """
+    stages = [f"evolve_instructions-{arm}", f"generate_responses-{arm}"]
+    stages += ["train_operator_policy"] if arm == "learned" else []
+    paths = [folder / "artifacts" / stage / "ledger" for stage in stages]
+    ledgers = [json.loads(path.read_text(encoding="utf-8")) for path in paths if path.exists()]
+    return {
+        role: sum(entry["calls"] for entry in phases.values())
+        for role, phases in merged(ledgers).items()
+    }
+
+
 def markdown(found: Mapping[str, Any]) -> str:
     """Return the tables for people."""
-    lines = [
+    lines = _calls(found["calls"]) if found.get("calls") else []
+    lines += [
         "| arm | ROUGE-L | cut to the reference's length | exact match | words, mean; median |",
         "| --- | ---: | ---: | ---: | ---: |",
     ]
@@ -242,6 +341,34 @@ def markdown(found: Mapping[str, Any]) -> str:
         if f"power_{name}" in found:
             lines += ["", _needed(found[f"power_{name}"])]
     return "\n".join(lines) + "\n"
+
+
+def _calls(by_arm: Mapping[str, Mapping[str, float]]) -> list[str]:
+    """Return the table of mean calls per seed."""
+    return [
+        "| arm | instructions kept | rewrites | reviews | answers | calls in all |",
+        "| --- | ---: | ---: | ---: | ---: | ---: |",
+        *(
+            f"| {arm} | {one['kept']:g} | {one.get('evolver', 0):g} | {one.get('judge', 0):g} |"
+            f" {one.get('responder', 0):g} |"
+            f" {sum(count for role, count in one.items() if role != 'kept'):g} |"
+            for arm, one in by_arm.items()
+        ),
+        "",
+    ]
+
+
+def calls_by_arm(folders: Sequence[Path], study: Study) -> dict[str, dict[str, float]]:
+    """Return mean calls per seed and role, and instructions kept, of each arm that evolved."""
+    found: dict[str, dict[str, float]] = {}
+    for arm in study.arms:
+        counted = [model_calls(folder, arm) for folder in folders]
+        if any(counted):
+            roles = sorted({role for one in counted for role in one})
+            found[arm] = {role: fmean(one.get(role, 0) for one in counted) for role in roles}
+            kept = [folder / "artifacts" / f"dedup_filter-{arm}" / "kept" for folder in folders]
+            found[arm]["kept"] = fmean(sum(1 for _ in iter_objects(path)) for path in kept)
+    return found
 
 
 def _row(one: Mapping[str, Any]) -> str:
@@ -273,7 +400,8 @@ def main() -> None:
     parser.add_argument("--tasks", type=Path, required=True, help="evaluation tasks")
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--seeds", default="1,2,3")
-    parser.add_argument("--config", type=Path, default=CONFIG)
+    parser.add_argument("--study", choices=sorted(STUDIES), default="refine-af")
+    parser.add_argument("--config", type=Path, help="instead of the study's own")
     parser.add_argument(
         "--best-form", default="", help="of the untuned model: chat=yes,prompt=bare"
     )
@@ -287,7 +415,9 @@ def main() -> None:
     done = {n: one for n, one in folders.items() if (one / "artifacts/report/result").exists()}
     if not done:
         raise SystemExit(f"{options.output}: no finished seed")
-    found = tables({seed: read_seed(folder) for seed, folder in done.items()})
+    study = STUDIES[options.study]
+    found = tables({seed: read_seed(folder, study) for seed, folder in done.items()}, study)
+    found["calls"] = calls_by_arm(list(done.values()), study)
     (options.output / "study.json").write_text(json.dumps(found, indent=1) + "\n", "utf-8")
     text = markdown(found)
     (options.output / "study.md").write_text(text, encoding="utf-8")

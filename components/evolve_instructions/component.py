@@ -104,14 +104,16 @@ def evolve_instructions(
         max_failed: Largest share of requests that the engine may leave unanswered; above it the
             stage ends and keeps what was answered.
         operators_uri: Operators and their prompts: builtin:operators, a YAML file or a URI.
-        style: plain: as builtin:tiny was trained; instruct: a request in words.
+        style: plain: as builtin:tiny was trained; instruct: a request in words; few_shot: worked
+            rewrites before it, for base models and small ones.
         steps: Most operators tried on one seed.
         temperature: Of the rewriter.
         top_p: Nucleus mass.
         max_tokens: Most new tokens of a rewrite.
         reviewer: Model that compares rewrite and parent; empty: the rewriter's.
         reviewer_engine: Engine of the reviewer; empty: the rewriter's.
-        accept: Least probability of a difference, both orders averaged.
+        accept: Least probability of a difference, both orders averaged; 0 with weight_changed=0
+            asks no reviewer.
         patience: Invalid rewrites in a row that end an episode.
         min_words: Fewest words of an instruction.
         max_words: Most words of an instruction.

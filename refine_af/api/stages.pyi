@@ -312,7 +312,7 @@ def train_operator_policy(
     endpoint_seconds: float = 900.0,
     max_failed: float = 0.01,
     operators_uri: str = "builtin:operators",
-    style: Literal["plain", "instruct"] = "instruct",
+    style: Literal["plain", "instruct", "few_shot"] = "instruct",
     steps: int = 6,
     temperature: float = 0.8,
     top_p: float = 0.95,
@@ -378,14 +378,14 @@ def train_operator_policy(
         endpoint_seconds: Most seconds for one request to an endpoint (openai), all tries together.
         max_failed: Largest share of requests that the engine may leave unanswered; above it the stage ends and keeps what was answered.
         operators_uri: Operators and their prompts: builtin:operators, a YAML file or a URI.
-        style: plain: as builtin:tiny was trained; instruct: a request in words.
+        style: plain: as builtin:tiny was trained; instruct: a request in words; few_shot: worked rewrites before it, for base models and small ones.
         steps: Most operators tried on one seed.
         temperature: Of the rewriter.
         top_p: Nucleus mass.
         max_tokens: Most new tokens of a rewrite.
         reviewer: Model that compares rewrite and parent; empty: the rewriter's.
         reviewer_engine: Engine of the reviewer; empty: the rewriter's.
-        accept: Least probability of a difference, both orders averaged.
+        accept: Least probability of a difference, both orders averaged; 0 with weight_changed=0 asks no reviewer.
         patience: Invalid rewrites in a row that end an episode.
         min_words: Fewest words of an instruction.
         max_words: Most words of an instruction.
@@ -471,7 +471,7 @@ def evolve_instructions(
     endpoint_seconds: float = 900.0,
     max_failed: float = 0.01,
     operators_uri: str = "builtin:operators",
-    style: Literal["plain", "instruct"] = "instruct",
+    style: Literal["plain", "instruct", "few_shot"] = "instruct",
     steps: int = 6,
     temperature: float = 0.8,
     top_p: float = 0.95,
@@ -523,14 +523,14 @@ def evolve_instructions(
         endpoint_seconds: Most seconds for one request to an endpoint (openai), all tries together.
         max_failed: Largest share of requests that the engine may leave unanswered; above it the stage ends and keeps what was answered.
         operators_uri: Operators and their prompts: builtin:operators, a YAML file or a URI.
-        style: plain: as builtin:tiny was trained; instruct: a request in words.
+        style: plain: as builtin:tiny was trained; instruct: a request in words; few_shot: worked rewrites before it, for base models and small ones.
         steps: Most operators tried on one seed.
         temperature: Of the rewriter.
         top_p: Nucleus mass.
         max_tokens: Most new tokens of a rewrite.
         reviewer: Model that compares rewrite and parent; empty: the rewriter's.
         reviewer_engine: Engine of the reviewer; empty: the rewriter's.
-        accept: Least probability of a difference, both orders averaged.
+        accept: Least probability of a difference, both orders averaged; 0 with weight_changed=0 asks no reviewer.
         patience: Invalid rewrites in a row that end an episode.
         min_words: Fewest words of an instruction.
         max_words: Most words of an instruction.

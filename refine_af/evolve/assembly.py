@@ -30,7 +30,9 @@ def operators_of(params: EvolutionParams, task: Task) -> "Operators":
     """Return the operators that ``operators_uri`` names, checked."""
     from refine_af.evolve.operators import open_operators
 
-    return open_operators(params.operators_uri, task.scratch)
+    operators = open_operators(params.operators_uri, task.scratch)
+    operators.refuse_style(params.style, params.operators_uri)
+    return operators
 
 
 Engines = tuple[JournalledEngine, JournalledEngine]
@@ -114,7 +116,7 @@ def make_evolver(
     if params.weight_frontier > 0:
         agreement = Agreement(
             writer,
-            params.style,
+            params.answer_style,
             params.frontier_samples,
             params.max_tokens,
             params.seed,
@@ -122,7 +124,7 @@ def make_evolver(
         )
     return Evolver(
         writer,
-        Reviewer(judge, params.style, params.seed, ledger),
+        Reviewer(judge, params.answer_style, params.seed, ledger),
         operators,
         open_embedding(params.embedding).embed,
         bank,

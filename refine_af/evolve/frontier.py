@@ -1,12 +1,12 @@
 """Episodes over many seeds at once: choose, rewrite, check, review, reward, go on.
 
 All episodes advance together, so that every step is two batches for the engine (rewrites, then
-reviews of those that broke no rule), however many episodes there are.
+reviews of those that broke no rule, if a reviewer is asked), however many episodes there are.
 """
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import exp
 
 import numpy as np
@@ -22,12 +22,10 @@ from refine_af.evolve.params import EvolutionParams
 from refine_af.evolve.policies import Decision, OperatorPolicy, Turn, name_of
 from refine_af.evolve.reviewer import Pair, Reviewer, Verdict
 from refine_af.evolve.reward import novelty, reward
-from refine_af.evolve.rules import Broken, broken_rule
+from refine_af.evolve.rules import Broken, broken_rule, instruction_alone
 from refine_af.evolve.state import State, Vectors
 
 Embed = Callable[[Sequence[str]], Vectors]
-CALLS_PER_STEP = 3
-"""One rewrite and two reviews."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +178,7 @@ class Evolver:
         if not self._max_calls:
             return active
         left = self._max_calls - self._ledger.calls("evolver", "judge")
-        return active[: max(0, left // CALLS_PER_STEP)]
+        return active[: max(0, left // self.params.calls_of_a_step)]
 
     def _step(
         self, active: list[_Episode], policy: OperatorPolicy, phase: str, keys: tuple[str, str]
@@ -231,16 +229,18 @@ class Evolver:
         answers = self._engine.generate(requests, params.requested) if requests else []
         self._ledger.add("evolver", phase, answers)
         for attempt, answer in zip(attempts, answers, strict=True):
-            attempt.answer = answer
+            attempt.answer = replace(answer, text=instruction_alone(answer.text))
             attempt.broken = broken_rule(
-                answer,
+                attempt.answer,
                 attempt.episode.line,
-                attempt.episode.root.outputs,
-                self.operators.forbidden,
+                (*attempt.episode.root.outputs, attempt.episode.input),
+                self.operators.copied(params.style),
                 params,
             )
 
     def _review(self, attempts: list[_Attempt], phase: str) -> None:
+        if not self.params.asks_reviewer:
+            return
         pairs = [
             Pair(attempt.turn.key, attempt.episode.text, _text(attempt)) for attempt in attempts
         ]

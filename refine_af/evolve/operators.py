@@ -23,19 +23,28 @@ STOP = "stop"
 """The choice to leave an instruction as it is; behind the operators of the file."""
 
 TEMPLATES = Path(__file__).parent / "templates"
-PLACEHOLDERS = ("ask", "input", "instruction", "operation")
+PLACEHOLDERS = ("ask", "examples", "input", "instruction", "operation")
 KEYS = {"name": str, "ask": str, "keeps_input": bool}
 
 Style = Literal["plain", "instruct"]
+RewriteStyle = Literal["plain", "instruct", "few_shot"]
 
 
 @dataclass(frozen=True, slots=True)
 class Operator:
-    """One operation; ``keeps_input``: whether the old input still fits the new instruction."""
+    """One operation.
+
+    Attributes:
+        name: Its name in rows, mixes and tables.
+        ask: What the rewriter is asked for.
+        keeps_input: Whether the old input still fits the new instruction.
+        examples: Worked rewrites, (before, after), which the style ``few_shot`` shows.
+    """
 
     name: str
     ask: str
     keeps_input: bool
+    examples: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,14 +68,35 @@ class Operators:
         """Return the operators' names."""
         return tuple(operator.name for operator in self.operators)
 
-    def prompt(self, style: Style, operator: int, instruction: str, input_text: str) -> str:
-        """Return the request to rewrite ``instruction`` by operator number ``operator``."""
+    def copied(self, style: RewriteStyle) -> tuple[str, ...]:
+        """Return texts that show that a rewrite repeats its prompt; lower case."""
+        pairs = [pair for operator in self.operators for pair in operator.examples]
+        texts = tuple(text.casefold() for pair in pairs for text in pair)
+        return self.forbidden + (texts if style == "few_shot" else ())
+
+    def refuse_style(self, style: RewriteStyle, name: str) -> None:
+        """Raise :class:`DataError` where the file called ``name`` cannot ask in a style."""
+        if style not in self.templates:
+            raise DataError(f"{name}: prompts has no {style!r}, which parameter style asks for")
+        bare = [operator.name for operator in self.operators if not operator.examples]
+        if style == "few_shot" and bare:
+            raise DataError(
+                f"{name}: operator {bare[0]!r} has no examples; the style few_shot shows them:"
+                " give each operator a list of {before, after}, or choose the style instruct"
+            )
+
+    def prompt(self, style: RewriteStyle, operator: int, instruction: str, given: str) -> str:
+        """Return the request to rewrite ``instruction``, whose input is ``given``.
+
+        ``operator`` is the number of the operation in the file.
+        """
         chosen = self.operators[operator]
         values = {
             "operation": chosen.name,
             "ask": chosen.ask,
             "instruction": instruction,
-            "input": input_text,
+            "input": given,
+            "examples": chosen.examples,
         }
         return self.templates[style].render(**values)
 
@@ -158,8 +188,10 @@ def _operators(value: Any, name: str, lines: dict[str, int]) -> tuple[Operator, 
     operators: list[Operator] = []
     for index, item in enumerate(value):
         where = f"{name}:{lines[f'operators.{index}']}"
-        if not isinstance(item, dict) or set(item) != set(KEYS):
-            raise DataError(f"{where}: an operator has exactly the keys {', '.join(KEYS)}")
+        if not isinstance(item, dict) or set(item) - {"examples"} != set(KEYS):
+            raise DataError(
+                f"{where}: an operator has the keys {', '.join(KEYS)}, and examples if it likes"
+            )
         for key, kind in KEYS.items():
             if not isinstance(item[key], kind) or item[key] == "":
                 raise DataError(f"{where}: {key} is {item[key]!r}; it must be {kind.__name__}")
@@ -170,8 +202,22 @@ def _operators(value: Any, name: str, lines: dict[str, int]) -> tuple[Operator, 
             )
         if item["name"] == STOP or item["name"] in [operator.name for operator in operators]:
             raise DataError(f"{where}: the name {item['name']!r} is taken; give another")
-        operators.append(Operator(**item))
+        examples = _examples(item.get("examples", []), where)
+        operators.append(Operator(**{key: item[key] for key in KEYS}, examples=examples))
     return tuple(operators)
+
+
+def _examples(value: Any, where: str) -> tuple[tuple[str, str], ...]:  # noqa: ANN401
+    keys = ("before", "after")
+    good = isinstance(value, list) and all(
+        isinstance(item, dict)
+        and set(item) == set(keys)
+        and all(isinstance(text, str) and text.strip() for text in item.values())
+        for item in value
+    )
+    if not good:
+        raise DataError(f"{where}: examples must be a list of {{before: text, after: text}}")
+    return tuple((item["before"], item["after"]) for item in value)
 
 
 def _forbidden(value: Any, name: str, lines: dict[str, int]) -> tuple[str, ...]:  # noqa: ANN401
@@ -183,20 +229,22 @@ def _forbidden(value: Any, name: str, lines: dict[str, int]) -> tuple[str, ...]:
 
 
 def _templates(value: Any, name: str, lines: dict[str, int]) -> "dict[str, Template]":  # noqa: ANN401
-    styles = ("instruct", "plain")
-    if not isinstance(value, dict) or set(value) != set(styles):
-        raise DataError(f"{name}:{lines['prompts']}: prompts needs exactly {', '.join(styles)}")
+    needed = {"instruct", "plain"}
+    if not isinstance(value, dict) or set(value) - {"few_shot"} != needed:
+        raise DataError(
+            f"{name}:{lines['prompts']}: prompts needs instruct and plain, and may have few_shot"
+        )
     return {
         style: _template(
             str(value[style]), name, lines[f"prompts.{style}"], lines[f"prompts.{style}.lines"]
         )
-        for style in styles
+        for style in sorted(value)
     }
 
 
 def _template(text: str, name: str, first: int, lines: int) -> "Template":
     """Compile a prompt; ``lines`` is 1 where each of its lines is one of the file, else 0."""
-    from jinja2 import TemplateSyntaxError, nodes
+    from jinja2 import TemplateSyntaxError, meta, nodes
 
     try:
         tree = _environment().parse(text)
@@ -204,8 +252,9 @@ def _template(text: str, name: str, first: int, lines: int) -> "Template":
         where = f"{name}:{first + lines * (error.lineno - 1)}"
         raise DataError(f"{where}: not a template ({error.message})") from None
     used = [node for node in tree.find_all(nodes.Name) if node.ctx == "load"]
+    free = meta.find_undeclared_variables(tree)  # not those that a loop or a set names
     for node in used:
-        if node.name not in PLACEHOLDERS:
+        if node.name in free and node.name not in PLACEHOLDERS:
             where = f"{name}:{first + lines * (node.lineno - 1)}"
             raise DataError(
                 f"{where}: placeholder {node.name!r} does not exist;"

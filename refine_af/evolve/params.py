@@ -10,6 +10,7 @@ from refine_af.engines.text import Sampling
 from refine_af.evolve.operators import (
     BUILTIN,
     PACKAGED,
+    RewriteStyle,
     Style,
     load_operators,
     parse_mix,
@@ -27,8 +28,10 @@ class EvolutionParams(EngineParams):
         "Operators and their prompts: builtin:operators, a YAML file or a URI.",
         names="operators",
     )
-    style: Style = param(
-        "instruct", "plain: as builtin:tiny was trained; instruct: a request in words."
+    style: RewriteStyle = param(
+        "instruct",
+        "plain: as builtin:tiny was trained; instruct: a request in words; few_shot: worked"
+        " rewrites before it, for base models and small ones.",
     )
     steps: int = param(6, "Most operators tried on one seed.", source="TeaMs-RL, its code", ge=1)
     temperature: float = param(0.8, "Of the rewriter.", ge=0.0)
@@ -44,7 +47,11 @@ class EvolutionParams(EngineParams):
         "", "Engine of the reviewer; empty: the rewriter's."
     )
     accept: float = param(
-        0.6, "Least probability of a difference, both orders averaged.", ge=0.0, le=1.0
+        0.6,
+        "Least probability of a difference, both orders averaged; 0 with weight_changed=0 asks no"
+        " reviewer.",
+        ge=0.0,
+        le=1.0,
     )
     patience: int = param(2, "Invalid rewrites in a row that end an episode.", ge=1)
     min_words: int = param(3, "Fewest words of an instruction.", ge=1)
@@ -76,13 +83,28 @@ class EvolutionParams(EngineParams):
         return self.reviewer_engine or self.engine
 
     @property
+    def asks_reviewer(self) -> bool:
+        """Return whether a reviewer's verdict decides or pays anything."""
+        return self.accept > 0 or self.weight_changed > 0
+
+    @property
+    def calls_of_a_step(self) -> int:
+        """Return the calls of one operation: the rewrite, and a review in both orders."""
+        return 3 if self.asks_reviewer else 1
+
+    @property
+    def answer_style(self) -> Style:
+        """Return the form of asking for a review or an answer."""
+        return "plain" if self.style == "plain" else "instruct"
+
+    @property
     def requested(self) -> Sampling:
         """Return the sampling of a rewrite."""
         return Sampling(
             max_tokens=self.max_tokens,
             temperature=self.temperature,
             top_p=self.top_p,
-            stop=("\n",) if self.style == "plain" else ("\n### ",),
+            stop=("\n### ",) if self.style == "instruct" else ("\n",),
         )
 
     @rule("min_words")

@@ -39,6 +39,18 @@ ANSWER_SIMILARITY = 0.7
 _REFUSALS = re.compile(
     r"\b(sorry|i cannot|i can't|i can not|i am unable|i'm unable|as an ai|i won't)\b", re.IGNORECASE
 )
+_LABEL = re.compile(
+    r"\A\s*[*#>\s]*(?:(?:new|updated|revised)\s+)?(?:instruction|rewrite|rewritten|task)s?"
+    r"(?:\s+instruction)?[ \t*]*(?::[ \t*]*|\n+)",
+    re.IGNORECASE,
+)
+"""A label that a model says back before the text, as ``### Instruction`` or ``**Rewritten:**``."""
+_PREAMBLE = re.compile(
+    r"\A\s*(?:(?:sure|certainly|of course|okay|ok)\b[^\n:]*|here(?:'s| is| are)\b[^\n:]*)"
+    r"(?::[ \t]*\n+|[!.][ \t]*\n\s*\n)",
+    re.IGNORECASE,
+)
+"""A line that announces the text, as ``Here is the rewritten instruction:``."""
 _ANSWERED = re.compile(r"^\s*(answer|output|response|input|solution|result)\s*:", re.IGNORECASE)
 _WORD = re.compile(r"\w+")
 STOP_WORDS = frozenset(
@@ -70,7 +82,8 @@ def broken_rule(
     Args:
         answer: What the rewriter wrote.
         line: Its root, and every instruction on the way to its parent, which is last.
-        outputs: Known answers to the root: a rewrite similar to one of them is an answer.
+        outputs: Known answers to the root, and the input: a rewrite similar to one of them is no
+            instruction.
         forbidden: Words of the prompts, lower case.
         params: Fewest and most words.
     """
@@ -94,6 +107,21 @@ def broken_rule(
     if _plain(text) in {_plain(ancestor) for ancestor in line}:
         return Broken("unchanged")
     return _not_an_instruction(text, line[-1], outputs)
+
+
+def instruction_alone(text: str) -> str:
+    """Return a rewrite without what models write around it.
+
+    One announcing line and one label in front are taken off where a text is left behind them, and
+    quotation marks around the whole.
+    """
+    text = text.strip()
+    for pattern in (_PREAMBLE, _LABEL):
+        rest = pattern.sub("", text, count=1).strip()
+        text = rest or text
+    inner = text[1:-1]
+    quoted = len(text) > 2 and text[0] + text[-1] in ('""', "“”") and not set(inner) & set('"“”')
+    return inner.strip() if quoted else text
 
 
 def broken_answer(answer: Completion) -> Broken | None:
@@ -127,7 +155,7 @@ def _not_an_instruction(text: str, parent: str, outputs: Iterable[str]) -> Broke
         return Broken("answered", "opens like an answer or an input")
     for output in outputs:
         if len(output.split()) > 3 and rouge_l(text, output) >= ANSWER_SIMILARITY:
-            return Broken("answered", "repeats the known answer of its root")
+            return Broken("answered", "repeats the known answer of its root, or the input")
     expected, actual = main_script(parent), main_script(text)
     if expected and actual and expected != actual:
         detail = f"{actual.title()} letters, the instruction has {expected.title()}"

@@ -3,6 +3,7 @@
 from typing import Any
 
 from refine_af.contracts.stage import Stage
+from refine_af.evolve.params import EvolutionParams
 from refine_af.pipelines.config import ASK_FOR_INSTANCES, DEFAULTS, RunConfig
 from refine_af.pipelines.tasks import given_values, planned
 from refine_af.runner import find_stage
@@ -40,8 +41,14 @@ def model_calls(config: RunConfig) -> dict[str, tuple[int, int]]:
     return bound
 
 
+def _calls_of_a_step(values: dict[str, Any]) -> int:
+    return EvolutionParams(
+        accept=values["accept"], weight_changed=values["weight_changed"]
+    ).calls_of_a_step
+
+
 def _evolution_calls(config: RunConfig) -> dict[str, tuple[int, int]]:
-    """Return the bound of the second pipeline: one rewrite and two reviews per operator tried.
+    """Return the bound of the second pipeline: a rewrite and its reviews per operator tried.
 
     The number of seeds is known where ``seeds_limit`` sets it; else the packaged 175 are taken.
     """
@@ -53,15 +60,19 @@ def _evolution_calls(config: RunConfig) -> dict[str, tuple[int, int]]:
     episodes = policy["updates"] * policy["episodes"] + tests * policy["held_out"]
     tried = policy["policy_seeds"] * episodes * policy["steps"] + 6 * policy["table_seeds"]
     if "learned" in config.arms:
-        bound["train_operator_policy"] = (3 * tried, tried * (policy["max_tokens"] + 2))
+        calls = tried * _calls_of_a_step(policy)
+        bound["train_operator_policy"] = (calls, tried * (policy["max_tokens"] + 2))
     tried = (evolve["seeds_limit"] or 175) * evolve["steps"] * evolve["passes"]
     if evolve["max_calls"]:
-        tried = min(tried, evolve["max_calls"] // 3)
+        tried = min(tried, evolve["max_calls"] // _calls_of_a_step(evolve))
     answers = resolved(config, find_stage("generate_responses"))
     for arm in config.arms:
         if arm != "no_evolution":
             name = f"evolve_instructions ({arm})"
-            bound[name] = (3 * tried, tried * (evolve["max_tokens"] + 2))
+            bound[name] = (
+                tried * _calls_of_a_step(evolve),
+                tried * (evolve["max_tokens"] + 2),
+            )
         calls = tried * (1 if arm == "no_evolution" else answers["samples"])
         bound[f"generate_responses ({arm})"] = (calls, calls * answers["max_tokens"])
     return bound

@@ -169,11 +169,12 @@ def _metrics(kept: list[Evolved], steps: list[OperatorStep], ledger: "Ledger") -
         "kept": len(kept),
         "tried": len(tried),
         "accepted_share": sum(row.status == "kept" for row in tried) / max(len(tried), 1),
-        "reviewer_accepted_share": sum(row.status == "kept" for row in reviewed)
-        / max(len(reviewed), 1),
         "reward": sum(row.reward for row in tried) / max(len(tried), 1),
         "calls": ledger.calls("evolver", "judge", "chooser", "responder"),
     }
+    if reviewed:
+        accepted = sum(row.status == "kept" for row in reviewed)
+        metrics["reviewer_accepted_share"] = accepted / len(reviewed)
     return metrics | {f"rejected_{name}": count for name, count in sorted(reasons(steps).items())}
 
 

@@ -1,6 +1,8 @@
 """The numbers of the study on real models, by hand, and its table from a made run."""
 
+import json
 from math import sqrt
+from pathlib import Path
 from statistics import NormalDist
 
 import numpy as np
@@ -73,7 +75,7 @@ def test_the_table_has_every_pair_as_written_and_cut() -> None:
                 prediction("one", "red" if arm in right else "no", "red", float(arm in right)),
                 prediction("two", "red", "red", 1.0),
             ]
-            for arm in real_models.ARMS
+            for arm in real_models.STUDIES["refine-af"].arms
         }
 
     found = real_models.tables({1: seed("rl"), 2: seed("rl")})
@@ -86,3 +88,37 @@ def test_the_table_has_every_pair_as_written_and_cut() -> None:
     assert "| rl against baseline | mean | 1, 1, 0 | 100.0 % |" in text
     assert "50 % of tasks are tied" in text
     assert text.count("Cut to the reference's length:") == 1
+
+
+def test_without_a_twin_arm_seeds_of_one_arm_stand_against_each_other() -> None:
+    study = real_models.STUDIES["teams-rl"]
+    seeds = [{"uniform": {"one": value}} for value in (0.1, 0.4, 0.2)]
+    label, found = real_models.repeated_runs(seeds, study)
+    assert label == ("uniform", "uniform with another seed")
+    assert found[:, 0] == pytest.approx([0.1 - 0.4, 0.1 - 0.2, 0.4 - 0.2])
+    assert real_models.repeated_runs(seeds[:1], study)[0] is None
+
+
+def test_calls_are_counted_by_role_and_the_policy_s_training_is_the_learned_arm_s(
+    tmp_path: Path,
+) -> None:
+    def ledger(task: str, **calls: int) -> None:
+        path = tmp_path / "artifacts" / task / "ledger"
+        path.parent.mkdir(parents=True)
+        counts = {role: {"evolve": {"calls": n}} for role, n in calls.items()}
+        for entry in counts.values():
+            entry["evolve"] |= {"prompt_tokens": 0, "new_tokens": 0}
+        path.write_text(json.dumps(counts), encoding="utf-8")
+
+    ledger("train_operator_policy", evolver=7, judge=14)
+    for arm in ("learned", "uniform"):
+        ledger(f"evolve_instructions-{arm}", evolver=10)
+        ledger(f"generate_responses-{arm}", responder=5)
+        kept = tmp_path / "artifacts" / f"dedup_filter-{arm}" / "kept"
+        kept.parent.mkdir(parents=True)
+        kept.write_text('{"a": 1}\n{"a": 2}\n', encoding="utf-8")
+    found = real_models.calls_by_arm([tmp_path], real_models.STUDIES["teams-rl"])
+    assert found == {
+        "learned": {"evolver": 17, "judge": 14, "responder": 5, "kept": 2},
+        "uniform": {"evolver": 10, "responder": 5, "kept": 2},
+    }

@@ -36,7 +36,7 @@ def evolver(
 ) -> Evolver:
     return Evolver(
         writer,
-        Reviewer(writer, settings.style, settings.seed, ledger),
+        Reviewer(writer, settings.answer_style, settings.seed, ledger),
         load_operators(),
         embed,
         Bank(DIMENSION),

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -72,6 +73,48 @@ def test_bad_answers_are_counted_with_their_reason_and_two_end_an_episode(
     assert found.kept == []
     if value is not None:
         assert {row.reward for row in found.steps} == {value}
+
+
+def test_no_reviewer_is_asked_where_its_verdict_decides_and_pays_nothing(tmp_path: Path) -> None:
+    ledger = Ledger()
+    free = EvolutionParams(style="plain", steps=1, accept=0.0, weight_changed=0.0)
+    limit = 1  # one rewrite: with reviews a step would need three calls
+    found = evolver(engine(tmp_path, REWRITE), free, ledger, max_calls=limit).run(
+        [root()], DEEPEN, phase="evolve"
+    )
+    (row,), (kept,) = found.steps, found.kept
+    assert (kept.instruction, row.changed, row.labels) == (DEEPER, None, ())
+    assert row.reward == pytest.approx(0.5 * row.parts["novelty"])
+    assert "judge" not in ledger.dump()
+
+
+def test_what_a_model_says_around_a_rewrite_is_taken_off_before_the_rules(tmp_path: Path) -> None:
+    said = f"### Instruction\n{DEEPER}"
+    writer = engine(
+        tmp_path, {"match": "### Rewrite", "text": said}, {"match": "Are they equal?", "text": "B"}
+    )
+    found = evolver(writer, EvolutionParams(steps=1), Ledger()).run(
+        [root()], DEEPEN, phase="evolve"
+    )
+    assert [kept.instruction for kept in found.kept] == [DEEPER]
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        ("Write a limerick about a lighthouse keeper.", "template_words"),
+        ("As you know: the Rhine, the Elbe and the Danube flow to the sea.", "answered"),
+    ],
+)
+def test_a_worked_rewrite_or_the_input_said_back_is_no_rewrite(
+    tmp_path: Path, said: str, reason: str
+) -> None:
+    given = "the Rhine, the Elbe and the Danube flow to the sea"
+    settings = EvolutionParams(style="few_shot", steps=1, accept=0.0, weight_changed=0.0)
+    writer = engine(tmp_path, {"match": "Rewritten:", "text": f" {said}"})
+    start = replace(root(), input=given)
+    (row,) = evolver(writer, settings, Ledger()).run([start], DEEPEN, phase="evolve").steps
+    assert row.reason == reason
 
 
 def test_a_doubtful_review_is_not_enough(tmp_path: Path) -> None:

@@ -37,6 +37,37 @@ def test_the_input_is_in_the_instruct_prompt_only_where_there_is_one() -> None:
     assert "input" not in operators.prompt("instruct", 1, "Sort.", "")
 
 
+def test_the_few_shot_prompt_shows_the_worked_rewrites_of_the_operator_alone() -> None:
+    prompt = load_operators().prompt("few_shot", 0, "Name a bird.", "heron, stork")
+    assert prompt.startswith("Rewriting of instructions. Write a different instruction from the")
+    assert prompt.endswith(
+        "Instruction: Write a poem about the sea.\n"
+        "Rewritten: Write a limerick about a lighthouse keeper.\n\n"
+        "Instruction: Name a bird.\nInput: heron, stork\nRewritten:"
+    )
+    assert "bakery" not in prompt
+
+
+def test_a_file_for_few_shot_needs_its_prompt_and_examples_of_every_operator(
+    tmp_path: Path,
+) -> None:
+    load_operators().refuse_style("few_shot", "builtin:operators")
+    text = PACKAGED.read_text(encoding="utf-8")
+    begin, end = text.index("  # for base models"), text.index("operators:\n  - name")
+    path = tmp_path / "own.yaml"
+    path.write_text(text[:begin] + text[end:], encoding="utf-8")
+    load_operators(path).refuse_style("instruct", "own.yaml")
+    with pytest.raises(DataError, match=r"own\.yaml: prompts has no 'few_shot'"):
+        load_operators(path).refuse_style("few_shot", "own.yaml")
+    begin, end = text.index("    examples:\n"), text.index("  - name: add constraint")
+    path.write_text(text[:begin] + text[end:], encoding="utf-8")
+    with pytest.raises(DataError, match="operator 'breadth' has no examples"):
+        load_operators(path).refuse_style("few_shot", "own.yaml")
+    for old, new in (("before: ", "befor: "), ('before: "Explain', 'before: [a] # "')):
+        with pytest.raises(DataError, match="examples must be a list of"):
+            load_operators(changed(tmp_path, f"      - {old}", f"      - {new}"))
+
+
 def test_the_digest_is_of_the_content_and_not_of_comments(tmp_path: Path) -> None:
     assert load_operators(changed(tmp_path, "# The", "# the")).digest == load_operators().digest
     other = changed(tmp_path, "at most twenty more", "at most thirty more")

@@ -3,7 +3,13 @@ from scripted_world import DEEPER, PARENT
 
 from refine_af.engines.text import Completion, Finish
 from refine_af.evolve.params import EvolutionParams
-from refine_af.evolve.rules import REASONS, broken_answer, broken_rule, main_script
+from refine_af.evolve.rules import (
+    REASONS,
+    broken_answer,
+    broken_rule,
+    instruction_alone,
+    main_script,
+)
 
 FORBIDDEN = ("new task:",)
 
@@ -70,3 +76,28 @@ def test_scripts() -> None:
     assert main_script("abc де") == "LATIN"
     assert main_script("12 + 3") == ""
     assert main_script("中文 ab") == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "alone"),
+    [
+        ("### Instruction\nSort the words.", "Sort the words."),
+        ("**Rewritten instruction:** Sort the words.", "Sort the words."),
+        ("New instruction: Sort the words.", "Sort the words."),
+        ("Sure! Here's a rewritten version:\n\nSort the words.", "Sort the words."),
+        ("Here is the new instruction:\nInstruction: Sort the words.", "Sort the words."),
+        ("“Sort the words.”", "Sort the words."),
+        # the text itself begins like that
+        ("Here is a list: sort it by length.", "Here is a list: sort it by length."),
+        ("Task lists are long. Shorten this one.", "Task lists are long. Shorten this one."),
+        ("Rewrite the sentence: It rains.", "Rewrite the sentence: It rains."),
+        ('"Yes" or "no": is 7 prime', '"Yes" or "no": is 7 prime'),
+        ("Sure is an adverb.\nSay which kind.", "Sure is an adverb.\nSay which kind."),
+        # nothing is left behind it: the rules see what was written
+        ("Here is the new instruction:", "Here is the new instruction:"),
+        ("### Instruction", "### Instruction"),
+        ("", ""),
+    ],
+)
+def test_a_rewrite_alone(text: str, alone: str) -> None:
+    assert instruction_alone(text) == alone
