@@ -61,25 +61,45 @@ def iter_objects(path: Path) -> Iterator[tuple[int, JsonObject]]:
         DataError: With file and line, for bytes that are not UTF-8, text that is not one JSON
             object, a NUL or a lone surrogate inside a string, or a line over 16 MiB.
     """
+    for number, _, value in located_objects(path):
+        yield number, value
+
+
+def located_objects(path: Path) -> Iterator[tuple[int, int, JsonObject]]:
+    """Yield number, byte and object of each row of a file; see :func:`iter_objects`.
+
+    The byte is where the row's line begins; -1 for a row that is not a line of the file.
+    """
     with path.open("rb") as source:
-        yield from objects_in(source, path)
+        yield from _located(source, path)
 
 
 def objects_in(source: io.BufferedReader, path: Path) -> Iterator[tuple[int, JsonObject]]:
     """Yield what :func:`iter_objects` does, from the bytes of a file that is called ``path``."""
-    head = source.peek(2)[:2]
-    if head[:1] == b"{" and head[1:] != b"\0" and row_files.suffix(path) not in row_files.TABLES:
-        yield from _lines(source, path)
-        return
-    for number, value in row_files.other_rows(path, source, _lines, _DECODER.decode):
-        _refuse_bad_text(value, f"{path}:{number}")
+    for number, _, value in _located(source, path):
         yield number, value
 
 
+def _located(source: io.BufferedReader, path: Path) -> Iterator[tuple[int, int, JsonObject]]:
+    head = source.peek(2)[:2]
+    if head[:1] == b"{" and head[1:] != b"\0" and row_files.suffix(path) not in row_files.TABLES:
+        yield from _located_lines(source, path)
+        return
+    for number, value in row_files.other_rows(path, source, _lines, _DECODER.decode):
+        _refuse_bad_text(value, f"{path}:{number}")
+        yield number, -1, value
+
+
 def _lines(source: BinaryIO, path: Path) -> Iterator[tuple[int, JsonObject]]:
-    number = 0
+    for number, _, value in _located_lines(source, path):
+        yield number, value
+
+
+def _located_lines(source: BinaryIO, path: Path) -> Iterator[tuple[int, int, JsonObject]]:
+    number = end = 0
     while raw := source.readline(MAX_LINE_BYTES + 1):
         number += 1
+        end += len(raw)
         location = f"{path}:{number}"
         if len(raw) > MAX_LINE_BYTES:
             raise DataError(f"{location}: the line is longer than {MAX_LINE_BYTES} bytes")
@@ -93,15 +113,16 @@ def _lines(source: BinaryIO, path: Path) -> Iterator[tuple[int, JsonObject]]:
                 raise
             for at, row in enumerate(rows, start=1):
                 _refuse_bad_text(row, f"{path}:{at}")
-                yield at, row
+                yield at, -1, row
             return
         if number == 1 and (held := row_files.wrapped_rows(value)):
             rest = source.read(row_files.MOST_DOCUMENT_BYTES)
             if not rest.strip():
-                yield from enumerate(held, start=1)
+                for at, row in enumerate(held, start=1):
+                    yield at, -1, row
                 return
             source = io.BytesIO(rest)
-        yield number, value
+        yield number, end - len(raw), value
 
 
 def _rows_of_document(first: bytes, source: BinaryIO, path: Path) -> list[JsonObject] | None:

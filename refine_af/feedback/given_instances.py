@@ -1,6 +1,8 @@
 """Instances to score: rows of this project, or anyone's with the columns of an instance."""
 
-from dataclasses import dataclass, field
+import hashlib
+import json
+from collections.abc import Iterator
 from pathlib import Path
 
 from refine_af.contracts.errors import DataError
@@ -12,39 +14,23 @@ COLUMNS = ("instruction", "input", "output")
 _KNOWN = frozenset(Instance.model_fields)
 
 
-@dataclass(slots=True)
-class Given:
-    """Rows to score.
-
-    Attributes:
-        rows: Those that can be scored, in order.
-        empty: Those whose output is empty.
-        others: Columns that an instance does not have, by the id of their row.
-    """
-
-    rows: list[Instance] = field(default_factory=list)
-    empty: list[Rejected] = field(default_factory=list)
-    others: dict[str, JsonObject] = field(default_factory=dict)
-
-    def whole(self, row: Instance) -> Instance | JsonObject:
-        """Return a row of :attr:`rows` with its other columns."""
-        others = self.others.get(row.id)
-        return row.model_dump(mode="json") | others if others else row
+Given = tuple[Instance, JsonObject] | Rejected
+"""A row to score with the columns that an instance does not have, or one whose output is empty."""
 
 
-def read_given(path: Path) -> Given:
-    """Return the rows of a file.
+def iter_given(path: Path) -> Iterator[Given]:
+    """Yield the rows of a file.
 
     A row without ``parents`` is someone else's. Its ``id`` is kept, so that scores can be joined
     to it; without one it gets one from its content and, for repeats, their number. ``input`` may
-    be absent or null. Rows of another known schema are read too.
+    be absent or null. Rows of another known schema are read too. What is held is about 250 bytes
+    a row: its id, its line, and a digest of its texts.
 
     Raises:
         DataError: With the line, for a row of another shape or an id that comes twice.
     """
-    given = Given()
     lines: dict[str, int] = {}
-    repeats: dict[tuple[str, ...], int] = {}
+    repeats: dict[bytes, int] = {}
     for number, value in iter_objects(path):
         location = f"{path}:{number}"
         if "parents" in value:
@@ -52,23 +38,31 @@ def read_given(path: Path) -> Given:
         else:
             texts = _texts(value, location)
             if not texts[-1].strip():
-                detail = f"line {number}; instruction: {texts[0][:2000]}"
-                given.empty.append(
-                    Rejected.make(
-                        "score_rewards", "empty_output", texts[-1], key=location
-                    ).model_copy(update={"detail": detail})
-                )
+                yield _empty(texts, number, location)
                 continue
-            repeats[texts] = repeats.get(texts, -1) + 1
-            row = _instance(value, texts, repeats[texts])
+            row = _instance(value, texts, _times_before(texts, repeats))
         if row.id in lines:
             raise DataError(f"{location} repeats the id {row.id!r} of line {lines[row.id]}")
         lines[row.id] = number
-        given.rows.append(row)
-        others = {name: item for name, item in value.items() if name not in _KNOWN}
-        if others:
-            given.others[row.id] = others
-    return given
+        yield row, {name: item for name, item in value.items() if name not in _KNOWN}
+
+
+def whole(row: Instance, others: JsonObject) -> Instance | JsonObject:
+    """Return a row with its other columns."""
+    return row.model_dump(mode="json") | others if others else row
+
+
+def _empty(texts: tuple[str, str, str], number: int, location: str) -> Rejected:
+    detail = f"line {number}; instruction: {texts[0][:2000]}"
+    made = Rejected.make("score_rewards", "empty_output", texts[-1], key=location)
+    return made.model_copy(update={"detail": detail})
+
+
+def _times_before(texts: tuple[str, str, str], repeats: dict[bytes, int]) -> int:
+    """Return how often the texts came before, and count them."""
+    digest = hashlib.blake2b(json.dumps(texts).encode(), digest_size=16).digest()
+    repeats[digest] = repeats.get(digest, -1) + 1
+    return repeats[digest]
 
 
 def _texts(value: JsonObject, location: str) -> tuple[str, str, str]:

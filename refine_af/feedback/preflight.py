@@ -30,6 +30,7 @@ FEWEST_ROWS = 30
 FLUENCY = ("naturalness", "understandability")
 
 Values = Sequence[float] | NDArray[np.float64]
+Columns = Mapping[str, NDArray[np.float64]]
 Matrix = dict[str, dict[str, float | None]]
 
 
@@ -63,19 +64,24 @@ def preflight(parts: Sequence[Mapping[str, float]], preset: Preset) -> Preflight
     Raises:
         DataError: For fewer than two rows, or a row that lacks an indicator.
     """
-    columns = _columns(parts, preset)
+    return preflight_of_columns(_columns(parts, preset), preset)
+
+
+def preflight_of_columns(columns: Columns, preset: Preset) -> Preflight:
+    """Measure as :func:`preflight` does, given the numbers of each indicator over all rows."""
     total = _totals(columns, preset)
+    rows = len(total)
     correlation: Matrix = {
         name: {other: pearson(columns[name], columns[other]) for other in columns}
         for name in columns
     }
     with_total = {name: pearson(column, total) for name, column in columns.items()}
     return Preflight(
-        rows=len(parts),
+        rows=rows,
         correlation=correlation,
         with_total=with_total,
         spread={name: _spread(column) for name, column in [*columns.items(), ("total", total)]},
-        warnings=tuple(_warnings(len(parts), preset, correlation, with_total)),
+        warnings=tuple(_warnings(rows, preset, correlation, with_total)),
     )
 
 
@@ -95,7 +101,7 @@ def _columns(
     return {name: np.asarray([row[name] for row in parts], float) for name in names}
 
 
-def _totals(columns: Mapping[str, NDArray[np.float64]], preset: Preset) -> NDArray[np.float64]:
+def _totals(columns: Columns, preset: Preset) -> NDArray[np.float64]:
     total = np.full(len(next(iter(columns.values()))), preset.constant)
     for name, weight in preset.weights.items():
         column = columns[name]

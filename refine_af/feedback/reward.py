@@ -12,7 +12,7 @@ stage that scores a file measures it piece by piece, then observes and combines 
 processes measure their shares, gather the parts, and all observe the same list.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from refine_af.contracts.errors import DataError, ParameterError
@@ -105,13 +105,15 @@ class Reward:
         waiting = iter(merged)
         return [None if row is None else next(waiting) for row in rows]
 
-    def observe(self, parts: Iterable[Measured]) -> None:
-        """Let the running statistics take in measured rows; those without parts do not count."""
-        real = [row for row in parts if isinstance(row, dict)]
+    def observe(self, parts: Sequence[Measured]) -> None:
+        """Let the running statistics take in measured rows; those without parts do not count.
+
+        ``parts`` is gone through once for each weighed part and once more, and not copied.
+        """
         for name, moments in self._parts.items():
             if moments.count < self.params.reward_reference_rows:
-                moments.observe(row[name] for row in real)
-        self._raw.observe(self._value(row) for row in real)
+                moments.observe(row[name] for row in parts if isinstance(row, dict))
+        self._raw.observe(self._value(row) for row in parts if isinstance(row, dict))
 
     def combine(self, parts: Sequence[Measured]) -> list[Scored]:
         """Return the verdicts on measured rows, in order; lowers the floor where they are low.

@@ -1,24 +1,35 @@
 """Automated feedback over any instances: every part and the total; selection when asked for."""
 
-from collections.abc import Sequence
+from array import array
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import compress, islice
+from pathlib import Path
 from typing import Literal
 
 from refine_af.calls.journalled import JournalledEngine
 from refine_af.contracts.errors import DataError
-from refine_af.contracts.jsonl import read_rows, write_rows
+from refine_af.contracts.jsonl import JsonObject, dump_line, parse_object
 from refine_af.contracts.params import param
 from refine_af.contracts.records import Instance, Rejected
 from refine_af.contracts.stage import Artifact, Metrics, Resources, Stage, Task
+from refine_af.contracts.stored_rows import RowSpool, stored_rows
 from refine_af.engines.opening import open_engine
 from refine_af.engines.params import EngineParams
 from refine_af.engines.scorers.opening import open_reward
-from refine_af.feedback.given_instances import read_given
-from refine_af.feedback.interface import Scored, Triplet, Unscored
+from refine_af.feedback.given_instances import iter_given, whole
+from refine_af.feedback.interface import Triplet, Unscored
 from refine_af.feedback.params import RewardParams
-from refine_af.feedback.reward import Measured, Reward
+from refine_af.feedback.part_table import PartTable
+from refine_af.feedback.reward import RAW, Reward
 from refine_af.feedback.selection import select
 
 BATCH = 64
+TOGETHER = 4096
+"""Rows whose totals are worked out together."""
+
+Given = tuple[Instance, JsonObject]
+"""A row with the columns that an instance does not have."""
 
 
 class ScoreRewardsParams(RewardParams):
@@ -32,12 +43,42 @@ class ScoreRewardsParams(RewardParams):
     top_k: int = param(1000, "Rows kept, for select=top_k.", ge=1)
 
 
+@dataclass(slots=True)
+class Scoring:
+    """What is held of the rows while they are scored: their texts stay in a temporary file.
+
+    Attributes:
+        rows: Those that can be scored, each with its other columns.
+        refused: Those that cannot, or that got no score.
+        parts: Of the rows that were scored.
+        unscored: Numbers of the others.
+        raw: The rule's value of each scored row.
+        totals: Its total.
+    """
+
+    rows: Sequence[Given]
+    refused: RowSpool[JsonObject]
+    parts: PartTable
+    unscored: set[int] = field(default_factory=set)
+    raw: "array[float]" = field(default_factory=lambda: array("d"))
+    totals: "array[float]" = field(default_factory=lambda: array("d"))
+
+    def scored(self) -> Iterator[tuple[Instance, JsonObject]]:
+        """Yield the scored rows without their scores."""
+        for number, (row, others) in enumerate(self.rows):
+            if number not in self.unscored:
+                yield row, others
+
+    def with_scores(self) -> Iterator[tuple[Instance, JsonObject]]:
+        """Yield the scored rows with their parts and totals."""
+        numbers = zip(self.parts, self.raw, self.totals, strict=True)
+        for (row, others), (parts, raw, total) in zip(self.scored(), numbers, strict=True):
+            yield row.model_copy(update={"total": total, "parts": parts | {RAW: raw}}), others
+
+
 def run(params: ScoreRewardsParams, task: Task) -> Metrics:
     """Score every instance; drop by the chosen rule."""
-    given = read_given(task.inputs["instances"])
-    rows = given.rows
-    if not rows:
-        raise DataError(f"{task.inputs['instances']}: no row with an output; nothing to score")
+    rows, refused = _read(task.inputs["instances"], task.scratch)
     judges: list[JournalledEngine] = []
 
     def open_judge(engine: EngineParams) -> JournalledEngine:
@@ -45,48 +86,68 @@ def run(params: ScoreRewardsParams, task: Task) -> Metrics:
         return judges[-1]
 
     reward = open_reward(params, open_judge)
-    measured = _measure(reward, rows, task)
+    names = [name for name in reward.part_names if name != RAW]
+    scoring = Scoring(rows, refused, PartTable(names))
+    _measure(reward, scoring, task)
     for judge in judges:
         judge.finish()
-    rows, parts, unscored = _scored_alone(rows, measured)
-    if unscored:
-        task.progress.say(f"{len(unscored)} rows got no score and are rejected as unscored")
-    reward.observe(_reference(reward, task) if "reference" in task.inputs else parts)
-    scored = [
-        _with_score(row, score) for row, score in zip(rows, reward.combine(parts), strict=True)
-    ]
-    kept, dropped = _choose(params, scored)
-    dropped = [*given.empty, *unscored, *dropped]
-    write_rows(task.outputs["scored"], map(given.whole, kept))
-    write_rows(task.outputs["rejected"], dropped)
-    _preflight(reward, parts, task)
-    return _metrics(kept, dropped)
+    if scoring.unscored:
+        count = len(scoring.unscored)
+        task.progress.say(f"{count} rows got no score and are rejected as unscored")
+    reward.observe(_reference(reward, task) if "reference" in task.inputs else scoring.parts)
+    for start in range(0, len(scoring.parts), TOGETHER):
+        for verdict in reward.combine(scoring.parts[start : start + TOGETHER]):
+            scoring.totals.append(verdict.total)
+            scoring.raw.append(verdict.raw)
+    dropped = _choose(params, scoring)
+    _write(scoring, dropped, task)
+    _preflight(reward, scoring.parts, task)
+    return _metrics(scoring, dropped)
 
 
-def _measure(reward: Reward, rows: list[Instance], task: Task) -> list[Measured]:
-    parts: list[Measured] = []
-    for start in range(0, len(rows), BATCH):
-        batch = rows[start : start + BATCH]
-        parts += reward.measure([Triplet(row.instruction, row.input, row.output) for row in batch])
-        task.progress.step(len(parts), len(rows), "rows")
-    return parts
+def _read(path: Path, scratch: Path) -> tuple[Sequence[Given], RowSpool[JsonObject]]:
+    """Return all rows, checked, and those that cannot be scored."""
+    rows = RowSpool(_given, scratch)
+    refused = RowSpool(lambda line: parse_object(line, "refused rows"), scratch)
+    for item in iter_given(path):
+        if isinstance(item, Rejected):
+            refused.add(item)
+        else:
+            rows.add({"row": item[0].model_dump(mode="json"), "others": item[1]})
+    given = rows.rows()
+    if not given:
+        raise DataError(f"{path}: no row with an output; nothing to score")
+    return given, refused
 
 
-def _scored_alone(
-    rows: Sequence[Instance], measured: Sequence[Measured]
-) -> tuple[list[Instance], list[Measured], list[Rejected]]:
-    """Return the rows with parts, their parts, and the rejections of the others."""
-    pairs = list(zip(rows, measured, strict=True))
-    unscored = [
-        Rejected.make("score_rewards", "unscored", row.output, (row.id,), detail=one.reason)
-        for row, one in pairs
-        if isinstance(one, Unscored)
-    ]
-    scored = [(row, one) for row, one in pairs if not isinstance(one, Unscored)]
-    return [row for row, _ in scored], [one for _, one in scored], unscored
+def _given(line: bytes) -> Given:
+    value = parse_object(line, "rows to score")
+    return Instance.model_validate(value["row"]), value["others"]
 
 
-def _reference(reward: Reward, task: Task) -> list[Measured]:
+def _measure(reward: Reward, scoring: Scoring, task: Task) -> None:
+    """Take in the parts of each row, and refuse those that get none."""
+    done = 0
+    rows = iter(scoring.rows)
+    while batch := [row for row, _ in islice(rows, BATCH)]:
+        measured = reward.measure(
+            [Triplet(row.instruction, row.input, row.output) for row in batch]
+        )
+        for number, (row, parts) in enumerate(zip(batch, measured, strict=True), start=done):
+            if isinstance(parts, dict):
+                scoring.parts.add(parts)
+            else:
+                scoring.unscored.add(number)
+                detail = parts.reason if isinstance(parts, Unscored) else ""
+                refusal = Rejected.make(
+                    "score_rewards", "unscored", row.output, (row.id,), detail=detail
+                )
+                scoring.refused.add(refusal)
+        done += len(batch)
+        task.progress.step(done, len(scoring.rows), "rows")
+
+
+def _reference(reward: Reward, task: Task) -> PartTable:
     """Return the parts of rows that were scored before, so that arms share zero and unit.
 
     Without it each file is standardised by itself, and every arm's mean total is zero.
@@ -94,52 +155,55 @@ def _reference(reward: Reward, task: Task) -> list[Measured]:
     Raises:
         DataError: When a row lacks a part that the preset weighs.
     """
-    parts: list[Measured] = []
-    for row in read_rows(task.inputs["reference"], Instance):
+    parts = PartTable(list(reward.preset.weights))
+    for row in stored_rows(task.inputs["reference"], Instance):
         missing = [name for name in reward.preset.weights if name not in row.parts]
         if missing:
             raise DataError(
                 f"reference, row {row.id}: no part {missing[0]!r}; score the reference with the"
                 f" preset {reward.preset.name!r} first"
             )
-        parts.append(dict(row.parts))
+        parts.add(row.parts)
     return parts
 
 
-def _with_score(row: Instance, scored: Scored) -> Instance:
-    return row.model_copy(update={"total": scored.total, "parts": dict(scored.parts)})
-
-
-def _choose(
-    params: ScoreRewardsParams, rows: list[Instance]
-) -> tuple[list[Instance], list[Rejected]]:
-    totals = [row.total if row.total is not None else 0.0 for row in rows]
+def _choose(params: ScoreRewardsParams, scoring: Scoring) -> dict[int, tuple[str, str]]:
+    """Return reason and detail of each scored row that is dropped, by its number."""
     if params.select == "best_per_instruction":
-        return _best_per_instruction(rows, totals)
+        return _not_best(scoring)
     chosen = select(
-        totals,
+        scoring.totals,
         threshold=params.threshold if params.select == "threshold" else None,
         top_k=params.top_k if params.select == "top_k" else None,
     )
-    dropped = [_rejected(rows[item.position], item.reason, item.detail) for item in chosen.dropped]
-    return [rows[index] for index in chosen.kept], dropped
+    return {item.position: (item.reason, item.detail) for item in chosen.dropped}
 
 
-def _best_per_instruction(
-    rows: list[Instance], totals: list[float]
-) -> tuple[list[Instance], list[Rejected]]:
+def _not_best(scoring: Scoring) -> dict[int, tuple[str, str]]:
     best: dict[str, int] = {}
-    for index, row in enumerate(rows):
+    totals = scoring.totals
+    for index, (row, _) in enumerate(scoring.scored()):
         key = row.parents[0] if row.parents else row.instruction
         if key not in best or totals[index] > totals[best[key]]:
             best[key] = index
     keep = set(best.values())
-    dropped = [
-        _rejected(row, "not_best", "another instance of the instruction scored higher")
-        for index, row in enumerate(rows)
-        if index not in keep
-    ]
-    return [row for index, row in enumerate(rows) if index in keep], dropped
+    why = ("not_best", "another instance of the instruction scored higher")
+    return {index: why for index in range(len(totals)) if index not in keep}
+
+
+def _write(scoring: Scoring, dropped: Mapping[int, tuple[str, str]], task: Task) -> None:
+    """Write the rows that stay, and the others behind those that got no score."""
+    with (
+        task.outputs["scored"].open("w", encoding="utf-8", newline="\n") as scored,
+        task.outputs["rejected"].open("w", encoding="utf-8", newline="\n") as rejected,
+    ):
+        for refused in scoring.refused.rows():
+            rejected.write(dump_line(refused))
+        for index, (row, others) in enumerate(scoring.with_scores()):
+            if index in dropped:
+                rejected.write(dump_line(_rejected(row, *dropped[index])))
+            else:
+                scored.write(dump_line(whole(row, others)))
 
 
 def _rejected(row: Instance, reason: str, detail: str) -> Rejected:
@@ -148,25 +212,30 @@ def _rejected(row: Instance, reason: str, detail: str) -> Rejected:
     )
 
 
-def _preflight(reward: Reward, parts: Sequence[Measured], task: Task) -> None:
-    real = [row for row in parts if isinstance(row, dict)]
-    if len(real) < 2:
+def _preflight(reward: Reward, parts: PartTable, task: Task) -> None:
+    if len(parts) < 2:
         return
-    from refine_af.feedback.preflight import preflight
+    import numpy as np
 
-    result = preflight(real, reward.preset)
+    from refine_af.feedback.preflight import preflight_of_columns
+
+    columns = {name: np.asarray(column) for name, column in parts.columns.items()}
+    result = preflight_of_columns(columns, reward.preset)
     for warning in result.warnings:
         task.progress.say(warning)
     task.telemetry["warnings"] = list(result.warnings)
 
 
-def _metrics(kept: list[Instance], dropped: list[Rejected]) -> Metrics:
-    metrics: Metrics = {"rows": len(kept), "rejected": len(dropped)}
-    names = sorted({name for row in kept for name in row.parts})
+def _metrics(scoring: Scoring, dropped: Mapping[int, tuple[str, str]]) -> Metrics:
+    stays = [index not in dropped for index in range(len(scoring.totals))]
+    kept = sum(stays)
+    rejected = len(scoring.refused.rows()) + len(dropped)
+    metrics: Metrics = {"rows": kept, "rejected": rejected}
     if kept:
-        metrics["total"] = sum(row.total or 0.0 for row in kept) / len(kept)
-    for name in names:
-        metrics[name] = sum(row.parts[name] for row in kept) / len(kept)
+        columns = {**scoring.parts.columns, RAW: scoring.raw}
+        metrics["total"] = sum(compress(scoring.totals, stays)) / kept
+        for name in sorted(columns):
+            metrics[name] = sum(compress(columns[name], stays)) / kept
     return metrics
 
 
