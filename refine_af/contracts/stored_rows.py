@@ -130,6 +130,17 @@ class RowSpool(Generic[Item]):
         written = self._file.write(dump_line(row).encode("utf-8", "surrogatepass"))
         self._borders.append(self._borders[-1] + written)
 
+    def extend(self, rows: Iterable[BaseModel | JsonObject]) -> None:
+        """Append rows."""
+        for row in rows:
+            self.add(row)
+
+    def __len__(self) -> int:
+        return len(self._borders) - 1
+
+    def __iter__(self) -> Iterator[Item]:
+        return iter(self.rows())
+
     def rows(self) -> StoredRows[Item]:
         """Return the rows so far."""
         self._file.flush()

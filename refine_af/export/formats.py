@@ -16,7 +16,9 @@ All of them load with ``datasets.load_dataset(FOLDER)``.
 """
 
 import json
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -28,6 +30,9 @@ Format = Literal["alpaca", "sharegpt", "messages", "prompt-completion", "parquet
 FORMATS: tuple[str, ...] = get_args(Format)
 Shape = Callable[[Instance], dict[str, Any]]
 
+
+ROW_GROUP = 1 << 16
+"""Rows of a Parquet file that are in memory together."""
 
 LOADERS: dict[Format, str] = {
     "alpaca": 'pandas.read_json("{path}")',
@@ -95,16 +100,20 @@ def _prompt_completion(row: Instance, template: str) -> dict[str, Any]:
 
 
 def _write_array(path: Path, rows: Iterator[dict[str, Any]]) -> Path:
-    lines = (json.dumps(row, ensure_ascii=False, allow_nan=False) for row in rows)
-    path.write_text("[\n" + ",\n".join(lines) + "\n]\n", encoding="utf-8", newline="\n")
+    with path.open("w", encoding="utf-8", newline="\n") as sink:
+        before = "[\n"
+        for row in rows:
+            sink.write(before + json.dumps(row, ensure_ascii=False, allow_nan=False))
+            before = ",\n"
+        sink.write("\n]\n")
     return path
 
 
-def columns(rows: Sequence[Instance]) -> list[dict[str, Any]]:
-    """Return the rows with one column per part of the reward; a part not measured is None."""
+def columns(rows: Sequence[Instance]) -> Iterator[dict[str, Any]]:
+    """Yield the rows with one column per part of the reward; a part not measured is None."""
     parts = sorted({name for row in rows for name in row.parts})
-    return [
-        {
+    for row in rows:
+        yield {
             "id": row.id,
             "instruction_id": row.parents[0] if row.parents else None,
             **_alpaca(row),
@@ -112,33 +121,49 @@ def columns(rows: Sequence[Instance]) -> list[dict[str, Any]]:
             "reward": row.total,
             **{f"reward_{name}": row.parts.get(name) for name in parts},
         }
-        for row in rows
-    ]
 
 
 def _write_parquet(rows: Sequence[Instance], form: Format, folder: Path, split: str) -> Path:
-    table = columns(rows)
-    numbers = [name for name in table[0] if name.startswith("reward")]
     try:
         import pyarrow
         import pyarrow.parquet
-        from datasets import Dataset, Features, Value, disable_progress_bars
+        from datasets import Features, Value
     except ImportError as error:
         remedy = (
             "pip install 'refine-af[train]', or take alpaca, sharegpt, messages or"
             " prompt-completion"
         )
         raise missing_library(error, f"--format {form}", remedy) from None
-    disable_progress_bars()
+    names = list(next(columns(rows)))
+    numbers = [name for name in names if name.startswith("reward")]
     if form == "hf":
-        kinds = {name: Value(_kind(name, numbers)) for name in table[0]}
+        kinds = {name: Value(_kind(name, numbers)) for name in names}
         path = folder / f"{split}-00000-of-00001.parquet"
-        Dataset.from_list(table, features=Features(kinds)).to_parquet(str(path))
+        _write_data_set(rows, Features(kinds), path)
         return path
-    fields = [(name, pyarrow.type_for_alias(_kind(name, numbers))) for name in table[0]]
-    made = pyarrow.Table.from_pylist(table, schema=pyarrow.schema(fields))
-    pyarrow.parquet.write_table(made, folder / f"{split}.parquet")
+    fields = [(name, pyarrow.type_for_alias(_kind(name, numbers))) for name in names]
+    schema = pyarrow.schema(fields)
+    table = columns(rows)
+    with pyarrow.parquet.ParquetWriter(folder / f"{split}.parquet", schema) as writer:
+        while group := list(islice(table, ROW_GROUP)):
+            writer.write_table(pyarrow.Table.from_pylist(group, schema=schema))
     return folder / f"{split}.parquet"
+
+
+def _write_data_set(rows: Sequence[Instance], features: Any, path: Path) -> None:  # noqa: ANN401
+    """Write rows with the features that the Hub's viewer reads, by way of a file of the library."""
+    from datasets import Dataset, disable_progress_bars
+
+    disable_progress_bars()
+    with tempfile.TemporaryDirectory(prefix="refine-af-data-set-") as folder:
+        made = Dataset.from_generator(
+            columns,
+            features=features,
+            cache_dir=folder,
+            gen_kwargs={"rows": rows},
+            fingerprint="rows",
+        )
+        made.to_parquet(str(path))
 
 
 def _kind(name: str, numbers: Sequence[str]) -> str:

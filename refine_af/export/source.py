@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from refine_af.contracts.errors import DataError, ParameterError, nearest
-from refine_af.contracts.jsonl import read_rows
 from refine_af.contracts.records import Instance, Seed
 from refine_af.contracts.stage import task_folder
+from refine_af.contracts.stored_rows import stored_rows
 from refine_af.export.splits import family_roots
 from refine_af.lineage.configuration import configuration
 from refine_af.lineage.run import Run, RunTask
@@ -24,7 +24,7 @@ class Source:
     """Rows to export and their history.
 
     Attributes:
-        instances: The rows, in file order.
+        instances: The rows, in file order; they stay in their file.
         seeds: Seed tasks that the run started from; their licences bind the rows.
         arm: Such as ``rl``; empty when the files were named one by one.
         model: Id of the model that wrote the rows; empty when unknown or more than one.
@@ -38,8 +38,8 @@ class Source:
         roots: First instruction of each family of tasks by its instructions' ids.
     """
 
-    instances: tuple[Instance, ...]
-    seeds: tuple[Seed, ...]
+    instances: Sequence[Instance]
+    seeds: Sequence[Seed]
     arm: str
     model: str
     manifest: Mapping[str, Any] = field(default_factory=dict)
@@ -72,8 +72,8 @@ def source_of_run(run: Run, arm: str) -> Source:
     seeds = _file(run, "seed_ingest", "seeds")
     tasks = _tasks(run, arm)
     return Source(
-        instances=tuple(_instances(rows)),
-        seeds=tuple(read_rows(seeds, Seed)),
+        instances=_instances(rows),
+        seeds=stored_rows(seeds, Seed),
         arm=arm,
         model=_writer(tasks),
         manifest=run.manifest,
@@ -100,16 +100,16 @@ def source_of_files(instances: Path, seeds: Path | None, model: str) -> Source:
     if seeds:
         files["seeds"] = digest_file(seeds)
     return Source(
-        instances=tuple(_instances(instances)),
-        seeds=tuple(read_rows(seeds, Seed)) if seeds else (),
+        instances=_instances(instances),
+        seeds=stored_rows(seeds, Seed) if seeds else (),
         arm="",
         model=model,
         files=files,
     )
 
 
-def _instances(path: Path) -> list[Instance]:
-    rows = read_rows(path, Instance)
+def _instances(path: Path) -> Sequence[Instance]:
+    rows = stored_rows(path, Instance)
     if not rows:
         raise DataError(f"{path}: no row in it; there is nothing to export")
     return rows

@@ -1,11 +1,15 @@
 """Train and test rows with no task family, and no near-duplicate, on both sides."""
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import compress, islice
+from typing import overload
 
 from refine_af.contracts.errors import DataError, ParameterError
 from refine_af.contracts.randomness import derive
 from refine_af.contracts.records import Instance
+from refine_af.dedup.candidates import BLOCK
 from refine_af.dedup.index import RougeLIndex
 from refine_af.export.formats import question
 from refine_af.lineage.run import Run
@@ -46,12 +50,14 @@ def split_rows(rows: Sequence[Instance], share: float, roots: Mapping[str, str])
     if not share:
         return Splits(rows)
     families = [_family(row, roots) for row in rows]
-    order = sorted(set(families), key=lambda name: (derive(0, "test-split", name), name))
+    sizes = Counter(families)
     chosen: set[str] = set()
-    for name in order:
-        if sum(family in chosen for family in families) >= share * len(rows):
+    inside = 0
+    for name in sorted(sizes, key=lambda name: (derive(0, "test-split", name), name)):
+        if inside >= share * len(rows):
             break
         chosen.add(name)
+        inside += sizes[name]
     _close(rows, families, chosen)
     sides = [family in chosen for family in families]
     if sum(sides) > max(MOST, share + 0.1) * len(rows) or all(sides):
@@ -59,8 +65,32 @@ def split_rows(rows: Sequence[Instance], share: float, roots: Mapping[str, str])
             f"{sum(sides)} of {len(rows)} rows are near-duplicates of the test rows, so they cannot"
             " be split; filter the rows with a lower max_rouge_l first"
         )
-    pairs = list(zip(rows, sides, strict=True))
-    return Splits([row for row, test in pairs if not test], [row for row, test in pairs if test])
+    return Splits(_Part(rows, [not test for test in sides]), _Part(rows, sides))
+
+
+class _Part(Sequence[Instance]):
+    """Those of some rows that are chosen; the rows stay where they are."""
+
+    def __init__(self, rows: Sequence[Instance], chosen: Sequence[bool]) -> None:
+        self._rows, self._chosen = rows, chosen
+
+    def __len__(self) -> int:
+        return sum(self._chosen)
+
+    def __iter__(self) -> Iterator[Instance]:
+        return compress(self._rows, self._chosen)
+
+    @overload
+    def __getitem__(self, index: int) -> Instance: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[Instance]: ...
+
+    def __getitem__(self, index: int | slice) -> Instance | list[Instance]:
+        numbers = list(compress(range(len(self._rows)), self._chosen))[index]
+        if isinstance(numbers, int):
+            return self._rows[numbers]
+        return [self._rows[number] for number in numbers]
 
 
 def _family(row: Instance, roots: Mapping[str, str]) -> str:
@@ -71,24 +101,32 @@ def _family(row: Instance, roots: Mapping[str, str]) -> str:
 def _close(rows: Sequence[Instance], families: Sequence[str], chosen: set[str]) -> None:
     """Add to ``chosen`` every family with a near-duplicate of a row of a chosen one."""
     instructions, questions = RougeLIndex(BOUND), RougeLIndex(BOUND)
-    added = set(chosen)
+    others, added = set(families), set(chosen)
     while added:
-        new = [row for row, family in zip(rows, families, strict=True) if family in added]
-        instructions.add_all([(row.id, row.instruction) for row in new])
-        questions.add_all([(row.id, question(row)) for row in new])
-        left = [
-            (row, family)
-            for row, family in zip(rows, families, strict=True)
-            if family not in chosen
-        ]
-        near = zip(
-            left,
-            instructions.over_bound([row.instruction for row, _ in left]),
-            questions.over_bound([question(row) for row, _ in left]),
-            strict=True,
-        )
-        added = {family for (_, family), *matches in near if any(matches)}
+        for block in _blocks(rows, families, added):
+            instructions.add_all([(row.id, row.instruction) for row, _ in block])
+            questions.add_all([(row.id, question(row)) for row, _ in block])
+        near: set[str] = set()
+        for block in _blocks(rows, families, others - chosen):
+            matches = zip(
+                block,
+                instructions.over_bound([row.instruction for row, _ in block]),
+                questions.over_bound([question(row) for row, _ in block]),
+                strict=True,
+            )
+            near |= {family for (_, family), *found in matches if any(found)}
+        added = near
         chosen |= added
+
+
+def _blocks(
+    rows: Sequence[Instance], families: Sequence[str], wanted: set[str]
+) -> Iterator[list[tuple[Instance, str]]]:
+    """Yield the rows of the families in ``wanted``, with their family, in lists of a block."""
+    pairs = zip(rows, families, strict=True)
+    some = ((row, family) for row, family in pairs if family in wanted)
+    while block := list(islice(some, BLOCK)):
+        yield block
 
 
 def family_roots(run: Run) -> dict[str, str]:
@@ -99,7 +137,7 @@ def family_roots(run: Run) -> dict[str, str]:
     """
     above: dict[str, str] = {}
     for _, rows in run.files("kept", "evolve_instructions", "dedup_filter"):
-        for row_id, parents in rows.parents.items():
+        for row_id, parents in rows.parents():
             if len(parents) == 1:
                 above.setdefault(row_id, parents[0])
     roots = {}

@@ -1,10 +1,10 @@
 """Ancestors of rows, up to the seeds, and descendants of any row."""
 
-from collections import deque
 from collections.abc import Iterable
 from typing import Any
 
 from refine_af.contracts.errors import ParameterError, nearest
+from refine_af.lineage.row_file import ids_in
 from refine_af.lineage.run import Run
 
 NO_OFFSPRING = ("calls", "trace", "kept", "scored", "used", "predictions")
@@ -12,21 +12,22 @@ NO_OFFSPRING = ("calls", "trace", "kept", "scored", "used", "predictions")
 
 
 def ancestors(run: Run, row_ids: Iterable[str]) -> set[str]:
-    """Return the ids of all rows that these were made from, themselves not counted.
+    """Return the ids of all rows that these were made from, and these themselves.
 
-    Files are looked at in the order of the DAG and only as far as needed.
+    One pass over the files from the last row to the first, since rows are written after their
+    parents; another one where some are not.
     """
     files = [rows for _, name, rows in run.every_file() if name not in NO_OFFSPRING]
-    seen: set[str] = set()
-    waiting = deque(row_ids)
-    while waiting:
-        row_id = waiting.popleft()
-        if row_id in seen:
-            continue
-        seen.add(row_id)
-        parents_in_files = (rows.parents_of(row_id) for rows in files)
-        waiting.extend(next((parents for parents in parents_in_files if parents is not None), ()))
-    return seen
+    wanted = {row_id.encode() for row_id in row_ids}
+    while True:
+        known, met = len(wanted), set[bytes]()
+        for rows in reversed(files):
+            for row_id, listed in rows.heads_backwards():
+                if row_id in wanted:
+                    met.add(row_id)
+                    wanted.update(parent.encode() for parent in ids_in(listed))
+        if met == wanted or len(wanted) == known:
+            return {row_id.decode("utf-8", "replace") for row_id in wanted}
 
 
 def seeds_among(run: Run, row_ids: Iterable[str]) -> list[dict[str, Any]]:
@@ -70,7 +71,7 @@ def descendants(run: Run, row_id: str) -> dict[str, dict[str, int]]:
     for task, name, rows in run.every_file():
         if name in NO_OFFSPRING:
             continue
-        for child, listed in rows.heads.items():
+        for child, listed in rows.heads():
             above = [
                 generations[parent]
                 for parent in listed[1:-1].split(b'", "')

@@ -1,10 +1,13 @@
 """Nearest rows of a run, computed on demand for a passport."""
 
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
+from itertools import islice
 from typing import Any
 
 from refine_af.contracts.jsonl import JsonObject, parse_object
-from refine_af.lineage.row_file import texts_in
+from refine_af.lineage.row_file import RowFile, text_in
 from refine_af.lineage.run import Run, RunTask
 
 SHOWN = 3
@@ -20,20 +23,42 @@ def nearest_before(
     where the artifact does not hold the row, or nothing came before it.
     """
     rows = task.rows(artifact)
-    before = rows.before(row["id"]) if rows else None
-    if before is None:
+    if rows is None or rows.before(row["id"]) is None:
         return None
-    seeds = b"".join(seed_file.content for _, seed_file in run.files("seeds", "seed_ingest"))
-    return _nearest(str(row["instruction"]), seeds + before)
+    seeds = [seed_file for _, seed_file in run.files("seeds", "seed_ingest")]
+    before = _Before(tuple(seeds), rows, row["id"])
+    return _nearest(str(row["instruction"]), before)
+
+
+class _Before:
+    """The lines that a filter compared a row with; equal where the lines are."""
+
+    def __init__(self, seeds: Sequence[RowFile], rows: RowFile, row_id: str) -> None:
+        self._seeds, self._rows, self._id = seeds, rows, row_id
+        digest = hashlib.blake2b()
+        for line in self:
+            digest.update(line)
+        self._digest = digest.digest()
+
+    def __iter__(self) -> Iterator[bytes]:
+        for seeds in self._seeds:
+            yield from seeds.every_line()
+        yield from self._rows.before(self._id) or ()
+
+    def __hash__(self) -> int:
+        return hash(self._digest)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Before) and other._digest == self._digest
 
 
 @lru_cache(maxsize=2)
-def _nearest(text: str, content: bytes) -> dict[str, Any] | None:
-    """Return id, score and text of the row in ``content`` that is nearest to ``text``."""
+def _nearest(text: str, before: _Before) -> dict[str, Any] | None:
+    """Return id, score and text of the row in ``before`` that is nearest to ``text``."""
     from refine_af.dedup.nearest import nearest_texts
 
-    for index, score in nearest_texts(text, texts_in(content, "instruction"), 1):
-        row = parse_object(content.split(b"\n")[index], "nearest row")
+    for index, score in nearest_texts(text, _texts(before, "instruction"), 1):
+        row = parse_object(next(islice(before, index, None)), "nearest row")
         return {"id": row["id"], "score": score, "text": row["instruction"]}
     return None
 
@@ -51,14 +76,16 @@ def nearest_evaluation(run: Run, row: JsonObject) -> list[dict[str, Any]]:
     _, rows = next(run.files("predictions", "evaluate"), (None, None))
     if rows is None or not text:
         return []
-    lines = [line for line in rows.content.split(b"\n") if line]
-    inputs = texts_in(rows.content, "input")
-    if len(inputs) != len(lines):
+    if any(text_in(line, "input") is None for line in rows.every_line()):
         return []
     nearest = []
-    for index, score in nearest_texts(text, inputs, SHOWN):
-        prediction = parse_object(lines[index], str(rows.path))
+    for index, score in nearest_texts(text, _texts(rows.every_line(), "input"), SHOWN):
+        prediction = parse_object(next(islice(rows.every_line(), index, None)), str(rows.path))
         nearest.append(
             {key: prediction[key] for key in ("task", "instance", "input")} | {"score": score}
         )
     return nearest
+
+
+def _texts(lines: Iterable[bytes], field: str) -> Iterator[str]:
+    return (text_in(line, field) or "" for line in lines)

@@ -7,6 +7,7 @@ tenth of that.
 
 import json
 import mmap
+import os
 import re
 from collections.abc import Iterator
 from functools import cached_property
@@ -16,6 +17,10 @@ from refine_af.contracts.errors import DataError
 from refine_af.contracts.jsonl import JsonObject, parse_object
 
 _START, _PARENTS = b'{"id": "', b'", "parents": ['
+_WINDOW = 1 << 25
+"""Bytes that are looked through together."""
+_BLOCK = 1 << 20
+"""Bytes that are read together from the end."""
 _FIELD = rb'"%s": "([^"\\]*(?:\\.[^"\\]*)*)"'
 """A quotation mark inside a JSON text has a backslash, so this can only match a key."""
 
@@ -40,6 +45,23 @@ class RowFile:
         with self.path.open("rb") as source:
             return mmap.mmap(source.fileno(), 0, access=mmap.ACCESS_READ)
 
+    def _find(self, needle: bytes, start: int) -> int:
+        """Return where ``needle`` begins at or after ``start``, or -1.
+
+        What was looked through is given back, so that a large file does not fill the memory.
+        """
+        data = self._bytes
+        while start < len(data):
+            end = min(start + _WINDOW, len(data))
+            at = data.find(needle, start, end + len(needle) - 1)
+            if at >= 0:
+                return at
+            if isinstance(data, mmap.mmap):
+                first = start - start % mmap.PAGESIZE
+                data.madvise(mmap.MADV_DONTNEED, first, end - first)
+            start = end
+        return -1
+
     def lines_with(self, needle: bytes) -> Iterator[JsonObject]:
         """Yield every row whose line holds ``needle``, once each.
 
@@ -47,13 +69,13 @@ class RowFile:
             DataError: For such a line that is not a JSON object.
         """
         data = self._bytes
-        at = data.find(needle)
+        at = self._find(needle, 0)
         while at >= 0:
             start = data.rfind(b"\n", 0, at) + 1
             end = data.find(b"\n", at)
             end = len(data) if end < 0 else end
             yield parse_object(bytes(data[start:end]), f"{self.path}: byte {start}")
-            at = data.find(needle, end)
+            at = self._find(needle, end)
 
     def row(self, row_id: str) -> JsonObject | None:
         """Return the row with that id, or None."""
@@ -67,36 +89,47 @@ class RowFile:
         rows = self.lines_with(b'"parents": [' + spelled(row_id) + b"]")
         return [row for row in rows if row.get("parents") == [row_id]]
 
-    @cached_property
-    def heads(self) -> dict[bytes, bytes]:
-        """The bytes between the brackets of ``parents`` by the bytes of the id, in file order."""
-        heads_by_id: dict[bytes, bytes] = {}
-        for line in self.content.split(b"\n"):
+    def heads(self) -> Iterator[tuple[bytes, bytes]]:
+        """Yield the bytes of each row's id, and those between the brackets of its ``parents``."""
+        for line in self.every_line():
             if head := _head(line):
-                heads_by_id[head[0]] = head[1]
-        return heads_by_id
+                yield head
 
-    def parents_of(self, row_id: str) -> tuple[str, ...] | None:
-        """Return the parents' ids of a row, or None where the file has no such row."""
-        listed = self.heads.get(row_id.encode())
-        return None if listed is None else _ids(listed)
+    def heads_backwards(self) -> Iterator[tuple[bytes, bytes]]:
+        """Yield :meth:`heads` from the last row to the first."""
+        with self.path.open("rb") as source:
+            rest = b""
+            end = source.seek(0, os.SEEK_END)
+            while end:
+                start = max(end - _BLOCK, 0)
+                source.seek(start)
+                rest, *lines = (source.read(end - start) + rest).split(b"\n")
+                yield from (head for line in reversed(lines) if (head := _head(line)))
+                end = start
+        if head := _head(rest):
+            yield head
 
-    @cached_property
-    def parents(self) -> dict[str, tuple[str, ...]]:
-        """Parents' ids of every row by its id, in file order."""
-        return {
-            row_id.decode("utf-8", "replace"): _ids(listed) for row_id, listed in self.heads.items()
-        }
+    def parents(self) -> Iterator[tuple[str, tuple[str, ...]]]:
+        """Yield id and parents' ids of every row, in file order."""
+        for row_id, listed in self.heads():
+            yield row_id.decode("utf-8", "replace"), ids_in(listed)
 
-    @property
-    def content(self) -> bytes:
-        """All bytes."""
-        return bytes(self._bytes)
+    def every_line(self) -> Iterator[bytes]:
+        """Yield every line with its end, in file order."""
+        with self.path.open("rb") as source:
+            yield from source
 
-    def before(self, row_id: str) -> bytes | None:
-        """Return the bytes of all rows before the one with that id, or None where it is not."""
-        at = self._bytes.find(b'{"id": ' + spelled(row_id))
-        return bytes(self._bytes[:at]) if at >= 0 else None
+    def before(self, row_id: str) -> Iterator[bytes] | None:
+        """Return the lines before the row with that id, or None where it is not."""
+        at = self._find(b'{"id": ' + spelled(row_id), 0)
+        return self._lines_before(at) if at >= 0 else None
+
+    def _lines_before(self, end: int) -> Iterator[bytes]:
+        for line in self.every_line():
+            if end <= 0:
+                return
+            yield line
+            end -= len(line)
 
     def lines(self) -> Iterator[tuple[tuple[str, ...], bytes]]:
         """Yield the parents and the whole line of every row.
@@ -104,11 +137,11 @@ class RowFile:
         Raises:
             DataError: For a line that does not start as rows of a run do.
         """
-        for number, line in enumerate(self.content.split(b"\n"), start=1):
+        for number, line in enumerate(self.every_line(), start=1):
             head = _head(line)
             if head is not None:
-                yield _ids(head[1]), line + b"\n"
-            elif line:
+                yield ids_in(head[1]), line.rstrip(b"\n") + b"\n"
+            elif line.strip(b"\n"):
                 raise DataError(f"{self.path}:{number}: not a row of a run; the file was altered")
 
 
@@ -124,12 +157,16 @@ def _head(line: bytes) -> tuple[bytes, bytes] | None:
     return row_id, rest[: rest.find(b"]")]
 
 
-def _ids(listed: bytes) -> tuple[str, ...]:
+def ids_in(listed: bytes) -> tuple[str, ...]:
+    """Return the ids that stand between the brackets of ``parents``."""
     inside = listed.decode("utf-8", "replace")
     return tuple(inside[1:-1].split('", "')) if inside else ()
 
 
-def texts_in(content: bytes, field: str) -> list[str]:
-    """Return the text of ``field`` of every row in ``content`` that has it, in order."""
-    encoded = re.findall(_FIELD % field.encode(), content)
-    return [json.loads(b'"%s"' % text) if b"\\" in text else text.decode() for text in encoded]
+def text_in(line: bytes, field: str) -> str | None:
+    """Return the text of ``field`` of the row in ``line``; None where it has none."""
+    found = re.search(_FIELD % field.encode(), line)
+    if found is None:
+        return None
+    text = found[1]
+    return str(json.loads(b'"%s"' % text)) if b"\\" in text else text.decode()

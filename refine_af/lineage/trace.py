@@ -37,5 +37,5 @@ def trace(run: Run, name: str) -> Trace:
     trained = {}
     for task, rows in run.files("used", TRAINED):
         left_out = {row["id"].encode() for row in rows.lines_with(b'"cut": true')}
-        trained[task.name] = len((rows.heads.keys() & below) - left_out)
+        trained[task.name] = len({row for row, _ in rows.heads() if row in below} - left_out)
     return Trace(seed, by_artifact, trained)

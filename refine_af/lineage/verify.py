@@ -143,7 +143,7 @@ def _rows(run: Run) -> tuple[list[str], int]:
     count = 0
     for _, name, rows in run.every_file():
         if name not in NO_OFFSPRING:
-            known |= rows.parents.keys()
+            known.update(row_id.decode("utf-8", "replace") for row_id, _ in rows.heads())
     known |= _shown_before(run)
     for name, path, kind in _made_by_stages(run):
         try:
@@ -173,7 +173,7 @@ def _shown_before(run: Run) -> set[str]:
     shown: set[str] = set()
     for task, rows in run.files("calls", "generate_instructions"):
         if task.provenance.get("decided_again"):
-            shown.update(*rows.parents.values())
+            shown.update(*(parents for _, parents in rows.parents()))
     return shown
 
 

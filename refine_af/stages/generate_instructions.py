@@ -1,15 +1,15 @@
 """The Self-Instruct bootstrap: a model writes new instructions from seeds and its own."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from refine_af.calls.failures import check_parsed
 from refine_af.calls.journalled import journalled
 from refine_af.contracts.errors import DataError
-from refine_af.contracts.jsonl import iter_objects, read_rows, write_rows
+from refine_af.contracts.jsonl import RowType, iter_objects, read_rows, write_rows
 from refine_af.contracts.records import Instruction, ModelCall, Rejected, Seed
 from refine_af.contracts.stage import MODEL_CALLS, Artifact, Metrics, Resources, Stage, Task
 from refine_af.engines.opening import open_engine
@@ -64,19 +64,32 @@ def _check_answers(outcome: "Found", shard: int) -> None:
     check_parsed(len(read), len(outcome.calls), "".join(unread[:1]))
 
 
+class Collected(Protocol[RowType]):
+    """Rows that are gathered, in memory or in a file."""
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+
+    def __iter__(self) -> Iterator[RowType]:
+        """Yield them in order."""
+
+    def extend(self, rows: Sequence[RowType], /) -> None:
+        """Append ``rows``."""
+
+
 @dataclass
 class Found:
     """The results of the rounds, in order."""
 
-    kept: list[Instruction] = field(default_factory=list)
-    rejected: list[Rejected] = field(default_factory=list)
+    kept: Collected[Instruction] = field(default_factory=list)
+    rejected: Collected[Rejected] = field(default_factory=list)
     rounds: list[dict[str, int]] = field(default_factory=list)
-    calls: list[ModelCall] = field(default_factory=list)
+    calls: Sequence[ModelCall] = ()
 
     def take(self, answers: Sequence[Completion], outcome: "Round") -> None:
         """Add one round."""
-        self.kept += outcome.kept
-        self.rejected += outcome.rejected
+        self.kept.extend(outcome.kept)
+        self.rejected.extend(outcome.rejected)
         failed = sum(answer.finish == "error" for answer in answers)
         self.rounds.append(
             {

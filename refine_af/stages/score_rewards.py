@@ -197,7 +197,7 @@ def _write(scoring: Scoring, dropped: Mapping[int, tuple[str, str]], task: Task)
         task.outputs["scored"].open("w", encoding="utf-8", newline="\n") as scored,
         task.outputs["rejected"].open("w", encoding="utf-8", newline="\n") as rejected,
     ):
-        for refused in scoring.refused.rows():
+        for refused in scoring.refused:
             rejected.write(dump_line(refused))
         for index, (row, others) in enumerate(scoring.with_scores()):
             if index in dropped:
@@ -229,7 +229,7 @@ def _preflight(reward: Reward, parts: PartTable, task: Task) -> None:
 def _metrics(scoring: Scoring, dropped: Mapping[int, tuple[str, str]]) -> Metrics:
     stays = [index not in dropped for index in range(len(scoring.totals))]
     kept = sum(stays)
-    rejected = len(scoring.refused.rows()) + len(dropped)
+    rejected = len(scoring.refused) + len(dropped)
     metrics: Metrics = {"rows": kept, "rejected": rejected}
     if kept:
         columns = {**scoring.parts.columns, RAW: scoring.raw}

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from refine_af.calls.record import model_call
 from refine_af.contracts.jsonl import read_rows, write_rows
-from refine_af.contracts.records import Instance, Instruction, Prediction, Rejected, Seed
+from refine_af.contracts.records import Instance, Instruction, ModelCall, Prediction, Rejected, Seed
 from refine_af.engines.text import Completion, Request, Sampling
 from refine_af.identity import code_version
 from refine_af.lineage.digest_list import write_digest_list
@@ -104,15 +104,17 @@ def _instructions(place: Path, seeds: Path, rows: int) -> None:
     place.mkdir(parents=True)
     bootstrap = Bootstrap(read_rows(seeds, Seed), BootstrapParams(target=rows))
     draw, found, earlier = random.Random(5), Found(), list[str]()
+    calls: list[ModelCall] = []
     while bootstrap.end is None:
         requests = bootstrap.next_requests()
         answers = [_answer(request, list(_pieces(draw, earlier))) for request in requests]
         shown = bootstrap.shown
-        found.calls += [
+        calls += [
             model_call(request, parents, SAMPLING, answer)
             for request, parents, answer in zip(requests, shown, answers, strict=True)
         ]
         found.take(answers, bootstrap.consume(answers))
+    found.calls = calls
     names = ("instructions", "rejected", "rounds", "calls")
     write_found(found, bootstrap.requests, {name: place / name for name in names})
     _describe(place, {"seeds": seeds}, {"target": rows})

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from refine_af.contracts.jsonl import write_rows
 from refine_af.contracts.records import Instruction
-from refine_af.lineage.row_file import RowFile, spelled, texts_in
+from refine_af.lineage.row_file import RowFile, ids_in, spelled, text_in
 
 TRICKY = st.sampled_from(
     [
@@ -37,17 +37,20 @@ def test_against_parsing(texts: list[str], shown: int) -> None:
         write_rows(path, rows)
         found = RowFile(path)
         plain = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
-        assert found.parents == {row["id"]: tuple(row["parents"]) for row in plain}
-        assert texts_in(found.content, "instruction") == [row["instruction"] for row in plain]
+        heads = [(row["id"], tuple(row["parents"])) for row in plain]
+        assert list(found.parents()) == heads
+        backwards = [(head.decode(), ids_in(listed)) for head, listed in found.heads_backwards()]
+        assert backwards == heads[::-1]
+        texts = [text_in(line, "instruction") or "" for line in found.every_line()]
+        assert texts == [row["instruction"] for row in plain]
         assert [json.loads(line) for _, line in found.lines()] == plain
         for number, row in enumerate(plain):
             assert found.row(row["id"]) == row
-            assert found.parents_of(row["id"]) == tuple(row["parents"])
             alone = [one for one in plain if one["parents"] == [row["id"]]]
             assert found.children(row["id"]) == alone
             before = found.before(row["id"])
             assert before is not None
-            assert before.count(b"\n") == number
+            assert [json.loads(line) for line in before] == plain[:number]
         assert found.row("ins-none") is None
         assert found.before("ins-none") is None
 
@@ -55,6 +58,6 @@ def test_against_parsing(texts: list[str], shown: int) -> None:
 def test_an_empty_file(tmp_path: Path) -> None:
     (tmp_path / "rows").write_bytes(b"")
     found = RowFile(tmp_path / "rows")
-    assert found.parents == {}
+    assert list(found.parents()) == []
     assert list(found.lines()) == []
     assert list(found.lines_with(spelled("x"))) == []
