@@ -1,7 +1,7 @@
 """Rows per second of the openai engine against a bare aiohttp loop; the server answers at once.
 
     python benchmarks/openai_driver.py [--rows 4000] [--repeats 7] [--concurrency 64] \
-        [--distilabel PYTHON]
+        [--distilabel PYTHON] [--against CHECKOUT]
 
 The server is a process of its own on the loopback. Both sides send the same bytes to the same
 server with the same concurrency, alternating; the bare loop reads the answers, parses the JSON
@@ -9,7 +9,8 @@ and keeps the text, and does nothing else. Printed: the median rate of each, the
 pairwise ratios, and the time to the first row of the engine in a fresh process. PYTHON is the
 interpreter of an environment that has ``distilabel[openai]``: its ``OpenAILLM`` then asks for a
 tenth of the rows in batches of the same size after each repeat, without its pipeline, which would
-only add to its time.
+only add to its time. With CHECKOUT, only the engine's processor time for a row is printed, ours and
+that of the other checkout, in processes of their own that take turns.
 """
 
 import argparse
@@ -22,6 +23,7 @@ import subprocess
 import sys
 import time
 from multiprocessing.connection import Connection
+from pathlib import Path
 
 import aiohttp
 from aiohttp import web
@@ -30,6 +32,7 @@ from refine_af.engines.openai_protocol import Dialect, payload
 from refine_af.engines.openai_text import OpenAIText
 from refine_af.engines.text import Request, Sampling
 
+PROMPT = "Below is a varied list of tasks.\n" + "1. Count the words in a sentence.\n" * 20
 SAMPLING = Sampling(max_tokens=64, temperature=0.7, stop=("\n\n",))
 TEXT = " Sort the words by length.\n10. Name three rivers of Asia.\n11. Translate the sentence." * 3
 FIRST_ROW = """
@@ -56,6 +59,24 @@ run(asked[:size])
 started = time.perf_counter(), time.process_time()
 run(asked)
 print(rows / (time.perf_counter() - started[0]), rows / (time.process_time() - started[1]))
+"""
+
+ENGINE_TIME = """
+import sys, time
+sys.path.insert(0, sys.argv[1])
+from refine_af.engines.openai_text import OpenAIText
+from refine_af.engines.text import Request, Sampling
+url, rows, concurrency, prompt = sys.argv[2], int(sys.argv[3]), int(sys.argv[4]), sys.argv[5]
+sampling = Sampling(max_tokens=64, temperature=0.7, stop=("\\n\\n",))
+requests = [Request(str(place), f"{prompt}{place}", place) for place in range(rows)]
+engine = OpenAIText("m", base_url=url, concurrency=concurrency)
+engine.generate(requests[:200], sampling)
+best = float("inf")
+for _ in range(3):
+    started = time.process_time()
+    engine.generate(requests, sampling)
+    best = min(best, (time.process_time() - started) / rows * 1e6)
+print(best)
 """
 
 
@@ -111,12 +132,16 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--concurrency", type=int, default=64)
     parser.add_argument("--distilabel", help="interpreter that has distilabel[openai]")
+    parser.add_argument("--against", type=Path, help="another checkout")
     options = parser.parse_args()
     ours, theirs = multiprocessing.Pipe()
     server = multiprocessing.Process(target=serve, args=(theirs,), daemon=True)
     server.start()
     url = f"http://127.0.0.1:{ours.recv()}/v1"
     try:
+        if options.against:
+            compare(url, options.rows, options.repeats, options.concurrency, options.against)
+            return
         measure(url, options.rows, options.repeats, options.concurrency, options.distilabel)
     finally:
         server.terminate()
@@ -135,10 +160,23 @@ def peer(python: str, url: str, rows: int, concurrency: int, prompt: str) -> tup
     return wall, cpu
 
 
+def compare(url: str, rows: int, repeats: int, concurrency: int, against: Path) -> None:
+    """Print the microseconds of processor time that the engine takes for a row."""
+    sides = [Path(__file__).resolve().parent.parent, against.resolve()]
+    times: list[list[float]] = [[], []]
+    for repeat in range(repeats):
+        for side in (0, 1) if repeat % 2 else (1, 0):
+            command = [sys.executable, "-c", ENGINE_TIME, str(sides[side]), url, str(rows)]
+            found = subprocess.check_output([*command, str(concurrency), PROMPT], cwd=sides[side])
+            times[side].append(float(found))
+    ratio = statistics.median(ours / theirs for ours, theirs in zip(*times, strict=True))
+    ours, theirs = map(statistics.median, times)
+    print(f"microseconds a row {ours:.1f}, {theirs:.1f} there; median of ratios {ratio:.2f}")
+
+
 def measure(url: str, rows: int, repeats: int, concurrency: int, distilabel: str | None) -> None:
     """Run the loops in turn and print the medians."""
-    prompt = "Below is a varied list of tasks.\n" + "1. Count the words in a sentence.\n" * 20
-    requests = [Request(str(place), f"{prompt}{place}", place) for place in range(rows)]
+    requests = [Request(str(place), f"{PROMPT}{place}", place) for place in range(rows)]
     dialect = Dialect()
     bodies = [
         json.dumps(payload("m", request, SAMPLING, False, dialect)).encode() for request in requests
@@ -158,7 +196,7 @@ def measure(url: str, rows: int, repeats: int, concurrency: int, distilabel: str
         cpu_rates.append(rows / (time.process_time() - started_cpu))
         assert [one.text for one in found] == texts
         if distilabel:
-            peers.append(peer(distilabel, url, rows // 10, concurrency, prompt))
+            peers.append(peer(distilabel, url, rows // 10, concurrency, PROMPT))
     ratios = [ours / bare for ours, bare in zip(rates["engine"], rates["bare"], strict=True)]
     first = [
         float(subprocess.check_output([sys.executable, "-c", FIRST_ROW, url])) for _ in range(5)

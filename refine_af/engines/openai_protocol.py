@@ -9,7 +9,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from refine_af.engines.stopping import cut
 from refine_af.engines.text import Completion, Request, Sampling
@@ -122,10 +122,13 @@ def payload(
     if dialect.kind == "vllm":
         # vLLM's server takes missing fields from the model's generation config
         body |= {"top_k": -1, "min_p": 0.0, "repetition_penalty": 1.0, "frequency_penalty": 0.0}
-    body |= _form(sampling, chat, dialect)
+    if not sampling.free:
+        body |= _form(sampling, chat, dialect)
     if dialect.renamed:
         body["max_completion_tokens"] = body.pop("max_tokens")
-    return {name: value for name, value in body.items() if name not in dialect.left_out}
+    for name in dialect.left_out:
+        body.pop(name, None)
+    return body
 
 
 def _form(sampling: Sampling, chat: bool, dialect: Dialect) -> dict[str, Any]:
@@ -154,8 +157,7 @@ def _choice_schema(choices: Sequence[str]) -> dict[str, Any]:
     }
 
 
-@dataclass(frozen=True, slots=True)
-class _Said:
+class _Said(NamedTuple):
     """What an endpoint wrote: text, reasoning apart from it, finish word, why it is unusable."""
 
     text: str
@@ -199,7 +201,7 @@ def _object(raw: bytes) -> Mapping[str, Any]:
     except (ValueError, RecursionError):
         shown = " ".join(raw[:200].decode("utf-8", "replace").split())[:120]
         raise Unanswered(f"the answer is not JSON: {shown!r}") from None
-    if not isinstance(value, Mapping):
+    if not isinstance(value, dict):
         raise Unanswered(f"the answer is {type(value).__name__}, not an object")
     if value.get("error"):
         raise Unanswered(f"an error with status 200: {error_message(raw)}", unpaid=is_unpaid(raw))
@@ -208,13 +210,13 @@ def _object(raw: bytes) -> Mapping[str, Any]:
 
 def _said(value: Mapping[str, Any]) -> _Said:
     choices = value.get("choices")
-    if not isinstance(choices, list) or not choices or not isinstance(choices[0], Mapping):
+    if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
         raise Unanswered("malformed answer: it has no list 'choices' with an object")
     first = choices[0]
     if first.get("error"):
         raise Unanswered(f"an error in the answer: {str(first['error'])[:200]}")
     message = first.get("message")
-    message = message if isinstance(message, Mapping) else {"content": first.get("text")}
+    message = message if isinstance(message, dict) else {"content": first.get("text")}
     word = first.get("finish_reason")
     reason = word.strip().lower() if isinstance(word, str) else ""
     if reason in FILTERED_WORDS:
@@ -223,7 +225,10 @@ def _said(value: Mapping[str, Any]) -> _Said:
 
 
 def _read_message(message: Mapping[str, Any], reason: str) -> _Said:
-    text, apart, refusal = _parts(message.get("content"))
+    content = message.get("content")
+    if len(message) == 1 and isinstance(content, str):  # a completion has nothing else
+        return _Said(_storable(content), reason=reason)
+    text, apart, refusal = _parts(content)
     for name in ("reasoning_content", "reasoning"):
         if not apart and isinstance(message.get(name), str):
             apart = message[name]
@@ -337,7 +342,7 @@ def unusable(request: Request, reason: str, read: int, written: int) -> Completi
 
 def _usage(value: Mapping[str, object]) -> tuple[int, int]:
     usage = value.get("usage")
-    counts = usage if isinstance(usage, Mapping) else {}
+    counts = usage if isinstance(usage, dict) else {}
     read, written = counts.get("prompt_tokens"), counts.get("completion_tokens")
     return (read if isinstance(read, int) else 0, written if isinstance(written, int) else 0)
 

@@ -289,7 +289,7 @@ class _Call:
         outcome, status, raw = await self._post(request, body, seconds)
         if status in FIELD_REFUSED:
             outcome = await self._with_fewer_fields(request, seconds, outcome, body, raw)
-        if self._stopped_in_thought(outcome):
+        if not self._dialect.local_stop and self._stopped_in_thought(outcome):
             self._dialect.local_stop = True
             outcome, _, _ = await self._post(request, self._body(request, self._dialect), seconds)
         return outcome
@@ -319,10 +319,9 @@ class _Call:
     def _stopped_in_thought(self, outcome: Completion | _Again) -> bool:
         return (
             isinstance(outcome, Completion)
+            and not outcome.text
             and outcome.finish == "stop"
             and bool(self._sampling.stop)
-            and not self._dialect.local_stop
-            and not outcome.text
             and in_thinking(outcome.thinking)
         )
 
@@ -391,7 +390,7 @@ def _is_here(host: str) -> bool:
 async def _read(response: aiohttp.ClientResponse) -> bytes | None:
     """Return the body, or None when it is too long."""
     chunks, size = [], 0
-    async for chunk in response.content.iter_any():
+    while chunk := await response.content.readany():
         size += len(chunk)
         if size > MOST_ANSWER_BYTES:
             response.close()
