@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -186,11 +186,14 @@ class GcsClient:
     @property
     def _client(self) -> Any:  # noqa: ANN401  the library has no types
         if self._lazy is None:
+            # else a thread asks for the bucket's own metadata, for traces that nobody collects
+            os.environ.setdefault("DISABLE_GCS_PYTHON_CLIENT_OTEL_BUCKET_METADATA", "true")
             if os.environ.get("STORAGE_EMULATOR_HOST"):
                 nobody = AnonymousCredentials()  # type: ignore[no-untyped-call]
                 self._lazy = storage.Client(project="none", credentials=nobody)
             else:
                 self._lazy = storage.Client()
+            self._lazy._http.hooks["response"].append(_bound_answer)
         return self._lazy
 
     def _blob(self, bucket: str, key: str, chunk_size: int | None = None) -> Any:  # noqa: ANN401
@@ -215,7 +218,7 @@ class GcsClient:
         limits.check_size(f"gs://{bucket}/{key}", size)
         sink.seek(0)
         sink.truncate()
-        down = _Download(sink)
+        down = _Download(sink, size)
         # A fresh blob: a loaded one is read from the link that the server named, and loses its
         # properties to each answer's headers.
         self._download(self._blob(bucket, key), generation, size, down)
@@ -301,7 +304,8 @@ class _Download:
     the digests themselves.
     """
 
-    def __init__(self, sink: BinaryIO) -> None:
+    def __init__(self, sink: BinaryIO, expected: int) -> None:
+        self._expected = expected
         self._write: Callable[[bytes], object] = sink.write
         self._sha256 = hashlib.sha256()
         self._crc32c: Any = google_crc32c.Checksum()  # type: ignore[no-untyped-call]
@@ -321,6 +325,8 @@ class _Download:
         self._waiting.append(chunk)
         self._waiting_bytes += len(chunk)
         self.size += len(chunk)
+        if self.size > self._expected:
+            raise DamagedError(f"more than the object's {self._expected} bytes arrive")
         if self._waiting_bytes >= BATCH_BYTES:
             self._settle()
         return len(chunk)
@@ -331,6 +337,14 @@ class _Download:
         self._write(batch)
         self._sha256.update(batch)
         self._crc32c.update(batch)
+
+
+def _bound_answer(response: requests.Response, **options: object) -> None:
+    """Bound what is read of an answer that is no object."""
+    if not options.get("stream"):
+        address, chunks = str(response.url).partition("?")[0], response.iter_content
+        bounded = partial(limits.bounded, address)
+        response.iter_content = lambda *sizes, **_: bounded(chunks(*sizes))
 
 
 def is_transient(error: Exception) -> bool:

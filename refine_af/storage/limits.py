@@ -1,9 +1,10 @@
 """Limits of remote reads in bytes and seconds: a server can send for ever, or a byte a second."""
 
+import ctypes
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
 from refine_af.contracts.errors import DataError, ParameterError, StorageError
@@ -17,6 +18,12 @@ DEFAULT_BYTES = 512 * 1024**3
 
 DEFAULT_SECONDS = 4 * 3600.0
 """Seconds for one object or page with all repetitions: 50 GB at 4 MB/s."""
+
+END_SECONDS = 1.0
+"""Seconds between two attempts to end the threads of a read that was given up."""
+
+ANSWER_BYTES = 64 * 1024**2
+"""Bytes of a store's answer that is no object: a page of 1,000 keys has less than 2 MB."""
 
 
 def most_bytes() -> int:
@@ -38,6 +45,19 @@ def check_size(uri: str, size: int) -> None:
         )
 
 
+def bounded(uri: str, chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield the chunks of an answer that is no object, up to :data:`ANSWER_BYTES`."""
+    size = 0
+    for chunk in chunks:
+        size += len(chunk)
+        if size > ANSWER_BYTES:
+            raise StorageError(
+                f"{uri}: an answer of more than {ANSWER_BYTES} bytes, which no store gives; check"
+                " the address and the network"
+            )
+        yield chunk
+
+
 def check_time(uri: str, end: float) -> None:
     """Refuse to go on after ``end``, a moment of ``time.monotonic``."""
     if time.monotonic() > end:
@@ -47,11 +67,47 @@ def check_time(uri: str, end: float) -> None:
         )
 
 
+class _Read:
+    """The threads of one bounded read."""
+
+    def __init__(self) -> None:
+        self._threads: list[threading.Thread] = []
+
+    def join_in(self) -> None:
+        """Count the calling thread to this read."""
+        self._threads.append(threading.current_thread())
+
+    def end(self) -> None:
+        """Raise :class:`_GivenUpError` in every thread until none is left.
+
+        A thread that waits for bytes meets it when some arrive or its request times out.
+        """
+        raise_in = ctypes.pythonapi.PyThreadState_SetAsyncExc
+        while alive := [thread for thread in list(self._threads) if thread.is_alive()]:
+            for thread in alive:
+                raise_in(ctypes.c_ulong(thread.ident or 0), ctypes.py_object(_GivenUpError))
+            time.sleep(END_SECONDS)
+
+
+class _GivenUpError(BaseException):
+    """Ends the threads of a read that was given up; no library takes it for an error of its own."""
+
+
+_running = threading.local()
+
+
+def helper() -> Callable[[], None]:
+    """Return what a thread that works for the current read calls first, to end with it."""
+    read: _Read | None = getattr(_running, "read", None)
+    return read.join_in if read is not None else lambda: None
+
+
 def within(uri: str, call: Callable[[], Result]) -> Result:
     """Return what ``call`` returns within the time for one read.
 
     It runs in a thread of its own, because no other way ends a library's wait for a server that
-    sends a byte now and then; a call that is given up is left behind and ends with the process.
+    sends a byte now and then. A call that is given up ends with the next byte, or when the request
+    times out.
 
     Raises:
         StorageError: When the time is over.
@@ -59,8 +115,11 @@ def within(uri: str, call: Callable[[], Result]) -> Result:
     results: list[Result] = []
     errors: list[BaseException] = []
     end = time.monotonic() + seconds()
+    read = _Read()
 
     def run() -> None:
+        _running.read = read
+        read.join_in()
         try:
             results.append(call())
         except BaseException as error:
@@ -72,6 +131,7 @@ def within(uri: str, call: Callable[[], Result]) -> Result:
     if errors:
         raise errors[0]
     if not results:
+        threading.Thread(target=read.end, name="end-read", daemon=True).start()
         check_time(uri, end)
     return results[0]
 

@@ -95,7 +95,7 @@ class ObjectStore:
     def read(self, uri: str) -> bytes:
         """Return the content of one object."""
         location = _object(uri)
-        return self._get(location, uri).data
+        return self._get(location.bucket, location.key, uri).data
 
     def download(self, uri: str, target: Path, expected: str | None = None) -> str:
         """Copy the object, or else the directory, to ``target``."""
@@ -111,7 +111,9 @@ class ObjectStore:
     def fingerprint(self, uri: str) -> str:
         """Return the version of the object, or a digest of the versions of all below."""
         location = locate(uri)
-        versions = dict(self._client.versions(location.bucket, location.key))
+        versions = limits.within(
+            uri, lambda: dict(self._client.versions(location.bucket, location.key))
+        )
         if location.key in versions:
             return f"version {versions[location.key]}"
         prefix = _prefix(location)
@@ -156,7 +158,7 @@ class ObjectStore:
         """Return the URIs of all files below; directories that are not whole have none."""
         location = locate(uri)
         prefix = _prefix(location)
-        keys = [key for key in self._client.keys(location.bucket, prefix) if not key.endswith("/")]
+        keys = [key for key in self._keys(location, prefix, uri) if not key.endswith("/")]
         roots = [key.removesuffix(MANIFEST_NAME) for key in keys if _is_manifest(key)]
         listed = self._listed(location.bucket, roots)
         start = f"{location.root}/"
@@ -170,26 +172,26 @@ class ObjectStore:
     def list_directories(self, uri: str) -> list[str]:
         """Return the names of the directories directly below, whole or not."""
         location = locate(uri)
-        return sorted(self._client.folders(location.bucket, _prefix(location)))
+        return limits.within(
+            uri, lambda: sorted(self._client.folders(location.bucket, _prefix(location)))
+        )
 
     def exists(self, uri: str) -> bool:
         """Return whether an object or a whole directory is there."""
         location = locate(uri)
-        if location.key and location.key in self._client.keys(
-            location.bucket, location.key, limit=1
-        ):
+        prefix = _prefix(location)
+        if location.key and location.key in self._keys(location, location.key, uri, limit=1):
             return True
-        if any(self._client.keys(location.bucket, _prefix(location) + MANIFEST_NAME, limit=1)):
-            return bool(self._listed(location.bucket, [_prefix(location)], empty_counts=True))
-        return any(self._client.keys(location.bucket, _prefix(location), limit=1))
+        if self._keys(location, prefix + MANIFEST_NAME, uri, limit=1):
+            return bool(self._listed(location.bucket, [prefix], empty_counts=True))
+        return bool(self._keys(location, prefix, uri, limit=1))
 
     def delete(self, uri: str) -> None:
         """Remove the object and everything below it, the manifest first."""
         location = _object(uri)
         self._client.delete(location.bucket, location.key)
         keys = sorted(
-            self._client.keys(location.bucket, _prefix(location)),
-            key=lambda key: not _is_manifest(key),
+            self._keys(location, _prefix(location), uri), key=lambda key: not _is_manifest(key)
         )
         _in_parallel(lambda key: self._client.delete(location.bucket, key), keys)
 
@@ -202,7 +204,7 @@ class ObjectStore:
         """Return content and version of an object."""
         location = _object(uri)
         try:
-            return self._get(location, uri)
+            return self._get(location.bucket, location.key, uri)
         except MissingObjectError:
             return None
 
@@ -224,8 +226,13 @@ class ObjectStore:
         current = self.read_version(uri)
         return current.version if current is not None and current.data == data else None
 
-    def _get(self, location: Location, uri: str) -> Versioned:
-        return limits.within(uri, lambda: self._client.get(location.bucket, location.key))
+    def _get(self, bucket: str, key: str, uri: str) -> Versioned:
+        return limits.within(uri, lambda: self._client.get(bucket, key))
+
+    def _keys(
+        self, location: Location, prefix: str, uri: str, limit: int | None = None
+    ) -> list[str]:
+        return limits.within(uri, lambda: list(self._client.keys(location.bucket, prefix, limit)))
 
     def _download_file(
         self, location: Location, target: Path, uri: str, expected: str | None
@@ -267,9 +274,9 @@ class ObjectStore:
         self, location: Location, prefix: str, uri: str
     ) -> tuple[list[str], Manifest | None]:
         try:
-            raw = self._client.get(location.bucket, prefix + MANIFEST_NAME).data
+            raw = self._get(location.bucket, prefix + MANIFEST_NAME, uri).data
         except MissingObjectError:
-            keys = [k for k in self._client.keys(location.bucket, prefix) if not k.endswith("/")]
+            keys = [key for key in self._keys(location, prefix, uri) if not key.endswith("/")]
             if not keys:
                 raise MissingObjectError(
                     f"{uri}: nothing is stored there; check bucket and key"
@@ -283,7 +290,8 @@ class ObjectStore:
         listed: set[str] = set()
         for root in roots:
             try:
-                manifest = Manifest.load(self._client.get(bucket, root + MANIFEST_NAME).data, root)
+                name = root + MANIFEST_NAME
+                manifest = Manifest.load(self._get(bucket, name, name).data, root)
             except DataError:  # not whole, or deleted meanwhile: lists nothing
                 continue
             listed |= {root + name for name in manifest.files}

@@ -9,6 +9,7 @@ import hashlib
 import os
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
@@ -18,6 +19,7 @@ import boto3
 import urllib3.exceptions
 from boto3.exceptions import Boto3Error
 from boto3.s3.transfer import TransferConfig
+from botocore.awsrequest import AWSResponse  # type: ignore[import-untyped]
 from botocore.config import Config  # type: ignore[import-untyped]
 from botocore.exceptions import (  # type: ignore[import-untyped]
     BotoCoreError,
@@ -36,6 +38,7 @@ from s3transfer.exceptions import (  # type: ignore[import-untyped]
     RetriesExceededError,
     S3DownloadFailedError,
 )
+from s3transfer.manager import TransferManager  # type: ignore[import-untyped]
 
 from refine_af.contracts.errors import RefineAfError, StorageError
 from refine_af.storage import limits
@@ -115,6 +118,7 @@ class S3Client:
         events = self._client.meta.events
         events.unregister("needs-retry.s3", unique_id="retry-config-s3")
         events.register("needs-retry.s3", self._wait_before_retry)
+        events.register("before-send.s3", self._send)
 
     def get(self, bucket: str, key: str) -> Versioned:
         """Return content and ETag."""
@@ -140,7 +144,8 @@ class S3Client:
             sink.truncate()
             stored = self._client.head_object(Bucket=bucket, Key=key)
             limits.check_size(f"s3://{bucket}/{key}", stored["ContentLength"])
-            self._client.download_fileobj(bucket, key, sink, Config=TRANSFER)
+            with TransferManager(self._client, TRANSFER, executor_cls=_executor()) as transfers:
+                transfers.download(bucket, key, sink).result()
             digests = _digests(sink, _expected_digest(stored)[0])
             _verify(stored, digests, f"s3://{bucket}/{key}")
             return digests["sha256"]
@@ -248,6 +253,16 @@ class S3Client:
             time.sleep(wait)
         return repeated(request, _is_cut, self._count)
 
+    def _send(self, request: Any, **_: object) -> AWSResponse:  # noqa: ANN401  no types
+        """Send a request in botocore's place, to bound what it reads of an answer."""
+        whole = not request.stream_output
+        request.stream_output = True
+        answer = self._client._endpoint.http_session.send(request)
+        bounded = _BoundedAnswer(answer.url, answer.status_code, answer.headers, answer.raw)
+        if whole:
+            bounded.content  # noqa: B018  read here, where what breaks off is repeated
+        return bounded
+
     def _wait_before_retry(
         self,
         request_dict: dict[str, Any],
@@ -281,6 +296,24 @@ class S3Client:
                 f" ({type(error).__name__}: {error}); a proxy or login page may have given it;"
                 " check AWS_ENDPOINT_URL and the network"
             ) from error
+
+
+class _BoundedAnswer(AWSResponse):  # type: ignore[misc]
+    _content: bytes | None
+
+    @property
+    def content(self) -> bytes:
+        """Return the body of an answer that is no object, or of an error."""
+        if self._content is None:
+            address = str(self.url).partition("?")[0]
+            self._content = b"".join(limits.bounded(address, self.raw.stream()))
+        return self._content
+
+
+def _executor() -> Callable[[int], ThreadPoolExecutor]:
+    """Return what makes a transfer's threads, which end with the read that they belong to."""
+    initializer = limits.helper()
+    return lambda max_workers: ThreadPoolExecutor(max_workers, initializer=initializer)
 
 
 def is_transient(error: Exception) -> bool:

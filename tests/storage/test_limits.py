@@ -2,9 +2,10 @@
 
 import json
 import os
+import threading
 import time
 from collections.abc import Callable
-from http.server import BaseHTTPRequestHandler
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -91,6 +92,118 @@ def test_an_object_over_the_limit_is_refused(
     ):
         with pytest.raises(DataError, match="2000 bytes or more"):
             attempt()
+
+
+class Dribbling(BaseHTTPRequestHandler):
+    """Answers every request of a store with a whole head and a byte every tenth of a second."""
+
+    protocol_version = "HTTP/1.1"
+    size = 20_000_000
+    head: bytes = b""
+    """Body of the first answers: metadata, which come at once."""
+
+    def do_HEAD(self) -> None:  # noqa: D102
+        self._begin()
+
+    def do_GET(self) -> None:  # noqa: D102
+        if self.head and "alt=media" not in self.path:
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(self.head)))
+            self.end_headers()
+            self.wfile.write(self.head)
+            return
+        self._begin()
+        try:
+            while True:
+                self.wfile.write(b"x")
+                time.sleep(0.1)
+        except OSError:
+            return
+
+    def _begin(self) -> None:
+        start, _, last = self.headers.get("Range", "").removeprefix("bytes=").partition("-")
+        first = int(start or 0)
+        end = int(last or self.size - 1)
+        self.send_response(206 if start else 200)
+        self.send_header("Content-Length", str(end - first + 1))
+        self.send_header("Content-Range", f"bytes {first}-{end}/{self.size}")
+        self.send_header("Last-Modified", "Wed, 21 Oct 2015 07:28:00 GMT")
+        self.send_header("ETag", '"0"')
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Stay silent."""
+
+
+class DribblingObject(Dribbling):
+    """The metadata of Cloud Storage come at once, the object does not."""
+
+    head = json.dumps({"generation": "1", "size": "20000000", "crc32c": "AAAAAA=="}).encode()
+
+
+@pytest.mark.parametrize(
+    ("scheme", "handler"), [("s3", Dribbling), ("gs", Dribbling), ("gs", DribblingObject)]
+)
+def test_a_store_that_sends_byte_by_byte_is_given_up_and_leaves_no_thread(
+    scheme: str,
+    handler: type[BaseHTTPRequestHandler],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    address = f"http://127.0.0.1:{server.server_port}"
+    for name in ("AWS_ENDPOINT_URL", "STORAGE_EMULATOR_HOST"):
+        monkeypatch.setenv(name, address)
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "made-up")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    monkeypatch.setenv(limits.SECONDS_VARIABLE, "0.5")
+    before = set(threading.enumerate())
+    uri = f"{scheme}://bucket/rows.jsonl"
+    store = open_store(uri)
+    started = time.monotonic()
+    reads: list[Callable[[], object]] = [
+        lambda: store.read(uri),
+        lambda: store.download(uri, tmp_path / "copy"),
+    ]
+    if handler is Dribbling:
+        reads += [
+            lambda: store.fingerprint(uri),
+            lambda: store.list_files(uri),
+            lambda: store.exists(uri),
+        ]
+    for read in reads:
+        with pytest.raises(StorageError, match=r"not read after 0\.5 s"):
+            read()
+    assert time.monotonic() - started < 3.0 * len(reads)
+
+    def left() -> list[threading.Thread]:
+        threads = set(threading.enumerate()) - before
+        return [thread for thread in threads if "process_request" not in thread.name]
+
+    while left() and time.monotonic() - started < 3.0 * len(reads) + 10.0:
+        time.sleep(0.1)
+    assert left() == []
+    server.shutdown()
+
+
+def test_an_endless_listing_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "ANSWER_BYTES", 100_000)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Endless)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    for name in ("AWS_ENDPOINT_URL", "STORAGE_EMULATOR_HOST"):
+        monkeypatch.setenv(name, f"http://127.0.0.1:{server.server_port}")
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "made-up")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    for uri in ("s3://bucket/rows.jsonl", "gs://bucket/rows.jsonl"):
+        with pytest.raises(StorageError, match="more than 100000 bytes"):
+            open_store(uri).fingerprint(uri)
+    server.shutdown()
 
 
 def test_a_call_that_does_not_return_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
