@@ -65,7 +65,7 @@ def identify(
     return {
         "settings": settings.identity(),
         "model": json.loads(json.dumps(described, default=str)),
-        "weights": {"digest": _digest_start_weights(policy)},
+        "weights": {"digest": policy.start_digest or digest_start_weights(policy)},
         "prompts": {"count": len(prompts), "digest": _digest(json.dumps(rows).encode())},
     }
 
@@ -78,7 +78,8 @@ def _digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def _digest_start_weights(policy: Policy) -> str:
+def digest_start_weights(policy: Policy) -> str:
+    """Return a digest of whole start weights; sharded ones have it from before they were split."""
     seen = hashlib.sha256()
     base = policy.reference if policy.reference is not None else policy.model
     for name, tensor in base.named_parameters():

@@ -51,6 +51,7 @@ class Policy(nn.Module):
         reference: The frozen copy of full fine-tuning; None with LoRA.
         sharded: Whether processes share the weights, see :mod:`refine_af.ppo.sharding`.
         recomputation: The switch of gradient checkpointing; the trainer sets it.
+        start_digest: Digest of the start weights, where they are no longer whole.
         start_dtype: Precision that the model came in, and that a whole model is saved in.
     """
 
@@ -77,6 +78,7 @@ class Policy(nn.Module):
         self._half = settings.precision == "bfloat16" or model.dtype in _HALF
         self.output_checked = False
         self.sharded = False
+        self.start_digest = ""
         self.reference: PreTrainedModel | None = None
         self.model: PreTrainedModel
         if settings.lora_rank:

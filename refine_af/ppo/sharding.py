@@ -14,6 +14,7 @@ from torch import nn
 from torch.distributed.fsdp import FSDPModule, fully_shard
 
 from refine_af.contracts.errors import ParameterError
+from refine_af.ppo.checkpoint import digest_start_weights
 from refine_af.ppo.policy import Policy
 from refine_af.processes.group import Processes
 
@@ -28,6 +29,7 @@ def shard(policy: Policy, processes: Processes) -> None:
     """
     if processes.count == 1:
         raise ParameterError("sharded splits weights over processes, and there is one; set more")
+    policy.start_digest = digest_start_weights(policy)
     for model in (policy.model, policy.reference):
         if model is not None:
             _shard(model)

@@ -132,7 +132,7 @@ class _Run:
     def _restore(self) -> State:
         """Load the last checkpoint and return its state, or return that of a new run."""
         self.identity = checkpoint.identify(self.policy, self.prompts, self.settings)
-        if self.settings.sharded:
+        if self.settings.sharded and not self.policy.sharded:
             shard(self.policy, self.processes)
         self.optimizer = make_optimizer(self.policy, self.settings)
         state = checkpoint.restore(

@@ -117,8 +117,8 @@ def _buckets(tensors: Iterable[Tensor]) -> Iterator[list[Tensor]]:
 ALONE = Processes()
 
 PATIENCE = timedelta(hours=12)
-"""How long a process waits for the others: rank 0 downloads the model and classifies the
-prompts alone, which takes longer than NCCL's ten minutes. A process that died is noticed at once
+"""How long a process waits for the others: rank 0 downloads the model alone, which takes longer
+than NCCL's ten minutes. A process that died is noticed at once
 (:mod:`refine_af.processes.start`)."""
 
 

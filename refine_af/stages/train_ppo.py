@@ -1,10 +1,13 @@
 """PPO from automated feedback: the model learns to write better input-output pairs."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from refine_af.calls.journalled import JournalledEngine
+from refine_af.calls.spending import Counted
 from refine_af.contracts.errors import missing_library
 from refine_af.contracts.jsonl import read_rows
 from refine_af.contracts.params import param, rule
@@ -13,14 +16,15 @@ from refine_af.contracts.randomness import sample
 from refine_af.contracts.records import Instruction
 from refine_af.contracts.stage import (
     Artifact,
-    Journal,
     Metrics,
-    Progress,
     Resources,
     Stage,
     Task,
 )
+from refine_af.engines.opening import open_engine
+from refine_af.engines.params import EngineParams
 from refine_af.engines.scorers.opening import open_reward
+from refine_af.engines.text import TextEngine
 from refine_af.feedback.indicators import TextIndicators
 from refine_af.feedback.params import SCORER_PARTS, RewardParams
 from refine_af.feedback.reward import RAW
@@ -31,6 +35,7 @@ from refine_af.self_instruct.params import InstanceFormParams
 
 if TYPE_CHECKING:
     from refine_af.ppo.episodes import Prompt
+    from refine_af.ppo.policy import Policy
     from refine_af.ppo.result import EpisodeRow, OnUpdate, PPOResult
     from refine_af.ppo.rollout import RolloutEngine
     from refine_af.processes.group import Processes
@@ -88,17 +93,9 @@ def run(params: TrainPPOParams, task: Task) -> Metrics:
         episodes.extend(new_episodes)
         track(row)
 
+    output = task.outputs["adapter"]
     with started(params.processes, _train_rank, params, path, task.scratch) as processes:
-        result, reward = _train(
-            params,
-            path,
-            task.journal,
-            task.outputs["adapter"],
-            task.scratch,
-            processes,
-            on_update,
-            task.progress,
-        )
+        result, reward = _train(params, path, task, output, processes, on_update)
     held_out = params.held_out or (GOLD if params.model.startswith("builtin:") else "")
     updates = watched(result.metrics, episodes, reward, held_out)
     task.telemetry.update(result.telemetry)
@@ -110,20 +107,17 @@ def _train_rank(processes: "Processes", params: TrainPPOParams, path: Path, scra
     """Train as a rank above 0; rank 0 holds the journal and reports."""
     from refine_af.storage.journal import MemoryJournal
 
-    quiet = StageProgress("train_ppo")
-    output = scratch / f"rank-{processes.rank}"
-    _train(params, path, MemoryJournal(), output, scratch, processes, None, quiet)
+    task = Task({}, {}, MemoryJournal(), StageProgress("train_ppo"), scratch)
+    _train(params, path, task, scratch / f"rank-{processes.rank}", processes, None)
 
 
 def _train(
     params: TrainPPOParams,
     instructions: Path,
-    journal: Journal,
+    task: Task,
     output: Path,
-    scratch: Path,
     processes: "Processes",
     on_update: "OnUpdate | None",
-    progress: Progress,
 ) -> "tuple[PPOResult, InstanceReward]":
     from refine_af.engines.models import load_model, resolve_model
     from refine_af.ppo.episodes import Prompt
@@ -133,16 +127,15 @@ def _train(
     folder = processes.from_main(str(resolve_model(params.model)) if processes.main else "")
     where = _before_sharding() if params.sharded else {}
     model, tokenizer = load_model(folder, quantization=params.quantization, **where)
-    scorer = open_reward(params)
+    scorer = open_reward(params, partial(_judge, task))
     check_held_out(params.held_out, scorer)
+    policy = _sharded_policy(model, params, processes) if params.sharded else None
     form = params.form(params.model, chat=params.asks_by_chat)
-    asked = processes.from_main(
-        _layouts(params, rows, model, tokenizer, journal, progress) if processes.main else {}
-    )
+    asked = _layouts(params, rows, policy or model, tokenizer, task, processes)
     texts = {row.id: row.instruction for row in rows}
     reward = InstanceReward(scorer, texts, form, asked, processes)
     prompts = [Prompt(row.id, form.prompt(row.instruction, asked[row.id])) for row in rows]
-    shared: dict[str, Any] = {"progress": progress, "output": output, "on_update": on_update}
+    shared: dict[str, Any] = {"progress": task.progress, "output": output, "on_update": on_update}
     if params.algorithm != "ppo":
         from refine_af.ppo.critic_free import train_critic_free
 
@@ -151,10 +144,30 @@ def _train(
     from refine_af.ppo.policy import Policy
     from refine_af.ppo.trainer import train
 
-    shared |= {"journal": journal, "processes": processes}
-    shared["rollout"] = _rollout(params, tokenizer, prompts, scratch)
+    shared |= {"journal": task.journal, "processes": processes}
+    shared["rollout"] = _rollout(params, tokenizer, prompts, task.scratch)
+    policy = policy or Policy(model, params, base_name=params.model)
+    result = train(policy, tokenizer, prompts, reward, params, **shared)
+    return result, reward
+
+
+def _judge(task: Task, engine: EngineParams) -> TextEngine:
+    """Return a judge whose tokens and money stand in the task's telemetry, those of rank 0."""
+    return Counted(open_engine(engine), task.telemetry, engine.money)
+
+
+def _sharded_policy(
+    model: Any,  # noqa: ANN401  a transformers model
+    params: TrainPPOParams,
+    processes: "Processes",
+) -> "Policy":
+    """Return the policy with its weights split over the processes, each part on its GPU."""
+    from refine_af.ppo.policy import Policy
+    from refine_af.ppo.sharding import shard
+
     policy = Policy(model, params, base_name=params.model)
-    return train(policy, tokenizer, prompts, reward, params, **shared), reward
+    shard(policy, processes)
+    return policy
 
 
 def _before_sharding() -> dict[str, Any]:
@@ -172,23 +185,37 @@ def _before_sharding() -> dict[str, Any]:
 def _layouts(
     params: TrainPPOParams,
     rows: list[Instruction],
-    model: Any,  # noqa: ANN401  a transformers model
+    model: Any,  # noqa: ANN401  a transformers model, or the policy where it is sharded
     tokenizer: Any,  # noqa: ANN401  a transformers tokenizer
-    journal: Journal,
-    progress: Progress,
+    task: Task,
+    processes: "Processes",
 ) -> "dict[str, Layout]":
-    """Return which part each instruction's instances begin with, as the start model says."""
+    """Return which part each instruction's instances begin with, as the start model says.
+
+    Each process asks about its share. Sharded weights are whole meanwhile, as in a rollout; an
+    adapter that is new changes no answer.
+    """
     from refine_af.engines.transformers_text import TransformersText
+    from refine_af.ppo.policy import Policy
+    from refine_af.ppo.sharding import gathered
     from refine_af.self_instruct.task_kinds import layouts
 
-    task = Task({}, {}, journal, progress, Path())  # neither calls nor telemetry are kept
+    sharded = model if isinstance(model, Policy) else None
+    own = Task({}, {}, task.journal, task.progress, Path())  # neither calls nor telemetry are kept
+    asked = sharded.model if sharded else model
     engine = JournalledEngine(
-        lambda: TransformersText.wrap(model, tokenizer, chat=params.asks_by_chat), task, "kinds"
+        lambda: TransformersText.wrap(asked, tokenizer, chat=params.asks_by_chat), own, "kinds"
     )
     style = params.form(params.model, chat=params.asks_by_chat).style
-    prepared = layouts(rows, params.split, style, engine, params.seed)
+    with ExitStack() as state:
+        if sharded:
+            state.enter_context(gathered(sharded))
+            state.enter_context(sharded.autocast())
+        mine = layouts(processes.share(rows), params.split, style, engine, params.seed)
     engine.finish()
-    return prepared
+    numbers = {row.id: number for number, row in enumerate(rows)}
+    everyone = processes.gathered({numbers[row]: layout for row, layout in mine.items()})
+    return {row.id: everyone[number] for number, row in enumerate(rows)}
 
 
 def _rollout(

@@ -15,8 +15,10 @@ from refine_af.contracts.records import Instruction
 from refine_af.feedback.interface import Triplet
 from refine_af.ppo.event_file import NAME
 from refine_af.runner import run_stage
+from refine_af.self_instruct import task_kinds
 from refine_af.self_instruct.instance_form import InstanceForm
 from refine_af.self_instruct.prompts import Layout
+from refine_af.self_instruct.task_kinds import layouts
 
 TEXTS = [
     "Reverse the order of the words.",
@@ -81,6 +83,35 @@ def test_two_processes_write_what_one_writes(tmp_path: Path) -> None:
     # where the run took place is not part of what decided its rows
     params = json.loads((tmp_path / "two" / "provenance").read_text())["params"]
     assert "processes" not in params
+
+
+@pytest.mark.parametrize("sharded", [False, True])
+def test_each_process_classifies_its_share_of_the_prompts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sharded: bool
+) -> None:
+    """And all train on the same prompts as one process does."""
+    asked: list[int] = []
+
+    def spy(rows: Sequence[Instruction], *more: Any, **named: Any) -> dict[str, Layout]:  # noqa: ANN401
+        asked.append(len(rows))
+        return layouts(rows, *more, **named)
+
+    monkeypatch.setattr(task_kinds, "layouts", spy)
+    texts = (
+        "Classify the day: weekday or weekend.",
+        "Reverse the order of the words.",
+        "Is the person in the caption he or she?",
+    )
+    settings: dict[str, Any] = {"texts": texts, "updates": 1, "max_new_tokens": 12}
+    one = trained(tmp_path / "one", **settings)
+    two = trained(tmp_path / "two", **settings, processes=2, sharded=sharded)
+    assert asked == [3, 2], "the other process, of rank 1, asks about the second prompt"
+    assert one["classification"] == two["classification"] == 2
+    actions = [
+        [(row["prompt_id"], row["action"]) for row in lines(tmp_path / name / "episodes")]
+        for name in ("one", "two")
+    ]
+    assert actions[0] == actions[1]
 
 
 def test_it_trains_on_the_prompts_that_instances_are_later_asked_with(tmp_path: Path) -> None:
