@@ -26,6 +26,9 @@ def check_inputs(
     reward_model: str = "OpenAssistant/oasst-rm-2.1-pythia-1.4b-epoch-2.5",
     unieval: str = "MingZhong/unieval-dialog",
     language_model: str = "openai-community/gpt2",
+    judge: str = "",
+    judge_engine: str = "openai",
+    judge_url: str = "",
     operators_uri: str = "",
     arms: str = "rl,baseline",
     seed: int = 1,
@@ -74,6 +77,9 @@ def check_inputs(
             learned part from the package.
         unieval: UniEval's dialogue evaluator, likewise.
         language_model: Of perplexity and IFD, likewise.
+        judge: Model of the part judge, as its engine knows it.
+        judge_engine: Text engine of the judge.
+        judge_url: Address of the judge's endpoint (openai).
         operators_uri: Textual operations of the second pipeline; empty where none are read.
         arms: Trained arms, comma separated; part of the provenance.
         seed: Seed of all randomness.

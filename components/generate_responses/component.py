@@ -32,6 +32,8 @@ def generate_responses(
     api_key_variable: str = "OPENAI_API_KEY",
     endpoint_dialect: str = "auto",
     endpoint_seconds: float = 900.0,
+    price_per_million_read: float = 0.0,
+    price_per_million_written: float = 0.0,
     max_failed: float = 0.01,
     style: str = "instruct",
     samples: int = 1,
@@ -81,6 +83,9 @@ def generate_responses(
             auto asks its list of models. A field that is refused is left out from then on.
         endpoint_seconds: Most seconds for one request to an endpoint (openai), all tries
             together.
+        price_per_million_read: What the endpoint asks for a million tokens that it reads
+            (openai); plan, progress and timing then show money. 0: not known.
+        price_per_million_written: Likewise for a million tokens that it writes.
         max_failed: Largest share of requests that the engine may leave unanswered; above it the
             stage ends and keeps what was answered.
         style: instruct: the answer alone is wanted; plain: as builtin:tiny was trained, which

@@ -33,6 +33,8 @@ def train_operator_policy(
     api_key_variable: str = "OPENAI_API_KEY",
     endpoint_dialect: str = "auto",
     endpoint_seconds: float = 900.0,
+    price_per_million_read: float = 0.0,
+    price_per_million_written: float = 0.0,
     max_failed: float = 0.01,
     operators_uri: str = "builtin:operators",
     style: str = "instruct",
@@ -42,6 +44,8 @@ def train_operator_policy(
     max_tokens: int = 512,
     reviewer: str = "",
     reviewer_engine: str = "",
+    reviewer_price_per_million_read: float = 0.0,
+    reviewer_price_per_million_written: float = 0.0,
     accept: float = 0.6,
     patience: int = 2,
     min_words: int = 3,
@@ -117,6 +121,9 @@ def train_operator_policy(
             auto asks its list of models. A field that is refused is left out from then on.
         endpoint_seconds: Most seconds for one request to an endpoint (openai), all tries
             together.
+        price_per_million_read: What the endpoint asks for a million tokens that it reads
+            (openai); plan, progress and timing then show money. 0: not known.
+        price_per_million_written: Likewise for a million tokens that it writes.
         max_failed: Largest share of requests that the engine may leave unanswered; above it the
             stage ends and keeps what was answered.
         operators_uri: Operators and their prompts: builtin:operators, a YAML file or a URI.
@@ -128,6 +135,9 @@ def train_operator_policy(
         max_tokens: Most new tokens of a rewrite.
         reviewer: Model that compares rewrite and parent; empty: the rewriter's.
         reviewer_engine: Engine of the reviewer; empty: the rewriter's.
+        reviewer_price_per_million_read: What the endpoint asks for a million tokens that a
+            reviewer of its own reads; 0: not known.
+        reviewer_price_per_million_written: Likewise for a million tokens that it writes.
         accept: Least probability of a difference, both orders averaged; 0 with weight_changed=0
             asks no reviewer.
         patience: Invalid rewrites in a row that end an episode.

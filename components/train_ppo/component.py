@@ -69,6 +69,8 @@ def train_ppo(
     judge: str = "",
     judge_engine: str = "openai",
     judge_url: str = "",
+    judge_price_per_million_read: float = 0.0,
+    judge_price_per_million_written: float = 0.0,
     reward_clip: float = 5.0,
     reward_normalise: bool = True,
     reward_reference_rows: int = 512,
@@ -173,6 +175,9 @@ def train_ppo(
         judge: Model of the part judge, as its engine knows it.
         judge_engine: Text engine of the judge.
         judge_url: Address of the judge's endpoint (openai).
+        judge_price_per_million_read: What the judge's endpoint asks for a million tokens that it
+            reads; 0: not known.
+        judge_price_per_million_written: Likewise for a million tokens that it writes.
         reward_clip: Largest absolute normalised reward.
         reward_normalise: Express the rule's value in running standard deviations from its running
             mean.

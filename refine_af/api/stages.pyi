@@ -44,6 +44,9 @@ def check_inputs(
     reward_model: str = "OpenAssistant/oasst-rm-2.1-pythia-1.4b-epoch-2.5",
     unieval: str = "MingZhong/unieval-dialog",
     language_model: str = "openai-community/gpt2",
+    judge: str = "",
+    judge_engine: Literal["transformers", "vllm", "openai", "scripted"] = "openai",
+    judge_url: str = "",
     operators_uri: str = "",
     arms: str = "rl,baseline",
     seed: int = 1,
@@ -75,6 +78,9 @@ def check_inputs(
         reward_model: Reward model, a path or Hub id (org/name@revision); builtin:tiny takes every learned part from the package.
         unieval: UniEval's dialogue evaluator, likewise.
         language_model: Of perplexity and IFD, likewise.
+        judge: Model of the part judge, as its engine knows it.
+        judge_engine: Text engine of the judge.
+        judge_url: Address of the judge's endpoint (openai).
         operators_uri: Textual operations of the second pipeline; empty where none are read.
         arms: Trained arms, comma separated; part of the provenance.
         seed: Seed of all randomness.
@@ -119,6 +125,8 @@ def seed_ingest(
     api_key_variable: str = "OPENAI_API_KEY",
     endpoint_dialect: Literal["auto", "openai", "vllm"] = "auto",
     endpoint_seconds: float = 900.0,
+    price_per_million_read: float = 0.0,
+    price_per_million_written: float = 0.0,
     max_failed: float = 0.01,
     seeds_uri: Rows = "builtin:seeds",
     seeds_digest: str = "",
@@ -147,6 +155,8 @@ def seed_ingest(
         api_key_variable: Environment variable that holds the endpoint's key.
         endpoint_dialect: Fields that the endpoint takes (openai): the standard ones, or vLLM's; auto asks its list of models. A field that is refused is left out from then on.
         endpoint_seconds: Most seconds for one request to an endpoint (openai), all tries together.
+        price_per_million_read: What the endpoint asks for a million tokens that it reads (openai); plan, progress and timing then show money. 0: not known.
+        price_per_million_written: Likewise for a million tokens that it writes.
         max_failed: Largest share of requests that the engine may leave unanswered; above it the stage ends and keeps what was answered.
         seeds_uri: builtin:seeds, a path, gs://, s3://, https:// (JSON Lines, a JSON array, CSV, Parquet or plain lines, also .gz), or hf://data-set.
         seeds_digest: Expected sha256 of the file; empty accepts any.
@@ -195,6 +205,8 @@ def generate_instructions(
     api_key_variable: str = "OPENAI_API_KEY",
     endpoint_dialect: Literal["auto", "openai", "vllm"] = "auto",
     endpoint_seconds: float = 900.0,
+    price_per_million_read: float = 0.0,
+    price_per_million_written: float = 0.0,
     max_failed: float = 0.01,
     target: int = 15000,
     shard: int = 0,
@@ -238,6 +250,8 @@ def generate_instructions(
         api_key_variable: Environment variable that holds the endpoint's key.
         endpoint_dialect: Fields that the endpoint takes (openai): the standard ones, or vLLM's; auto asks its list of models. A field that is refused is left out from then on.
         endpoint_seconds: Most seconds for one request to an endpoint (openai), all tries together.
+        price_per_million_read: What the endpoint asks for a million tokens that it reads (openai); plan, progress and timing then show money. 0: not known.
+        price_per_million_written: Likewise for a million tokens that it writes.
         max_failed: Largest share of requests that the engine may leave unanswered; above it the stage ends and keeps what was answered.
         target: Instructions to reach. The round that reaches it counts whole, so there may be more: up to 8 for each prompt of round_size.
         shard: Number of this shard; each has a random stream of its own.
@@ -310,6 +324,8 @@ def train_operator_policy(
     api_key_variable: str = "OPENAI_API_KEY",
     endpoint_dialect: Literal["auto", "openai", "vllm"] = "auto",
     endpoint_seconds: float = 900.0,
+    price_per_million_read: float = 0.0,
+    price_per_million_written: float = 0.0,
     max_failed: float = 0.01,
     operators_uri: str = "builtin:operators",
     style: Literal["plain", "instruct", "few_shot"] = "instruct",
@@ -319,6 +335,8 @@ def train_operator_policy(
     max_tokens: int = 512,
     reviewer: str = "",
     reviewer_engine: Literal["", "transformers", "vllm", "openai", "scripted"] = "",
+    reviewer_price_per_million_read: float = 0.0,
+    reviewer_price_per_million_written: float = 0.0,
     accept: float = 0.6,
     patience: int = 2,
     min_words: int = 3,
@@ -376,6 +394,8 @@ def train_operator_policy(
         api_key_variable: Environment variable that holds the endpoint's key.
         endpoint_dialect: Fields that the endpoint takes (openai): the standard ones, or vLLM's; auto asks its list of models. A field that is refused is left out from then on.
         endpoint_seconds: Most seconds for one request to an endpoint (openai), all tries together.
+        price_per_million_read: What the endpoint asks for a million tokens that it reads (openai); plan, progress and timing then show money. 0: not known.
+        price_per_million_written: Likewise for a million tokens that it writes.
         max_failed: Largest share of requests that the engine may leave unanswered; above it the stage ends and keeps what was answered.
         operators_uri: Operators and their prompts: builtin:operators, a YAML file or a URI.
         style: plain: as builtin:tiny was trained; instruct: a request in words; few_shot: worked rewrites before it, for base models and small ones.
@@ -385,6 +405,8 @@ def train_operator_policy(
         max_tokens: Most new tokens of a rewrite.
         reviewer: Model that compares rewrite and parent; empty: the rewriter's.
         reviewer_engine: Engine of the reviewer; empty: the rewriter's.
+        reviewer_price_per_million_read: What the endpoint asks for a million tokens that a reviewer of its own reads; 0: not known.
+        reviewer_price_per_million_written: Likewise for a million tokens that it writes.
         accept: Least probability of a difference, both orders averaged; 0 with weight_changed=0 asks no reviewer.
         patience: Invalid rewrites in a row that end an episode.
         min_words: Fewest words of an instruction.
@@ -469,6 +491,8 @@ def evolve_instructions(
     api_key_variable: str = "OPENAI_API_KEY",
     endpoint_dialect: Literal["auto", "openai", "vllm"] = "auto",
     endpoint_seconds: float = 900.0,
+    price_per_million_read: float = 0.0,
+    price_per_million_written: float = 0.0,
     max_failed: float = 0.01,
     operators_uri: str = "builtin:operators",
     style: Literal["plain", "instruct", "few_shot"] = "instruct",
@@ -478,6 +502,8 @@ def evolve_instructions(
     max_tokens: int = 512,
     reviewer: str = "",
     reviewer_engine: Literal["", "transformers", "vllm", "openai", "scripted"] = "",
+    reviewer_price_per_million_read: float = 0.0,
+    reviewer_price_per_million_written: float = 0.0,
     accept: float = 0.6,
     patience: int = 2,
     min_words: int = 3,
@@ -521,6 +547,8 @@ def evolve_instructions(
         api_key_variable: Environment variable that holds the endpoint's key.
         endpoint_dialect: Fields that the endpoint takes (openai): the standard ones, or vLLM's; auto asks its list of models. A field that is refused is left out from then on.
         endpoint_seconds: Most seconds for one request to an endpoint (openai), all tries together.
+        price_per_million_read: What the endpoint asks for a million tokens that it reads (openai); plan, progress and timing then show money. 0: not known.
+        price_per_million_written: Likewise for a million tokens that it writes.
         max_failed: Largest share of requests that the engine may leave unanswered; above it the stage ends and keeps what was answered.
         operators_uri: Operators and their prompts: builtin:operators, a YAML file or a URI.
         style: plain: as builtin:tiny was trained; instruct: a request in words; few_shot: worked rewrites before it, for base models and small ones.
@@ -530,6 +558,8 @@ def evolve_instructions(
         max_tokens: Most new tokens of a rewrite.
         reviewer: Model that compares rewrite and parent; empty: the rewriter's.
         reviewer_engine: Engine of the reviewer; empty: the rewriter's.
+        reviewer_price_per_million_read: What the endpoint asks for a million tokens that a reviewer of its own reads; 0: not known.
+        reviewer_price_per_million_written: Likewise for a million tokens that it writes.
         accept: Least probability of a difference, both orders averaged; 0 with weight_changed=0 asks no reviewer.
         patience: Invalid rewrites in a row that end an episode.
         min_words: Fewest words of an instruction.
@@ -741,6 +771,8 @@ def train_ppo(
     judge: str = "",
     judge_engine: Literal["transformers", "vllm", "openai", "scripted"] = "openai",
     judge_url: str = "",
+    judge_price_per_million_read: float = 0.0,
+    judge_price_per_million_written: float = 0.0,
     reward_clip: float = 5.0,
     reward_normalise: bool = True,
     reward_reference_rows: int = 512,
@@ -819,6 +851,8 @@ def train_ppo(
         judge: Model of the part judge, as its engine knows it.
         judge_engine: Text engine of the judge.
         judge_url: Address of the judge's endpoint (openai).
+        judge_price_per_million_read: What the judge's endpoint asks for a million tokens that it reads; 0: not known.
+        judge_price_per_million_written: Likewise for a million tokens that it writes.
         reward_clip: Largest absolute normalised reward.
         reward_normalise: Express the rule's value in running standard deviations from its running mean.
         reward_reference_rows: Rows from which a standardised rule takes mean and standard deviation of each part; it keeps them, so that a drift shows.
@@ -874,6 +908,8 @@ def generate_instances(
     api_key_variable: str = "OPENAI_API_KEY",
     endpoint_dialect: Literal["auto", "openai", "vllm"] = "auto",
     endpoint_seconds: float = 900.0,
+    price_per_million_read: float = 0.0,
+    price_per_million_written: float = 0.0,
     max_failed: float = 0.01,
     style: Literal["auto", "plain", "few_shot", "chat"] = "auto",
     split: Literal["classification", "none"] = "classification",
@@ -912,6 +948,8 @@ def generate_instances(
         api_key_variable: Environment variable that holds the endpoint's key.
         endpoint_dialect: Fields that the endpoint takes (openai): the standard ones, or vLLM's; auto asks its list of models. A field that is refused is left out from then on.
         endpoint_seconds: Most seconds for one request to an endpoint (openai), all tries together.
+        price_per_million_read: What the endpoint asks for a million tokens that it reads (openai); plan, progress and timing then show money. 0: not known.
+        price_per_million_written: Likewise for a million tokens that it writes.
         max_failed: Largest share of requests that the engine may leave unanswered; above it the stage ends and keeps what was answered.
         style: few_shot: worked tasks of our own, for base models; chat: a request in words, for chat models; plain: the instruction alone; auto: plain for a builtin: model, chat where the chat template is used, else few_shot.
         split: classification: ask first, then write outputs first for such tasks; none: inputs first.
@@ -977,6 +1015,8 @@ def generate_responses(
     api_key_variable: str = "OPENAI_API_KEY",
     endpoint_dialect: Literal["auto", "openai", "vllm"] = "auto",
     endpoint_seconds: float = 900.0,
+    price_per_million_read: float = 0.0,
+    price_per_million_written: float = 0.0,
     max_failed: float = 0.01,
     style: Literal["plain", "instruct"] = "instruct",
     samples: int = 1,
@@ -1010,6 +1050,8 @@ def generate_responses(
         api_key_variable: Environment variable that holds the endpoint's key.
         endpoint_dialect: Fields that the endpoint takes (openai): the standard ones, or vLLM's; auto asks its list of models. A field that is refused is left out from then on.
         endpoint_seconds: Most seconds for one request to an endpoint (openai), all tries together.
+        price_per_million_read: What the endpoint asks for a million tokens that it reads (openai); plan, progress and timing then show money. 0: not known.
+        price_per_million_written: Likewise for a million tokens that it writes.
         max_failed: Largest share of requests that the engine may leave unanswered; above it the stage ends and keeps what was answered.
         style: instruct: the answer alone is wanted; plain: as builtin:tiny was trained, which also writes the input where the instruction has none.
         samples: Answers per instruction.
@@ -1047,6 +1089,8 @@ def score_rewards(
     judge: str = "",
     judge_engine: Literal["transformers", "vllm", "openai", "scripted"] = "openai",
     judge_url: str = "",
+    judge_price_per_million_read: float = 0.0,
+    judge_price_per_million_written: float = 0.0,
     reward_clip: float = 5.0,
     reward_normalise: bool = True,
     reward_reference_rows: int = 512,
@@ -1080,6 +1124,8 @@ def score_rewards(
         judge: Model of the part judge, as its engine knows it.
         judge_engine: Text engine of the judge.
         judge_url: Address of the judge's endpoint (openai).
+        judge_price_per_million_read: What the judge's endpoint asks for a million tokens that it reads; 0: not known.
+        judge_price_per_million_written: Likewise for a million tokens that it writes.
         reward_clip: Largest absolute normalised reward.
         reward_normalise: Express the rule's value in running standard deviations from its running mean.
         reward_reference_rows: Rows from which a standardised rule takes mean and standard deviation of each part; it keeps them, so that a drift shows.
@@ -1227,6 +1273,8 @@ def evaluate(
     api_key_variable: str = "OPENAI_API_KEY",
     endpoint_dialect: Literal["auto", "openai", "vllm"] = "auto",
     endpoint_seconds: float = 900.0,
+    price_per_million_read: float = 0.0,
+    price_per_million_written: float = 0.0,
     max_failed: float = 0.01,
     tasks_uri: str = "builtin:tasks",
     tasks_digest: str = "",
@@ -1259,6 +1307,8 @@ def evaluate(
         api_key_variable: Environment variable that holds the endpoint's key.
         endpoint_dialect: Fields that the endpoint takes (openai): the standard ones, or vLLM's; auto asks its list of models. A field that is refused is left out from then on.
         endpoint_seconds: Most seconds for one request to an endpoint (openai), all tries together.
+        price_per_million_read: What the endpoint asks for a million tokens that it reads (openai); plan, progress and timing then show money. 0: not known.
+        price_per_million_written: Likewise for a million tokens that it writes.
         max_failed: Largest share of requests that the engine may leave unanswered; above it the stage ends and keeps what was answered.
         tasks_uri: Natural-Instructions task files, or a list of them: builtin:tasks, a path or a URI.
         tasks_digest: Expected digest of the tasks; empty accepts any.

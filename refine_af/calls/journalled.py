@@ -13,6 +13,7 @@ from typing import Protocol, TypeVar
 from refine_af.calls.answers import dump_answers, load_answers, request_keys
 from refine_af.calls.failures import Failures
 from refine_af.calls.record import model_call
+from refine_af.calls.spending import Price, add, count
 from refine_af.contracts.records import ModelCall
 from refine_af.contracts.stage import Journal, Task
 from refine_af.engines.borrowed import Borrowed
@@ -41,6 +42,9 @@ class Params(Protocol):
     def max_failed(self) -> float:
         """Largest share of requests that may fail; see :class:`Failures`."""
 
+    def money(self, read: int, written: int) -> float:
+        """Return what the engine's tokens cost; see :class:`refine_af.engines.params`."""
+
 
 ParamsT = TypeVar("ParamsT", bound=Params)
 
@@ -68,6 +72,7 @@ def journalled(
         max_failed=params.max_failed,
         max_refused=max_refused,
         unit=unit,
+        price=params.money,
     )
 
 
@@ -83,6 +88,7 @@ class JournalledEngine:
         max_failed: float = MAX_FAILED,
         max_refused: float = 1.0,
         unit: str = "",
+        price: Price = lambda _read, _written: 0.0,
     ) -> None:
         """Keep the answers under ``name`` in the task's journal.
 
@@ -93,10 +99,11 @@ class JournalledEngine:
             max_failed: See :class:`Failures`.
             max_refused: See :class:`Failures`.
             unit: What an answer is called in progress reports; no reports when empty.
+            price: What tokens cost.
         """
         self.determinism: Determinism = "same_batch"
         self._open, self._task, self._name, self._unit = open_engine, task, name, unit
-        self._failures = Failures(max_failed, max_refused)
+        self._failures, self._price = Failures(max_failed, max_refused), price
         self._engine: TextEngine | None = None
         self._steps = 0
         self._unsettled: dict[str, dict[str, Completion]] = {}
@@ -116,7 +123,7 @@ class JournalledEngine:
         for start in range(0, len(requests), STEP):
             batch = self._step(requests[start : start + STEP], sampling)
             answers += batch
-            self._count(batch)
+            count(self._task.telemetry, batch, self._price)
             self._failures.add(batch)
             self._failures.check(total)
             if self._unit:
@@ -169,17 +176,6 @@ class JournalledEngine:
         self._fresh_seconds += time.monotonic() - started
         self._fresh_tokens += sum(answer.tokens for answer in completions)
 
-    def _count(self, answers: Sequence[Completion]) -> None:
-        """Add answers to the telemetry, where progress reports find them."""
-        telemetry = self._task.telemetry
-        counts = {
-            "calls": len(answers),
-            "prompt_tokens": sum(answer.prompt_tokens for answer in answers),
-            "new_tokens": sum(answer.tokens for answer in answers),
-        }
-        for name, count in counts.items():
-            telemetry[name] = telemetry.get(name, 0) + count
-
     def calls(self, parents: Callable[[str], tuple[str, ...] | None]) -> Iterator[ModelCall]:
         """Yield a row per call in the order asked; none in a stage without the output ``calls``.
 
@@ -222,12 +218,9 @@ class JournalledEngine:
             telemetry.setdefault("engines", {})[self._name] = self._engine.describe()
         self.close()
         self.end_phase()
-        self._count([])
-        for name, amount in {
-            "fresh_tokens": self._fresh_tokens,
-            "generation_seconds": self._fresh_seconds,
-        }.items():
-            telemetry[name] = telemetry.get(name, 0) + amount
+        count(telemetry, [], self._price)
+        fresh = {"fresh_tokens": self._fresh_tokens, "generation_seconds": self._fresh_seconds}
+        add(telemetry, fresh)
         if telemetry["generation_seconds"] > 0:
             rate = telemetry["fresh_tokens"] / telemetry["generation_seconds"]
             telemetry["new_tokens_per_second"] = rate

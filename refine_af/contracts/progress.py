@@ -27,7 +27,7 @@ class StageProgress:
     """Reports of one stage run.
 
     Events are JSON objects, one a line: ``{"at": seconds since the epoch, "stage", "label",
-    "event": start|step|say|end|fail, "spent": {"tokens", "gpu_seconds"}, ...}``. Appending one
+    "event": start|step|say|end|fail, "spent": {...}, ...}``. Appending one
     line is atomic on a local disk.
     """
 
@@ -93,10 +93,14 @@ class StageProgress:
 
 
 def spent(telemetry: Mapping[str, Any]) -> dict[str, float]:
-    """Return tokens read and written, and GPU-seconds, which are known at the end."""
+    """Return tokens read and written, what endpoints ask for them, and GPU-seconds.
+
+    GPU-seconds are known at the end.
+    """
     tokens = telemetry.get("prompt_tokens", 0) + telemetry.get("new_tokens", 0)
     return {
         "tokens": tokens,
+        "endpoint_money": telemetry.get("endpoint_money", 0.0),
         "gpu_seconds": telemetry.get("gpus", 0) * telemetry.get("seconds", 0.0),
     }
 

@@ -76,6 +76,16 @@ class EngineParams(ModelParams):
         method=False,
         ge=1.0,
     )
+    price_per_million_read: float = param(
+        0.0,
+        "What the endpoint asks for a million tokens that it reads (openai); plan, progress and"
+        " timing then show money. 0: not known.",
+        method=False,
+        ge=0.0,
+    )
+    price_per_million_written: float = param(
+        0.0, "Likewise for a million tokens that it writes.", method=False, ge=0.0
+    )
     max_failed: float = param(
         MAX_FAILED,
         "Largest share of requests that the engine may leave unanswered; above it the stage ends"
@@ -89,6 +99,18 @@ class EngineParams(ModelParams):
     def holds_to_choices(self) -> bool:
         """Return whether the engine writes one of given texts; an endpoint need not."""
         return self.engine != "openai"
+
+    @property
+    def has_price(self) -> bool:
+        """Return whether money can be told."""
+        return self.price_per_million_read > 0 or self.price_per_million_written > 0
+
+    def money(self, read: int, written: int) -> float:
+        """Return what an endpoint asks for so many tokens; 0 without a price or an endpoint."""
+        if self.engine != "openai":
+            return 0.0
+        prices = (self.price_per_million_read, self.price_per_million_written)
+        return (prices[0] * read + prices[1] * written) / 1e6
 
     @rule("base_url")
     def endpoint_has_an_address(self) -> str:

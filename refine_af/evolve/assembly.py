@@ -42,14 +42,9 @@ Engines = tuple[JournalledEngine, JournalledEngine]
 def open_engines(params: EvolutionParams, task: Task) -> Engines:
     """Return the engines: the rewriter's reviews too unless another one is named."""
     rewriter = journalled(params, task, open_engine, name="rewriter", unit="")
-    if not params.reviewer and not params.reviewer_engine:
+    reviewer = params.reviewer_params
+    if reviewer is None:
         return rewriter, rewriter
-    changes = {
-        "model": params.reviewer or params.model,
-        "engine": params.reviewing,
-        "model_digest": "",
-    }
-    reviewer = params.model_copy(update=changes)
     return rewriter, journalled(reviewer, task, open_engine, name="reviewer", unit="")
 
 

@@ -1,7 +1,7 @@
 """How instructions are evolved, and how an operator policy is trained."""
 
 from collections.abc import Collection
-from typing import Literal
+from typing import Literal, Self
 
 from refine_af.contracts.content import EngineKind
 from refine_af.contracts.params import param, rule
@@ -45,6 +45,16 @@ class EvolutionParams(EngineParams):
     )
     reviewer_engine: Literal["", EngineKind] = param(
         "", "Engine of the reviewer; empty: the rewriter's."
+    )
+    reviewer_price_per_million_read: float = param(
+        0.0,
+        "What the endpoint asks for a million tokens that a reviewer of its own reads; 0: not"
+        " known.",
+        method=False,
+        ge=0.0,
+    )
+    reviewer_price_per_million_written: float = param(
+        0.0, "Likewise for a million tokens that it writes.", method=False, ge=0.0
     )
     accept: float = param(
         0.6,
@@ -96,6 +106,20 @@ class EvolutionParams(EngineParams):
     def answer_style(self) -> Style:
         """Return the form of asking for a review or an answer."""
         return "plain" if self.style == "plain" else "instruct"
+
+    @property
+    def reviewer_params(self) -> Self | None:
+        """Return the parameters of the reviewer's engine; None where the rewriter reviews."""
+        if not self.reviewer and not self.reviewer_engine:
+            return None
+        changes = {
+            "model": self.reviewer or self.model,
+            "engine": self.reviewing,
+            "model_digest": "",
+            "price_per_million_read": self.reviewer_price_per_million_read,
+            "price_per_million_written": self.reviewer_price_per_million_written,
+        }
+        return self.model_copy(update=changes)
 
     @property
     def requested(self) -> Sampling:

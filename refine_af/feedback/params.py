@@ -88,6 +88,15 @@ class RewardParams(RewardRuleParams):
     )
     judge_engine: EngineKind = param("openai", "Text engine of the judge.")
     judge_url: str = param("", "Address of the judge's endpoint (openai).", names="endpoint")
+    judge_price_per_million_read: float = param(
+        0.0,
+        "What the judge's endpoint asks for a million tokens that it reads; 0: not known.",
+        method=False,
+        ge=0.0,
+    )
+    judge_price_per_million_written: float = param(
+        0.0, "Likewise for a million tokens that it writes.", method=False, ge=0.0
+    )
     reward_clip: float = param(5.0, "Largest absolute normalised reward.", gt=0.0)
     reward_normalise: bool = param(
         True, "Express the rule's value in running standard deviations from its running mean."

@@ -44,6 +44,9 @@ REWARD_NAMES = (
     "reward_model",
     "unieval",
     "language_model",
+    "judge",
+    "judge_engine",
+    "judge_url",
 )
 """Parameters of ``score_rewards`` that ``check_inputs`` finds the scorers' models by."""
 

@@ -33,6 +33,7 @@ class TaskView:
         ended: Seconds since the epoch; 0 while the task runs.
         last_line: When a plain line was printed last.
         tokens: Read and written so far.
+        endpoint_money: What endpoints ask for them so far; 0 where no price is known.
         gpu_seconds: GPUs times seconds; known when the task ends.
     """
 
@@ -42,6 +43,7 @@ class TaskView:
     ended: float = 0.0
     last_line: float = 0.0
     tokens: int = 0
+    endpoint_money: float = 0.0
     gpu_seconds: float = 0.0
 
     def seconds(self, now: float) -> float:
@@ -64,6 +66,7 @@ class RunView:
         kind = event["event"]
         view.state = STATES.get(kind, view.state)
         view.tokens = event["spent"]["tokens"]
+        view.endpoint_money = event["spent"].get("endpoint_money", 0.0)
         view.gpu_seconds = event["spent"]["gpu_seconds"]
         if kind == "start":
             view.started, view.ended = event["at"], 0.0
@@ -88,6 +91,8 @@ class RunView:
         hours = sum(view.gpu_seconds for view in views) / 3600
         parts = [f"{ended} of {len(views)} tasks"]
         parts += [f"{tokens:,} tokens"] if tokens else []
+        asked = sum(view.endpoint_money for view in views)
+        parts += [f"endpoints cost {asked:.2f} so far"] if asked else []
         if self.price_per_gpu_hour is not None:
             parts.append(f"GPUs cost {hours * self.price_per_gpu_hour:.2f} so far")
         return ", ".join(parts)

@@ -7,6 +7,7 @@ from refine_af.contracts.params import shown
 from refine_af.engines.chat import uses_chat
 from refine_af.pipelines.bounds import model_calls
 from refine_af.pipelines.config import DEFAULTS, RunConfig
+from refine_af.pipelines.endpoints import Asked, asked_of_endpoints
 from refine_af.pipelines.estimate import GPUS, estimates, summary_line
 from refine_af.pipelines.tasks import PlannedTask, planned
 
@@ -33,8 +34,30 @@ def dry_run_text(config: RunConfig, preset: RunConfig, folder: Path) -> str:
     total = sum(tokens for _, tokens in calls.values())
     lines += ["", "* differs from the preset; `refine-af config show` lists every value"]
     lines.append(f"estimate: at most {total:,} new tokens before evaluation")
+    lines += _endpoint_lines(asked_of_endpoints(config))
     lines += [f"in all {line}" for profile in GPUS if (line := summary_line(config, profile))]
     return "\n".join(lines)
+
+
+def _endpoint_lines(asked: Sequence[Asked]) -> list[str]:
+    """Return what endpoints are asked, a row per task and model, and what it costs."""
+    if not asked:
+        return []
+    rows = [["endpoints, at most", "calls", "tokens read", "tokens written", "money"]]
+    for item in asked:
+        money = "no price" if item.money is None else f"{item.money:,.2f}"
+        rows.append([item.task, *(f"{n:,}" for n in (item.calls, item.read, item.written)), money])
+    widths = [max(len(row[column]) for row in rows) for column in range(5)]
+    lines = [
+        "  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in rows
+    ]
+    priced = [item.money for item in asked if item.money is not None]
+    total = (
+        f"endpoints in all: {sum(priced):,.2f} for prompts as long as the packaged seeds make them"
+    )
+    hint = "prices are the parameters price_per_million_read and price_per_million_written"
+    unpriced = len(priced) < len(asked)
+    return ["", *lines, *([total] if priced else []), *([hint] if unpriced else []), ""]
 
 
 def _chat_line(config: RunConfig) -> str:

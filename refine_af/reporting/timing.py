@@ -19,7 +19,8 @@ class StageTime:
         gpu_seconds: Seconds times GPUs.
         prompt_tokens: Tokens read by a text engine.
         new_tokens: Tokens written.
-        money: What its GPU-seconds cost; None without a price.
+        endpoint_money: What endpoints ask for its tokens; None where no price was given.
+        money: What its GPU-seconds and endpoints cost; None where neither is known.
         share: Its seconds over those of the slowest task, in [0, 1].
         rate: Tokens per second, as the stage measured it: written by a text engine, read in
             fine-tuning.
@@ -31,6 +32,7 @@ class StageTime:
     prompt_tokens: float | None
     new_tokens: float | None
     rate: float | None
+    endpoint_money: float | None
     money: str | None = None
     share: float = 0.0
 
@@ -54,9 +56,10 @@ def render_timing(
     Args:
         telemetry: Each task's ``telemetry`` artifact, in the order of the run. Read are
             ``seconds``, ``gpu_seconds`` (or ``gpus`` times ``seconds``), ``prompt_tokens``,
-            ``new_tokens`` and ``new_tokens_per_second`` (or ``tokens_per_second``).
-        price_per_gpu_hour: What one GPU costs in an hour; None shows no money.
-        currency: Unit of the price.
+            ``new_tokens``, ``new_tokens_per_second`` (or ``tokens_per_second``) and
+            ``endpoint_money``.
+        price_per_gpu_hour: What one GPU costs in an hour; None shows no money for GPUs.
+        currency: Unit of the prices.
 
     Raises:
         ParameterError: For a negative price.
@@ -71,7 +74,9 @@ def render_timing(
         "rows": rows,
         "seconds": _sum([row.seconds for row in rows]),
         "gpu_seconds": gpu,
-        "money": _money(gpu, price_per_gpu_hour, currency),
+        "gpu_money": _shown(_gpu_money(gpu, price_per_gpu_hour), currency),
+        "endpoint_money": _shown(_sum([row.endpoint_money for row in rows]), currency),
+        "has_money": any(row.money is not None for row in rows),
         "started": _started(telemetry),
         "price": price_per_gpu_hour,
         **page_parts(),
@@ -96,6 +101,7 @@ def _row(name: str, values: Mapping[str, Any]) -> StageTime:
         prompt_tokens=_number(values.get("prompt_tokens")),
         new_tokens=_number(values.get("new_tokens")),
         rate=_number(values.get("tokens_per_second")) if rate is None else rate,
+        endpoint_money=_number(values.get("endpoint_money")),
     )
 
 
@@ -105,17 +111,19 @@ def _priced(rows: list[StageTime], price: float | None, currency: str) -> list[S
     return [
         replace(
             row,
-            money=_money(row.gpu_seconds, price, currency),
+            money=_shown(_sum([_gpu_money(row.gpu_seconds, price), row.endpoint_money]), currency),
             share=(row.seconds or 0.0) / longest if longest else 0.0,
         )
         for row in rows
     ]
 
 
-def _money(gpu_seconds: float | None, price: float | None, currency: str) -> str | None:
-    if price is None or gpu_seconds is None:
-        return None
-    return f"{gpu_seconds / 3600 * price:,.2f} {currency}".strip()
+def _gpu_money(gpu_seconds: float | None, price: float | None) -> float | None:
+    return None if price is None or gpu_seconds is None else gpu_seconds / 3600 * price
+
+
+def _shown(money: float | None, currency: str) -> str | None:
+    return None if money is None else f"{money:,.2f} {currency}".strip()
 
 
 def _started(telemetry: Mapping[str, Mapping[str, Any]]) -> str:

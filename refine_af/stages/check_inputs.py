@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from refine_af import __version__
-from refine_af.contracts.content import Content
+from refine_af.contracts.content import Content, EngineKind
 from refine_af.contracts.errors import DataError, ParameterError
 from refine_af.contracts.jsonl import parse_object, write_object
 from refine_af.contracts.params import param, same_as
@@ -38,6 +38,9 @@ class CheckInputsParams(RewardRuleParams):
     reward_model: str = same_as(RewardParams, "reward_model")
     unieval: str = same_as(RewardParams, "unieval")
     language_model: str = same_as(RewardParams, "language_model")
+    judge: str = same_as(RewardParams, "judge")
+    judge_engine: EngineKind = same_as(RewardParams, "judge_engine")
+    judge_url: str = same_as(RewardParams, "judge_url")
     operators_uri: str = param(
         "",
         "Textual operations of the second pipeline; empty where none are read.",
@@ -66,7 +69,7 @@ class CheckInputsParams(RewardRuleParams):
     def content(self) -> list[Content]:
         """Return what the values name; of the scorers' models those that the reward reads."""
         read = {item.parameter for item in self.scorers_params().content()}
-        models = ("reward_model", "unieval", "language_model")
+        models = ("reward_model", "unieval", "language_model", "judge", "judge_url")
         unread = {name for name in models if name not in read}
         return [item for item in super().content() if item.parameter not in unread]
 

@@ -82,7 +82,9 @@ def run(params: ScoreRewardsParams, task: Task) -> Metrics:
     judges: list[JournalledEngine] = []
 
     def open_judge(engine: EngineParams) -> JournalledEngine:
-        judges.append(JournalledEngine(lambda: open_engine(engine), task, "judge"))
+        judges.append(
+            JournalledEngine(lambda: open_engine(engine), task, "judge", price=engine.money)
+        )
         return judges[-1]
 
     reward = open_reward(params, open_judge)

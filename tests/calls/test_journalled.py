@@ -113,6 +113,7 @@ def test_a_run_again_asks_nothing_that_was_answered_and_opens_no_engine() -> Non
     ] == whole
     again.finish()
     assert (stage.engine.asked, stage.engine.opened) == ([], 1)
+    assert "endpoint_money" not in stage.task.telemetry, "no price, no money"
     counts = {"calls": STEP + 5, "prompt_tokens": 2 * (STEP + 5), "new_tokens": 3 * (STEP + 5)}
     assert {name: stage.task.telemetry[name] for name in counts} == counts
 

@@ -99,4 +99,7 @@ def test_tokens_and_money_so_far_are_the_sums_of_the_tasks() -> None:
     view.take(step("b", 2000.0, 1, None) | {"spent": {"tokens": 1_234, "gpu_seconds": 0.0}})
     (first, *_) = drawn(view, 2000.0, 12)
     assert "1 of 2 tasks, 71,234 tokens, GPUs cost 3.00 so far, 31:40 min" in first
-    assert "GPUs" not in drawn(RunView({"a": TaskView()}), 0.0, 12)[0]
+    assert "cost" not in drawn(RunView({"a": TaskView()}), 0.0, 12)[0]
+    spent = {"tokens": 70_000, "gpu_seconds": 0.0, "endpoint_money": 1.239}
+    line = view.take(event("a", "end", 1900.0, spent=spent))
+    assert "71,234 tokens, endpoints cost 1.24 so far, GPUs cost 0.00 so far" in line

@@ -179,6 +179,23 @@ def test_shown_text() -> None:
     assert number(-5.551e-17) == "0"
 
 
+def test_money_of_endpoints_stands_beside_that_of_gpus() -> None:
+    telemetry = {
+        "generate_instructions": {"seconds": 9.0, "gpus": 0, "endpoint_money": 1.25},
+        "train_ppo": {"seconds": 3600.0, "gpus": 1},
+        "report": {"seconds": 1.0},
+    }
+    page = render_timing(telemetry, price_per_gpu_hour=2.0, currency="EUR").markdown
+    assert "2.00 EUR at 2 per GPU-hour, 1.25 EUR for tokens of endpoints." in page
+    money = [line.split("|")[4].strip() for line in page.splitlines()[-3:]]
+    assert money == ["1.25 EUR", "2.00 EUR", "-"]
+    alone = render_timing(telemetry)
+    assert "3,610 seconds in all stages, 3,600 GPU-seconds, 1.25 for tokens" in alone.markdown
+    assert "1.25" in alone.html
+    telemetry["generate_instructions"].pop("endpoint_money")
+    assert "money" not in render_timing(telemetry).markdown.lower()
+
+
 def test_timing_by_hand() -> None:
     timing = render_timing(
         {
@@ -191,5 +208,7 @@ def test_timing_by_hand() -> None:
     # 185 GPU-seconds of 3,600 at 36 an hour.
     assert "100 seconds in all stages, 185 GPU-seconds, 1.85 EUR" in timing.markdown
     assert "<img" not in timing.html
+    rows = timing.markdown.splitlines()
+    assert rows[-2].split("|")[2:5] == [" 90 ", " 180 ", " 1.80 EUR "]
     with pytest.raises(ParameterError, match="price_per_gpu_hour is -1"):
         render_timing({}, price_per_gpu_hour=-1)

@@ -12,6 +12,9 @@ from refine_af.feedback.interface import Parts, Triplet, Unscored
 
 VERDICTS = ("1", "2", "3", "4", "5")
 
+LONGEST_VERDICT = 4
+"""Most tokens of a verdict."""
+
 FEWEST_USABLE = 0.1
 """Smallest share of usable verdicts; below it the model cannot judge."""
 
@@ -60,7 +63,7 @@ class JudgeScorer:
             DependencyError: When the engine left more than 1 % of the rows unanswered.
             DataError: When hardly any verdict since the start names a grade from 1 to 5.
         """
-        sampling = Sampling(max_tokens=4, temperature=0.0, choices=VERDICTS)
+        sampling = Sampling(LONGEST_VERDICT, temperature=0.0, choices=VERDICTS)
         answers = self._engine.generate([self._request(row) for row in rows], sampling)
         self._check_answered(answers)
         verdicts = [_verdict(answer) for answer in answers]
@@ -92,13 +95,17 @@ class JudgeScorer:
 
     def _request(self, row: Triplet) -> Request:
         identity = content_id("judge", *row)
-        prompt = RUBRIC.format(
-            marker=f"### {identity}",
-            instruction=row.instruction,
-            input=row.input or "(none)",
-            output=row.output,
-        )
-        return Request(id=identity, prompt=prompt, seed=derive(0, "judge", identity))
+        return Request(id=identity, prompt=judge_prompt(row), seed=derive(0, "judge", identity))
+
+
+def judge_prompt(row: Triplet) -> str:
+    """Return the question about one answer."""
+    return RUBRIC.format(
+        marker=f"### {content_id('judge', *row)}",
+        instruction=row.instruction,
+        input=row.input or "(none)",
+        output=row.output,
+    )
 
 
 def _verdict(answer: Completion) -> Parts | Unscored:

@@ -80,7 +80,13 @@ def open_scorer(name: str, params: RewardParams, open_judge: OpenJudge = open_en
 
 def judge_engine(params: RewardParams) -> EngineParams:
     """Return the parameters of the judge's text engine."""
-    return EngineParams(model=params.judge, engine=params.judge_engine, base_url=params.judge_url)
+    return EngineParams(
+        model=params.judge,
+        engine=params.judge_engine,
+        base_url=params.judge_url,
+        price_per_million_read=params.judge_price_per_million_read,
+        price_per_million_written=params.judge_price_per_million_written,
+    )
 
 
 def _from_checkpoint(name: str, params: RewardParams) -> Scorer:
