@@ -27,6 +27,7 @@ from refine_af.pipelines.containers import check_images
 from refine_af.pipelines.containers import end as end_containers
 from refine_af.pipelines.display import Display
 from refine_af.pipelines.flow import Images
+from refine_af.pipelines.left_over import end_left_over
 from refine_af.pipelines.resume import resume_environment
 from refine_af.pipelines.succession import NEXT, take_place, working_folder
 from refine_af.pipelines.tasks import planned
@@ -108,6 +109,7 @@ def run(request: RunRequest, console: Console) -> dict[str, Any]:
         if request.images:
             for folder in (output, output / NEXT):
                 end_containers(folder, END_SECONDS)
+        end_left_over(output / LOCK_FILE)
         lock = take_lock(output / LOCK_FILE)
         try:
             return _run(request, spec, console)
@@ -249,6 +251,8 @@ def _follow_in(output: Path, events: Path, display: Display, own: dict[str, str]
             _end_with_descendants(process.pid)
             process.wait()
             raise
+    if process.returncode < 0:  # killed: the stages that it started are still there
+        end_left_over(Path(own[LOCK]))
     return process.returncode
 
 

@@ -92,7 +92,12 @@ def die_with_parent() -> None:
 
 
 def _above() -> list[ProcessIdentity]:
-    return [ProcessIdentity(**process) for process in json.loads(os.environ.get(PARENTS) or "[]")]
+    return identities(os.environ.get(PARENTS, ""))
+
+
+def identities(text: str) -> list[ProcessIdentity]:
+    """Return the processes that a value of :data:`PARENTS` names."""
+    return [ProcessIdentity(**process) for process in json.loads(text or "[]")]
 
 
 def _watch(above: list[ProcessIdentity], grace_seconds: float) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from refine_af.contracts.errors import LeaseHeldError
+from refine_af.pipelines import left_over
 from refine_af.processes import together
 from refine_af.storage.lease import ProcessIdentity, is_gone, this_process
 
@@ -61,6 +62,27 @@ def test_a_new_run_waits_for_the_last_process_of_the_old_one(
     os.kill(pids[0], signal.SIGKILL)
     os.close(together.take_lock(tmp_path / "lock"))
     wait_for(lambda: all(map(has_ended, pids)), 5.0)
+
+
+@pytest.mark.parametrize("killed", [(0,), (1,), (0, 1)])
+def test_what_does_not_end_by_itself_is_killed(
+    killed: tuple[int, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(left_over, "GRACE_SECONDS", 1.0)
+    monkeypatch.setenv("DEAF", "yes")
+    pids = start_chain(tmp_path)
+    left_over.end_left_over(tmp_path / "lock")
+    assert not any(map(has_ended, pids))  # nobody is gone
+    for level in killed:
+        os.kill(pids[level], signal.SIGKILL)
+    started = time.monotonic()
+    left_over.end_left_over(tmp_path / "other-lock")
+    assert not has_ended(pids[2])
+    left_over.end_left_over(tmp_path / "lock")
+    assert has_ended(pids[2])
+    assert time.monotonic() - started < 8.0
+    if killed == (1,):
+        os.kill(pids[0], signal.SIGKILL)
 
 
 def test_a_process_that_no_run_started_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
