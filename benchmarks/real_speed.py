@@ -60,7 +60,7 @@ def updated(options: dict[str, Any], folder: Path) -> dict[str, Any]:
     write_rows(folder / "instructions", rows)
     params = {"model": options["model"], "chat": False, "style": "few_shot", "split": "none"}
     params |= {"updates": 1, "prompts": 0, "episodes_per_update": len(TASKS), "minibatch": 8}
-    params |= {"microbatch": 1, "epochs": 1, "lora_rank": 8, "max_new_tokens": 48}
+    params |= {"microbatch": 4, "epochs": 1, "lora_rank": 8, "max_new_tokens": 48}
     params |= {"reward": "embedded", "warmup_updates": 0}
     run_stage(
         "train_ppo",

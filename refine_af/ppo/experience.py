@@ -100,7 +100,7 @@ def forward_outputs(
         share = processes.share(step)
 
         def work(share: list[int] = share) -> None:
-            for group in microbatches(share, lengths, passes.count):
+            for group in microbatches(share, prompts, lengths, passes.count):
                 rows.update(_row_outputs(policy, prompts, tokens, group))
 
         if policy.sharded:

@@ -20,11 +20,15 @@ from refine_af.contracts.errors import ParameterError
 from refine_af.contracts.randomness import derive
 from refine_af.ppo.activations import LayerShape, is_recomputed
 from refine_af.ppo.output_layer import finished, inputs_kept, require_same, token_readings
+from refine_af.ppo.packing import Packed, can_pack, packed
 from refine_af.ppo.padding import Batch
 from refine_af.ppo.params import PPOParams
 from refine_af.ppo.recompute import Recomputation
 
 _HALF = (torch.bfloat16, torch.float16)
+SAME_READING = {False: 1e-3, True: 0.05}
+"""Mean difference of log-probabilities, nats, that two ways of reading may have: by rounding in
+float32, and in half precision. A wrong mask is far above it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +56,8 @@ class Policy(nn.Module):
         sharded: Whether processes share the weights, see :mod:`refine_af.ppo.sharding`.
         recomputation: The switch of gradient checkpointing; the trainer sets it.
         start_digest: Digest of the start weights, where they are no longer whole.
+        packs: Whether a beginning that the prompts of a batch share is read once, see
+            :mod:`refine_af.ppo.packing`; None until the first such batch was read both ways.
         start_dtype: Precision that the model came in, and that a whole model is saved in.
     """
 
@@ -79,6 +85,7 @@ class Policy(nn.Module):
         self.output_checked = False
         self.sharded = False
         self.start_digest = ""
+        self.packs: bool | None = None
         self.reference: PreTrainedModel | None = None
         self.model: PreTrainedModel
         if settings.lora_rank:
@@ -146,22 +153,37 @@ class Policy(nn.Module):
     def _read(
         self, model: PreTrainedModel, batch: Batch, *, entropy: bool = False
     ) -> tuple[Tensor, Tensor | None, Tensor]:
-        """Return log-probabilities, entropies and last hidden states [B, A, H] of taken tokens.
+        """Return log-probabilities, entropies and last hidden states [B, A, H] of taken tokens."""
+        row = packed(batch) if self._may_pack() else None
+        if row is not None and self.packs is None:
+            with torch.no_grad():
+                apart = self._read_as(model, batch, None)[0] - self._read_as(model, batch, row)[0]
+            self.packs = bool(apart[batch.action].abs().mean() < SAME_READING[self._half])
+        return self._read_as(model, batch, row if self.packs else None, entropy=entropy)
+
+    def _may_pack(self) -> bool:
+        # of sharded weights every process must run the same layers at the same time
+        return self.packs is not False and not self.sharded and can_pack(self.config)
+
+    def _read_as(
+        self, model: PreTrainedModel, batch: Batch, row: Packed | None, *, entropy: bool = False
+    ) -> tuple[Tensor, Tensor | None, Tensor]:
+        """Return as :meth:`_read`, from the padded batch or from the same episodes in one row.
 
         The model makes the logits of one column only; those of the others come in chunks.
         """
         layer = model.get_output_embeddings()  # type: ignore[no-untyped-call]
         with self.autocast():
             with inputs_kept(layer) as kept:
-                own = self._logits(model, batch)
-            hidden = kept[0]
+                own = self._logits(model, batch) if row is None else self._packed_logits(model, row)
+            hidden = kept[0].view(*batch.action.shape, -1)
 
             def logits(states: Tensor) -> Tensor:
                 return widened(finished(layer(states), self.config))
 
             if not self.output_checked:
                 with torch.no_grad():
-                    require_same(widened(own), logits(hidden[:, :1]), type(model).__name__)
+                    require_same(widened(own), logits(kept[0][:, :1]), type(model).__name__)
                 self.output_checked = True
             logprobs, spread = token_readings(
                 lambda states: self._tempered(logits(states)),
@@ -187,6 +209,18 @@ class Policy(nn.Module):
             attention_mask=batch.real.long(),
             position_ids=batch.positions,
             logits_to_keep=columns,
+            use_cache=False,
+        ).logits
+        return logits
+
+    def _packed_logits(self, model: PreTrainedModel, row: Packed) -> Tensor:
+        """Run the model over one packed row; columns are [1, B * A]."""
+        dtype = torch.bfloat16 if self._half else model.dtype
+        logits: Tensor = model(
+            input_ids=row.tokens,
+            attention_mask=row.mask(self.config, dtype),
+            position_ids=row.positions,
+            logits_to_keep=row.columns,
             use_cache=False,
         ).logits
         return logits

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from refine_af.contracts.randomness import derive, shuffled
+from refine_af.engines.decode import SHARED_AT_LEAST
 from refine_af.ppo.episodes import Prompt
 from refine_af.ppo.params import PPOParams
 
@@ -33,11 +34,37 @@ def minibatches(episodes: int, update: int, epoch: int, settings: PPOParams) -> 
     ]
 
 
-def microbatches(minibatch: Sequence[int], lengths: Sequence[int], most: int) -> list[list[int]]:
+def microbatches(
+    minibatch: Sequence[int],
+    prompts: Sequence[Sequence[int]],
+    lengths: Sequence[int],
+    most: int,
+) -> list[list[int]]:
     """Split one step's episodes into forward passes of at most ``most``.
 
-    Sorted by length (ties by number), so that a pass pads little; the step's gradient is a sum
-    and does not depend on the split.
+    Episodes whose prompts begin alike stand together, so that a pass reads the beginning once (see
+    :mod:`refine_af.ppo.packing`); else they are sorted by length (ties by number), so that a pass
+    pads little. The step's gradient is a sum and does not depend on the split.
+
+    Args:
+        minibatch: Numbers of the episodes.
+        prompts: Token ids of all episodes' prompts.
+        lengths: Tokens of all episodes, prompt and action together.
+        most: Episodes of one pass.
     """
-    ordered = sorted(minibatch, key=lambda episode: (lengths[episode], episode))
+    longest: dict[tuple[int, ...], int] = {}
+    for episode in minibatch:
+        begin = _beginning(prompts[episode])
+        longest[begin] = max(longest.get(begin, 0), lengths[episode])
+
+    def order(episode: int) -> tuple[int, tuple[int, ...], int, int]:
+        begin = _beginning(prompts[episode])
+        return longest[begin], begin, lengths[episode], episode
+
+    ordered = sorted(minibatch, key=order)
     return [ordered[start : start + most] for start in range(0, len(ordered), most)]
+
+
+def _beginning(prompt: Sequence[int]) -> tuple[int, ...]:
+    """Return what a prompt begins with, empty where it is too short to be worth sharing."""
+    return tuple(prompt[:SHARED_AT_LEAST]) if len(prompt) >= SHARED_AT_LEAST else ()

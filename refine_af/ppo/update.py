@@ -92,7 +92,8 @@ def accumulate_gradient(
 
     def work() -> dict[str, float]:
         totals: dict[str, float] = {}
-        for group in microbatches(share, experience.lengths, passes.count):
+        lengths = experience.lengths
+        for group in microbatches(share, experience.prompts, lengths, passes.count):
             loss, sums = losses(policy, experience, group, settings)
             (loss / count).backward()  # type: ignore[no-untyped-call]
             for name, value in sums.items():

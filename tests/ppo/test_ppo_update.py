@@ -219,10 +219,19 @@ def test_each_epoch_steps_on_every_episode_once(episodes: int, minibatch: int, m
     assert sorted(row for step in steps for row in step) == list(range(episodes))
     assert all(len(step) == minibatch for step in steps[:-1])
     lengths = [(7 * row) % 5 for row in range(episodes)]
+    prompts = [[0]] * episodes
     for step in steps:
-        groups = microbatches(step, lengths, most)
+        groups = microbatches(step, prompts, lengths, most)
         assert sorted(row for group in groups for row in group) == sorted(step)
         assert all(len(group) <= most for group in groups)
+
+
+def test_episodes_whose_prompts_begin_alike_share_a_pass_and_others_go_by_length() -> None:
+    one, other = [1] * 64, [2] * 64
+    prompts = [[*one, 5], [*other, 5], [*one, 6, 7], [*other, 6]]
+    assert microbatches(range(4), prompts, [66, 90, 67, 70], 2) == [[0, 2], [3, 1]]
+    short = [[1, 5], [2, 5], [1, 6, 7], [2, 6]]
+    assert microbatches(range(4), short, [8, 4, 6, 9], 2) == [[1, 2], [0, 3]]
 
 
 @pytest.mark.parametrize(
