@@ -72,6 +72,7 @@ def microbatch_peak(
     """Return what one microbatch needs; the policy is of :func:`policy_on_meta`, and used up."""
     policy.recomputation.on = recompute
     policy.output_checked = True  # numbers would be needed
+    policy.packs = False  # rows that share nothing: the most that is needed
     with counted(policy) as live:
         batch = Batch(
             torch.zeros(rows, prompt + action, dtype=torch.int64),
