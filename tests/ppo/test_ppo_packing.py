@@ -22,8 +22,17 @@ from refine_af.ppo.padding import Batch, pad
 from refine_af.ppo.policy import Policy
 
 WORDS = 40
-SIZE = {"vocab_size": WORDS, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
-HEADS = {"num_key_value_heads": 1, "intermediate_size": 64, "max_position_embeddings": 256}
+SIZE: dict[str, Any] = {
+    "vocab_size": WORDS,
+    "hidden_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+}
+HEADS: dict[str, Any] = {
+    "num_key_value_heads": 1,
+    "intermediate_size": 64,
+    "max_position_embeddings": 256,
+}
 BEGINNING = [2 + at * 7 % 37 for at in range(80)]
 PROMPTS = [[*BEGINNING, *own] for own in ([3, 4, 5], [8], [9, 10, 11, 12, 13], [8])]
 ACTIONS = [[4], [6, 7, 8, 9, 1], [5, 1], [6, 7, 8]]
@@ -32,7 +41,7 @@ ACTIONS = [[4], [6, 7, 8, 9, 1], [5, 1], [6, 7, 8]]
 def model(config: PreTrainedConfig, **named: Any) -> Any:  # noqa: ANN401
     with torch.random.fork_rng():
         torch.manual_seed(3)
-        return AutoModelForCausalLM.from_config(config, **named).eval()
+        return AutoModelForCausalLM.from_config(config, **named).eval()  # type: ignore[no-untyped-call]
 
 
 def llama(**changes: Any) -> Any:  # noqa: ANN401
@@ -86,7 +95,7 @@ MODELS = {
 
 @pytest.mark.parametrize("kind", MODELS)
 def test_one_row_gives_the_outputs_and_gradients_of_the_padded_batch(kind: str) -> None:
-    found = policy(MODELS[kind](), lora_rank=4)
+    found = policy(MODELS[kind](), lora_rank=4)  # type: ignore[no-untyped-call]
     batch = pad(PROMPTS, ACTIONS)
     apart, together = read(found, batch, packs=False), read(found, batch, packs=True)
     for left, right in zip(apart, together, strict=True):
@@ -119,7 +128,12 @@ def test_the_first_batch_decides_and_a_model_that_reads_one_row_otherwise_keeps_
 
 
 def test_models_whose_masks_are_not_known_are_never_packed() -> None:
-    falcon = {"num_kv_heads": 1, "multi_query": True, "alibi": True, "ffn_hidden_size": 64}
+    falcon: dict[str, Any] = {
+        "num_kv_heads": 1,
+        "multi_query": True,
+        "alibi": True,
+        "ffn_hidden_size": 64,
+    }
     assert not can_pack(model(FalconConfig(**SIZE, **falcon)).config)
     odd = MistralConfig(**SIZE, **HEADS)
     odd.layer_types = ["linear_attention", "full_attention"]
