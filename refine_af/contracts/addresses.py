@@ -5,6 +5,7 @@ They must not stand in parameters, which appear in provenance, plans, logs and c
 
 import re
 import unicodedata
+from itertools import pairwise
 from urllib.parse import unquote
 
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[/\\]{2}[^\s'\"<>`]*?(?=[:,.;)]*(?:[\s'\"<>`]|$))")
@@ -20,6 +21,26 @@ _INNER = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[/\\]{2}[^/\\?#;&]*@")
 """An address with a user inside another one, such as where to go next."""
 _STEP = re.compile(r"/([^=&#;?/]*)=")
 _STEP_VALUE = re.compile(r"(/([^=&#;?/]*)=)[^&#;?/]*")
+_STEPS = re.compile(r"/([^/?#;]*)")
+_PAIR = re.compile(r"([^:=@]+)[:=](.+)")
+_HUB = re.compile(r"(?<![\w/:.?#&;=%-])([\w.-]+/[\w.-]+)([?#&;][^\s'\"<>`]*)")
+"""A repository of the Hub with parameters behind it, as they are copied from a browser."""
+
+_WORDS = re.compile(r"[^\W\d_]+")
+_SECRET_STEPS = {"key", "token", "secret", "password", "passwd", "pwd", "signature", "credential"}
+_SECRET_STEPS |= {"apikey", "accesskey", "authtoken", "accesstoken"}
+"""Words of a step of a path behind which a secret may stand: ``/token/VALUE``. ``code`` and
+``auth`` are not among them, because they name ordinary folders."""
+
+_RUN = re.compile(r"[A-Za-z0-9+]{16,}")
+_WEBHOOKS = re.compile(
+    r"https?://(?:[^/?#]*\.)?(?:hooks\.slack\.com/(?:services|workflows|triggers)"
+    r"|discord(?:app)?\.com/api/(?:v\d+/)?webhooks|webhook\.office\.com/\w+|outlook\.office\.com/webhook"
+    r"|hooks\.zapier\.com/hooks|api\.telegram\.org(?=/bot\d+:)|open\.(?:feishu\.cn|larksuite\.com)"
+    r"/open-apis/bot/v2/hook|hook\.[a-z0-9.]+\.make\.com|events\.pagerduty\.com/integration)/[^/?#]+",
+    re.IGNORECASE,
+)
+"""Addresses of chat systems whose path is the secret itself."""
 
 _TELLING = re.compile(
     r"key|token|secret|passw|passp|signature|credential|code|auth|pwd|bearer|session|cookie|hmac"
@@ -35,11 +56,16 @@ def credential_in(text: str) -> str:
     Args:
         text: A value, or several with commas between them; what is not an address holds none.
             Recognised are a user, a password, and every query, fragment or path parameter with a
-            telling name, also percent-encoded.
+            telling name, also percent-encoded; ``/token/VALUE`` and ``/token:VALUE`` in a path of
+            the web where the value looks like a secret; the path of a chat system's webhook.
     """
     for part in text.split(","):
         match = _START.fullmatch(part.strip())
         if match is None:
+            hub = _HUB.fullmatch(part.strip())
+            for name in _NAME.findall(_decoded(hub[2])) if hub else ():
+                if _is_telling(name):
+                    return f"the parameter {_decoded(name).strip()!r}"
             continue
         scheme, authority, rest = match.groups()
         if "@" in _decoded(authority) or not _PORT.fullmatch(authority):
@@ -49,7 +75,47 @@ def credential_in(text: str) -> str:
         for name in _names(scheme, _decoded(rest)):
             if _is_telling(name):
                 return f"the parameter {_decoded(name).strip()!r}"
+        if _is_web(scheme) and (kind := _secret_step(scheme + authority, rest)):
+            return kind
     return ""
+
+
+def _secret_step(start: str, rest: str) -> str:
+    """Return what kind of credential stands in the path of a web address, or an empty string."""
+    if _WEBHOOKS.match(start + _decoded(rest)):
+        return "a webhook, whose path is its secret"
+    steps = [_decoded(step) for step in _STEPS.findall(re.split(r"[?#;]", rest)[0])]
+    for before, step in zip(["", *steps], steps, strict=False):
+        if _is_secret_step(before, step):
+            return f"the step behind {before!r}"
+        pair = _PAIR.fullmatch(step)
+        if pair and _names_secret(pair[1]):
+            return f"the step {pair[1].strip()!r}"
+    return ""
+
+
+def _is_secret_step(before: str, step: str) -> bool:
+    """Return whether a step of a path is the secret that the step before it names.
+
+    A secret has letters and digits and no ending; behind a word in the plural, which names a
+    folder, at least 16 of them without a mark in between.
+    """
+    mixed = any(map(str.isdigit, step)) and any(map(str.isalpha, step))
+    run = _RUN.search(step)
+    long = run is not None and any(map(str.isdigit, run[0])) and any(map(str.isalpha, run[0]))
+    if _names_secret(before):
+        return long or (mixed and len(step) >= 6 and "." not in step and not _version(step))
+    return long and _names_secret(before.removesuffix("s"))
+
+
+def _version(step: str) -> bool:
+    """Return whether a step is a version or a date, such as ``v2-beta`` or ``2024-05-01T10``."""
+    return re.fullmatch(r"v\d[\w.-]*|\d{4}-\d\d.*|[a-z]+[-_]\d+", step, re.IGNORECASE) is not None
+
+
+def _names_secret(step: str) -> bool:
+    words = _WORDS.findall(re.sub(r"(?<=[a-z])(?=[A-Z])", "_", step))
+    return bool(words) and words[-1].lower() in _SECRET_STEPS
 
 
 def _names(scheme: str, rest: str) -> list[str]:
@@ -64,6 +130,7 @@ def _is_web(scheme: str) -> bool:
 
 def masked(text: str) -> str:
     """Return ``text`` with the user and all query values of every address in it as ``***``."""
+    text = _HUB.sub(lambda match: match[1] + _masked_options(match[2], ""), text)
     return _ADDRESS.sub(lambda match: _masked(match.group()), text)
 
 
@@ -86,7 +153,30 @@ def _masked(address: str) -> str:
         rest = _STEP_VALUE.sub(
             lambda step: f"{step[1]}***" if _is_telling(step[2]) else step[0], rest
         )
-    return scheme + shown + _OPTION.sub(lambda option: _masked_option(option, scheme), rest)
+        rest = _masked_steps(scheme + authority, rest)
+    return scheme + shown + _masked_options(rest, scheme)
+
+
+def _masked_steps(start: str, rest: str) -> str:
+    """Mask what :func:`_secret_step` finds; of a webhook all behind the host."""
+    path = re.split(r"[?#;]", rest)[0]
+    if _WEBHOOKS.match(start + _decoded(rest)):
+        return "/***" + rest[len(path) :]
+    steps = path.split("/")
+    shown = steps[:1]
+    for before, step in pairwise(steps):
+        pair = _PAIR.fullmatch(_decoded(step))
+        if _is_secret_step(_decoded(before), _decoded(step)):
+            shown.append("***")
+        elif pair and _names_secret(pair[1]):
+            shown.append(f"{pair[1]}:***")
+        else:
+            shown.append(step)
+    return "/".join(shown) + rest[len(path) :]
+
+
+def _masked_options(rest: str, scheme: str) -> str:
+    return _OPTION.sub(lambda option: _masked_option(option, scheme), rest)
 
 
 def _masked_option(option: re.Match[str], scheme: str) -> str:

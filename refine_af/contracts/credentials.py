@@ -18,6 +18,6 @@ def refuse_credentials(name: str, value: object) -> None:
     if kind:
         raise ParameterError(
             f"{name} holds a credential in its address ({kind}); leave it out: stores and endpoints"
-            " take theirs from environment variables, and of a web page download the file and give"
-            " its path"
+            " take theirs from environment variables, a webhook goes into NOTIFY_URL, and of a web"
+            " page download the file and give its path"
         )
