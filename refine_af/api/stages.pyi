@@ -224,6 +224,7 @@ def generate_instructions(
     known_uri: Rows = "",
     parity: bool = False,
     alpaca_keywords: bool = False,
+    drop_statements: bool = False,
     task_rating: Literal["none", "pmi"] = "none",
     min_rating: float = 0.0,
     best_share: float = 1.0,
@@ -269,6 +270,7 @@ def generate_instructions(
         known_uri: Texts that no new instruction may repeat: builtin:training-instructions (what builtin:tiny was trained on), or JSON Lines with a column `instruction`.
         parity: Decide as the published code where small models need better: str.capitalize, and a cut completion dropped whole.
         alpaca_keywords: Also drop Alpaca's five further keywords.
+        drop_statements: Also drop a text that is one English statement, which small models write between tasks.
         task_rating: pmi: rate each instruction by how much likelier the model finds it behind seed tasks than alone, and drop by min_rating and best_share before it joins the pool.
         min_rating: With task_rating: least rating, nats per token.
         best_share: With task_rating, best-of-n: share of a round's instructions that stay, the best rated.

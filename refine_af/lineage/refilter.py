@@ -36,7 +36,14 @@ from refine_af.storage.entry import canonical
 from refine_af.storage.manifest import digest_file
 
 CHANGEABLE = {
-    "generate_instructions": ("max_rouge_l", "tokens", "known_uri", "parity", "alpaca_keywords"),
+    "generate_instructions": (
+        "max_rouge_l",
+        "tokens",
+        "known_uri",
+        "parity",
+        "alpaca_keywords",
+        "drop_statements",
+    ),
     "dedup_filter": tuple(FilterParams.model_fields),
 }
 """Parameters that decide about answers which are already there, by stage."""

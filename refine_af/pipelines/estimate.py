@@ -13,6 +13,7 @@ weights and B S K at 60 % of the bandwidth, B being what 90 % of the GPU holds, 
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import ceil
 from typing import Any
 
 from refine_af.contracts.errors import ParameterError
@@ -302,7 +303,7 @@ def summary_line(config: RunConfig, kind: str, gpus: int = 1) -> str:
     if any(estimate.hours is None for estimate in estimated):
         return f"on {kind}: does not fit, {needs} are needed; an estimate, not measured"
     hours = sum(estimate.hours or 0.0 for estimate in estimated)
-    return f"on {kind}: at most {hours:.0f} GPU-hours, {needs}; an estimate, not measured"
+    return f"on {kind}: at most {ceil(hours)} GPU-hours, {needs}; an estimate, not measured"
 
 
 def refuse_misfit(config: RunConfig, kind: str, gpus: int) -> None:

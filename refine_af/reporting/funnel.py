@@ -24,6 +24,7 @@ REASONS = {
     "not_a_task": "less like a task than min_rating asks",
     "not_best": "another instance of the instruction, or instruction of the round, scored higher",
     "keyword": "asks for what a text model cannot do",
+    "statement": "states something and asks for nothing",
     "truncated": "the model was cut off",
     "unparseable": "no input and output could be read from it",
 }

@@ -70,6 +70,11 @@ class BootstrapParams(EngineParams):
         " completion dropped whole.",
     )
     alpaca_keywords: bool = param(False, "Also drop Alpaca's five further keywords.")
+    drop_statements: bool = param(
+        False,
+        "Also drop a text that is one English statement, which small models write between tasks.",
+        source="project choice: benchmarks/README.md",
+    )
     task_rating: Literal["none", "pmi"] = param(
         "none",
         "pmi: rate each instruction by how much likelier the model finds it behind seed tasks than"
@@ -88,7 +93,8 @@ class BootstrapParams(EngineParams):
     def parse_rules(self) -> ParseRules:
         """Return how completions are read."""
         rules = PUBLISHED if self.parity else ParseRules()
-        return replace(rules, blacklist=ALPACA_BLACKLIST) if self.alpaca_keywords else rules
+        words = ALPACA_BLACKLIST if self.alpaca_keywords else rules.blacklist
+        return replace(rules, blacklist=words, statements=not self.drop_statements)
 
     @property
     def requested(self) -> Sampling:

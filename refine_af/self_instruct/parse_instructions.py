@@ -37,7 +37,17 @@ REASONS = (
     "write_a_program",
     "punctuation",
     "non_ascii",
+    "statement",
 )
+
+_STATEMENT = re.compile(
+    r"(i|you|he|she|it|we|they|there|the|a|an|this|that|these|those|all|your|my|one)"
+    r"\b",
+    re.IGNORECASE,
+)
+"""What an English sentence begins with that states something; requests begin with a verb."""
+_GOES_ON = re.compile(r"[.!:;]\s+\S")
+_ASKS = re.compile(r"\?|\b(please|need|want|would like)\b", re.IGNORECASE)
 
 _ITEM = re.compile(r"\n\d+\s?\. ")
 
@@ -52,6 +62,7 @@ class ParseRules:
         drop_truncated: Of a completion that ended at its token limit: ``last`` drops the piece
             that was cut off, ``all`` drops every piece, as published.
         blacklist: Whole words that drop a piece, in lower case here and in any case there.
+        statements: Whether one sentence that states something passes, see :func:`is_statement`.
         lists: ``usual`` reads the marks that people use for lists and drops what is said around
             the list; ``published`` splits at a line's number with dot and blank, nothing else.
     """
@@ -59,6 +70,7 @@ class ParseRules:
     capitalise: Literal["first_letter", "sentence"] = "first_letter"
     drop_truncated: Literal["last", "all"] = "last"
     blacklist: tuple[str, ...] = BLACKLIST
+    statements: bool = True
     lists: Literal["usual", "published"] = "usual"
 
 
@@ -104,8 +116,19 @@ def parse_instructions(
             broken, detail = "truncated", ""
         elif reason is None:
             broken, detail = _broken_rule(text, len(words), rules.blacklist)
+            if broken is None and not rules.statements and is_statement(text):
+                broken, detail = "statement", words[0]
         pieces.append(Piece(readable(text) if broken else text, position, broken, detail))
     return pieces
+
+
+def is_statement(text: str) -> bool:
+    """Return whether a text is one English sentence that states something and asks for nothing.
+
+    Small models write such sentences into lists of tasks ("The item is no longer available."). Of
+    several sentences one may be a request, so they pass.
+    """
+    return bool(_STATEMENT.match(text) and not _ASKS.search(text) and not _GOES_ON.search(text))
 
 
 def _capitalised(text: str, rules: ParseRules) -> str:

@@ -1,5 +1,7 @@
+import json
 import re
 import unicodedata
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -12,6 +14,7 @@ from refine_af.self_instruct.parse_instructions import (
     ALPACA_BLACKLIST,
     PUBLISHED,
     ParseRules,
+    is_statement,
     parse_instructions,
 )
 
@@ -122,3 +125,43 @@ def test_a_keyword_is_found_as_the_pattern_of_all_words_finds_it(
     [piece] = parse_instructions(text, "stop", ParseRules(blacklist=blacklist))
     match = pattern.search(piece.text)
     assert (piece.reason, piece.detail) == (("keyword", match[0]) if match else (None, ""))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "The item described above is no longer available.",
+        "I have a love of music.",
+        "All of the following sentences are the same.",
+        "A rocket that can reach the moon.",
+    ],
+)
+def test_a_statement_is_dropped_where_that_is_asked_for(text: str) -> None:
+    (kept,) = parse_instructions(text, "stop")
+    (dropped,) = parse_instructions(text, "stop", ParseRules(statements=False))
+    assert kept.reason is None
+    assert (dropped.reason, dropped.detail) == ("statement", text.split()[0])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Theorise about the origin of a word.",
+        "Is the sky blue at night?",
+        "A haiku on the first frost, please, without the word cold.",
+        "I need a small helper in JavaScript.",
+        "You are a tour guide. Plan three stops with times.",
+        "This list has repeated entries: remove them.",
+        "They say that cats have nine lives, but is it true?",
+    ],
+)
+def test_requests_are_no_statements(text: str) -> None:
+    (piece,) = parse_instructions(text, "stop", ParseRules(statements=False))
+    assert piece.reason is None
+
+
+def test_no_packaged_seed_is_a_statement() -> None:
+    path = Path(__file__).parents[2] / "seeds" / "seed_tasks.jsonl"
+    seeds = [json.loads(line)["instruction"] for line in path.read_text("utf-8").splitlines()]
+    assert len(seeds) == 175
+    assert not [text for text in seeds if is_statement(text)]
