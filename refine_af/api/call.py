@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from refine_af.api.results import Rows, StageResult, as_mapping
-from refine_af.contracts.errors import ParameterError, nearest
+from refine_af.contracts.errors import ParameterError, allowed_names
 from refine_af.contracts.jsonl import write_object, write_rows
 from refine_af.contracts.records import content_id
 from refine_af.contracts.stage import EVERY_STAGE_WRITES, Artifact, Stage
@@ -58,8 +58,8 @@ def _check_names(stage: Stage, named: Mapping[str, Any]) -> None:
     for name in named:
         if name not in known:
             raise ParameterError(
-                f"{stage.name} has no input or parameter {name!r};{nearest(name, known)}"
-                f" known: {', '.join(known)}"
+                f"{stage.name} has no input or parameter {name!r};"
+                f"{allowed_names(name, known, 'known')}"
             )
 
 

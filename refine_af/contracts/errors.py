@@ -98,6 +98,24 @@ def missing_library(error: ImportError, user: str, remedy: str) -> MissingLibrar
     )
 
 
+FEW = 12
+"""Names that a message lists beside a suggestion; more would bury it."""
+
+
+def allowed_names(word: str, allowed: list[str], label: str = "allowed") -> str:
+    """Return ``" Did you mean 'x'?"`` and, where there is no near word or few words, all of them.
+
+    Args:
+        word: What was given.
+        allowed: What may be given.
+        label: What the words are, put before them.
+    """
+    hint = nearest(word, allowed)
+    if hint and len(allowed) > FEW:
+        return hint
+    return f"{hint} {label}: {', '.join(allowed)}"
+
+
 def nearest(word: str, allowed: list[str]) -> str:
     """Return ``" Did you mean 'x'?"`` for the closest allowed word, or an empty string."""
     import difflib

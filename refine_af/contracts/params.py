@@ -23,7 +23,7 @@ from pydantic.fields import FieldInfo
 
 from refine_af.contracts.content import BY_ENGINE, Content, ContentKind
 from refine_af.contracts.credentials import refuse_credentials
-from refine_af.contracts.errors import ParameterError, nearest
+from refine_af.contracts.errors import ParameterError, allowed_names
 
 Scalar = str | int | float | bool
 Method = TypeVar("Method", bound=Callable[..., str])
@@ -126,8 +126,7 @@ class Params(BaseModel):
             if key not in cls.model_fields:
                 allowed = sorted(cls.model_fields)
                 raise ParameterError(
-                    f"{prefix}{key} is not a parameter;{nearest(key, allowed)}"
-                    f" allowed: {', '.join(allowed)}"
+                    f"{prefix}{key} is not a parameter;{allowed_names(key, allowed)}"
                 )
             refuse_credentials(f"{prefix}{key}", values[key])
         try:

@@ -7,7 +7,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from refine_af.contracts.credentials import refuse_credentials
-from refine_af.contracts.errors import ParameterError, nearest
+from refine_af.contracts.errors import ParameterError, allowed_names, nearest
 from refine_af.contracts.params import listed, scalar_type, shown
 from refine_af.engines.chat import chat_word
 from refine_af.self_instruct.params import FORM
@@ -244,9 +244,7 @@ def _yaml_scalar(raw: str) -> Value:
 
 def _known(name: str, allowed: list[str], where: str) -> None:
     if name not in allowed:
-        raise ParameterError(
-            f"{where}.{name} does not exist;{nearest(name, allowed)} allowed: {', '.join(allowed)}"
-        )
+        raise ParameterError(f"{where}.{name} does not exist;{allowed_names(name, allowed)}")
 
 
 def parse(data: Any, where: str) -> RunConfig:  # noqa: ANN401  what a YAML file may hold

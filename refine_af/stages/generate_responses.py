@@ -122,8 +122,15 @@ def _read_and_write(
     for side, rows in kept.items():
         write_rows(task.outputs[side], rows)
     write_rows(task.outputs["rejected"], dropped)
-    counts: Metrics = {"rejected": len(dropped)}
-    return counts | {side: len(rows) for side, rows in kept.items()}
+    counts: Metrics = {side: len(rows) for side, rows in kept.items()}
+    if not counts["instances"]:
+        apart = ", ".join(f"{number} as {side}" for side, number in counts.items() if number)
+        raise DataError(
+            f"no answer is left to train on: {len(asked)} asked, {len(dropped)} dropped"
+            f"{f', set apart {apart}' if apart else ''}; ask about more instructions (limit, or"
+            " run --limit), or set apart less (held_out_share, reference_share)"
+        )
+    return {"rejected": len(dropped)} | counts
 
 
 def _row(value: JsonObject, number: int, task: Task) -> JsonObject:

@@ -159,11 +159,11 @@ class SeedCounts:
         return {
             "seeds": self.seeds,
             "classification": self.classification,
+            "empty_input": self.empty_input,
+            "mean_instruction_words": self.words / self.seeds,
             "kinds_by_rule": self.decided["rule"],
             "kinds_declared": self.decided["declared"],
             "kinds_asked": self.decided["asked"],
-            "empty_input": self.empty_input,
-            "mean_instruction_words": self.words / self.seeds,
         }
 
 

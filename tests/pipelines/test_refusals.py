@@ -218,3 +218,20 @@ def test_the_plan_marks_what_differs_from_the_preset(capsys: pytest.CaptureFixtu
     assert "* arms = 'rl,baseline,best_of_n' (preset: 'rl,baseline')" in first
     assert main(["run", "--preset", "smoke", "--dry-run", *options]) == 0
     assert capsys.readouterr().out == first
+
+
+@pytest.mark.parametrize(
+    ("assignment", "suggestion", "others"),
+    [
+        ("train_ppo.update=3", "Did you mean 'updates'?", False),
+        ("train_ppo.zzzz=3", "allowed: model, model_digest,", True),
+        ("sed=3", "Did you mean 'seed'?", True),
+    ],
+)
+def test_a_suggestion_is_not_buried_under_a_long_list(
+    assignment: str, suggestion: str, others: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """All names are listed where there are few, or where none is near."""
+    line = refusal(capsys, assignment)
+    assert suggestion in line
+    assert ("allowed:" in line) is others

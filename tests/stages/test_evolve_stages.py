@@ -6,10 +6,12 @@ import pytest
 import torch
 from transformers import AutoModel, BertConfig, BertTokenizer
 
+from refine_af import api
 from refine_af.contracts.errors import DataError, DependencyError, ParameterError
 from refine_af.contracts.jsonl import iter_objects, read_rows, write_rows
 from refine_af.contracts.records import Evolved, Instance, OperatorStep, Pair, Seed
 from refine_af.contracts.stage import Metrics
+from refine_af.engines.scripted import ScriptedText
 from refine_af.runner import find_stage, run_stage
 
 TOPICS = ("rivers", "birds", "metals", "operas", "islands", "bridges", "spices", "comets")
@@ -289,3 +291,37 @@ def test_seeds_that_are_all_too_long_are_an_error_that_no_retry_mends(tmp_path: 
             {"seeds": str(tmp_path / "seeds.jsonl")},
             params,
         )
+
+
+def test_answers_that_are_all_set_apart_are_no_training_data(tmp_path: Path) -> None:
+    """A run of few rows may draw all of them for other sides; later stages could not say why."""
+    row = {"id": "a", "root": "a", "instruction": "Name a sea."}
+    (tmp_path / "rows.jsonl").write_text(json.dumps(row) + "\n")
+    params = {"engine": "scripted", "model": "builtin:grammar", "held_out_share": 0.99}
+    with pytest.raises(DataError, match="no answer is left to train on: 1 asked, 0 dropped, set"):
+        run(
+            "generate_responses",
+            tmp_path / "out",
+            {"instructions": str(tmp_path / "rows.jsonl")},
+            params,
+        )
+
+
+def test_the_stages_that_evolve_take_an_engine_of_the_callers(seeds: str, script: str) -> None:
+    """As functions on rows, with an engine that the caller opened and keeps."""
+    engine = ScriptedText(script)
+    params = {name: value for name, value in TRAINING.items() if name != "engine"}
+    trained = api.train_operator_policy(seeds, engine=engine, **params)
+    assert trained.metrics["update"] == 2
+    evolved = api.evolve_instructions(
+        seeds, operator_policy=trained.policy, engine=engine, style="plain", steps=2
+    )
+    assert len(evolved.instructions) > 0
+    assert evolved.metrics["calls"] > 0
+    named = api.evolve_instructions(
+        seeds, operator_policy=trained.policy, engine="scripted", model=script, style="plain",
+        steps=2,
+    )  # fmt: skip
+    assert [row.instruction for row in evolved.instructions] == [
+        row.instruction for row in named.instructions
+    ]
