@@ -87,13 +87,7 @@ def find_contents(inputs: ReportInputs) -> Contents:
         data_charts=tuple(_data_charts(inputs, diversity)),
         training_charts=(*training_charts.ppo(inputs.ppo_updates), *([loss] if loss else [])),
         signs=find_signs(inputs.ppo_updates, inputs.ppo_episodes),
-        moments=tuple(
-            moments(
-                inputs.ppo_episodes,
-                inputs.seed,
-                {row.id: row.instruction for row in inputs.instructions},
-            )
-        ),
+        moments=tuple(moments(inputs.ppo_episodes, inputs.seed, _prompts(inputs))),
         tasks=tuple(tasks[:MOST_TASKS]),
         left_out=max(0, len(tasks) - MOST_TASKS),
         kept=tuple(kept_samples(inputs)),
@@ -134,6 +128,13 @@ def flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
         else:
             texts[name] = str(item)
     return texts
+
+
+def _prompts(inputs: ReportInputs) -> dict[str, str]:
+    """Return the instruction of each episode's prompt, by its id."""
+    wanted = {str(row["prompt_id"]) for row in inputs.ppo_episodes}
+    rows = inputs.instructions if wanted else ()
+    return {row.id: row.instruction for row in rows if row.id in wanted}
 
 
 def _data_charts(inputs: ReportInputs, diversity: Variety) -> list[Chart]:

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 from rapidfuzz import process
@@ -10,6 +11,7 @@ from rapidfuzz.distance import Indel
 
 from refine_af.contracts.records import Instance, Instruction, Seed
 from refine_af.dedup.rouge_l import rouge_tokens
+from refine_af.reporting.distinct import repetitions
 from refine_af.reporting.verb_noun import verb_and_noun
 
 TOP_VERBS = 15
@@ -69,17 +71,21 @@ class Copies:
 
 def variety(instructions: Sequence[Instruction], seeds: Sequence[Seed]) -> Variety:
     """Return the variety of the instructions."""
-    pairs = [pair for row in instructions if (pair := verb_and_noun(row.instruction))]
+    covered = 0
+    words: list[int] = []
     nouns: dict[str, Counter[str]] = {}
-    for verb, noun in pairs:
-        nouns.setdefault(verb, Counter())[noun] += 1
+    for row in instructions:
+        words.append(len(row.instruction.split()))
+        if pair := verb_and_noun(row.instruction):
+            covered += 1
+            nouns.setdefault(pair[0], Counter())[pair[1]] += 1
     ranked = sorted(nouns, key=lambda verb: (-nouns[verb].total(), verb))
     return Variety(
         verbs=tuple(_verb(verb, nouns[verb]) for verb in ranked[:TOP_VERBS]),
-        covered=len(pairs),
-        pairs=len(set(pairs)),
+        covered=covered,
+        pairs=sum(map(len, nouns.values())),
         similarity=nearest_seed(instructions, seeds),
-        words=tuple(len(row.instruction.split()) for row in instructions),
+        words=tuple(words),
     )
 
 
@@ -94,8 +100,8 @@ def nearest_seed(instructions: Sequence[Instruction], seeds: Sequence[Seed]) -> 
     ids: dict[bytes, int] = {}
     known = [_ids(row.instruction, ids) for row in seeds]
     similarities: list[float] = []
-    for start in range(0, len(instructions), BLOCK):
-        block = [_ids(row.instruction, ids) for row in instructions[start : start + BLOCK]]
+    every = iter(instructions)
+    while block := [_ids(row.instruction, ids) for row in islice(every, BLOCK)]:
         table = process.cdist(block, known, scorer=Indel.normalized_similarity, dtype=np.float32)
         # Two texts without a token would count as equal.
         best = [float(row.max()) if ids_ else 0.0 for row, ids_ in zip(table, block, strict=True)]
@@ -108,18 +114,19 @@ def copies(instances: Sequence[Instance]) -> Copies:
     count = len(instances)
     if not count:
         return Copies(0, 0.0, 0.0, 0.0, 0.0)
-    outputs = [_folded(row.output) for row in instances]
-    times = Counter(outputs)
-    of_prompt = sum(
-        output in (_folded(row.instruction), _folded(row.input))
-        for row, output in zip(instances, outputs, strict=True)
-    )
+    of_prompt = empty_input = words = 0
+    for row in instances:
+        output = _folded(row.output)
+        of_prompt += output in (_folded(row.instruction), _folded(row.input))
+        empty_input += not row.input.strip()
+        words += len(row.output.split())
+    times = repetitions(_folded(row.output) for row in instances)
     return Copies(
         rows=count,
         of_prompt=of_prompt / count,
-        repeated=sum(times[output] > 1 for output in outputs) / count,
-        empty_input=sum(not row.input.strip() for row in instances) / count,
-        output_words=sum(len(row.output.split()) for row in instances) / count,
+        repeated=int(times[times > 1].sum()) / count,
+        empty_input=empty_input / count,
+        output_words=words / count,
     )
 
 

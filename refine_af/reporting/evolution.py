@@ -147,7 +147,7 @@ def _mix_charts(inputs: EvolutionInputs) -> list[Chart]:
 
 def _samples(inputs: EvolutionInputs) -> dict[str, list[OperatorStep]]:
     return {
-        name: sample(list(arm.trace), SAMPLES, inputs.seed, "samples", name)
+        name: sample(arm.trace, SAMPLES, inputs.seed, "samples", name)
         for name, arm in inputs.arms.items()
         if arm.trace
     }

@@ -5,7 +5,7 @@ whose ledgers do not add up says so instead of hiding it.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -120,8 +120,9 @@ def find_gaps(steps: Sequence[Step]) -> list[str]:
 
 
 def _instruction_steps(inputs: ReportInputs) -> list[Step]:
-    generated = _reasons(inputs.rejected, "generate_instructions")
-    repeated = _reasons(inputs.rejected, "dedup_filter")
+    reasons = _reasons(inputs.rejected)
+    generated = reasons.get("generate_instructions", {})
+    repeated = reasons.get("dedup_filter", {})
     kept = len(inputs.instructions)
     steps = []
     into = passed = kept + sum(repeated.values())
@@ -144,8 +145,9 @@ def _instruction_steps(inputs: ReportInputs) -> list[Step]:
 
 def _arm_steps(name: str, arm: ArmInputs) -> list[Step]:
     steps = []
-    written = _reasons(arm.rejected, "generate_instances")
-    chosen = _reasons(arm.rejected, "score_rewards")
+    reasons = _reasons(arm.rejected)
+    written = reasons.get("generate_instances", {})
+    chosen = reasons.get("score_rewards", {})
     kept = len(arm.instances)
     if arm.instances or arm.rejected:
         scored = kept + sum(chosen.values())
@@ -155,30 +157,43 @@ def _arm_steps(name: str, arm: ArmInputs) -> list[Step]:
             Step(f"{name}: instances chosen", "instances", scored, chosen, kept, name),
         ]
     if arm.used:
-        rows = [row for row in arm.used if row["source"] == "instance"]
-        cut = Counter(str(row["reason"]) for row in rows if row["cut"])
-        trained = sum(not row["cut"] for row in rows)
+        rows = 0
+        cut: Counter[str] = Counter()
+        for row in arm.used:
+            if row["source"] == "instance":
+                rows += 1
+                cut.update([str(row["reason"])] if row["cut"] else [])
         title = f"{name}: instances trained on"
-        steps.append(Step(title, "instances", len(rows), _sorted(cut), trained, name))
+        steps.append(Step(title, "instances", rows, _sorted(cut), rows - cut.total(), name))
     return steps
 
 
 def _trained(name: str, arm: ArmInputs) -> Trained:
-    rows = [row for row in arm.used if not row["cut"]]
-    seeds = sum(row["source"] == "seed" for row in rows)
-    return Trained(name, len(rows) - seeds, seeds, sum(int(row["tokens"]) for row in rows))
+    rows = seeds = tokens = 0
+    for row in arm.used:
+        if not row["cut"]:
+            rows += 1
+            seeds += row["source"] == "seed"
+            tokens += int(row["tokens"])
+    return Trained(name, rows - seeds, seeds, tokens)
 
 
 def _unknown_prompts(inputs: ReportInputs) -> list[str]:
-    known = {row.id for row in inputs.instructions}
-    strangers = {row["prompt_id"] for row in inputs.ppo_episodes} - known
+    strangers = {row["prompt_id"] for row in inputs.ppo_episodes}
+    if strangers:
+        strangers.difference_update(row.id for row in inputs.instructions)
     if not strangers:
         return []
-    return [f"PPO: {len(strangers)} prompts are not among the {len(known)} kept instructions"]
+    kept = len(inputs.instructions)
+    return [f"PPO: {len(strangers)} prompts are not among the {kept} kept instructions"]
 
 
-def _reasons(rows: Sequence[Rejected], stage: str) -> dict[str, int]:
-    return _sorted(Counter(row.reason for row in rows if row.stage == stage))
+def _reasons(rows: Iterable[Rejected]) -> dict[str, dict[str, int]]:
+    """Return how many rows each stage dropped, by reason."""
+    counts: dict[str, Counter[str]] = {}
+    for row in rows:
+        counts.setdefault(row.stage, Counter())[row.reason] += 1
+    return {stage: _sorted(reasons) for stage, reasons in counts.items()}
 
 
 def _sorted(counts: Counter[str]) -> dict[str, int]:

@@ -1,10 +1,14 @@
 """What was new in each round of the bootstrap, against the seeds and all earlier rounds."""
 
+from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import accumulate, chain
+
+import numpy as np
 
 from refine_af.contracts.records import Instruction, Seed
+from refine_af.reporting.distinct import Numbered, first_met
 from refine_af.reporting.inputs import Round
 from refine_af.reporting.style import WORD
 from refine_af.reporting.verb_noun import verb_and_noun
@@ -33,21 +37,46 @@ def novelty(
 
     Instructions that the filter dropped later are not there any more and do not count.
     """
-    texts: dict[tuple[int, int], list[str]] = {}
-    for row in instructions:
-        texts.setdefault((row.shard, row.request), []).append(row.instruction)
-    known_pairs = {pair for seed in seeds for pair in _word_pairs(seed.instruction)}
-    known_tasks = {task for seed in seeds if (task := verb_and_noun(seed.instruction))}
-    fresh: list[Fresh] = []
-    sent = 0
-    for shard, requests in _in_time(rounds):
-        sent += len(requests)
-        kept = [text for request in requests for text in texts.get((shard, request), ())]
-        pairs = [pair for text in kept for pair in _word_pairs(text)]
-        tasks = [task for text in kept if (task := verb_and_noun(text))]
-        if pairs:
-            fresh.append(Fresh(sent, _new(pairs, known_pairs), _new(tasks, known_tasks)))
-    return fresh
+    placed = _in_time(rounds)
+    number = {
+        (shard, request): index
+        for index, (shard, requests) in enumerate(placed)
+        for request in requests
+    }
+    words, tasks = _Met(), _Met()
+    numbered = ((number.get((row.shard, row.request)), row.instruction) for row in instructions)
+    for index, text in chain(((-1, seed.instruction) for seed in seeds), numbered):
+        if index is not None:
+            # Words of any script: the filter's tokens drop all but ASCII.
+            words.add(index, words.known.pairs(WORD.findall(text.lower())))
+            task = verb_and_noun(text)
+            tasks.add(index, [tasks.known.number(task)] if task else [])
+    sent = accumulate(len(requests) for _, requests in placed)
+    shares = zip(sent, words.shares(len(placed)), tasks.shares(len(placed)), strict=True)
+    return [Fresh(requests, new, task or 0.0) for requests, new, task in shares if new is not None]
+
+
+class _Met:
+    """Which things were met in which round."""
+
+    def __init__(self) -> None:
+        self.known = Numbered()
+        self._codes, self._rounds = array("Q"), array("i")
+
+    def add(self, index: int, codes: Sequence[int]) -> None:
+        """Take what a text of round ``index`` holds; -1 for what was there before."""
+        self._codes.extend(codes)
+        self._rounds.extend([index] * len(codes))
+
+    def shares(self, count: int) -> list[float | None]:
+        """Return for each round the share that no round before had; None where it has nothing."""
+        fresh = first_met(self._codes, self._rounds, count)
+        rounds = np.frombuffer(self._rounds, np.int32)
+        totals = np.bincount(rounds[rounds >= 0], minlength=count)
+        return [
+            new / total if total else None
+            for new, total in zip(fresh.tolist(), totals.tolist(), strict=True)
+        ]
 
 
 def _in_time(rounds: Sequence[Round]) -> list[tuple[int, range]]:
@@ -61,17 +90,3 @@ def _in_time(rounds: Sequence[Round]) -> list[tuple[int, range]]:
         number = counts[batch.shard] = counts.get(batch.shard, -1) + 1
         placed.append((number, batch.shard, range(first, first + batch.requested)))
     return [(shard, requests) for _, shard, requests in sorted(placed, key=lambda item: item[:2])]
-
-
-def _word_pairs(text: str) -> list[tuple[str, str]]:
-    # Words of any script: the filter's tokens drop all but ASCII.
-    return list(pairwise(WORD.findall(text.lower())))
-
-
-def _new(items: Sequence[tuple[str, str]], known: set[tuple[str, str]]) -> float:
-    """Return the share of items that are met for the first time, and remember all of them."""
-    if not items:
-        return 0.0
-    before = len(known)
-    known.update(items)
-    return (len(known) - before) / len(items)

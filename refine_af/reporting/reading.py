@@ -58,7 +58,7 @@ def _shards(recorded: Recorded) -> list[str]:
 
 def _arm(recorded: Recorded, arm: str) -> ArmInputs:
     scored, tuned = task_folder("score_rewards", arm), task_folder("train_sft", arm)
-    used = list(recorded.objects(tuned, "used"))
+    used = recorded.objects(tuned, "used")
     compared = ArmInputs(
         used=used,
         predictions=recorded.rows(task_folder("evaluate", arm), "predictions", Prediction),
@@ -93,8 +93,8 @@ def _settings(recorded: Recorded, arm: str) -> dict[str, Scalar]:
                 settings[f"{step}.{name}_digest"] = provenance["inputs"][name]
     tuned = task_folder("train_sft", arm)
     if recorded.path(tuned, "used"):
-        rows = [row for row in recorded.objects(tuned, "used") if not row["cut"]]
-        settings["sft.rows_trained_on"] = len(rows)
+        used = recorded.objects(tuned, "used")
+        settings["sft.rows_trained_on"] = sum(not row["cut"] for row in used)
     return settings
 
 

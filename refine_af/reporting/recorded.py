@@ -1,11 +1,12 @@
 """Reads what a run's tasks left, from folders of records; all of it optional."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from refine_af.contracts.jsonl import RowType, iter_objects, parse_object, read_rows
+from refine_af.contracts.jsonl import RowType, parse_object
 from refine_af.contracts.records import Rejected
+from refine_af.contracts.stored_rows import JoinedRows, stored_objects, stored_rows
 from refine_af.storage.task_records import tasks_below
 
 
@@ -39,25 +40,20 @@ class Recorded:
         path = self._tasks.get(task, Path("/nowhere")) / name
         return path if path.is_file() else None
 
-    def rows(self, task: str, name: str, kind: type[RowType]) -> list[RowType]:
-        """Return the records of a file."""
+    def rows(self, task: str, name: str, kind: type[RowType]) -> Sequence[RowType]:
+        """Return the records of a file; they stay in it."""
         path = self.path(task, name)
-        return read_rows(path, kind) if path else []
+        return stored_rows(path, kind) if path else []
 
-    def objects(self, task: str, name: str) -> Iterator[Mapping[str, Any]]:
-        """Yield the lines of a file."""
+    def objects(self, task: str, name: str) -> Sequence[Mapping[str, Any]]:
+        """Return the lines of a file; they stay in it."""
         path = self.path(task, name)
-        for _, value in iter_objects(path) if path else ():
-            yield value
+        return stored_objects(path) if path else []
 
-    def rejections(self, *tasks: str) -> list[Rejected]:
+    def rejections(self, *tasks: str) -> Sequence[Rejected]:
         """Return what tasks dropped; the filter keeps the whole row beside it, left out here."""
-        fields = Rejected.model_fields
-        return [
-            Rejected.model_validate({key: row[key] for key in fields if key in row})
-            for task in tasks
-            for row in self.objects(task, "rejected")
-        ]
+        paths = [path for task in tasks if (path := self.path(task, "rejected"))]
+        return JoinedRows([stored_rows(path, Rejected, unique=False) for path in paths])
 
     def json(self, task: str, name: str) -> dict[str, Any]:
         """Return the object of a file.

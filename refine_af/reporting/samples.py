@@ -1,7 +1,9 @@
 """Sample rows: kept, dropped and written during training, drawn at random by the seed."""
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Any
 
 from refine_af.contracts.randomness import derive, sample
@@ -61,20 +63,31 @@ def kept_samples(inputs: ReportInputs) -> list[Kept]:
 
     Rows are ranked by a hash of their instruction's id, so that the arms' samples meet.
     """
-    samples = []
-    for name, arm in inputs.arms.items():
-        by_parent: dict[str, Instance] = {}
-        for row in arm.instances:
-            by_parent.setdefault(row.parents[0] if row.parents else row.id, row)
-        chosen = _hashed(sorted(by_parent), KEPT_PER_ARM, inputs.seed)
-        rows = _known_rows(inputs)
-        samples += [Kept(name, by_parent[key], _way(by_parent[key], rows)) for key in chosen]
-    return samples
+    chosen = [
+        (name, row)
+        for name, arm in inputs.arms.items()
+        for row in _hashed(arm.instances, KEPT_PER_ARM, inputs.seed)
+    ]
+    known = _behind(inputs, [row for _, row in chosen])
+    return [Kept(name, row, _way(row, known)) for name, row in chosen]
 
 
-def _known_rows(inputs: ReportInputs) -> dict[str, Seed | Instruction]:
-    rows: dict[str, Seed | Instruction] = {row.id: row for row in inputs.seeds}
-    return rows | {row.id: row for row in inputs.instructions}
+def _behind(
+    inputs: ReportInputs, rows: Sequence[Instance | Rejected]
+) -> dict[str, Seed | Instruction]:
+    """Return the rows that some go back to, in two steps, by id."""
+    first = _known_rows(inputs, {name for row in rows for name in row.parents})
+    second = {name for row in first.values() for name in row.parents}
+    return first | _known_rows(inputs, second - first.keys())
+
+
+def _known_rows(inputs: ReportInputs, ids: set[str]) -> dict[str, Seed | Instruction]:
+    if not ids:
+        return {}
+    rows: Iterable[Seed | Instruction] = chain[Seed | Instruction](
+        inputs.seeds, inputs.instructions
+    )
+    return {row.id: row for row in rows if row.id in ids}
 
 
 def _way(row: Instance | Rejected, rows: Mapping[str, Seed | Instruction]) -> tuple[Step, ...]:
@@ -98,17 +111,21 @@ def _way(row: Instance | Rejected, rows: Mapping[str, Seed | Instruction]) -> tu
 
 def dropped_samples(inputs: ReportInputs) -> list[Dropped]:
     """Return a few dropped rows of each stage and reason, those of the arms apart."""
-    texts = {row.id: row.instruction for row in inputs.seeds}
-    texts |= {row.id: row.instruction for row in inputs.instructions}
-    texts |= {row.id: row.text for row in inputs.rejected}
     sources = [("", inputs.rejected), *((name, arm.rejected) for name, arm in inputs.arms.items())]
-    known, samples = _known_rows(inputs), []
-    for arm, rows in sources:
-        for key, group in sorted(_groups(rows).items()):
-            for row in sample(group, DROPPED_PER_REASON, inputs.seed, "dropped", arm, *key):
-                dropped = _dropped(arm, row, texts.get(row.neighbour or "", ""))
-                samples.append(replace(dropped, way=_way(row, known)))
-    return samples
+    chosen = [(arm, row) for arm, rows in sources for row in _per_reason(rows, arm, inputs.seed)]
+    texts = _texts(inputs, {row.neighbour for _, row in chosen if row.neighbour})
+    known = _behind(inputs, [row for _, row in chosen])
+    return [
+        replace(_dropped(arm, row, texts.get(row.neighbour or "", "")), way=_way(row, known))
+        for arm, row in chosen
+    ]
+
+
+def _texts(inputs: ReportInputs, ids: set[str]) -> dict[str, str]:
+    if not ids:
+        return {}
+    texts = {name: row.instruction for name, row in _known_rows(inputs, ids).items()}
+    return texts | {row.id: row.text for row in inputs.rejected if row.id in ids}
 
 
 def _dropped(arm: str, row: Rejected, neighbour: str) -> Dropped:
@@ -146,12 +163,28 @@ def moments(
     return shown_moments
 
 
-def _groups(rows: Sequence[Rejected]) -> dict[tuple[str, str], list[Rejected]]:
-    groups: dict[tuple[str, str], list[Rejected]] = {}
+def _per_reason(rows: Iterable[Rejected], arm: str, seed: int) -> list[Rejected]:
+    """Return a few rows of each stage and reason, as ``sample`` draws them of each group."""
+    counts: Counter[tuple[str, str]] = Counter()
+    best: dict[tuple[str, str], list[tuple[int, int, Rejected]]] = {}
     for row in rows:
-        groups.setdefault((row.stage, row.reason), []).append(row)
-    return groups
+        key = (row.stage, row.reason)
+        index = counts[key]
+        counts[key] += 1
+        drawn = best.setdefault(key, [])
+        drawn.append((derive(seed, "dropped", arm, *key, index), index, row))
+        drawn.sort(key=lambda item: item[:2])
+        del drawn[DROPPED_PER_REASON:]
+    return [row for _, drawn in sorted(best.items()) for *_, row in drawn]
 
 
-def _hashed(keys: list[str], count: int, seed: int) -> list[str]:
-    return sorted(keys, key=lambda key: derive(seed, "kept", key))[:count]
+def _hashed(rows: Iterable[Instance], count: int, seed: int) -> list[Instance]:
+    """Return the first row of each of ``count`` instructions, drawn by a hash of their id."""
+    best: dict[tuple[int, str], Instance] = {}
+    for row in rows:
+        key = row.parents[0] if row.parents else row.id
+        rank = (derive(seed, "kept", key), key)
+        best.setdefault(rank, row)
+        if len(best) > count:
+            del best[max(best)]
+    return [best[rank] for rank in sorted(best)]

@@ -1,11 +1,12 @@
 """How varied and how hard what an arm wrote is; arms are measured over equally many rows."""
 
 import re
+from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 from refine_af.contracts.records import Instance
+from refine_af.reporting.distinct import Numbered, different, repetitions
 
 WORD = re.compile(r"\w+")
 SENTENCE_END = re.compile(r"[.:!?\n]+")
@@ -43,18 +44,23 @@ def styles(arms: Mapping[str, Sequence[Instance]]) -> dict[str, Style]:
 
 
 def _style(rows: Sequence[Instance]) -> Style:
-    outputs = [WORD.findall(row.output.lower()) for row in rows]
-    words = sum(map(len, outputs))
-    pairs = sum(max(len(output) - 1, 0) for output in outputs)
-    different = {pair for output in outputs for pair in pairwise(output)}
-    long_words = sum(len(word) >= LONG_WORD for output in outputs for word in output)
-    sentences = sum(_sentences(row.output) for row in rows)
+    words = pairs = long_words = sentences = input_words = output_words = 0
+    numbered, codes = Numbered(), array("Q")
+    for row in rows:
+        found = WORD.findall(row.output.lower())
+        words += len(found)
+        pairs += max(len(found) - 1, 0)
+        long_words += sum(len(word) >= LONG_WORD for word in found)
+        codes.extend(numbered.pairs(found))
+        sentences += _sentences(row.output)
+        input_words += len(row.input.split())
+        output_words += len(row.output.split())
     return Style(
         rows=len(rows),
-        different_outputs=len({row.output for row in rows}) / len(rows),
-        distinct_2=len(different) / pairs if pairs else 0.0,
-        input_words=sum(len(row.input.split()) for row in rows) / len(rows),
-        output_words=sum(len(row.output.split()) for row in rows) / len(rows),
+        different_outputs=len(repetitions(row.output for row in rows)) / len(rows),
+        distinct_2=different(codes) / pairs if pairs else 0.0,
+        input_words=input_words / len(rows),
+        output_words=output_words / len(rows),
         lix=words / sentences + 100 * long_words / words if words else 0.0,
     )
 
