@@ -6,7 +6,7 @@ Rows are those of ``made_rows.py``. Each step runs as a process of its own, once
 once at 100 rows: what that takes is Python's start, and left out of the growth. Seconds are of
 processor, since other work on the machine slows the wall clock only; memory is the largest
 resident set. A growth of 1 is linear. ``verify``, ``explain``, ``refilter`` and ``report`` read a
-finished run that the tests' made writer makes, so this needs the repository.
+finished run of ``rows_run.py``, which needs the tests' folders.
 """
 
 import argparse
@@ -16,16 +16,16 @@ import os
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 TESTS = HERE.parent / "tests"
 START = 100
-RUN = ("verify", "explain", "refilter")
-STEPS = ("seed_ingest", "score_rewards", "export", "dedup_filter", "report", *RUN)
-PATHS = os.pathsep.join(map(str, (HERE, HERE.parent, TESTS / "lineage", TESTS / "reporting")))
+MOST_OF_PAGE = 3_000_000
+RUN = ("report", "verify", "explain", "refilter")
+STEPS = ("seed_ingest", "score_rewards", "export", "dedup_filter", *RUN)
+PATHS = os.pathsep.join(map(str, (HERE, HERE.parent, TESTS / "lineage")))
 
 
 def share_of_letters(rows: Sequence[object]) -> list[float]:
@@ -95,14 +95,11 @@ def perform(step: str, folder: Path, rows: int) -> None:
         names = {name: outputs[name] for name in ("kept", "rejected")}
         run_stage(step, inputs={"candidates": str(folder / "rows.jsonl")}, outputs=names, params={})
     elif step == "report":
-        from made_run import made_run
-
-        from refine_af.reporting.report import render
-
-        made = made_run(rows=rows, tasks=119, instances=100)
-        spent = time.process_time()
-        render(made)
-        (folder / "report.json").write_text(json.dumps(time.process_time() - spent))
+        names = {name: str(folder / name) for name in ("report", "summary", "result")}
+        run_stage(step, inputs={"run": str(folder / "run")}, outputs=names, params={})
+        page = (folder / "report").stat().st_size
+        if page > MOST_OF_PAGE:
+            sys.exit(f"the page has {page:,} bytes")
 
 
 def measured(step: str, folder: Path, rows: int) -> tuple[float, float]:
@@ -125,8 +122,8 @@ def prepared(data: Path, folder: Path, rows: int, steps: Sequence[str]) -> None:
     write = "rows.write_inputs(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]))"
     script = f"import rows, sys\nfrom pathlib import Path\n{write}"
     if set(steps) & set(RUN):
-        made = "made_folder(Path(sys.argv[2], 'run'), int(sys.argv[3]), evaluation=1000)"
-        script += f"\nfrom made_folder import made_folder\n{made}"
+        made = "write_run(Path(sys.argv[1]), Path(sys.argv[2], 'run'), int(sys.argv[3]))"
+        script += f"\nfrom rows_run import write_run\n{made}"
     command = [sys.executable, "-c", script, str(data), str(folder), str(rows)]
     environment = os.environ | {"PYTHONPATH": PATHS, "OMP_NUM_THREADS": "1"}
     subprocess.run(command, check=True, env=environment, stdout=subprocess.DEVNULL)

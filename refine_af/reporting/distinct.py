@@ -15,14 +15,22 @@ _PARTS = 16
 """Codes are sorted in so many parts, so that little memory is needed for it."""
 
 
-def repetitions(texts: Iterable[str]) -> Counts:
-    """Return how often each different text occurs, in any order; texts count by their digest."""
-    digests = bytearray()
-    for text in texts:
+class Repetitions:
+    """Counts how often each of many texts occurs; they count by their digest."""
+
+    def __init__(self) -> None:
+        """Start without any."""
+        self._digests = bytearray()
+
+    def add(self, text: str) -> None:
+        """Count a text."""
         encoded = text.encode("utf-8", "surrogatepass")
-        digests += hashlib.blake2b(encoded, digest_size=16).digest()
-    _, counts = np.unique(np.frombuffer(digests, "S16"), return_counts=True)
-    return counts.astype(np.int64)
+        self._digests += hashlib.blake2b(encoded, digest_size=16).digest()
+
+    def counts(self) -> Counts:
+        """Return the count of each different text, in any order."""
+        _, counts = np.unique(np.frombuffer(self._digests, "S16"), return_counts=True)
+        return counts.astype(np.int64)
 
 
 class Numbered:

@@ -11,7 +11,7 @@ from rapidfuzz.distance import Indel
 
 from refine_af.contracts.records import Instance, Instruction, Seed
 from refine_af.dedup.rouge_l import rouge_tokens
-from refine_af.reporting.distinct import repetitions
+from refine_af.reporting.distinct import Repetitions
 from refine_af.reporting.verb_noun import verb_and_noun
 
 TOP_VERBS = 15
@@ -115,12 +115,14 @@ def copies(instances: Sequence[Instance]) -> Copies:
     if not count:
         return Copies(0, 0.0, 0.0, 0.0, 0.0)
     of_prompt = empty_input = words = 0
+    outputs = Repetitions()
     for row in instances:
         output = _folded(row.output)
+        outputs.add(output)
         of_prompt += output in (_folded(row.instruction), _folded(row.input))
         empty_input += not row.input.strip()
         words += len(row.output.split())
-    times = repetitions(_folded(row.output) for row in instances)
+    times = outputs.counts()
     return Copies(
         rows=count,
         of_prompt=of_prompt / count,

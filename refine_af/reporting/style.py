@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from refine_af.contracts.records import Instance
-from refine_af.reporting.distinct import Numbered, different, repetitions
+from refine_af.reporting.distinct import Numbered, Repetitions, different
 
 WORD = re.compile(r"\w+")
 SENTENCE_END = re.compile(r"[.:!?\n]+")
@@ -45,8 +45,9 @@ def styles(arms: Mapping[str, Sequence[Instance]]) -> dict[str, Style]:
 
 def _style(rows: Sequence[Instance]) -> Style:
     words = pairs = long_words = sentences = input_words = output_words = 0
-    numbered, codes = Numbered(), array("Q")
+    outputs, numbered, codes = Repetitions(), Numbered(), array("Q")
     for row in rows:
+        outputs.add(row.output)
         found = WORD.findall(row.output.lower())
         words += len(found)
         pairs += max(len(found) - 1, 0)
@@ -57,7 +58,7 @@ def _style(rows: Sequence[Instance]) -> Style:
         output_words += len(row.output.split())
     return Style(
         rows=len(rows),
-        different_outputs=len(repetitions(row.output for row in rows)) / len(rows),
+        different_outputs=len(outputs.counts()) / len(rows),
         distinct_2=different(codes) / pairs if pairs else 0.0,
         input_words=input_words / len(rows),
         output_words=output_words / len(rows),

@@ -42,11 +42,11 @@ def made_folder(folder: Path, rows: int, evaluation: int = 40) -> Path:
     """Write a finished run with about ``rows`` instructions and ``evaluation`` questions."""
     artifacts = folder / "artifacts"
     seeds = artifacts / "seed_ingest" / "seeds"
-    _run("seed_ingest", artifacts / "seed_ingest", {})
+    run_in("seed_ingest", artifacts / "seed_ingest", {})
     written = artifacts / "generate_instructions"
     _instructions(written, seeds, rows)
     filtered = artifacts / "dedup_filter"
-    _run("dedup_filter", filtered, {"candidates": written / "instructions", "pool": seeds})
+    run_in("dedup_filter", filtered, {"candidates": written / "instructions", "pool": seeds})
     kept = read_rows(filtered / "kept", Instruction)
     _episodes(artifacts / "train_ppo", filtered / "kept", kept)
     for arm in ARMS:
@@ -57,7 +57,7 @@ def made_folder(folder: Path, rows: int, evaluation: int = 40) -> Path:
     return folder
 
 
-def _run(stage: str, place: Path, inputs: Mapping[str, Path]) -> None:
+def run_in(stage: str, place: Path, inputs: Mapping[str, Path]) -> None:
     names = [item.name for item in find_stage(stage).outputs] + ["metrics", "provenance"]
     run_stage(
         stage,
@@ -67,7 +67,7 @@ def _run(stage: str, place: Path, inputs: Mapping[str, Path]) -> None:
     )
 
 
-def _describe(
+def describe(
     place: Path, inputs: Mapping[str, Path], values: Mapping[str, str | float] | None = None
 ) -> None:
     stage = find_stage(place.name.partition("-")[0])
@@ -117,7 +117,7 @@ def _instructions(place: Path, seeds: Path, rows: int) -> None:
     found.calls = calls
     names = ("instructions", "rejected", "rounds", "calls")
     write_found(found, bootstrap.requests, {name: place / name for name in names})
-    _describe(place, {"seeds": seeds}, {"target": rows})
+    describe(place, {"seeds": seeds}, {"target": rows})
 
 
 def _answer(request: Request, pieces: Sequence[str]) -> Completion:
@@ -148,7 +148,7 @@ def _episodes(place: Path, source: Path, kept: Sequence[Instruction]) -> None:
     _rows(place, "episodes", rows)
     (place / "adapter").mkdir()
     (place / "adapter" / "adapter_model.safetensors").write_bytes(draw.randbytes(2000))
-    _describe(place, {"instructions": source})
+    describe(place, {"instructions": source})
 
 
 def _arm(
@@ -174,7 +174,7 @@ def _arm(
     _rows(place, "rejected", dropped)
     _rows(place, "calls", calls)
     adapter = {"adapter": artifacts / "train_ppo" / "adapter"} if arm == "rl" else {}
-    _describe(place, {"instructions": source, **adapter})
+    describe(place, {"instructions": source, **adapter})
     _judged(artifacts, arm, place / "instances", instances, evaluation, draw)
 
 
@@ -193,7 +193,7 @@ def _judged(
     ]
     _rows(place, "scored", scored)
     _rows(place, "rejected", [])
-    _describe(place, {"instances": source})
+    describe(place, {"instances": source})
     tuned = artifacts / f"train_sft-{arm}"
     used = [
         {
@@ -210,14 +210,14 @@ def _judged(
     _rows(tuned, "used", used)
     (tuned / "adapter").mkdir()
     (tuned / "adapter" / "adapter_model.safetensors").write_bytes(draw.randbytes(2000))
-    _describe(tuned, {"instances": place / "scored"})
+    describe(tuned, {"instances": place / "scored"})
     judged = artifacts / f"evaluate-{arm}"
     questions = random.Random(9)
-    _rows(judged, "predictions", (_prediction(questions, n) for n in range(evaluation)))
-    _describe(judged, {"adapter": tuned / "adapter"})
+    _rows(judged, "predictions", (prediction(questions, n) for n in range(evaluation)))
+    describe(judged, {"adapter": tuned / "adapter"})
 
 
-def _prediction(draw: random.Random, number: int) -> Prediction:
+def prediction(draw: random.Random, number: int) -> Prediction:
     return Prediction(
         id=f"pred-{number}",
         task=f"task{number // 100}",

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 from refine_af.contracts.randomness import sample
 from refine_af.contracts.records import Instruction, Rejected, Seed
-from refine_af.reporting.distinct import Numbered, different, first_met, repetitions
+from refine_af.reporting.distinct import Numbered, Repetitions, different, first_met
 from refine_af.reporting.inputs import ReportInputs, Round
 from refine_af.reporting.novelty import novelty
 from refine_af.reporting.samples import DROPPED_PER_REASON, dropped_samples
@@ -22,9 +22,11 @@ def texts(draw: random.Random, count: int) -> list[str]:
 
 
 def test_repetitions_against_a_counter() -> None:
-    some = texts(random.Random(1), 500)
-    assert sorted(repetitions(some)) == sorted(Counter(some).values())
-    assert list(repetitions([])) == []
+    some, counted = texts(random.Random(1), 500), Repetitions()
+    assert list(counted.counts()) == []
+    for text in some:
+        counted.add(text)
+    assert sorted(counted.counts()) == sorted(Counter(some).values())
 
 
 def test_different_pairs_against_a_set() -> None:
