@@ -18,8 +18,9 @@ PPJoin, Xiao et al. 2008), keys of several prefix tokens (AdaptJoin, Wang et al.
 (Bitmap filter, Sandes et al. 2020). Nothing is sorted by comparison: keys are grouped by counting.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 import numpy.typing as npt
@@ -31,6 +32,9 @@ Hashes = npt.NDArray[np.uint32]
 Shares = npt.NDArray[np.int16]
 Mask = npt.NDArray[np.bool_]
 
+_Needs = tuple[Bits, Shares]
+"""Signatures, and what each row contributes to the bits that two must share, in eighths."""
+
 _LOW_HALF = (1 << 32) - 1
 
 _SLACK = 1e-6
@@ -39,11 +43,17 @@ _SLACK = 1e-6
 _COMMON = 1500
 """Rows with one token from which on keys of two tokens replace it."""
 
+_CROWDED = 256
+"""Partners of a key from which on they are compared as a block: three times as fast a pair."""
+
 _KEYS = 1 << 18
 """Keys that are handled together: bounds memory, and they fit a processor's cache."""
 
 _PAIRS = 1 << 16
 """Pairs that are handled together."""
+
+_BLOCK = 1 << 17
+"""The same where they are a block."""
 
 _WORDS = 2
 """64-bit words of the signature that is looked at first: of pairs with a key in common 3 % pass,
@@ -51,6 +61,16 @@ of one word 46 %, of three 1 %."""
 
 _WIDE = 8
 """64-bit words of the signature that what remains is checked with."""
+
+_LONG = 128
+"""Tokens from which on a row has a signature of :data:`_LONG_WORDS` words: two rows of 300 tokens
+fill 512 bits so much that every pair of them would pass."""
+
+_LONG_WORDS = 64
+
+_NEXT = 0x9E3779B1
+"""What a second occurrence of a token differs by: it is a token of its own in signatures, so that
+what two rows have in common counts with repetitions."""
 
 _MOST_BITS = 1000
 """Larger shares are as good as this one: signatures have fewer bits."""
@@ -106,6 +126,9 @@ class JoinRows:
             on in the order, also those behind the prefix.
         wide: :data:`_WIDE` words a row.
         wide_slack: Tokens of each row beyond the bits of ``wide``.
+        first_long: The first row of at least :data:`_LONG` tokens.
+        long: :data:`_LONG_WORDS` words of each row from that on.
+        long_slack: Their tokens beyond these bits.
         ranks: Number of different tokens that there are.
     """
 
@@ -117,6 +140,9 @@ class JoinRows:
     rest: Bits
     wide: Bits
     wide_slack: Small
+    first_long: int
+    long: Bits
+    long_slack: Small
     ranks: int
 
     @classmethod
@@ -141,16 +167,23 @@ class JoinRows:
         token = np.empty(start[-1], np.int32)
         rest = np.empty((len(token), _WORDS), np.uint64)
         wide = np.empty((len(order), _WIDE), np.uint64)
+        first_long = int(np.searchsorted(size, _LONG))
+        long = np.empty((len(order) - first_long, _LONG_WORDS), np.uint64)
         for low, high in _parts(size, _TOKENS):
             part = size[low:high]
             held = np.take(ranks, tokens[_ranges(first[order[low:high]], part)])
             row = np.repeat(np.arange(high - low), part)
             ordered = held[_order_by_row(held, row)]
+            again = _occurrences(ordered, row)
+            item = len(ranks) - 1 - ordered + again * _NEXT
             prefix = _ranges(np.cumsum(part) - part, kept[low:high])
-            token[start[low] : start[high]] = _numbered(ordered, row)[prefix]
-            bits = _bits(len(ranks) - 1 - ordered)
-            rest[start[low] : start[high]] = _from_each_on(bits, part)[prefix]
-            wide[low:high] = _signatures(row, len(ranks) - 1 - held, high - low, _WIDE)
+            token[start[low] : start[high]] = np.where(again, -1 - ordered, ordered)[prefix]
+            rest[start[low] : start[high]] = _from_each_on(_bits(item), part)[prefix]
+            wide[low:high] = _signatures(row, item, high - low, _WIDE)
+            if high > first_long:
+                signatures = _signatures(row, item, high - low, _LONG_WORDS)
+                begin = max(first_long - low, 0)
+                long[low + begin - first_long : high - first_long] = signatures[begin:]
         return cls(
             number[order],
             size.astype(np.int32),
@@ -160,6 +193,9 @@ class JoinRows:
             rest,
             wide,
             (size - _count_bits(wide)).astype(np.int32),
+            first_long,
+            long,
+            (size[first_long:] - _count_bits(long)).astype(np.int32),
             len(ranks),
         )
 
@@ -344,9 +380,8 @@ class Join:
 
         ``hash`` is the slot afterwards.
         """
-        bits = min(max(len(keys.row).bit_length(), 8), 32)
-        slot = keys.hash >> np.uint32(32 - bits)
-        shared = np.flatnonzero(np.take(np.bincount(slot, minlength=1 << bits), slot) > 1)
+        slot, size = _slots(keys)
+        shared = np.flatnonzero(np.take(size, slot) > 1)
         slot = slot[shared]
         order = _stable_order(slot)
         keys = keys.only(shared[order])
@@ -357,25 +392,19 @@ class Join:
     ) -> None:
         """Add pairs of each of ``shorter`` with those of ``longer`` from ``low`` to ``high``."""
         some = np.flatnonzero(high > low)
-        rows, low = shorter.row[some], low[some]
-        count = high[some] - low
-        bits, share = self._needs(shorter.only(some), depth)
-        their_bits, their_share = self._needs(longer, depth)
+        shorter, low, high = shorter.only(some), low[some], high[some]
+        ours, theirs = self._needs(shorter, depth), self._needs(longer, depth)
         below = self._longest_partner(longer, depth)
-        for start, stop in _parts(count, _PAIRS):
-            times = count[start:stop]
-            position = _ranges(low[start:stop], times)
-            common = np.take(their_bits, position, axis=0)
-            common &= np.repeat(bits[start:stop], times, axis=0)
-            least = np.take(their_share, position)
-            least += np.repeat(share[start:stop], times)
-            chosen = np.flatnonzero(_eighths(common) >= least)
-            which = np.searchsorted(np.cumsum(times), chosen, "right")
-            ours, position = np.take(rows[start:stop], which), np.take(position, chosen)
-            fits = np.flatnonzero(np.take(below, position) > ours)
-            self._check(np.take(longer.row, position[fits]), ours[fits], found)
+        crowded = high - low >= _CROWDED
 
-    def _needs(self, keys: _Keys, depth: int) -> tuple[Bits, Shares]:
+        few = _few_each(np.flatnonzero(~crowded), low, high, ours, theirs)
+        many = _many_each(np.flatnonzero(crowded), low, high, shorter.hash, ours, theirs)
+        for which, position in _gathered(chain(few, many)):
+            rows = np.take(shorter.row, which)
+            fits = np.flatnonzero(np.take(below, position) > rows)
+            self._check(np.take(longer.row, position[fits]), rows[fits], found)
+
+    def _needs(self, keys: _Keys, depth: int) -> _Needs:
         """Return the signatures that the partners of each key are compared by.
 
         The tokens of the key are the rarest that both rows have in common, so that all others
@@ -417,7 +446,88 @@ class Join:
         slack = np.minimum(np.take(rows.wide_slack, longer), np.take(rows.wide_slack, shorter))
         slack += _count_eight(wide)
         some = np.flatnonzero(slack >= need)
-        found.add(longer[some], shorter[some])
+        longer, shorter, need = longer[some], shorter[some], need[some]
+        if len(shorter) and shorter.max() >= rows.first_long:
+            some = np.flatnonzero(self._long_overlap(longer, shorter) >= need)
+            longer, shorter = longer[some], shorter[some]
+        found.add(longer, shorter)
+
+    def _long_overlap(self, longer: Small, shorter: Small) -> Ints:
+        """Return a bound of the tokens in common where both rows are long, else more than any."""
+        rows = self._rows
+        overlap = np.full(len(shorter), 1 << 40, np.int64)
+        both = np.flatnonzero(shorter >= rows.first_long)
+        first, second = longer[both] - rows.first_long, shorter[both] - rows.first_long
+        overlap[both] = _count_bits(np.take(rows.long, first, axis=0) & rows.long[second])
+        overlap[both] += np.minimum(rows.long_slack[first], rows.long_slack[second])
+        return overlap
+
+
+def _gathered(parts: Iterable[tuple[Ints, Ints]]) -> Iterator[tuple[Ints, Ints]]:
+    """Yield pairs of arrays, small ones joined."""
+    waiting: list[tuple[Ints, Ints]] = []
+    count = 0
+    for part in parts:
+        waiting.append(part)
+        count += len(part[0])
+        if count > _PAIRS:
+            yield _joined(waiting)
+            waiting, count = [], 0
+    if waiting:
+        yield _joined(waiting)
+
+
+def _joined(parts: list[tuple[Ints, Ints]]) -> tuple[Ints, Ints]:
+    first, second = (np.concatenate(side) for side in zip(*parts, strict=True))
+    return first, second
+
+
+def _few_each(
+    keys: Ints, low: Ints, high: Ints, ours: _Needs, theirs: _Needs
+) -> Iterator[tuple[Ints, Ints]]:
+    """Yield (key, position of a partner) where the signatures behind the key allow the overlap.
+
+    Args:
+        keys: Which keys.
+        low: The first partner of each key.
+        high: The end of its partners.
+        ours: Needs of the keys.
+        theirs: Needs of the partners.
+    """
+    bits, share = ours
+    count = high[keys] - low[keys]
+    for start, stop in _parts(count, _PAIRS):
+        some, times = keys[start:stop], count[start:stop]
+        position = _ranges(low[some], times)
+        common = np.take(theirs[0], position, axis=0)
+        common &= np.repeat(bits[some], times, axis=0)
+        least = np.take(theirs[1], position)
+        least += np.repeat(share[some], times)
+        chosen = np.flatnonzero(_eighths(common) >= least)
+        which = np.searchsorted(np.cumsum(times), chosen, "right")
+        yield np.take(some, which), np.take(position, chosen)
+
+
+def _many_each(
+    keys: Ints, low: Ints, high: Ints, slot: Hashes, ours: _Needs, theirs: _Needs
+) -> Iterator[tuple[Ints, Ints]]:
+    """Yield what :func:`_few_each` does; neighbours of one slot share most of their partners."""
+    bits, share = ours
+    words = np.ascontiguousarray(theirs[0].T)
+    for start, stop in _runs(slot[keys]):
+        first, at = int(low[keys[start]]), start
+        rows = max(1, _BLOCK // int(high[keys[stop - 1]] - first))
+        while at < stop:
+            some = keys[at : min(at + rows, stop)]
+            first, end = int(low[some[0]]), int(high[some].max())
+            common = np.bitwise_count(bits[some, 0, None] & words[0, first:end])
+            common += np.bitwise_count(bits[some, 1, None] & words[1, first:end])
+            least = share[some, None] + theirs[1][first:end]
+            chosen = np.flatnonzero(np.left_shift(common, 3, dtype=np.int16) >= least)
+            which, position = some[chosen // (end - first)], chosen % (end - first) + first
+            inside = (position >= low[which]) & (position < high[which])
+            yield which[inside], position[inside]
+            at += len(some)
 
 
 def _eighths(signatures: Bits) -> Shares:
@@ -441,6 +551,13 @@ def _count_eight(signatures: Bits) -> Small:
     return ((counts * np.uint64(0x0001000100010001)) >> np.uint64(48)).astype(np.int32)
 
 
+def _slots(keys: _Keys) -> tuple[Hashes, Ints]:
+    """Return the slot of each key, by the upper bits of its hash, and the keys of each slot."""
+    bits = min(max(len(keys.row).bit_length(), 8), 32)
+    slot = keys.hash >> np.uint32(32 - bits)
+    return slot, np.bincount(slot, minlength=1 << bits)
+
+
 def _places(keys: _Keys, rows: Small) -> Ints:
     """Return for each key a number that orders by slot first, by ``rows`` second."""
     return (keys.hash.astype(np.int64) << 32) | rows
@@ -452,11 +569,13 @@ def _order_by_row(rank: Ints, row: Ints) -> Ints:
     return order[_stable_order(row[order])]
 
 
-def _numbered(rank: Ints, row: Ints) -> Ints:
-    """Return ordered ranks with -1 - rank for what the item before it in its row is as well."""
-    again = np.zeros(len(rank), np.bool_)
-    again[1:] = (rank[1:] == rank[:-1]) & (row[1:] == row[:-1])
-    return np.where(again, -1 - rank, rank)
+def _occurrences(rank: Ints, row: Ints) -> Ints:
+    """Return how often each ordered rank stands before it in its row."""
+    position = np.arange(len(rank))
+    first = np.ones(len(rank), np.bool_)
+    first[1:] = (rank[1:] != rank[:-1]) | (row[1:] != row[:-1])
+    before: Ints = position - np.maximum.accumulate(np.where(first, position, 0))
+    return before
 
 
 def _bits(bit: Ints) -> Bits:

@@ -57,6 +57,10 @@ def key_limits(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(join, "_KEYS", 7)
     monkeypatch.setattr(join, "_PAIRS", 5)
     monkeypatch.setattr(join, "_TOKENS", 9)
+    monkeypatch.setattr(join, "_CROWDED", 2)
+    monkeypatch.setattr(join, "_BLOCK", 5)
+    monkeypatch.setattr(join, "_LONG", 3)
+    monkeypatch.setattr(join, "_LONG_WORDS", 1)
 
 
 @pytest.fixture(params=[(8, 20_000, 256), (0, 2, 3)], ids=["together", "split in halves"])
@@ -91,7 +95,7 @@ def short(draw: random.Random) -> str:
 
 
 def long(draw: random.Random) -> str:
-    return " ".join(draw.choices([f"w{n}" for n in range(400)], k=draw.randrange(60, 120)))
+    return " ".join(draw.choices([f"w{n}" for n in range(400)], k=draw.randrange(60, 200)))
 
 
 def repeated(draw: random.Random) -> str:
