@@ -164,6 +164,11 @@ def _notes(made: Any, target: str) -> Iterator[str]:  # noqa: ANN401  compiling.
             yield CACHING_IS_OFF
         if ignored := argo_only_fields(made.profile):
             yield f"KFP cannot say these fields of the profile: {', '.join(ignored)}"
+    for stage, nodes in made.nodes.items():
+        yield (
+            f"{stage} trains on {nodes} nodes by a Kubeflow TrainJob: the cluster needs Trainer 2"
+            " and manifests/trainer, the run a work_dir in a bucket"
+        )
     yield largest_pod(made.stages(), made.profile)
 
 

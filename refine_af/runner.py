@@ -39,10 +39,14 @@ from refine_af.engines.opening import PROMISED
 from refine_af.engines.params import EngineParams
 from refine_af.engines.text import TextEngine
 from refine_af.identity import environment, stage_identity
+from refine_af.processes.job import journal_of_job, leave_failure, rank_in_job
+from refine_af.processes.launch import Job, train_on_nodes
+from refine_af.processes.params import ProcessesParams
 from refine_af.stages import STAGES
 from refine_af.storage.atomic import disk_trouble
 from refine_af.storage.entry import Identity, canonical
-from refine_af.storage.journal import MemoryJournal, WorkJournal, open_journal
+from refine_af.storage.journal import Entries, MemoryJournal, WorkJournal, open_journal
+from refine_af.storage.location import join
 from refine_af.storage.schemes import open_store
 from refine_af.storage.sources import fetch
 from refine_af.storage.task_records import add_records, write_records
@@ -108,16 +112,22 @@ def run_stage(
         stage = find_stage(name) if isinstance(name, str) else name
         metrics = _run(stage, inputs, outputs, params, work_dir, resume, progress, label, engine)
     except RefineAfError as error:
-        progress.event("fail", message=str(error), exit_code=error.exit_code)
+        _failed(progress, str(error), error.exit_code)
         raise
     except Exception as error:
         if trouble := disk_trouble(error):
-            progress.event("fail", message=str(trouble), exit_code=trouble.exit_code)
+            _failed(progress, str(trouble), trouble.exit_code)
             raise trouble from error
-        progress.event("fail", message=f"{type(error).__name__}: {error}", exit_code=EXIT_BUG)
+        _failed(progress, f"{type(error).__name__}: {error}", EXIT_BUG)
         raise
     progress.event("end", **metrics)
     return metrics
+
+
+def _failed(progress: StageProgress, message: str, exit_code: int) -> None:
+    progress.event("fail", message=message, exit_code=exit_code)
+    if journal_of_job():
+        leave_failure(message, exit_code)
 
 
 def _run(
@@ -140,7 +150,16 @@ def _run(
     with tempfile.TemporaryDirectory(prefix="refine-af-") as folder:
         scratch = Path(folder)
         present = fetch_inputs(stage, inputs, scratch / "inputs")
+        if rank_in_job():
+            return _take_part(stage, settings, present, progress, scratch)
         identity = stage_identity(stage, settings, present, engine)
+        if isinstance(settings, ProcessesParams) and settings.nodes > 1:
+            if not journal_of_job():
+                job = Job(stage, settings, identity, present, work_dir, label)
+                train_on_nodes(job, resume, progress)
+                resume = "if_possible"
+            elif journal_of_job() != join(work_dir, identity.key):
+                raise DataError(_another_job(identity))
         names = [artifact.name for artifact in (*stage.outputs, *EVERY_STAGE_WRITES)]
         staged = {name: scratch / "outputs" / name for name in names}
         for part in ("outputs", "work"):
@@ -156,6 +175,24 @@ def _run(
                 staged[RECORDS.name] = _records(stage, label, staged, before, scratch)
             publish_outputs(staged, outputs)
             return metrics
+
+
+def _take_part(
+    stage: Stage, settings: Params, inputs: Mapping[str, Path], progress: StageProgress, path: Path
+) -> Metrics:
+    """Work as a rank above 0 of a job, which has no outputs; the stage ends the process."""
+    uri = journal_of_job()
+    if not Entries(open_store(uri), uri).finished():  # else rank 0 has nothing to train either
+        (path / "work").mkdir()
+        stage.run(settings, Task(inputs, {}, MemoryJournal(), progress, path / "work"))
+    return {}
+
+
+def _another_job(identity: Identity) -> str:
+    return (
+        f"this job was started for the journal {journal_of_job()}, and here the work has the key"
+        f" {identity.key}: the image, an input or the model is not the one that the stage's pod has"
+    )
 
 
 def _check_engine(stage: Stage, inputs: Mapping[str, str]) -> None:
@@ -240,7 +277,7 @@ def _execute(stage: Stage, settings: Params, task: Task) -> Metrics:
         raise RuntimeError(f"stage {stage.name} returned without writing {', '.join(missing)}")
     write_object(task.outputs["metrics"], metrics)
     task.telemetry["seconds"] = time.monotonic() - clock
-    task.telemetry["gpus"] = _gpus() if stage.resources.gpu else 0
+    task.telemetry["gpus"] = _gpus() * getattr(settings, "nodes", 1) if stage.resources.gpu else 0
     telemetry = {
         "stage": stage.name,
         "started": started,
@@ -268,7 +305,7 @@ def _check_names(stage: Stage, inputs: Mapping[str, str], outputs: Mapping[str, 
             raise ParameterError(f"{stage.name} needs the input {name!r}: {artifact.summary}")
     wanted = {artifact.name: artifact for artifact in stage.outputs}
     for name, artifact in wanted.items():
-        if not artifact.optional and not outputs.get(name):
+        if not (artifact.optional or outputs.get(name) or journal_of_job()):
             raise ParameterError(f"{stage.name} needs an address for its output {name!r}")
     for name in outputs:
         if name not in wanted and name not in [

@@ -21,6 +21,8 @@ def train_sft(
     model_digest: str = "",
     seed: int = 1,
     chat: str = "auto",
+    processes: int = 1,
+    nodes: int = 1,
     replicate: int = 0,
     method: str = "lora",
     rows: int = 0,
@@ -39,7 +41,6 @@ def train_sft(
     max_length: int = 1024,
     packing: bool = False,
     padding_free: bool = False,
-    processes: int = 1,
     merge: bool = False,
     device: str = "auto",
     dtype: str = "auto",
@@ -73,6 +74,9 @@ def train_sft(
         seed: Seed of all randomness.
         chat: Ask through the model's chat template: yes, no, or auto: where it has one (the
             engines transformers and vllm; for others auto is no).
+        processes: Processes on each node, one GPU each; 0 takes all GPUs.
+        nodes: Nodes; above 1 a Kubeflow TrainJob trains on them, and work_dir must be in a
+            bucket.
         replicate: Number of the repetition: other draws, all else equal (the A/A arm has 1).
         method: lora; qlora (4-bit base weights, CUDA only); full (every weight).
         rows: Train on at most this many instances, one of each instruction first; 0: all.
@@ -94,7 +98,6 @@ def train_sft(
         packing: Several rows in one sequence, each attending to itself only; batch_size counts
             sequences.
         padding_free: Rows of a forward pass in one sequence, without padding.
-        processes: Processes, one GPU each; 0 takes all GPUs.
         merge: Write the merged model too (lora, qlora).
         device: auto takes a GPU where there is one.
         dtype: Precision of the products; auto is bfloat16 on a GPU, float32 on the CPU.

@@ -722,6 +722,8 @@ def train_ppo(
     model_digest: str = "",
     seed: int = 1,
     chat: Literal["auto", "yes", "no"] = "auto",
+    processes: int = 1,
+    nodes: int = 1,
     algorithm: Literal["ppo", "rloo", "grpo"] = "ppo",
     updates: int = 200,
     episodes_per_update: int = 64,
@@ -759,7 +761,6 @@ def train_ppo(
     rollout_memory: float = 0.4,
     rollout_batch: int = 64,
     importance_cap: float = 2.0,
-    processes: int = 1,
     sharded: bool = False,
     checkpoint_every: int = 1,
     style: Literal["auto", "plain", "few_shot", "chat"] = "auto",
@@ -802,6 +803,8 @@ def train_ppo(
         model_digest: Digest or revision of the model, as check_inputs found it.
         seed: Seed of all randomness.
         chat: Ask through the model's chat template: yes, no, or auto: where it has one (the engines transformers and vllm; for others auto is no).
+        processes: Processes on each node, one GPU each; 0 takes all GPUs.
+        nodes: Nodes; above 1 a Kubeflow TrainJob trains on them, and work_dir must be in a bucket.
         algorithm: ppo is our own; rloo and grpo are TRL's trainers with the same reward.
         updates: Rollouts, each with its optimisation.
         episodes_per_update: Episodes of one rollout.
@@ -839,7 +842,6 @@ def train_ppo(
         rollout_memory: Share of the GPU's memory for rollout=vllm.
         rollout_batch: rollout=transformers: episodes written at once; bounds the memory of keys and values.
         importance_cap: Largest importance weight of an action that another engine drew; 0 weighs none.
-        processes: Processes, one GPU each; 0 takes all GPUs.
         sharded: Split the weights over the processes (FSDP) instead of copying.
         checkpoint_every: Updates between checkpoints.
         style: few_shot: worked tasks of our own, for base models; chat: a request in words, for chat models; plain: the instruction alone; auto: plain for a builtin: model, chat where the chat template is used, else few_shot.
@@ -1178,6 +1180,8 @@ def train_sft(
     model_digest: str = "",
     seed: int = 1,
     chat: Literal["auto", "yes", "no"] = "auto",
+    processes: int = 1,
+    nodes: int = 1,
     replicate: int = 0,
     method: Literal["lora", "qlora", "full"] = "lora",
     rows: int = 0,
@@ -1196,7 +1200,6 @@ def train_sft(
     max_length: int = 1024,
     packing: bool = False,
     padding_free: bool = False,
-    processes: int = 1,
     merge: bool = False,
     device: Literal["auto", "cpu", "cuda"] = "auto",
     dtype: Literal["auto", "float32", "bfloat16"] = "auto",
@@ -1217,6 +1220,8 @@ def train_sft(
         model_digest: Digest or revision of the model, as check_inputs found it.
         seed: Seed of all randomness.
         chat: Ask through the model's chat template: yes, no, or auto: where it has one (the engines transformers and vllm; for others auto is no).
+        processes: Processes on each node, one GPU each; 0 takes all GPUs.
+        nodes: Nodes; above 1 a Kubeflow TrainJob trains on them, and work_dir must be in a bucket.
         replicate: Number of the repetition: other draws, all else equal (the A/A arm has 1).
         method: lora; qlora (4-bit base weights, CUDA only); full (every weight).
         rows: Train on at most this many instances, one of each instruction first; 0: all.
@@ -1235,7 +1240,6 @@ def train_sft(
         max_length: Most tokens of prompt and completion; longer rows are left out and listed.
         packing: Several rows in one sequence, each attending to itself only; batch_size counts sequences.
         padding_free: Rows of a forward pass in one sequence, without padding.
-        processes: Processes, one GPU each; 0 takes all GPUs.
         merge: Write the merged model too (lora, qlora).
         device: auto takes a GPU where there is one.
         dtype: Precision of the products; auto is bfloat16 on a GPU, float32 on the CPU.

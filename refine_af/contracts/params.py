@@ -230,6 +230,13 @@ def declared(field: FieldInfo) -> dict[str, Any]:
     return field.json_schema_extra
 
 
+def words(value: Scalar) -> str:
+    """Return a value as a command line takes it."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value)
+
+
 def listed(text: str) -> list[str]:
     """Return the items of a comma-separated list."""
     return [item.strip() for item in text.split(",") if item.strip()]

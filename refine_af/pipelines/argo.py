@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from refine_af.contracts.errors import ParameterError
-from refine_af.contracts.params import scalar_type
+from refine_af.contracts.params import scalar_type, words
 from refine_af.contracts.stage import FINAL_STATUS, Stage
 from refine_af.contracts.yaml_text import yaml_text
 from refine_af.pipelines.compiling import Compiled
@@ -19,7 +19,7 @@ from refine_af.pipelines.form import DESCRIPTIONS
 from refine_af.pipelines.local import artifact_folder
 from refine_af.runner import find_stage
 from refine_af.storage.location import locate
-from refine_af.targets.argo import API, RUN_FOLDER, metadata, stage_template, words
+from refine_af.targets.argo import API, RUN_FOLDER, metadata, stage_template
 from refine_af.targets.argo_pod import Object
 from refine_af.targets.profile import Profile
 
@@ -57,7 +57,12 @@ def workflow(name: str) -> Object:
 def templates_of(made: Compiled) -> dict[str, Object]:
     """Return the ``WorkflowTemplate`` of each stage that a compiled pipeline uses, by its name."""
     stages = stages_of(made.spec) + ([NOTIFY] if has_exit_task(made.spec) else [])
-    return {stage.name: stage_template(stage, made.profile, made.images.tag) for stage in stages}
+    return {
+        stage.name: stage_template(
+            stage, made.profile, made.images.tag, made.nodes.get(stage.name, 1)
+        )
+        for stage in stages
+    }
 
 
 def _reference(stage: Stage, templates: dict[str, Object]) -> Object:

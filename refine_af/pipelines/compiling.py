@@ -3,6 +3,7 @@
 import json
 import logging
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from refine_af.pipelines.flow import Images
 from refine_af.pipelines.form import DESCRIPTIONS
 from refine_af.pipelines.slim import slim
 from refine_af.pipelines.tasks import planned
+from refine_af.processes.params import ProcessesParams
 from refine_af.stages import STAGES
 from refine_af.stages.seed_ingest import SeedParams
 from refine_af.targets.argo import content_digest
@@ -40,12 +42,14 @@ class Compiled:
         platform: Second document: what Kubernetes adds to its tasks; may be empty.
         profile: The hardware profile that placed the tasks.
         images: The images that the tasks run in.
+        nodes: By stage, of those that train on several.
     """
 
     spec: Document
     platform: Document
     profile: Profile
     images: Images
+    nodes: Mapping[str, int]
 
     def stages(self) -> list[Stage]:
         """Return the stages that the pipeline uses, in the order of the registry."""
@@ -124,7 +128,12 @@ def compile_request(
         selection = select(artifacts, planned(config), only, since)
     notice = {"pipeline": config.pipeline, "preset": preset, "ui_host": ui_host}
     pipeline = build(config, hardware, images, selection, notice=notice if notify else None)
-    return _compiled(pipeline, hardware, images)
+    nodes = {
+        task.stage.name: task.params.nodes
+        for task in planned(config)
+        if isinstance(task.params, ProcessesParams) and task.params.nodes > 1
+    }
+    return _compiled(pipeline, hardware, images, nodes)
 
 
 def _refuse_model_in_core_image(config: RunConfig) -> None:
@@ -158,7 +167,12 @@ def _hardware(name: str, config: RunConfig) -> Profile:
     return profile.model_copy(update={"stages": stages})
 
 
-def _compiled(pipeline: Any, profile: Profile, images: Images) -> Compiled:  # noqa: ANN401  kfp's
+def _compiled(
+    pipeline: Any,  # noqa: ANN401  kfp's
+    profile: Profile,
+    images: Images,
+    nodes: Mapping[str, int],
+) -> Compiled:
     """Return the IR of a pipeline, made small."""
     logging.getLogger("kfp").setLevel(logging.ERROR)
     with tempfile.TemporaryDirectory() as folder:
@@ -169,7 +183,7 @@ def _compiled(pipeline: Any, profile: Profile, images: Images) -> Compiled:  # n
     slim(spec, extra)
     for name, item in spec["root"]["inputDefinitions"]["parameters"].items():
         item["description"] = DESCRIPTIONS[name]  # shown in the form of the KFP UI
-    return Compiled(spec, extra, profile, images)
+    return Compiled(spec, extra, profile, images, nodes)
 
 
 def read_digests(path: str) -> dict[str, str]:

@@ -17,6 +17,7 @@ from refine_af.targets.kfp_component import kfp_component
 from refine_af.targets.kfp_source import KFP_TYPES, image_name
 from refine_af.targets.placement import place
 from refine_af.targets.profile import Profile
+from refine_af.targets.train_job import launcher
 
 RETRIED_FOR = "30d"
 """Counted from the start of a task's first attempt; when it is over, KFP's engine tries no more and
@@ -210,7 +211,7 @@ class Flow:
             work_dir=level.values[WORK_DIR],
             label=task.label,
         )
-        self._settle(added, task.stage, task.name)
+        self._settle(added, task.stage, task.name, getattr(task.params, "nodes", 1))
         for name, channel in added.outputs.items():
             level.outputs[Later(task.name, name)] = channel
 
@@ -245,12 +246,17 @@ class Flow:
         }
         return self._settle(kfp_component(stage)(**notice, **named), stage, stage.name)
 
-    def _settle(self, task: Any, stage: Stage, name: str) -> Any:  # noqa: ANN401  a KFP task
+    def _settle(self, task: Any, stage: Stage, name: str, nodes: int = 1) -> Any:  # noqa: ANN401
         """Set a task's name, image, placement, secrets and retries."""
+        image = self._images.reference(stage)
         task.set_display_name(name)
-        task.set_container_image(self._images.reference(stage))
+        task.set_container_image(image)
         task.set_caching_options(stage.cache and stage.name in self._images.digests)
-        place_task(task, place(stage, self._profile), self._profile)
+        place_task(
+            task,
+            launcher(stage, self._profile, image) if nodes > 1 else place(stage, self._profile),
+            self._profile,
+        )
         if self._profile.retries:
             task.set_retry(self._profile.retries, "30s", 2, backoff_max_duration=RETRIED_FOR)
         return task

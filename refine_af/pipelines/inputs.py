@@ -7,6 +7,7 @@ from tempfile import TemporaryDirectory
 from refine_af.contracts.content import Content
 from refine_af.contracts.errors import ParameterError
 from refine_af.pipelines.tasks import PlannedTask
+from refine_af.processes.params import ProcessesParams
 from refine_af.stages.seed_ingest import read_seeds
 from refine_af.storage.sources import BUILTIN, MADE, fetch_rows_file
 
@@ -26,10 +27,19 @@ def check_contents(tasks: Sequence[PlannedTask]) -> None:
     """
     seen: set[tuple[str, str]] = set()
     for task in tasks:
+        _refuse_nodes(task)
         for content in task.params.content():
             if (content.parameter, content.value) not in seen:
                 seen.add((content.parameter, content.value))
                 _check(task.stage.name, content)
+
+
+def _refuse_nodes(task: PlannedTask) -> None:
+    if isinstance(task.params, ProcessesParams) and task.params.nodes > 1:
+        raise ParameterError(
+            f"{task.stage.name}.nodes is {task.params.nodes}; this machine is one node: compile the"
+            " pipeline for a cluster with Kubeflow Trainer, or set nodes to 1"
+        )
 
 
 def _check(stage: str, content: Content) -> None:

@@ -6,12 +6,13 @@ from typing import Literal
 from refine_af.contracts.errors import ParameterError
 from refine_af.contracts.params import param, rule
 from refine_af.engines.params import ModelParams
+from refine_af.processes.params import ProcessesParams
 
 Algorithm = Literal["ppo", "rloo", "grpo"]
 Precision = Literal["float32", "bfloat16"]
 
 
-class PPOParams(ModelParams):
+class PPOParams(ProcessesParams, ModelParams):
     """PPO and its critic-free variants on actions of text."""
 
     algorithm: Algorithm = param(
@@ -114,7 +115,6 @@ class PPOParams(ModelParams):
         source="truncated importance sampling: Ionides 2008; IMPALA (1802.01561), section 4.1",
         ge=0.0,
     )
-    processes: int = param(1, "Processes, one GPU each; 0 takes all GPUs.", method=False, ge=0)
     sharded: bool = param(
         False, "Split the weights over the processes (FSDP) instead of copying.", method=False
     )
@@ -158,7 +158,7 @@ class PPOParams(ModelParams):
     @rule("algorithm")
     def critic_free_runs_alone(self) -> str:
         """TRL's trainers run in one process and with their own generation."""
-        wanted = {"rollout": "transformers", "processes": 1, "sharded": False}
+        wanted = {"rollout": "transformers", "processes": 1, "nodes": 1, "sharded": False}
         for name, only in wanted.items():
             if self.algorithm != "ppo" and getattr(self, name) != only:
                 return (
@@ -184,7 +184,7 @@ class PPOParams(ModelParams):
     @rule("minibatch")
     def processes_share_evenly(self) -> str:
         """All processes have equally many forward passes."""
-        self.check_shares(self.processes)
+        self.check_shares(self.ranks)
         return ""
 
     def check_shares(self, processes: int) -> None:
@@ -203,7 +203,7 @@ class PPOParams(ModelParams):
     @rule("sharded")
     def shards_need_processes(self) -> str:
         """Sharding needs several processes."""
-        if self.sharded and self.processes == 1:
+        if self.sharded and self.processes == 1 and self.nodes == 1:
             return "it splits weights over processes, and processes is 1; set more, or 0"
         return ""
 
@@ -251,6 +251,13 @@ class PPOParams(ModelParams):
                 f"it works in one process, and processes is {self.processes}; start a vLLM server"
                 " and set rollout to vllm_server"
             )
+        return ""
+
+    @rule("rollout")
+    def vllm_shares_a_node(self) -> str:
+        """The engine vLLM reads the adapter from a folder that the trainer writes."""
+        if self.rollout != "transformers" and self.nodes != 1:
+            return f"it works on one node, and nodes is {self.nodes}; set rollout to transformers"
         return ""
 
     @rule("rollout_url")

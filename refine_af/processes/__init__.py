@@ -1,1 +1,1 @@
-"""Several processes, one GPU each, that train one model: how they start and what they exchange."""
+"""Several processes, one GPU each, that train one model: on one node, or as a job of several."""

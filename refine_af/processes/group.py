@@ -7,7 +7,8 @@ process (``count == 1``), nothing. Processes are joined through accelerate
 between GPUs.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TypeVar
@@ -25,11 +26,15 @@ class Processes:
 
     Attributes:
         rank: Rank of this process, from 0; the process of rank 0 keeps journal and outputs.
-        count: Number of processes.
+        count: Number of processes, on all nodes.
+        node: Number of this process's node, from 0.
+        local_rank: Rank of this process among those of its node.
     """
 
     rank: int = 0
     count: int = 1
+    node: int = 0
+    local_rank: int = 0
 
     @property
     def main(self) -> bool:
@@ -49,6 +54,12 @@ class Processes:
         return {
             number: row for share in gather_object([dict(mine)]) for number, row in share.items()
         }
+
+    def once_per_node(self, work: Callable[[], T]) -> T:
+        """Return what ``work`` returns in the first process of this node; the others wait."""
+        if self.count == 1:
+            return work()
+        return self.gathered({self.node: work()} if self.local_rank == 0 else {})[self.node]
 
     def from_main(self, value: T) -> T:
         """Return the value of rank 0; the values of other ranks are ignored."""
@@ -127,7 +138,8 @@ def join() -> Processes:
     from accelerate import PartialState
 
     state = PartialState(cpu=not torch.cuda.is_available(), timeout=PATIENCE)
-    return Processes(state.process_index, state.num_processes)
+    node = int(os.environ.get("GROUP_RANK", "0"))  # set by torchrun
+    return Processes(state.process_index, state.num_processes, node, state.local_process_index)
 
 
 def whole(tensor: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ hold the journal. A stage is one process that already did; it starts the others 
 import multiprocessing
 import os
 import socket
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ import torch
 
 from refine_af.contracts.errors import EXIT_BUG, ParameterError
 from refine_af.processes.group import ALONE, Processes, join
+from refine_af.processes.job import journal_of_job
 from refine_af.processes.together import die_with_parent, hand_on, join_run
 
 
@@ -28,6 +30,9 @@ def started(count: int, work: Callable[..., None], *arguments: Any) -> Iterator[
     The others end with this process. When one of them dies, this process ends too, because it
     would wait forever; its journal lets a retry continue from the last checkpoint.
 
+    In a job of several nodes all processes are there already: rank 0 is let in, and the others work
+    and then end (``SystemExit``), because they have no outputs.
+
     Args:
         count: Number of processes; 1 starts no other, 0 starts one per GPU.
         work: A function of a module, and so are its arguments' types: they are sent as pickles.
@@ -36,6 +41,13 @@ def started(count: int, work: Callable[..., None], *arguments: Any) -> Iterator[
     Raises:
         ParameterError: When there are fewer GPUs than processes, on a machine with GPUs.
     """
+    if journal_of_job():
+        with _joined() as processes:
+            if processes.main:
+                yield processes
+                return
+            work(processes, *arguments)
+        sys.exit(0)
     gpus = torch.cuda.device_count()
     count = count or max(gpus, 1)
     if gpus and count > gpus:
@@ -68,6 +80,15 @@ def started(count: int, work: Callable[..., None], *arguments: Any) -> Iterator[
             process.kill()
 
 
+@contextmanager
+def _joined() -> Iterator[Processes]:
+    """Be a rank of a job that ``torchrun`` has started."""
+    try:
+        yield join()
+    finally:
+        _leave()
+
+
 def _start_others(
     environments: list[dict[str, str]], work: Callable[..., None], arguments: tuple[Any, ...]
 ) -> list[BaseProcess]:
@@ -85,6 +106,7 @@ def _environment(rank: int, count: int, port: int) -> dict[str, str]:
     return {
         "RANK": str(rank),
         "LOCAL_RANK": str(rank),
+        "GROUP_RANK": "0",
         "WORLD_SIZE": str(count),
         "LOCAL_WORLD_SIZE": str(count),
         "MASTER_ADDR": "127.0.0.1",

@@ -7,6 +7,7 @@ from refine_af.contracts.params import param, rule
 from refine_af.contracts.randomness import replicate_seed
 from refine_af.engines.chat import uses_chat
 from refine_af.engines.params import ModelParams
+from refine_af.processes.params import ProcessesParams
 
 Template = Literal["plain", "alpaca", "mix", "chat"]
 """Words around a row."""
@@ -15,7 +16,7 @@ ROWS_AT_ONCE = 16
 """Most rows of one forward pass where nothing else is asked for."""
 
 
-class SFTParams(ModelParams):
+class SFTParams(ProcessesParams, ModelParams):
     """Model, rows, and how to train."""
 
     replicate: int = param(
@@ -74,7 +75,6 @@ class SFTParams(ModelParams):
         "Several rows in one sequence, each attending to itself only; batch_size counts sequences.",
     )
     padding_free: bool = param(False, "Rows of a forward pass in one sequence, without padding.")
-    processes: int = param(1, "Processes, one GPU each; 0 takes all GPUs.", method=False, ge=0)
     merge: bool = param(False, "Write the merged model too (lora, qlora).")
     device: Literal["auto", "cpu", "cuda"] = param("auto", "auto takes a GPU where there is one.")
     dtype: Literal["auto", "float32", "bfloat16"] = param(
@@ -134,8 +134,8 @@ class SFTParams(ModelParams):
     @rule("batch_size")
     def processes_share_evenly(self) -> str:
         """All processes have equally many pieces."""
-        if self._pieces(max(self.processes, 1)) is None:
-            return _multiple_of("processes", self.processes)
+        if self._pieces(self.ranks) is None:
+            return _multiple_of("processes times nodes", self.ranks)
         return ""
 
     @rule("method")

@@ -123,8 +123,7 @@ def _train(
     from refine_af.ppo.episodes import Prompt
 
     rows = _chosen(params, instructions)
-    # One download; the others read what rank 0 has put there.
-    folder = processes.from_main(str(resolve_model(params.model)) if processes.main else "")
+    folder = processes.once_per_node(lambda: str(resolve_model(params.model)))  # one download
     where = _before_sharding() if params.sharded else {}
     model, tokenizer = load_model(folder, quantization=params.quantization, **where)
     scorer = open_reward(params, partial(_judge, task))

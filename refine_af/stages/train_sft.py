@@ -1,19 +1,25 @@
 """LoRA fine-tuning on instances: paired arms train on the same instructions and counts."""
 
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 from refine_af.contracts.errors import DataError
 from refine_af.contracts.jsonl import read_rows, write_rows
 from refine_af.contracts.records import Instance, Seed
 from refine_af.contracts.stage import Artifact, Metrics, Resources, Stage, Task
 from refine_af.sft.params import SFTParams
 
+if TYPE_CHECKING:
+    from refine_af.processes.group import Processes
+    from refine_af.sft.run import Material
+
 MATCHES = ("match", "match_2", "match_3")
 
 
 def run(params: SFTParams, task: Task) -> Metrics:
     """Choose the rows, train, and write weights, history and the list of rows."""
-    from refine_af.engines.models import resolve_model
     from refine_af.processes.start import started
-    from refine_af.sft.run import Material, fine_tune, fine_tune_rank
+    from refine_af.sft.run import Material, fine_tune
 
     with_seeds = params.include_seed_tasks and "seeds" in task.inputs
     material = Material(
@@ -21,13 +27,12 @@ def run(params: SFTParams, task: Task) -> Metrics:
         others=[_instances(task, name) for name in MATCHES if name in task.inputs],
         seeds=read_rows(task.inputs["seeds"], Seed) if with_seeds else [],
     )
-    model_path = str(resolve_model(params.model))
-    shared = (material, params, model_path, task.scratch)
-    with started(params.processes, fine_tune_rank, *shared) as processes:
+    shared = (material, params, task.scratch)
+    with started(params.processes, _fine_tune_rank, *shared) as processes:
         outcome = fine_tune(
             material,
             params,
-            model_path,
+            _model_path(params, processes),
             task.outputs["adapter"],
             journal=task.journal,
             progress=task.progress,
@@ -39,6 +44,20 @@ def run(params: SFTParams, task: Task) -> Metrics:
     write_rows(task.outputs["used"], outcome.used)
     task.telemetry.update(outcome.telemetry)
     return outcome.metrics
+
+
+def _fine_tune_rank(
+    processes: "Processes", material: "Material", params: SFTParams, scratch: Path
+) -> None:
+    from refine_af.sft.run import fine_tune_rank
+
+    fine_tune_rank(processes, material, params, _model_path(params, processes), scratch)
+
+
+def _model_path(params: SFTParams, processes: "Processes") -> str:
+    from refine_af.engines.models import resolve_model
+
+    return processes.once_per_node(lambda: str(resolve_model(params.model)))
 
 
 def _merge(params: SFTParams, task: Task) -> None:

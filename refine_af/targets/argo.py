@@ -8,25 +8,19 @@ import hashlib
 import json
 
 from refine_af.contracts.errors import DataError, ParameterError
-from refine_af.contracts.params import Scalar
+from refine_af.contracts.params import words
 from refine_af.contracts.stage import RECORDS, Artifact, Stage
-from refine_af.targets.argo_pod import FOLDER, Object, container, pod
+from refine_af.targets.argo_pod import FOLDER, IMAGE, Object, container, pod
 from refine_af.targets.kfp_source import image_name
 from refine_af.targets.placement import place
 from refine_af.targets.profile import Profile
+from refine_af.targets.train_job import launcher
 
 API = "argoproj.io/v1alpha1"
 RUN_FOLDER = "refine-af/{{workflow.name}}"
 """Key of a run's artifacts in the bucket of the artifact repository."""
 
 NEVER_RETRIED = (ParameterError.exit_code, DataError.exit_code)
-
-
-def words(value: Scalar) -> str:
-    """Return a value as Argo passes it: text."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return str(value)
 
 
 def metadata(name: str, component: str, title: str) -> Object:
@@ -41,13 +35,20 @@ def metadata(name: str, component: str, title: str) -> Object:
     }
 
 
-def stage_template(stage: Stage, profile: Profile, tag: str) -> Object:
+def stage_template(stage: Stage, profile: Profile, tag: str, nodes: int = 1) -> Object:
     """Return the ``WorkflowTemplate`` of a stage; its one template is named like the command.
 
     Its own name ends with a digest of its content: another version of the project, or another
     profile, never replaces a template that a running workflow still refers to.
+
+    Args:
+        stage: What it runs.
+        profile: Where.
+        tag: Of the image, unless another is given.
+        nodes: Above 1 the pod starts a TrainJob.
     """
-    placement = place(stage, profile)
+    several = nodes > 1
+    placement = launcher(stage, profile, IMAGE) if several else place(stage, profile)
     template = {
         "name": stage.command,
         "inputs": {

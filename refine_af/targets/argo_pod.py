@@ -12,6 +12,8 @@ Object = dict[str, Any]
 FOLDER = "/artifacts"
 """Where Argo puts inputs and takes outputs: an empty volume, because the root is read-only."""
 
+IMAGE = "{{inputs.parameters.image}}"
+
 USER = 65532
 """The images' user. Argo's own containers in the pod need a number too."""
 
@@ -21,7 +23,7 @@ def pod(placement: Placement, profile: Profile) -> Object:
     volumes = [
         {"name": "artifacts", "emptyDir": {}},
         {"name": "tmp", "emptyDir": {}},
-        *map(_volume, placement.volumes),
+        *map(volume, placement.volumes),
     ]
     if placement.gpus:
         memory = {"medium": "Memory", "sizeLimit": placement.shm}
@@ -43,6 +45,11 @@ def pod(placement: Placement, profile: Profile) -> Object:
         "priorityClassName": profile.priority_class,
         "podSpecPatch": _patch(profile),
     }
+    if placement.launches:  # all other pods get no token, as the Workflow says
+        spec |= {
+            "serviceAccountName": profile.trainer_service_account,
+            "automountServiceAccountToken": True,
+        }
     return {name: value for name, value in spec.items() if value}
 
 
@@ -57,7 +64,8 @@ def _patch(profile: Profile) -> str:
     return json.dumps(patch, sort_keys=True) if patch else ""
 
 
-def _volume(item: Volume) -> Object:
+def volume(item: Volume) -> Object:
+    """Return a volume of the profile as Kubernetes writes it."""
     sources: dict[str, Object] = {
         "persistentVolumeClaim": {"claimName": item.claim},
         "secret": {"secretName": item.secret},
@@ -76,12 +84,9 @@ def container(placement: Placement, profile: Profile) -> Object:
         mounts["dshm"] = SHARED_MEMORY
     policy = {"imagePullPolicy": profile.image_pull_policy} if profile.image_pull_policy else {}
     return {
-        "image": "{{inputs.parameters.image}}",
+        "image": IMAGE,
         **policy,
-        "env": [
-            *({"name": name, "value": value} for name, value in placement.env.items()),
-            *(_secret(profile.secret, key) for key in placement.secret_keys),
-        ],
+        "env": environment(placement, profile),
         "resources": {"requests": placement.requests, "limits": placement.limits},
         "securityContext": {
             "allowPrivilegeEscalation": False,
@@ -90,6 +95,14 @@ def container(placement: Placement, profile: Profile) -> Object:
         },
         "volumeMounts": [{"name": name, "mountPath": path} for name, path in mounts.items()],
     }
+
+
+def environment(placement: Placement, profile: Profile) -> list[Object]:
+    """Return a container's variables, those from the secret included."""
+    return [
+        *({"name": name, "value": value} for name, value in placement.env.items()),
+        *(_secret(profile.secret, key) for key in placement.secret_keys),
+    ]
 
 
 def _secret(name: str, key: str) -> Object:

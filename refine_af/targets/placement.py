@@ -42,7 +42,10 @@ credentials (workload identity, IRSA) and models are public."""
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """Where one task may run and what it is given."""
+    """Where one task may run and what it is given.
+
+    ``launches``: it starts a job of the cluster and waits for it, so it may talk to the cluster.
+    """
 
     size: Size
     gpus: int = 0
@@ -54,6 +57,7 @@ class Placement:
     env: dict[str, str] = field(default_factory=dict)
     secret_keys: tuple[str, ...] = ()
     volumes: tuple[Volume, ...] = ()
+    launches: bool = False
 
     @property
     def requests(self) -> dict[str, str]:

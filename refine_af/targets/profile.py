@@ -157,6 +157,14 @@ class Profile(_Fields):
         "Service account of the pods. Under KFP a run names it (submit --service-account).",
         "refine-af",
     )
+    trainer_service_account: str = _described(
+        "Service account of a pod that starts a TrainJob (nodes above 1). Under KFP it is the"
+        " run's.",
+        "refine-af-trainer",
+    )
+    training_runtime: str = _described(
+        "ClusterTrainingRuntime of TrainJobs, with the policy torch.", "torch-distributed"
+    )
     priority_class: str = _described("PriorityClass of the pods. Argo only.")
     runtime_class: str = _described("RuntimeClass of the pods. Argo only.")
     parallelism: Annotated[int, Field(ge=0)] = _described(

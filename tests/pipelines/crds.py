@@ -58,7 +58,8 @@ def _strict(schema: Any) -> Any:  # noqa: ANN401  any part of a schema
         return [_strict(item) for item in schema]
     if not isinstance(schema, dict):
         return schema
-    strict = {key: _strict(value) for key, value in schema.items() if key != "format"}
+    others = (item for item in schema.items() if item[0] not in ("format", "properties"))
+    strict = {key: _strict(value) for key, value in others}
     if isinstance(schema.get("properties"), dict):
         strict["properties"] = {k: _strict(v) for k, v in schema["properties"].items()}
         if not schema.get("x-kubernetes-preserve-unknown-fields"):

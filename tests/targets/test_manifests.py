@@ -52,6 +52,22 @@ def test_a_folder_renders_and_is_valid(folder: str) -> None:
     assert {item["metadata"]["namespace"] for item in others} == {"refine-af"}
 
 
+def test_only_the_trainers_account_may_make_jobs() -> None:
+    objects = rendered("trainer")
+    for document in objects.values():
+        check(document)
+    (rule,) = objects["Role"]["rules"]
+    assert rule == {
+        "apiGroups": ["trainer.kubeflow.org"],
+        "resources": ["trainjobs"],
+        "verbs": ["get", "create", "delete"],
+    }
+    account = load_profile("cpu").trainer_service_account
+    assert objects["ServiceAccount"]["metadata"]["name"] == account
+    (subject,) = objects["RoleBinding"]["subjects"]
+    assert subject == {"kind": "ServiceAccount", "name": account, "namespace": "refine-af"}
+
+
 def test_the_check_is_strict() -> None:
     wrong: dict[str, Any] = {
         "apiVersion": "v1",
