@@ -22,7 +22,7 @@ def register_model(
     work_dir: str = "",
     label: str = "",
 ) -> None:
-    """Write a tuned model to a bucket and register it in a Kubeflow Model Registry.
+    """Write a tuned model to a bucket or OCI registry; register it in a model registry.
 
     Source: project choice: what is done with the model after the run.
 
@@ -36,7 +36,8 @@ def register_model(
         lineage: Records of the tasks that made it. Optional.
         result: The report's result, for the scores. Optional.
         arm: Arm whose model is registered.
-        model_uri: Folder or URI below which NAME/VERSION is written; needed.
+        model_uri: Folder or URI below which NAME/VERSION is written, or oci://HOST/PATH, where
+            NAME:VERSION is; needed.
         name: Name of the registered model, which all versions share.
         version: Name of the version; empty: a digest of the model's files.
         form: What is registered; merged needs train_sft.merge.

@@ -1,4 +1,4 @@
-"""Hands a tuned model over: its files in a bucket, and its entry in a Kubeflow Model Registry."""
+"""Hands a tuned model over: files in a bucket or OCI registry, an entry in a model registry."""
 
 import json
 import shutil
@@ -11,6 +11,7 @@ from refine_af.contracts.jsonl import parse_object, write_object
 from refine_af.contracts.params import Params, param, rule
 from refine_af.contracts.stage import Artifact, Metrics, Resources, Stage, Task, task_folder
 from refine_af.reporting.recorded import Recorded
+from refine_af.storage import oci
 from refine_af.storage.manifest import digest_directory
 from refine_af.storage.model_registry import ModelRegistry, Version
 from refine_af.storage.schemes import open_store
@@ -24,7 +25,10 @@ class RegisterModelParams(Params):
 
     arm: str = param("rl", "Arm whose model is registered.")
     model_uri: str = param(
-        "", "Folder or URI below which NAME/VERSION is written; needed.", method=False
+        "",
+        "Folder or URI below which NAME/VERSION is written, or oci://HOST/PATH, where NAME:VERSION"
+        " is; needed.",
+        method=False,
     )
     name: str = param("refine-af", "Name of the registered model, which all versions share.")
     version: str = param("", "Name of the version; empty: a digest of the model's files.")
@@ -70,15 +74,30 @@ def run(params: RegisterModelParams, task: Task) -> Metrics:
     write_object(folder / "metrics.json", scores)
     lineage = _lineage(task)
     write_object(folder / "lineage.json", lineage)
-    uri = f"{params.model_uri.rstrip('/')}/{params.name}/{version}"
-    open_store(uri).publish_directory(uri, folder)
-    entry: dict[str, Any] = {"name": params.name, "version": version, "uri": uri}
+    entry: dict[str, Any] = {"name": params.name, "version": version}
+    entry |= _written(params, version, folder, task.scratch)
+    uri = entry["uri"]
     if params.registry:
         described = _version(params, version, uri, scores, lineage)
         entry |= {"registry": params.registry}
         entry |= asdict(ModelRegistry(params.registry).register(described))
     write_object(task.outputs["registration"], entry)
     return {"files": float(sum(path.is_file() for path in folder.rglob("*"))), **scores}
+
+
+def _written(
+    params: RegisterModelParams, version: str, folder: Path, scratch: Path
+) -> dict[str, str]:
+    """Write the folder, and return where it is; of an image also its digest."""
+    root = params.model_uri.rstrip("/")
+    if root.startswith(oci.SCHEME):
+        labels = {"title": params.name, "version": version, "vendor": "refine-af"}
+        named = {f"org.opencontainers.image.{key}": value for key, value in labels.items()}
+        uri = f"{root}/{params.name}:{version}"
+        return {"uri": uri, "digest": oci.push_folder(uri, folder, scratch, named)}
+    uri = f"{root}/{params.name}/{version}"
+    open_store(uri).publish_directory(uri, folder)
+    return {"uri": uri}
 
 
 def _scores(task: Task, arm: str) -> dict[str, float]:
@@ -128,7 +147,7 @@ def _absolute(uri: str) -> str:
 
 STAGE = Stage(
     name="register_model",
-    summary="Write a tuned model to a bucket and register it in a Kubeflow Model Registry.",
+    summary="Write a tuned model to a bucket or OCI registry; register it in a model registry.",
     params=RegisterModelParams,
     run=run,
     inputs=(

@@ -29,8 +29,8 @@ HUB_KEYS = ("HF_TOKEN", "HF_ENDPOINT")
 ENGINE_KEYS = ("OPENAI_API_KEY",)
 """For stages that ask an engine."""
 
-REGISTRY_KEYS = ("MODEL_REGISTRY_TOKEN",)
-"""For the stage that registers a model."""
+REGISTRY_KEYS = ("MODEL_REGISTRY_TOKEN", "OCI_USERNAME", "OCI_PASSWORD")
+"""For the stage that registers a model, and pushes it."""
 
 EXIT_KEYS = ("NOTIFY_URL",)
 """For the exit task, which under KFP also reads from the journals' bucket how tasks ended."""

@@ -1,9 +1,12 @@
 """A model is written to a bucket and registered, by the registry's own OpenAPI."""
 
 import gzip
+import hashlib
+import io
 import json
 import os
 import re
+import tarfile
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -14,6 +17,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 import yaml
 from jsonschema import Draft202012Validator
+from registry import small
 
 from refine_af.contracts.errors import DataError, DependencyError, ParameterError
 from refine_af.runner import run_stage
@@ -161,6 +165,23 @@ def test_the_model_is_written_with_card_metrics_and_lineage(tmp_path: Path, s3_r
     assert json.loads(store.read(f"{entry['uri']}/metrics.json"))["rouge_l"] == 70.5
     lineage = json.loads(store.read(f"{entry['uri']}/lineage.json"))
     assert lineage["train_sft-rl"]["inputs"] == {"instances": "ab"}
+
+
+def test_the_model_is_pushed_to_an_oci_registry(tmp_path: Path) -> None:
+    with small() as server:
+        entry = register(tmp_path, f"oci://{server.host}/team", name="mine", version="v1")
+        (data,) = server.manifests.values()
+    digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
+    uri = f"oci://{server.host}/team/mine:v1"
+    assert entry == {"name": "mine", "version": "v1", "uri": uri, "digest": digest}
+    manifest = json.loads(data)
+    assert manifest["annotations"]["org.opencontainers.image.version"] == "v1"
+    names = set()
+    for layer in manifest["layers"]:
+        with tarfile.open(fileobj=io.BytesIO(server.blobs[layer["digest"]])) as archive:
+            names.update(archive.getnames())
+    wanted = ("README.md", "adapter_model.safetensors", "lineage.json", "metrics.json")
+    assert names >= {f"models/{name}" for name in wanted}
 
 
 def test_model_version_and_artifact_are_registered_once(
