@@ -152,6 +152,7 @@ def _check_output(path: Path, target: str) -> None:
 
 def _notes(made: Any, target: str) -> Iterator[str]:  # noqa: ANN401  compiling.Compiled
     """Yield notes about the compiled files."""
+    from refine_af.pipelines.graph import MOST_BOXES, levels
     from refine_af.targets.placement import largest_pod
     from refine_af.targets.profile import argo_only_fields
 
@@ -164,6 +165,13 @@ def _notes(made: Any, target: str) -> Iterator[str]:  # noqa: ANN401  compiling.
             yield CACHING_IS_OFF
         if ignored := argo_only_fields(made.profile):
             yield f"KFP cannot say these fields of the profile: {', '.join(ignored)}"
+    for level in levels(made.spec):
+        if len(level.boxes) > MOST_BOXES:
+            title = " / ".join(("first level", *level.path))
+            yield (
+                f"the graph's {title} has {len(level.boxes)} boxes; more than {MOST_BOXES} do not"
+                " fit a screen: fewer arms, sizes or shards do"
+            )
     for stage, nodes in made.nodes.items():
         yield (
             f"{stage} trains on {nodes} nodes by a Kubeflow TrainJob: the cluster needs Trainer 2"

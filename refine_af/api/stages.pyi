@@ -1477,7 +1477,7 @@ def register_model(
     output_dir: str | Path = "",
     work_dir: str | Path = "",
 ) -> RegisterModelResult:
-    """Write a tuned model to a bucket and register it in a Kubeflow Model Registry.
+    """Write a tuned model to a bucket or OCI registry; register it in a model registry.
 
     Args:
         adapter: What fine-tuning made: an adapter, or the full model.
@@ -1485,7 +1485,7 @@ def register_model(
         lineage: Records of the tasks that made it.
         result: The report's result, for the scores.
         arm: Arm whose model is registered.
-        model_uri: Folder or URI below which NAME/VERSION is written; needed.
+        model_uri: Folder or URI below which NAME/VERSION is written, or oci://HOST/PATH, where NAME:VERSION is; needed.
         name: Name of the registered model, which all versions share.
         version: Name of the version; empty: a digest of the model's files.
         form: What is registered; merged needs train_sft.merge.

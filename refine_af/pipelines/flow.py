@@ -167,7 +167,7 @@ class Flow:
         arguments |= {_port(item): self._type(item) for item in taken}
         pipeline.__signature__ = _signature(arguments, returned if left else None)  # type: ignore[attr-defined]
         title = path.rpartition("/")[2]
-        component = dsl.pipeline(pipeline, name=title.replace(":", "").replace(" ", "-"))
+        component = dsl.pipeline(pipeline, name=title.replace(":", "").replace(" ", "-").lower())
         return _Group(component, title, fields, taken, left)
 
     def _add_level(self, tasks: Sequence[PlannedTask], path: str, level: _Level) -> None:

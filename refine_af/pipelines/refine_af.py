@@ -23,9 +23,6 @@ from refine_af.pipelines.tasks import Flow, Outputs
 from refine_af.stages.report import PARTS
 from refine_af.stages.train_sft import MATCHES
 
-PREPARE = "prepare"
-"""Name of the part that all arms share, in the graph of a cluster."""
-
 DESCRIPTION = (
     "Instruction data and a fine-tuned model from automated feedback; the arms {arms} and the start"
     " model, compared per task."
@@ -34,7 +31,7 @@ DESCRIPTION = (
 
 def tasks(flow: Flow, config: RunConfig) -> None:
     """Add the tasks of the arms and sizes that the configuration asks for."""
-    checked = flow.add("check_inputs", params=_to_check(config), group=PREPARE)
+    checked = flow.add("check_inputs", params=_to_check(config))
     model = {"model_digest": checked["model_digest"]}
     tasks = {"tasks_digest": checked["tasks_digest"]}
     shared, recorded = _shared(flow, config, checked)
@@ -46,13 +43,12 @@ def tasks(flow: Flow, config: RunConfig) -> None:
     evaluated: dict[str, Outputs] = {}
     for arm in config.arms:
         tuned[arm] = _tuned(flow, arm, scored, shared["seeds"], model)
-        evaluated[arm] = _evaluated(flow, arm, tuned[arm], model | tasks, f"{arm}: model")
+        evaluated[arm] = _evaluated(flow, arm, tuned[arm], model | tasks)
     recorded += evaluated.values()
     for sized, rows in size_points(config):
         small = _tuned(flow, sized, scored, shared["seeds"], model, rows)
-        label, group = f"{sized} {rows}", _size_group(sized, rows)
-        recorded.append(_evaluated(flow, label, small, model | tasks, group))
-    start = flow.add("evaluate", "start", params=model | tasks, group="start")
+        recorded.append(_evaluated(flow, f"{sized} {rows}", small, model | tasks))
+    start = flow.add("evaluate", "start", params=model | tasks)
     parts = zip(PARTS, (*recorded, start), strict=False)
     reported = flow.add("report", inputs={name: part["records"] for name, part in parts})
     add_registration(flow, config, tuned, evaluated, reported)
@@ -71,7 +67,6 @@ def _shared(
             inputs={"seeds": seeds["seeds"]},
             params=model | {"shard": number},
             before=None if number else seeds,
-            group=f"{PREPARE}/shards" if config.shards > 1 else PREPARE,
         )
         for number in range(config.shards)
     ]
@@ -80,7 +75,6 @@ def _shared(
         inputs=_candidates(shards, seeds),
         params={"tasks_digest": checked["tasks_digest"]},
         before=shards[0],
-        group=PREPARE,
     )
     return {"seeds": seeds["seeds"], "instructions": filtered["kept"]}, [filtered, *shards[1:]]
 
@@ -90,7 +84,7 @@ def add_seeds(flow: Flow, config: RunConfig, checked: Outputs) -> Outputs:
     digests = {"seeds_digest": checked["seeds_digest"]}
     if config.stages.get("seed_ingest", {}).get("classification") == "ask":
         digests["model_digest"] = checked["model_digest"]
-    return flow.add("seed_ingest", params=digests, before=checked, group=PREPARE)
+    return flow.add("seed_ingest", params=digests, before=checked)
 
 
 def _to_check(config: RunConfig) -> dict[str, Any]:
@@ -125,12 +119,11 @@ def _instances(
     reference: Outputs | None,
 ) -> Outputs:
     """Write and score an arm's instances."""
-    group = f"{arm}: data"
     given = {"instructions": shared["instructions"]}
     trained = None
     if arm == "rl":
         form = config.instance_form()
-        trained = flow.add("train_ppo", inputs=given, params=model | form, group=group)
+        trained = flow.add("train_ppo", inputs=given, params=model | form)
         given |= {"adapter": trained["adapter"]}
     best = arm == "best_of_n"
     own = config.instance_form() | (_several(config) if best else {}) | _repetition(arm)
@@ -140,7 +133,6 @@ def _instances(
         inputs=given,
         params=model | tasks | own,
         before=trained,
-        group=group,
     )
     return flow.add(
         "score_rewards",
@@ -151,7 +143,6 @@ def _instances(
         },
         params=model | ({"select": "best_per_instruction"} if best else {}),
         before=written,
-        group=group,
     )
 
 
@@ -188,16 +179,9 @@ def _tuned(
         inputs=inputs | dict(zip(MATCHES, others, strict=False)),
         params=model | _repetition(arm) | ({"rows": rows} if rows else {}),
         before=None if rows else scored[arm],
-        group=_size_group(arm, rows) if rows else f"{arm}: model",
     )
 
 
-def _size_group(arm: str, rows: int) -> str:
-    return f"sizes/{arm}: {rows} rows"
-
-
-def _evaluated(
-    flow: Flow, label: str, tuned: Outputs, params: dict[str, Any], group: str
-) -> Outputs:
+def _evaluated(flow: Flow, label: str, tuned: Outputs, params: dict[str, Any]) -> Outputs:
     inputs = {"adapter": tuned["adapter"]}
-    return flow.add("evaluate", label, inputs=inputs, params=params, before=tuned, group=group)
+    return flow.add("evaluate", label, inputs=inputs, params=params, before=tuned)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any, Protocol
 
+from refine_af.contracts.groups import group_of
 from refine_af.contracts.params import Params, Scalar
 from refine_af.contracts.stage import BEFORE, RECORDS, Stage
 from refine_af.pipelines.config import DEFAULTS, MODULES, RunConfig
@@ -29,7 +30,6 @@ class Flow(Protocol):
         inputs: Mapping[str, Any] | None = None,
         params: Mapping[str, Any] | None = None,
         before: Outputs | None = None,
-        group: str = "",
     ) -> Outputs:
         """Add one task and return its outputs.
 
@@ -39,9 +39,6 @@ class Flow(Protocol):
             inputs: Outputs of earlier tasks by input name; None values are left out.
             params: Values that this task alone gets; they win over the configuration.
             before: Outputs of the task whose records this one's continue.
-            group: The box of a cluster's graph that the task is drawn in, and below it further
-                ones, such as ``learned/model``; empty: the first level. Tasks of a group are added
-                one after another.
         """
 
 
@@ -65,7 +62,7 @@ class PlannedTask:
         given: Names of the parameters that the configuration or the pipeline gives the task.
         later: The parameters that earlier tasks set.
         inputs: The inputs that it gets, those of its records included.
-        group: The box of a cluster's graph that it is drawn in.
+        group: The box of a cluster's graph that it is drawn in (:mod:`refine_af.contracts.groups`).
     """
 
     stage: Stage
@@ -102,7 +99,6 @@ class _Plan:
         inputs: Mapping[str, Any] | None = None,
         params: Mapping[str, Any] | None = None,
         before: Outputs | None = None,
-        group: str = "",
     ) -> Outputs:
         stage = find_stage(stage_name)
         later = {key: value for key, value in (params or {}).items() if isinstance(value, Later)}
@@ -114,6 +110,7 @@ class _Plan:
         checked.check_inputs(list(present), where=stage_name)
         given = frozenset(self.config.stages.get(stage_name, {}).keys() | own)
         chain = {BEFORE.name: before[RECORDS.name]} if before else {}
+        group = group_of(stage_name, label, evolves=self.config.pipeline == "teams-rl")
         task = PlannedTask(stage, label, checked, own, given, later, present | chain, group)
         self.tasks.append(task)
         return {item.name: Later(task.name, item.name) for item in stage.written}

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from refine_af.pipelines.config import REWARD_NAMES, RunConfig
-from refine_af.pipelines.refine_af import PREPARE, add_seeds
+from refine_af.pipelines.refine_af import add_seeds
 from refine_af.pipelines.registering import add_registration
 from refine_af.pipelines.tasks import Flow, Outputs
 from refine_af.runner import find_stage
@@ -36,16 +36,14 @@ DESCRIPTION = (
 
 def tasks(flow: Flow, config: RunConfig) -> None:
     """Add the tasks of the arms that the configuration asks for."""
-    checked = flow.add("check_inputs", params=_to_check(config), group=PREPARE)
+    checked = flow.add("check_inputs", params=_to_check(config))
     model = {"model_digest": checked["model_digest"]}
     tasks = {"tasks_digest": checked["tasks_digest"]}
     seeds = add_seeds(flow, config, checked)
     last, policy = seeds, None
     if "learned" in config.arms:
         given = {"seeds": seeds["seeds"]}
-        last = flow.add(
-            "train_operator_policy", inputs=given, params=model, before=seeds, group=PREPARE
-        )
+        last = flow.add("train_operator_policy", inputs=given, params=model, before=seeds)
         policy = last["policy"]
     recorded = [last]
     tuned: dict[str, Outputs] = {}
@@ -58,7 +56,7 @@ def tasks(flow: Flow, config: RunConfig) -> None:
         reference = reference or scored["scored"]
         tuned[arm], evaluated[arm], audited = adding.tune(answered, scored)
         recorded += [evaluated[arm], audited]
-    start = flow.add("evaluate", "start", params=model | tasks, group="start")
+    start = flow.add("evaluate", "start", params=model | tasks)
     parts = zip(PARTS, (*recorded, start), strict=False)
     reported = flow.add("report", inputs={name: part["records"] for name, part in parts})
     add_registration(flow, config, tuned, evaluated, reported)
@@ -80,7 +78,7 @@ def _to_check(config: RunConfig) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class _Arm:
-    """One arm, in two parts of the graph: what it writes, and the model that it makes of that."""
+    """One arm: what it writes, and the model that it makes of that."""
 
     flow: Flow
     name: str
@@ -88,9 +86,8 @@ class _Arm:
     model: Mapping[str, Any]
     tasks: Mapping[str, Any]
 
-    def _add(self, stage: str, part: str, label: str = "", **given: Any) -> Outputs:  # noqa: ANN401
-        named = f"{self.name} {label}".rstrip()
-        return self.flow.add(stage, named, group=f"{self.name}/{part}", **given)
+    def _add(self, stage: str, label: str = "", **given: Any) -> Outputs:  # noqa: ANN401
+        return self.flow.add(stage, f"{self.name} {label}".rstrip(), **given)
 
     def write(self, seeds: Outputs, policy: Any, reference: Any) -> tuple[Outputs, Outputs]:  # noqa: ANN401
         """Evolve, filter, answer and score; return the answers and the scores.
@@ -102,28 +99,24 @@ class _Arm:
         """
         evolved = self._add(
             "evolve_instructions",
-            "data",
             inputs={"seeds": seeds["seeds"], "operator_policy": policy},
             params={**self.model, "policy": self.name},
         )
         pool = None if self._keeps_seeds() else seeds["seeds"]
         filtered = self._add(
             "dedup_filter",
-            "data",
             inputs={"candidates": evolved["instructions"], "pool": pool},
             params=self.tasks,
             before=evolved,
         )
         answered = self._add(
             "generate_responses",
-            "data",
             inputs={"instructions": filtered["kept"]},
             params={**self.model, **self._samples()},
             before=filtered,
         )
         scored = self._add(
             "score_rewards",
-            "data",
             inputs={"instances": answered["instances"], "reference": reference},
             params=self.model,
             before=answered,
@@ -134,14 +127,13 @@ class _Arm:
         """Fine-tune, evaluate and audit; return the outputs of each."""
         tuned = self._add(
             "train_sft",
-            "model",
             inputs={"instances": scored["scored"]},
             params=self.model,
             before=scored,
         )
         adapter = {"adapter": tuned["adapter"]}
         judged = self._add(
-            "evaluate", "model", inputs=adapter, params={**self.model, **self.tasks}, before=tuned
+            "evaluate", inputs=adapter, params={**self.model, **self.tasks}, before=tuned
         )
         given = {
             "instances": scored["scored"],
@@ -149,7 +141,7 @@ class _Arm:
             "held_out": answered["held_out"],
             "reference": self._reference(answered),
         }
-        audited = self._add("audit_privacy", "model", inputs=adapter | given, params=self.model)
+        audited = self._add("audit_privacy", inputs=adapter | given, params=self.model)
         return tuned, judged, audited
 
     def _reference(self, answered: Outputs) -> Any:  # noqa: ANN401  an output or None
@@ -157,9 +149,7 @@ class _Arm:
         if not self._given("generate_responses").get("reference_share"):
             return None
         rows = {"instances": answered["reference_rows"]}
-        return self._add("train_sft", "model", "reference", inputs=rows, params=self.model)[
-            "adapter"
-        ]
+        return self._add("train_sft", "reference", inputs=rows, params=self.model)["adapter"]
 
     def _given(self, stage: str) -> Mapping[str, Any]:
         return self.config.stages.get(stage, {})

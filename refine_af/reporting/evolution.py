@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from refine_af import __version__
+from refine_af.contracts.groups import grouped
 from refine_af.contracts.randomness import sample
 from refine_af.contracts.records import OperatorStep
 from refine_af.evaluation.compare import Comparison, compare
@@ -70,6 +71,7 @@ def render(inputs: EvolutionInputs) -> Report:
         "interval": shown_interval,
         "least_rows": LEAST_ROWS,
         "version": __version__,
+        "parts": grouped(inputs.tasks),
         **page_parts(),
     }
     return Report(

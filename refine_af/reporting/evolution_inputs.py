@@ -51,6 +51,7 @@ class EvolutionInputs:
         table: The one-step table.
         policy_ledger: Calls of the training.
         manifest: What the run read.
+        tasks: Names of the folders of the run's tasks, in the order of the pipeline.
         seed: Of bootstrap and samples.
         resamples: Of the bootstrap.
     """
@@ -62,5 +63,6 @@ class EvolutionInputs:
     table: Mapping[str, Any] = field(default_factory=dict)
     policy_ledger: Mapping[str, Any] = field(default_factory=dict)
     manifest: Mapping[str, Any] = field(default_factory=dict)
+    tasks: Sequence[str] = ()
     seed: int = 1
     resamples: int = 2000

@@ -76,6 +76,7 @@ class ReportInputs:
         ppo_stopped: Why PPO ended early; empty when it did not.
         sizes: Evaluations of models trained on the first rows only, see ``sizes.SizePoint``.
         manifest: Parameters, models and digests; shown whole under provenance.
+        tasks: Names of the folders of the run's tasks, in the order of the pipeline.
         seed: Of the bootstrap and of the samples shown.
         resamples: Of the bootstrap.
     """
@@ -91,6 +92,7 @@ class ReportInputs:
     ppo_stopped: str = ""
     sizes: Sequence[SizePoint] = ()
     manifest: Mapping[str, Any] = field(default_factory=dict)
+    tasks: Sequence[str] = ()
     seed: int = 1
     resamples: int = 2000
 

@@ -9,6 +9,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from refine_af import __version__
+from refine_af.contracts.groups import grouped
 from refine_af.evaluation.compare import Comparison
 from refine_af.evaluation.fairness import Refusal
 from refine_af.reporting import text, words
@@ -38,6 +39,7 @@ def render(inputs: ReportInputs) -> Report:
         "words": words,
         "reasons": REASONS,
         "version": __version__,
+        "parts": grouped(inputs.tasks),
         "run": run_facts(inputs.manifest),
         "embedded": is_embedded(inputs.manifest),
         **page_parts(),

@@ -6,22 +6,23 @@ from datetime import UTC, datetime
 from typing import Any
 
 from refine_af.contracts.errors import ParameterError
+from refine_af.contracts.groups import grouped
 from refine_af.reporting.report import environment, page_parts
 
 
 @dataclass(frozen=True, slots=True)
 class StageTime:
-    """One task of the run; None is not measured.
+    """One task of the run, or one part of it; None is not measured.
 
     Attributes:
-        stage: ``stage`` or ``stage (label)``.
+        stage: ``stage`` or ``stage (label)``, or the title of the part.
         seconds: Wall clock.
         gpu_seconds: Seconds times GPUs.
         prompt_tokens: Tokens read by a text engine.
         new_tokens: Tokens written.
         endpoint_money: What endpoints ask for its tokens; None where no price was given.
         money: What its GPU-seconds and endpoints cost; None where neither is known.
-        share: Its seconds over those of the slowest task, in [0, 1].
+        share: Its seconds over those of the slowest task, or part, in [0, 1].
         rate: Tokens per second, as the stage measured it: written by a text engine, read in
             fine-tuning.
     """
@@ -66,12 +67,16 @@ def render_timing(
     """
     if price_per_gpu_hour is not None and price_per_gpu_hour < 0:
         raise ParameterError(f"price_per_gpu_hour is {price_per_gpu_hour}; it must be 0 or more")
-    rows = _priced(
-        [_row(name, values) for name, values in telemetry.items()], price_per_gpu_hour, currency
-    )
+    measured = {name: _row(name, values) for name, values in telemetry.items()}
+    parts = [
+        _together(title, [measured[name] for name in names])
+        for title, names in grouped(telemetry).items()
+    ]
+    rows = _priced(list(measured.values()), price_per_gpu_hour, currency)
     gpu = _sum([row.gpu_seconds for row in rows])
     values: dict[str, Any] = {
         "rows": rows,
+        "parts": _priced(parts, price_per_gpu_hour, currency),
         "seconds": _sum([row.seconds for row in rows]),
         "gpu_seconds": gpu,
         "gpu_money": _shown(_gpu_money(gpu, price_per_gpu_hour), currency),
@@ -102,6 +107,19 @@ def _row(name: str, values: Mapping[str, Any]) -> StageTime:
         new_tokens=_number(values.get("new_tokens")),
         rate=_number(values.get("tokens_per_second")) if rate is None else rate,
         endpoint_money=_number(values.get("endpoint_money")),
+    )
+
+
+def _together(title: str, rows: list[StageTime]) -> StageTime:
+    """Return the sums of a part of the run; it has no rate of its own."""
+    return StageTime(
+        stage=title,
+        seconds=_sum([row.seconds for row in rows]),
+        gpu_seconds=_sum([row.gpu_seconds for row in rows]),
+        prompt_tokens=_sum([row.prompt_tokens for row in rows]),
+        new_tokens=_sum([row.new_tokens for row in rows]),
+        rate=None,
+        endpoint_money=_sum([row.endpoint_money for row in rows]),
     )
 
 

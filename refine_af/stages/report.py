@@ -1,6 +1,7 @@
 """The report: the arms side by side, their costs, and what became of every row."""
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from refine_af.contracts.errors import DataError
@@ -45,7 +46,7 @@ def _refine_af(params: ReportParams, recorded: Recorded) -> tuple[Report, dict[s
     from refine_af.reporting.report import render
 
     inputs = read_inputs(recorded, params.seed, params.resamples)
-    report = render(inputs)
+    report = render(replace(inputs, tasks=_in_order(recorded.tasks())))
     result = {
         "answer": report.answer,
         "arms": _table(inputs.arms, report.metrics, ("rouge_l", "exact_match", "reward")),
@@ -60,9 +61,17 @@ def _evolution(params: ReportParams, recorded: Recorded) -> tuple[Report, dict[s
     from refine_af.reporting.evolution_reading import read_evolution
 
     inputs = read_evolution(recorded, params.seed, params.resamples)
-    report = render(inputs)
+    report = render(replace(inputs, tasks=_in_order(recorded.tasks())))
     names = ("kept", "per_thousand_calls", "diversity", "reward", "rouge_l")
     return report, {"answer": report.answer, "arms": _table(inputs.arms, report.metrics, names)}
+
+
+def _in_order(tasks: Sequence[str]) -> list[str]:
+    """Return the names of tasks' folders in the order of the pipeline."""
+    from refine_af.stages import STAGES
+
+    names = [stage.name for stage in STAGES]
+    return sorted(tasks, key=lambda task: names.index(task.partition("-")[0]))
 
 
 def _copies(rejected: Sequence[Rejected], kept: int) -> float:

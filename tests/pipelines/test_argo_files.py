@@ -160,7 +160,7 @@ def test_the_dag_is_kfps(tmp_path: Path) -> None:
         )
     rows = {task["name"]: task for tasks in templates.values() for task in tasks}
     assert "shards" in rows["dedup-filter"]["depends"]
-    assert rows["rl-data"]["template"] == "rl-data"
+    assert rows["rl-ppo-and-data"]["template"] == "rl-ppo-and-data"
     assert rows["train-ppo"]["templateRef"]["template"] == "train-ppo"
     names = [item["name"] for item in dag["arguments"]["parameters"]]
     assert names[: 1 + len(PIPELINE_PARAMETERS)] == ["registry", *PIPELINE_PARAMETERS]

@@ -435,14 +435,33 @@ def test_an_arm_is_a_box_with_its_name() -> None:
         for path, dag in drawn.items()
     }
     assert names[""] == {
-        "prepare", "rl: data", "baseline: data", "rl: model", "baseline: model", "start", "report",
+        "prepare", "rl: PPO and data", "baseline: data", "rl: model", "baseline: model", "start",
+        "report",
     }  # fmt: skip
-    assert names["rl-data"] == {"train_ppo", "generate_instances (rl)", "score_rewards (rl)"}
-    assert "train_ppo" not in set().union(*(names[path] for path in names if path != "rl-data"))
+    learning = {"train_ppo", "generate_instances (rl)", "score_rewards (rl)"}
+    assert names["rl-ppo-and-data"] == learning
+    assert not [path for path in names if "train_ppo" in names[path] and "ppo" not in path]
 
 
-def test_more_arms_sizes_and_shards_stay_readable() -> None:
-    values = ("shards=4", "sizes=100,200")
+def test_what_learns_in_the_second_pipeline_is_a_box_of_its_own() -> None:
+    drawn = levels(compile_request(load_config("teams-rl", ""), "cpu", Images()).spec)
+    names = {
+        path: {task["taskInfo"]["name"] for task in dag["tasks"].values()}
+        for path, dag in drawn.items()
+    }
+    assert "operator policy: RL" in names[""]
+    assert names["operator-policy-rl"] == {"train_operator_policy"}
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        ("shards=4", "sizes=100,200"),
+        *[(f"shards={count}",) for count in range(2, 9)],
+        ("arms=rl,baseline,best_of_n,baseline_b",),
+    ],
+)
+def test_more_arms_sizes_and_shards_stay_readable(values: tuple[str, ...]) -> None:
     made = compile_request(load_config("default", "").with_values(values), "cpu", Images())
     counts = {path: boxes(made.spec, dag) for path, dag in levels(made.spec).items()}
     assert max(counts.values()) <= 32, counts
