@@ -82,7 +82,8 @@ def started(count: int, work: Callable[..., None], *arguments: Any) -> Iterator[
 
 @contextmanager
 def _joined() -> Iterator[Processes]:
-    """Be a rank of a job that ``torchrun`` has started."""
+    """Be a rank of a job that ``torchrun`` has started, and end with it."""
+    die_with_parent()
     try:
         yield join()
     finally:

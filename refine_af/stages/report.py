@@ -67,11 +67,12 @@ def _evolution(params: ReportParams, recorded: Recorded) -> tuple[Report, dict[s
 
 
 def _in_order(tasks: Sequence[str]) -> list[str]:
-    """Return the names of tasks' folders in the order of the pipeline."""
+    """Return the names of tasks' folders in the order of the pipeline, without other folders."""
     from refine_af.stages import STAGES
 
     names = [stage.name for stage in STAGES]
-    return sorted(tasks, key=lambda task: names.index(task.partition("-")[0]))
+    known = [task for task in tasks if task.partition("-")[0] in names]
+    return sorted(known, key=lambda task: names.index(task.partition("-")[0]))
 
 
 def _copies(rejected: Sequence[Rejected], kept: int) -> float:
