@@ -1,4 +1,4 @@
-"""Registers models at a Kubeflow Model Registry, by its REST API (v1alpha3)."""
+"""Registers models at a Kubeflow Model Registry, by its REST API (v1, or v1alpha3 before 0.3.9)."""
 
 import json
 import os
@@ -12,10 +12,13 @@ from typing import Any
 from refine_af.contracts.errors import DependencyError, ParameterError
 from refine_af.storage.retry import STATUS_CODES, repeated
 
-API = "/api/model_registry/v1alpha3"
+API = "/api/model_registry"
+VERSIONS = ("v1", "v1alpha3")
+"""Of the API, the newest first; what is asked and answered here is the same in both."""
+
 TOKEN_VARIABLE = "MODEL_REGISTRY_TOKEN"  # noqa: S105  a variable's name
 TIMEOUT_SECONDS = 30.0
-CONFLICT = 409
+NOT_FOUND, CONFLICT = 404, 409
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +60,8 @@ class ModelRegistry:
 
     def __init__(self, url: str) -> None:
         """Talk to the registry at ``url``; the token, if any, is in ``MODEL_REGISTRY_TOKEN``."""
-        self._url = url.rstrip("/") + API
+        self._root = url.rstrip("/") + API
+        self._url = f"{self._root}/{VERSIONS[-1]}"
 
     def register(self, version: Version) -> Registration:
         """Register a version with its one artifact.
@@ -66,6 +70,7 @@ class ModelRegistry:
             ParameterError: The registry refuses; with its own words.
             DependencyError: It does not answer.
         """
+        self._url = f"{self._root}/{self._version()}"
         model = self._made(
             "registered_models",
             {"name": version.model, "description": "Tuned by refine-af."},
@@ -85,15 +90,29 @@ class ModelRegistry:
         )
         return Registration(model, made, self._artifact(version, made))
 
+    def _version(self) -> str:
+        """Return the version of the API that the registry speaks."""
+        for version in VERSIONS:
+            self._url = f"{self._root}/{version}"
+            try:
+                self._ask("GET", "registered_models?pageSize=1")
+            except _AbsentError:
+                continue
+            return version
+        raise ParameterError(
+            f"{self._root}: no model registry answers there (404); it speaks one of"
+            f" {', '.join(VERSIONS)}"
+        )
+
     def _artifact(self, version: Version, version_id: str) -> str:
         path = f"model_versions/{version_id}/artifacts"
-        there = self._ask("GET", f"{path}?{urllib.parse.urlencode({'name': version.name})}")
+        there = self._ask("GET", f"{path}?{urllib.parse.urlencode({'name': version.model})}")
         for item in there.get("items") or []:
             if item.get("uri") == version.uri:
                 return str(item["id"])
         artifact = {
             "artifactType": "model-artifact",
-            "name": version.name,
+            "name": version.model,  # by which the registry's own client looks for it
             "uri": version.uri,
             "modelFormatName": version.form,
             "modelSourceKind": "pipelines",
@@ -141,6 +160,10 @@ class _ConflictError(ParameterError):
     """The name is taken."""
 
 
+class _AbsentError(ParameterError):
+    """The address is not known."""
+
+
 def _is_transient(error: Exception) -> bool:
     if isinstance(error, urllib.error.HTTPError):
         return error.code in STATUS_CODES
@@ -153,6 +176,8 @@ def _refusal(error: urllib.error.HTTPError) -> ParameterError | DependencyError:
         return _ConflictError(said)
     if error.code in STATUS_CODES:
         return DependencyError(f"model registry: it answers {error.code}: {said}")
+    if error.code == NOT_FOUND:
+        return _AbsentError(f"model registry: it does not know {error.url}: {said}")
     hint = f"; set {TOKEN_VARIABLE}" if error.code in (401, 403) else ""
     return ParameterError(f"model registry: it refuses with {error.code}: {said}{hint}")
 

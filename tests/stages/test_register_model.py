@@ -24,7 +24,7 @@ from refine_af.runner import run_stage
 from refine_af.storage.schemes import open_store
 
 Object = dict[str, Any]
-API = "/api/model_registry/v1alpha3/"
+API = "/api/model_registry/"
 POSTS = {
     r"registered_models": "RegisteredModelCreate",
     r"registered_models/(\d+)/versions": "ModelVersion",
@@ -38,6 +38,7 @@ class Registry(ThreadingHTTPServer):
     def __init__(self, spec: Object) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.spec = spec
+        self.speaks = ["v1", "v1alpha3"]
         self.kept: dict[str, list[Object]] = {}
         self.answers: list[int] = []
         self.tokens: set[str | None] = set()
@@ -77,9 +78,13 @@ class Registry(ThreadingHTTPServer):
         if path.endswith("/artifacts"):
             rows = [row for row in self.kept.get(path, []) if row["name"] == query["name"]]
             return 200, {"items": rows, "size": len(rows), "pageSize": 10, "nextPageToken": ""}
+        if path == "registered_models":
+            rows = self.kept.get(path, [])
+            return 200, {"items": rows, "size": len(rows), "pageSize": 1, "nextPageToken": ""}
         lists = {
             "registered_model": "registered_models",
             "model_version": f"registered_models/{query.get('parentResourceId')}/versions",
+            "model_artifact": f"model_versions/{query.get('parentResourceId')}/artifacts",
         }
         found = [row for row in self.kept.get(lists[path], []) if row["name"] == query["name"]]
         return (200, found[0]) if found else (404, {"code": "Not Found", "message": "none"})
@@ -91,7 +96,8 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         parts = urlsplit(self.path)
         query = {name: values[0] for name, values in parse_qs(parts.query).items()}
-        self._answer(*self.server.get(parts.path.removeprefix(API), query))
+        path = self._spoken(parts.path)
+        self._answer(*(self.server.get(path, query) if path else (404, {})))
 
     def do_POST(self) -> None:
         assert self.path.startswith(API)
@@ -100,7 +106,12 @@ class _Handler(BaseHTTPRequestHandler):
         if self.server.answers:
             self._answer(self.server.answers.pop(0), {"message": "no"})
         else:
-            self._answer(*self.server.post(self.path.removeprefix(API), body))
+            self._answer(*self.server.post(self._spoken(self.path), body))
+
+    def _spoken(self, path: str) -> str:
+        """Return the path below the API's version; empty for a version that is not spoken."""
+        version, _, rest = path.removeprefix(API).partition("/")
+        return rest if version in self.server.speaks else ""
 
     def _answer(self, status: int, value: Object) -> None:
         data = json.dumps(value).encode()
@@ -202,7 +213,35 @@ def test_model_version_and_artifact_are_registered_once(
     assert properties["rouge_l"] == {"metadataType": "MetadataDoubleValue", "double_value": 70.5}
     assert properties["base_model"]["string_value"] == "m"
     assert artifact["uri"] == first["uri"]
+    assert artifact["name"] == "refine-af"
     assert artifact["modelFormatName"] == "peft"
+
+
+@pytest.mark.parametrize("speaks", [["v1"], ["v1alpha3"]])
+def test_older_and_newer_registries_are_spoken_to(
+    speaks: list[str], registry: Registry, tmp_path: Path
+) -> None:
+    registry.speaks = speaks
+    assert register(tmp_path, str(tmp_path / "out"), registry=registry.url)["artifact_id"]
+
+
+def test_another_service_is_told_from_a_registry(registry: Registry, tmp_path: Path) -> None:
+    registry.speaks = []
+    with pytest.raises(ParameterError, match="no model registry answers there"):
+        register(tmp_path, str(tmp_path / "out"), registry=registry.url)
+
+
+def test_the_registrys_own_client_finds_the_model(registry: Registry, tmp_path: Path) -> None:
+    client = pytest.importorskip("model_registry", reason="pip install model-registry to try it")
+    entry = register(tmp_path, str(tmp_path / "out"), registry=registry.url, author="me")
+    host, _, port = registry.url.removeprefix("http://").partition(":")
+    theirs = client.ModelRegistry(f"http://{host}", int(port), author="x", is_secure=False)
+    version = theirs.get_model_version("refine-af", entry["version"])
+    artifact = theirs.get_model_artifact("refine-af", entry["version"])
+    assert version.author == "me"
+    assert version.custom_properties["rouge_l"] == 70.5
+    assert artifact.uri == entry["uri"]
+    assert artifact.model_format_name == "peft"
 
 
 def test_another_version_is_of_the_same_model(
