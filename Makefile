@@ -18,7 +18,6 @@ $(VENV)/installed: requirements/dev.txt requirements/dev.hashes.txt pyproject.to
 gen: $(VENV)/installed
 	$(BIN)/python -m refine_af.generate
 	$(BIN)/python tools/architecture_picture.py
-	$(BIN)/python tools/graph_picture.py
 
 check: $(VENV)/installed
 	$(BIN)/ruff check .
@@ -27,7 +26,6 @@ check: $(VENV)/installed
 	$(BIN)/lint-imports
 	$(BIN)/python -m refine_af.generate --check
 	$(BIN)/python tools/architecture_picture.py --check
-	$(BIN)/python tools/graph_picture.py --check
 
 # The documentation site, in build/site; `mkdocs serve` shows it while you write.
 docs: $(VENV)/installed

@@ -1,6 +1,7 @@
 """Draws docs/images/architecture.svg: the packages by layer, from the import contracts.
 
-``python tools/architecture_picture.py`` writes the picture, ``--check`` fails when it is stale.
+``python tools/architecture_picture.py`` writes all derived pictures of the documentation, those of
+the pipelines' graphs (:mod:`graph_picture`) with them; ``--check`` fails when one is stale.
 """
 
 import ast
@@ -8,6 +9,8 @@ import sys
 import tomllib
 from html import escape
 from pathlib import Path
+
+from graph_picture import pictures as graph_pictures
 
 ROOT = Path(__file__).parent.parent
 PICTURE = ROOT / "docs" / "images" / "architecture.svg"
@@ -78,15 +81,16 @@ def picture() -> str:
 
 
 def main() -> int:
-    """Write the picture, or with ``--check`` return 1 when it is stale."""
-    if "--check" in sys.argv[1:]:
-        fresh = PICTURE.exists() and PICTURE.read_text(encoding="utf-8") == picture()
-        if not fresh:
-            sys.stderr.write(f"{PICTURE.relative_to(ROOT)} is stale; run make gen\n")
-        return 0 if fresh else 1
-    PICTURE.parent.mkdir(exist_ok=True)
-    PICTURE.write_text(picture(), encoding="utf-8")
-    return 0
+    """Write the pictures, or with ``--check`` return 1 when one is stale."""
+    stale = 0
+    for path, text in ({PICTURE: picture()} | graph_pictures()).items():
+        if "--check" not in sys.argv[1:]:
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+        elif not path.exists() or path.read_text(encoding="utf-8") != text:
+            sys.stderr.write(f"{path.relative_to(ROOT)} is stale; run make gen\n")
+            stale = 1
+    return stale
 
 
 if __name__ == "__main__":

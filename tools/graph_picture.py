@@ -1,13 +1,12 @@
 """Draws docs/images/graph-*.svg: the levels of a compiled pipeline as KFP's page lays them out.
 
 Of each pipeline a picture of the first level, and one of all levels below it.
-``python tools/graph_picture.py`` writes the pictures, ``--check`` fails when one is stale. Boxes
+``tools/architecture_picture.py`` writes them. Boxes
 have the page's size and distances; as there, a box stands below all boxes that lead to it, and the
 order in a row keeps crossings few (Sugiyama, Tagawa and Toda 1981, as in the page's layout library
 dagre). What learns by reinforcement is coloured, which the page does not do.
 """
 
-import sys
 from collections import defaultdict
 from html import escape
 from itertools import pairwise
@@ -256,19 +255,3 @@ def picture(preset: str, drawn: list[Level]) -> str:
         + "\n".join(parts)
         + "\n</svg>\n"
     )
-
-
-def main() -> int:
-    """Write the pictures, or with ``--check`` return 1 when one is stale."""
-    stale = 0
-    for path, text in pictures().items():
-        if "--check" not in sys.argv[1:]:
-            path.write_text(text, encoding="utf-8")
-        elif not path.exists() or path.read_text(encoding="utf-8") != text:
-            sys.stderr.write(f"{path.relative_to(ROOT)} is stale; run make gen\n")
-            stale = 1
-    return stale
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -18,6 +18,8 @@ def train_ppo(
     model_digest: str = "",
     seed: int = 1,
     chat: str = "auto",
+    processes: int = 1,
+    nodes: int = 1,
     algorithm: str = "ppo",
     updates: int = 200,
     episodes_per_update: int = 64,
@@ -55,7 +57,6 @@ def train_ppo(
     rollout_memory: float = 0.4,
     rollout_batch: int = 64,
     importance_cap: float = 2.0,
-    processes: int = 1,
     sharded: bool = False,
     checkpoint_every: int = 1,
     style: str = "auto",
@@ -110,6 +111,9 @@ def train_ppo(
         seed: Seed of all randomness.
         chat: Ask through the model's chat template: yes, no, or auto: where it has one (the
             engines transformers and vllm; for others auto is no).
+        processes: Processes on each node, one GPU each; 0 takes all GPUs.
+        nodes: Nodes; above 1 a Kubeflow TrainJob trains on them, and work_dir must be in a
+            bucket.
         algorithm: ppo is our own; rloo and grpo are TRL's trainers with the same reward.
         updates: Rollouts, each with its optimisation.
         episodes_per_update: Episodes of one rollout.
@@ -155,7 +159,6 @@ def train_ppo(
             and values.
         importance_cap: Largest importance weight of an action that another engine drew; 0 weighs
             none.
-        processes: Processes, one GPU each; 0 takes all GPUs.
         sharded: Split the weights over the processes (FSDP) instead of copying.
         checkpoint_every: Updates between checkpoints.
         style: few_shot: worked tasks of our own, for base models; chat: a request in words, for
