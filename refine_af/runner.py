@@ -184,7 +184,8 @@ def _take_part(
     uri = journal_of_job()
     if not Entries(open_store(uri), uri).finished():  # else rank 0 has nothing to train either
         (path / "work").mkdir()
-        stage.run(settings, Task(inputs, {}, MemoryJournal(), progress, path / "work"))
+        outputs = {item.name: path / "outputs" / item.name for item in stage.outputs}
+        stage.run(settings, Task(inputs, outputs, MemoryJournal(), progress, path / "work"))
     return {}
 
 
