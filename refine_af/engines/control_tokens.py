@@ -8,17 +8,15 @@ the tokenizer (normaliser, merges, begin token) is the same, so texts without su
 ids that they always had.
 """
 
-import ctypes
 import json
 import re
 import secrets
-import threading
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
 from refine_af.contracts.errors import DataError, ParameterError
+from refine_af.engines.chat_templates import check_chat_template
 from refine_af.engines.thinking import THINK_MARKS, opens_thinking
 
 if TYPE_CHECKING:
@@ -35,64 +33,6 @@ _PRIVATE = range(0xF0000, 0xFFFFE)
 """Private characters, one of which stands for each control name inside a text that is rendered."""
 
 
-TEMPLATE_SECONDS = 20.0
-"""A chat template writes one turn in milliseconds."""
-
-
-def _refuse_endless(tokenizer: "PreTrainedTokenizerBase") -> None:
-    """Refuse a chat template that does not terminate: nested loops need no large file.
-
-    Raises:
-        DataError: When one turn takes longer than :data:`TEMPLATE_SECONDS`.
-    """
-
-    def render() -> None:
-        with suppress(Exception):  # a template that refuses this turn fails where it is used
-            turns = [{"role": "user", "content": "?"}]
-            tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
-
-    thread = threading.Thread(target=render, name="chat template", daemon=True)
-    thread.start()
-    thread.join(TEMPLATE_SECONDS)
-    if thread.is_alive():
-        # ends the loop, which is Python's, so that it takes no more of the processor
-        ended = ctypes.py_object(SystemExit)
-        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident or 0), ended)
-        raise DataError(
-            f"{tokenizer.name_or_path}: its chat template does not write one turn in"
-            f" {TEMPLATE_SECONDS:g} s; correct the template, or set chat to no"
-        )
-
-
-MOST_CONSTANT = 1_000_000
-"""Largest number in a chat template; a text repeated more often fills the memory."""
-
-
-def _refuse_bombs(tokenizer: "PreTrainedTokenizerBase") -> None:
-    """Refuse chat templates that can make texts of any size by few operations.
-
-    Raises:
-        DataError: For powers, products of products and huge numbers.
-    """
-    from jinja2 import Environment, TemplateError, nodes
-
-    whole = tokenizer.chat_template
-    for text in whole.values() if isinstance(whole, dict) else [whole]:
-        try:
-            tree = Environment(autoescape=False).parse(str(text))  # noqa: S701  nothing is rendered
-        except TemplateError:
-            continue  # in another dialect, or broken: whoever renders it says so
-        numbers = (node.value for node in tree.find_all(nodes.Const))
-        huge = any(isinstance(number, int) and number > MOST_CONSTANT for number in numbers)
-        nested = any(node.find(nodes.Mul) is not None for node in tree.find_all(nodes.Mul))
-        if huge or nested or tree.find(nodes.Pow) is not None:
-            raise DataError(
-                f"{tokenizer.name_or_path}: its chat template takes powers, products of products or"
-                f" numbers above {MOST_CONSTANT}, which no template needs and which can fill the"
-                " memory; correct the template, or set chat to no"
-            )
-
-
 class TextEncoder:
     """Encodes texts and conversations for one tokenizer; get one by :func:`text_encoder`.
 
@@ -104,8 +44,7 @@ class TextEncoder:
 
     def __init__(self, tokenizer: "PreTrainedTokenizerBase") -> None:
         if tokenizer.chat_template:
-            _refuse_bombs(tokenizer)
-            _refuse_endless(tokenizer)
+            check_chat_template(tokenizer)
         self._tokenizer = tokenizer
         self._names = _control_names(tokenizer)
         self.control = frozenset(self._names.values())

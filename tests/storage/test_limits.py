@@ -330,20 +330,3 @@ def test_a_limit_that_is_no_number_is_refused(text: str, monkeypatch: pytest.Mon
     with pytest.raises(RefineAfError, match=limits.SECONDS_VARIABLE):
         limits.seconds()
     assert retry.retry_seconds() > 0
-
-
-def test_a_chat_template_without_an_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    from transformers import AutoTokenizer
-
-    from refine_af.engines import control_tokens
-
-    monkeypatch.setattr(control_tokens, "TEMPLATE_SECONDS", 1.0)
-    tokenizer = AutoTokenizer.from_pretrained(resolve_model("builtin:tiny"))
-    loop = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}"
-    tokenizer.chat_template = loop
-    started = time.monotonic()
-    with pytest.raises(DataError, match="does not write one turn in 1 s"):
-        control_tokens.TextEncoder(tokenizer)
-    assert time.monotonic() - started < 10.0
-    tokenizer.chat_template = "{{ messages[0]['content'] }}"
-    control_tokens.TextEncoder(tokenizer)
