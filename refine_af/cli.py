@@ -200,10 +200,11 @@ def main(arguments: list[str] | None = None) -> int:
             "refine-af: interrupted; the same command continues what has a journal", err=True
         )
         exit_code = 130
-    except click.ClickException as error:
-        error.show()
-        report_termination(error.format_message())
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()  # the help itself
         exit_code = ParameterError.exit_code
+    except click.ClickException as error:
+        exit_code = _told(ParameterError(_misuse(error)))
     except RefineAfError as error:
         exit_code = _told(error)
     except Exception as error:
@@ -214,6 +215,17 @@ def main(arguments: list[str] | None = None) -> int:
     if arguments is None:
         sys.exit(exit_code)
     return exit_code
+
+
+def _misuse(error: click.ClickException) -> str:
+    """Return what is wrong with the words of a command, in one line, and where they are listed."""
+    message = " ".join(error.format_message().split())
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    if context is None or context.parent is None:  # of the whole: it says so itself
+        return message
+    command = context.command_path
+    name = command.removeprefix("refine-af ")
+    return f"{name}: {message} `{command} --help` lists what there is"
 
 
 def _told(error: RefineAfError) -> int:

@@ -97,15 +97,29 @@ def test_the_schema_is_written_with_the_line_that_editors_read(
     assert json.loads((tmp_path / "run.json").read_text()) == json_schema()
 
 
-def test_a_misspelt_command_is_told_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["dedup-fitler"]) == 64
-    assert (
-        "'dedup-fitler' is not a command. Did you mean 'dedup-filter'?" in capsys.readouterr().err
-    )
-
-
 @pytest.mark.parametrize("path", PRESETS, ids=lambda path: path.stem)
 def test_every_stage_of_a_preset_has_the_tasks_of_the_run(path: Path) -> None:
     """A stage with tasks of its own would keep rows that repeat the tasks that are evaluated."""
     stages = yaml.safe_load(path.read_text(encoding="utf-8")).get("stages", {})
     assert not [stage for stage, values in stages.items() if "tasks_uri" in values]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["export", "--run", "r"], "export: Missing option '--format'. Choose from: alpaca, share"),
+        (["run", "--limit", "many"], "run: Invalid value for '--limit': 'many' is not a valid"),
+        (["config", "shwo"], "config: No such command 'shwo'. Did you mean 'show'?"),
+        (["dedup-fitler"], "'dedup-fitler' is not a command. Did you mean 'dedup-filter'?"),
+        (["verify"], "verify: Missing argument 'RUN'."),
+        (["seed-ingest", "--seads", "x"], "seed-ingest: No such option '--seads'"),
+        (["judge", "--firstt", "2"], "judge: No such option '--firstt'. Did you mean '--first'?"),
+    ],
+)
+def test_misused_words_are_answered_in_one_line(
+    words: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(words) == 64
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"refine-af: {message}")
+    assert "--help` lists " in line
