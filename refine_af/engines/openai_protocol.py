@@ -18,11 +18,14 @@ from refine_af.engines.thinking import split_thinking
 MOST_STOP_TEXTS = 4
 """Stop texts that the hosted API accepts; further ones are applied here."""
 
+MOST_TOKENS = 10**9
+"""Counts of tokens above this are no counts."""
+
 CHOICE_TOKENS = 512
 """Most tokens of a choice without a grammar: the model may reason first."""
 
-CUT_WORDS = frozenset({"length", "max_tokens", "max_length", "model_length", "token_limit"})
-"""Finish reasons of an answer that met its limit."""
+_CUT_WORD = re.compile("length|max|limit|window|truncat|incomplete")
+"""In the finish reason of an answer that met its limit: ``length``, ``max_output_tokens``."""
 
 FILTERED_WORDS = frozenset(
     {"content_filter", "content_filtered", "safety", "recitation", "prohibited_content"}
@@ -32,6 +35,13 @@ FILTERED_WORDS = frozenset(
 
 BROKEN_WORDS = frozenset({"error", "abort", "aborted", "cancelled", "canceled"})
 """Finish reasons of an answer that the server did not finish; a retry may succeed."""
+
+_UNPAID_WORDS = re.compile(
+    r"credit balance|insufficient[ _](?:credit|balance|fund|quota)|out of credit|payment required"
+    r"|exceeded (?:your )?current[ _]quota|current_quota|not enough (?:credit|balance)|billing",
+    re.IGNORECASE,
+)
+"""How servers say in words, with any status, that an account has no credit."""
 
 UNPAID = frozenset({402, "402", "insufficient_quota", "insufficient_credits", "billing_not_active"})
 """Status and codes of an account without credit."""
@@ -181,7 +191,7 @@ def read_answer(raw: bytes, request: Request, sampling: Sampling) -> Completion:
         return unusable(request, said.unusable, read, written)
     inside, text = split_thinking(said.text, None)
     thinking = said.reasoning + inside
-    met_limit = said.reason in CUT_WORDS
+    met_limit = _met_limit(said.reason)
     if not sampling.free and not (met_limit and not sampling.choices):
         answer = _in_form(text, sampling)
         if answer is None:
@@ -195,17 +205,75 @@ def read_answer(raw: bytes, request: Request, sampling: Sampling) -> Completion:
     return Completion(request.id, kept, finish, read, written, thinking=thinking)
 
 
+def _met_limit(reason: str) -> bool:
+    return reason != "stop" and _CUT_WORD.search(reason) is not None
+
+
 def _object(raw: bytes) -> Mapping[str, Any]:
     try:
         value = json.loads(raw)
     except (ValueError, RecursionError):
-        shown = " ".join(raw[:200].decode("utf-8", "replace").split())[:120]
-        raise Unanswered(f"the answer is not JSON: {shown!r}") from None
+        value = _leniently_read(raw)
+    value = _alone(value)
     if not isinstance(value, dict):
         raise Unanswered(f"the answer is {type(value).__name__}, not an object")
     if value.get("error"):
         raise Unanswered(f"an error with status 200: {error_message(raw)}", unpaid=is_unpaid(raw))
     return value
+
+
+def _leniently_read(raw: bytes) -> Any:  # noqa: ANN401  any JSON
+    """Return the JSON of a body with bytes that are not UTF-8, huge integers, or of a stream."""
+    text = raw.decode("utf-8", "replace").strip()
+    if text.startswith(("data:", "event:", ":")):
+        return _joined_stream(text)
+    try:
+        return json.loads(text, parse_int=lambda digits: int(digits) if len(digits) < 20 else 0)
+    except (ValueError, RecursionError):
+        shown = " ".join(text[:200].split())[:120]
+        raise Unanswered(f"the answer is not JSON: {shown!r}") from None
+
+
+def _joined_stream(text: str) -> Any:  # noqa: ANN401  any JSON
+    """Return the answer that a stream of events holds, which nobody asked to be a stream.
+
+    Raises:
+        Unanswered: It has no end, or an event that is no JSON.
+    """
+    lines = [line[5:].strip() for line in text.splitlines() if line.startswith("data:")]
+    try:
+        events = [json.loads(line) for line in lines if line and line != "[DONE]"]
+    except (ValueError, RecursionError):
+        raise Unanswered("the answer is a stream with an event that is no JSON") from None
+    answer: dict[str, Any] = {}
+    content, reasoning, reason = "", "", None
+    for event in events:
+        if not isinstance(event, dict):
+            continue
+        answer |= {name: event[name] for name in ("error", "usage") if event.get(name)}
+        choices = event.get("choices")
+        if not (isinstance(choices, list) and choices and isinstance(choices[0], dict)):
+            continue
+        choice = choices[0]
+        delta = choice.get("delta") or choice.get("message") or {"content": choice.get("text")}
+        if isinstance(delta, dict):
+            content += _text_of(delta, "content")
+            reasoning += _text_of(delta, "reasoning_content") or _text_of(delta, "reasoning")
+        reason = choice.get("finish_reason") or reason
+    if reason is None and "error" not in answer:
+        raise Unanswered("the answer is a stream that breaks off")
+    message = {"content": content, "reasoning_content": reasoning}
+    return answer | {"choices": [{"message": message, "finish_reason": reason}]}
+
+
+def _text_of(delta: Mapping[str, Any], name: str) -> str:
+    value = delta.get(name)
+    return value if isinstance(value, str) else ""
+
+
+def _alone(value: Any) -> Any:  # noqa: ANN401  any JSON
+    """Return the only item of a list, in which some servers put an answer or an error."""
+    return value[0] if isinstance(value, list) and len(value) == 1 else value
 
 
 def _said(value: Mapping[str, Any]) -> _Said:
@@ -216,7 +284,8 @@ def _said(value: Mapping[str, Any]) -> _Said:
     if first.get("error"):
         raise Unanswered(f"an error in the answer: {str(first['error'])[:200]}")
     message = first.get("message")
-    message = message if isinstance(message, dict) else {"content": first.get("text")}
+    if not isinstance(message, dict):
+        message = {"content": first.get("text", message)}
     word = first.get("finish_reason")
     reason = word.strip().lower() if isinstance(word, str) else ""
     if reason in FILTERED_WORDS:
@@ -235,7 +304,7 @@ def _read_message(message: Mapping[str, Any], reason: str) -> _Said:
     said = message.get("refusal")
     refusal = said if isinstance(said, str) and said else refusal
     reasoning = f"<think>{apart}</think>" if apart else ""
-    if text is None and apart and reason in CUT_WORDS:
+    if text is None and apart and _met_limit(reason):
         return _Said("", _storable(reasoning), reason)
     if refusal and not text:
         return _Said("", reason=reason, unusable=f"the model refused: {_storable(refusal)[:200]}")
@@ -344,15 +413,22 @@ def _usage(value: Mapping[str, object]) -> tuple[int, int]:
     usage = value.get("usage")
     counts = usage if isinstance(usage, dict) else {}
     read, written = counts.get("prompt_tokens"), counts.get("completion_tokens")
-    return (read if isinstance(read, int) else 0, written if isinstance(written, int) else 0)
+    return _count(read), _count(written)
 
 
-def is_unpaid(raw: bytes) -> bool:
-    """Return whether an error says that an account has no credit."""
+def _count(value: object) -> int:
+    """Return a count of tokens; 0 for what is none, such as a negative or an endless number."""
+    return value if type(value) is int and 0 <= value < MOST_TOKENS else 0
+
+
+def is_unpaid(raw: bytes, *, in_words: bool = True) -> bool:
+    """Return whether an error says that an account has no credit, in a code or ``in_words``."""
     try:
-        error = json.loads(raw)["error"]
+        error = _alone(json.loads(raw))["error"]
     except (ValueError, TypeError, KeyError, RecursionError):
         return False
+    if in_words and _UNPAID_WORDS.search(error_message(raw)):
+        return True
     if not isinstance(error, Mapping):
         return False
     codes = [error.get(name) for name in ("code", "type", "status")]
@@ -371,7 +447,7 @@ def serves_vllm(raw: bytes) -> bool:
 def error_message(raw: bytes) -> str:
     """Return what the endpoint says about a refused request, at most 300 characters."""
     try:
-        value = json.loads(raw)
+        value = _alone(json.loads(raw))
         error = value.get("error", value.get("message", value.get("detail")))
         text = error.get("message") if isinstance(error, Mapping) else error
     except (ValueError, AttributeError, RecursionError):

@@ -33,7 +33,9 @@ from refine_af.engines.openai_protocol import (
 from refine_af.engines.text import Completion, Determinism, Request, Sampling
 from refine_af.engines.thinking import in_thinking
 
-RETRIED = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
+RETRIED = frozenset({408, 409, 420, 425, 429, 499}) | frozenset(range(500, 600)) - {501, 505}
+"""Status codes after which a request is repeated; proxies have their own above 509."""
+
 DOWN_AFTER = 3
 """Consecutive requests given up, after which the endpoint counts as down."""
 
@@ -339,7 +341,7 @@ class _Call:
                 raw = await _read(response)
                 if raw is None:
                     return failed(request, f"the answer exceeds {MOST_ANSWER_BYTES} bytes"), 0, b""
-                if response.status == 200:
+                if 200 <= response.status < 300:
                     return read_answer(raw, request, self._sampling), 200, raw
                 return self._refused(request, response, raw), response.status, raw
         except Unanswered as error:
@@ -356,7 +358,8 @@ class _Call:
     ) -> Completion | _Again:
         status = response.status
         said = f"status {status}: {error_message(raw)}"
-        if status in UNPAID or is_unpaid(raw):
+        # with 429 servers say so of a limit by the minute too
+        if status in UNPAID or is_unpaid(raw, in_words=status != 429):
             raise self._unpaid(said)
         if status in RETRIED:
             return _Again(said, retry_after(response.headers.get("Retry-After", "")))

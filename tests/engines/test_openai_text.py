@@ -726,3 +726,117 @@ def test_settings_are_checked_and_the_key_is_never_shown(monkeypatch: pytest.Mon
 def test_nothing_to_ask(server: Server) -> None:
     assert ask(server, []) == []
     assert not server.bodies
+
+
+def raw_body(*choices: dict[str, Any], **fields: Any) -> bytes:  # noqa: ANN401
+    return json.dumps({"choices": list(choices)} | fields).encode()
+
+
+FINE = {"text": "fine", "finish_reason": "stop"}
+ODD_BODIES: dict[str, tuple[bytes, str, int, int]] = {
+    "a stream": (
+        b": ping\n\ndata: " + raw_body({"text": "fi", "finish_reason": None}) + b"\n\ndata: "
+        + raw_body({"text": "ne", "finish_reason": "stop"}) + b"\n\ndata: [DONE]\n\n",
+        "stop", 0, 0,
+    ),
+    "a stream of chat": (
+        b'data: {"choices": [{"delta": {"role": "assistant"}}]}\n\n'
+        b'data: {"choices": [{"delta": {"content": "fine"}}]}\n\n'
+        b'data: {"choices": [{"delta": {}, "finish_reason": "length"}]}\n\n'
+        b'data: {"choices": [], "usage": {"prompt_tokens": 4, "completion_tokens": 5}}\n\n',
+        "length", 4, 5,
+    ),
+    "the only item of a list": (b"[" + raw_body(FINE) + b"]", "stop", 0, 0),
+    "a message that is a text": (raw_body(FINE | {"text": None, "message": "fine"})
+                                 .replace(b'"text": null, ', b""), "stop", 0, 0),
+    "a huge integer": (raw_body(FINE, n=1).replace(b"1}", b"9" * 5000 + b"}"), "stop", 0, 0),
+    "Latin 1 beside": (raw_body(FINE, a="xyz").replace(b"xyz", b"\xe9"), "stop", 0, 0),
+    "max_output_tokens": (raw_body(FINE | {"finish_reason": "max_output_tokens"}), "length", 0, 0),
+    "incomplete": (raw_body(FINE | {"finish_reason": "incomplete"}), "length", 0, 0),
+    "window": (
+        raw_body(FINE | {"finish_reason": "model_context_window_exceeded"}), "length", 0, 0,
+    ),
+    "counts that are none": (
+        raw_body(FINE, usage={"prompt_tokens": True, "completion_tokens": -1}), "stop", 0, 0,
+    ),
+    "counts without an end": (
+        raw_body(FINE, usage={"prompt_tokens": 10**18, "completion_tokens": 7}), "stop", 0, 7,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ODD_BODIES)
+def test_an_answer_in_an_odd_body_is_read(name: str, server: Server) -> None:
+    body, finish, read, written = ODD_BODIES[name]
+
+    async def answer(_: Server, __: dict[str, Any], ___: web.Request) -> web.Response:
+        return web.Response(body=body)
+
+    server.answer = answer
+    [one] = ask(server, ["a"])
+    assert (one.text, one.finish, one.prompt_tokens, one.tokens) == ("fine", finish, read, written)
+    assert server.tries["a"] == 1
+
+
+@pytest.mark.parametrize("status", [201, 206])
+def test_an_answer_with_another_status_of_success_is_read(status: int, server: Server) -> None:
+    async def answer(_: Server, __: dict[str, Any], ___: web.Request) -> web.Response:
+        return web.json_response(completion("fine"), status=status)
+
+    server.answer = answer
+    assert ask(server, ["a"])[0].text == "fine"
+
+
+@pytest.mark.parametrize("status", [202, 204, 420, 499, 507, 520, 522, 524, 530, 598])
+def test_a_status_of_a_moment_is_repeated(status: int, server: Server) -> None:
+    async def answer(server: Server, body: dict[str, Any], _: web.Request) -> web.Response:
+        if server.tries[prompt(body)] == 1:
+            return web.Response(status=status)
+        return web.json_response(completion("fine"))
+
+    server.answer = answer
+    assert ask(server, ["a"])[0].text == "fine"
+    assert server.tries["a"] == 2
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b'data: {"choices": [{"text": "fi", "finish_reason": null}]}\n\n', b"data: <html>\n\n",
+     b'data: {"error": {"message": "busy"}}\n\n', b'[{"error": {"code": 500}}]'],
+)  # fmt: skip
+def test_a_stream_that_breaks_off_or_an_error_in_it_is_asked_again(
+    body: bytes, server: Server
+) -> None:
+    async def answer(server: Server, asked: dict[str, Any], _: web.Request) -> web.Response:
+        if server.tries[prompt(asked)] == 1:
+            return web.Response(body=body)
+        return web.json_response(completion("fine"))
+
+    server.answer = answer
+    assert ask(server, ["a"])[0].text == "fine"
+
+
+@pytest.mark.parametrize(
+    ("status", "message", "ends"),
+    [
+        (400, "Your credit balance is too low to access the API.", True),
+        (403, "Insufficient Balance", True),
+        (200, "out of credits", True),
+        (429, "You exceeded your current quota, retry in 30 s; see billing", False),
+        (400, "the prompt is too long", False),
+    ],
+)
+def test_an_account_without_credit_is_known_by_words_too(
+    status: int, message: str, ends: bool, server: Server
+) -> None:
+    async def answer(server: Server, body: dict[str, Any], _: web.Request) -> web.Response:
+        if server.tries[prompt(body)] == 1:
+            return web.json_response({"error": {"message": message}}, status=status)
+        return web.json_response(completion("fine"))
+
+    server.answer = answer
+    if ends:
+        with pytest.raises(DependencyError, match="no credit"):
+            ask(server, ["a"])
+    else:
+        assert ask(server, ["a"])[0].finish in ("stop", "error")
