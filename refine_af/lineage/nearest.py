@@ -1,7 +1,6 @@
 """Nearest rows of a run, computed on demand for a passport."""
 
-import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from itertools import islice
 from typing import Any
@@ -23,27 +22,24 @@ def nearest_before(
     where the artifact does not hold the row, or nothing came before it.
     """
     rows = task.rows(artifact)
-    if rows is None or rows.before(row["id"]) is None:
+    end = rows.position(row["id"]) if rows else None
+    if rows is None or end is None:
         return None
-    seeds = [seed_file for _, seed_file in run.files("seeds", "seed_ingest")]
-    before = _Before(tuple(seeds), rows, row["id"])
-    return _nearest(str(row["instruction"]), before)
+    seeds = tuple(seed_file for _, seed_file in run.files("seeds", "seed_ingest"))
+    return _nearest(str(row["instruction"]), _Before(seeds, rows, end))
 
 
 class _Before:
     """The lines that a filter compared a row with; equal where the lines are."""
 
-    def __init__(self, seeds: Sequence[RowFile], rows: RowFile, row_id: str) -> None:
-        self._seeds, self._rows, self._id = seeds, rows, row_id
-        digest = hashlib.blake2b()
-        for line in self:
-            digest.update(line)
-        self._digest = digest.digest()
+    def __init__(self, seeds: tuple[RowFile, ...], rows: RowFile, end: int) -> None:
+        self._seeds, self._rows, self._end = seeds, rows, end
+        self._digest = (*(one.path for one in seeds), rows.digest_before(end))
 
     def __iter__(self) -> Iterator[bytes]:
         for seeds in self._seeds:
             yield from seeds.every_line()
-        yield from self._rows.before(self._id) or ()
+        yield from self._rows.lines_before(self._end)
 
     def __hash__(self) -> int:
         return hash(self._digest)

@@ -1,5 +1,6 @@
 """Looking for bytes finds what parsing every row would find, whatever the texts say."""
 
+import hashlib
 import json
 import tempfile
 from pathlib import Path
@@ -48,11 +49,13 @@ def test_against_parsing(texts: list[str], shown: int) -> None:
             assert found.row(row["id"]) == row
             alone = [one for one in plain if one["parents"] == [row["id"]]]
             assert found.children(row["id"]) == alone
-            before = found.before(row["id"])
-            assert before is not None
-            assert [json.loads(line) for line in before] == plain[:number]
+            at = found.position(row["id"])
+            assert at is not None
+            assert [json.loads(line) for line in found.lines_before(at)] == plain[:number]
+            digest = hashlib.blake2b(path.read_bytes()[:at]).digest()
+            assert found.digest_before(at) == digest
         assert found.row("ins-none") is None
-        assert found.before("ins-none") is None
+        assert found.position("ins-none") is None
 
 
 def test_an_empty_file(tmp_path: Path) -> None:
