@@ -33,12 +33,22 @@ from rapidfuzz.process import cdist
 from rouge_score.rouge_scorer import RougeScorer
 from rouge_score.tokenize import tokenize
 
+from refine_af.dedup import index as index_module
 from refine_af.dedup.index import RougeLIndex
+from refine_af.dedup.rouge_l import f_measure, rouge_tokens
 from refine_af.dedup.scores import f_measures
 
 BOUND = 0.7
 SCORER = RougeScorer(["rougeL"], use_stemmer=False)
-PARTS = ("reference", "adding", "scaling", "cdist")
+PARTS = ("kinds", "reference", "adding", "scaling", "cdist")
+KINDS = {
+    "short": (30, 0, 3),
+    "long": (400, 60, 250),
+    "repeated words": (8, 4, 24),
+    "two words": (2, 1, 11),
+    "all alike": (40, 12, 12),
+}
+"""Different words, and fewest and most words of a row, of random rows."""
 Row = tuple[str, str]
 
 
@@ -79,6 +89,46 @@ def published_nearest(text: str, pool: list[str]) -> float:
     """Return the largest score as published: a new pool of four processes per candidate."""
     with Pool(4) as workers:
         return max(workers.map(published_score, [(text, old) for old in pool]))
+
+
+def random_rows(kind: str, count: int) -> list[str]:
+    """Return rows of a kind, a third of them earlier ones with a word or two changed."""
+    words, least, most = KINDS[kind]
+    draw = random.Random(kind)
+    rows: list[list[str]] = []
+    for _ in range(count):
+        if rows and (draw.random() < 1 / 3 or kind == "all alike"):
+            row = list(draw.choice(rows)) or ["w"]
+            for _ in range(draw.randint(1, 2)):
+                row[draw.randrange(len(row))] = f"w{draw.randrange(40)}"
+        else:
+            row = [f"w{draw.randrange(words)}" for _ in range(draw.randint(least, most))]
+        rows.append(row)
+    return [" ".join(row) for row in rows]
+
+
+def kinds(count: int) -> None:
+    """Decide random rows of five kinds one by one, against every kept row, and together."""
+    index_module._BULK = 1  # else so few rows are decided block by block
+    for kind in KINDS:
+        rows = random_rows(kind, count)
+        tokens = [rouge_tokens(text) for text in rows]
+        kept: list[int] = []
+        expected: list[tuple[str, float] | None] = []
+        for number, ours in enumerate(tokens):
+            best, nearest = 0.0, -1
+            for other in kept:
+                lcs = LCSseq.similarity(ours, tokens[other])
+                score = f_measure(lcs, len(ours), len(tokens[other]))
+                if score > best:
+                    best, nearest = score, other
+            expected.append((str(nearest), best) if best > BOUND else None)
+            if best <= BOUND:
+                kept.append(number)
+        decided = RougeLIndex(BOUND).offer_all(numbered(rows))
+        found = [(near.id, near.score) if near else None for near in decided]
+        assert found == expected, f"{kind}: decided otherwise"
+        line(f"{kind}, {count:,} random rows", f"{count - len(kept):,} dropped", "equal")
 
 
 def against_reference(rows: list[str], repeats: int) -> None:
@@ -283,6 +333,8 @@ def main() -> None:
         return
     instructions = texts(options.data / "dedup" / "instructions_20k.jsonl.gz")
     statements = texts(options.data / "dedup" / "statements_20k.jsonl.gz")
+    if "kinds" in options.only:
+        kinds(1_000)
     if "reference" in options.only:
         against_reference(instructions, 2 * options.repeats + 1)
     if "adding" in options.only:
