@@ -104,6 +104,12 @@ CONVERSION = ConfigDict(allow_inf_nan=False, coerce_numbers_to_str=True)
 """How raw values become typed ones: a number is text where text is asked for (licence: 2024)."""
 
 
+def _refuse_flag(name: str, value: object, annotation: object) -> None:
+    """Refuse ``true`` for a number; Python takes it for 1."""
+    if isinstance(value, bool) and annotation in (int, float):
+        raise ParameterError(f"{name} is {str(value).lower()}; it must be a number")
+
+
 class Params(BaseModel):
     """Base of all parameters: frozen, no unknown key, no non-finite number."""
 
@@ -129,6 +135,7 @@ class Params(BaseModel):
                     f"{prefix}{key} is not a parameter;{allowed_names(key, allowed)}"
                 )
             refuse_credentials(f"{prefix}{key}", values[key])
+            _refuse_flag(f"{prefix}{key}", values[key], cls.model_fields[key].annotation)
         try:
             parsed = cls.model_validate(values)
         except ValidationError as error:
@@ -145,6 +152,7 @@ class Params(BaseModel):
             ParameterError: As :meth:`parse`.
         """
         field = cls.model_fields[name]
+        _refuse_flag(f"{where}.{name}", value, field.annotation)
         try:
             kind: TypeAdapter[Scalar] = TypeAdapter(
                 Annotated[field.annotation, field], config=CONVERSION

@@ -1,5 +1,6 @@
 """A run's configuration: a preset or the user's own file, and what the command line changes."""
 
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -234,7 +235,13 @@ def _typed(stage: str, name: str, raw: str) -> Value:
 
 
 def _yaml_scalar(raw: str) -> Value:
-    """Return a number or flag as YAML reads it; anything else stays text, which is then refused."""
+    """Return a number or flag as YAML reads it; anything else stays text, which is then refused.
+
+    YAML 1.1 takes ``010`` for 8 and ``1:30`` for 90; those stay text, which Python reads as 10 and
+    refuses.
+    """
+    if re.fullmatch(r"\s*[+-]?(?:0[0-9_]+|[0-9_.]+(?::[0-9_.]+)+)\s*", raw):
+        return raw
     try:
         value = yaml.safe_load(raw)
     except (yaml.YAMLError, ValueError):  # an integer of thousands of digits is a ValueError

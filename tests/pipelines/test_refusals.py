@@ -235,3 +235,34 @@ def test_a_suggestion_is_not_buried_under_a_long_list(
     line = refusal(capsys, assignment)
     assert suggestion in line
     assert ("allowed:" in line) is others
+
+
+NUMBERS = [
+    (stage.name, name)
+    for stage in STAGES
+    for name, field in stage.params.model_fields.items()
+    if field.annotation in (int, float)
+]
+
+
+@pytest.mark.parametrize(("stage", "name"), NUMBERS)
+def test_a_flag_is_no_number(stage: str, name: str) -> None:
+    with pytest.raises(ParameterError, match=rf"{stage}\.{name} is true; it must be a number"):
+        find_stage(stage).params.parse({name: True}, where=stage)
+
+
+@pytest.mark.parametrize("text", ["true", "yes", "1:30", "1:30:00"])
+def test_what_only_yaml_takes_for_a_number_is_refused(
+    text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert "evaluate.max_tokens is" in refusal(capsys, f"evaluate.max_tokens={text}")
+
+
+@pytest.mark.parametrize(
+    ("text", "number"), [("010", 10), ("1_000", 1000), (" 12", 12), ("0x10", 16), ("+5", 5)]
+)
+def test_a_number_means_what_people_read(text: str, number: int) -> None:
+    config = load_config("smoke", "").with_values((f"evaluate.max_tokens={text}",))
+    value = config.stages["evaluate"]["max_tokens"]
+    parsed = find_stage("evaluate").params.parse({"max_tokens": value}, where="evaluate")
+    assert parsed.max_tokens == number  # type: ignore[attr-defined]
