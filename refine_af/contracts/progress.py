@@ -58,6 +58,10 @@ class StageProgress:
             extra = "".join(f" {key} {amount(value)}" for key, value in numbers.items())
             self._line(f"{done}/{total} {unit}, {rate:.3g}/s{time_left(left)}{extra}")
 
+    def resumed(self, done: int, unit: str) -> None:
+        """Take it that ``done`` units were done by an earlier run, in no time of this one."""
+        self._pace.resumed(time.monotonic(), done, unit)
+
     def say(self, message: str) -> None:
         """Report one plain sentence."""
         self._emit("say", message=message)
@@ -140,6 +144,11 @@ class Pace:
         if rate == 0:
             return 0.0, None
         return rate, (total - done) / rate * self._growth(done, total, rate)
+
+    def resumed(self, now: float, done: int, unit: str) -> None:
+        """Begin to count at ``done`` units, which an earlier run had done."""
+        self._unit = unit
+        self._steps = deque([(now, done)])
 
     def _growth(self, done: int, total: int, rate: float) -> float:
         """Return the factor by which the remaining units take longer than the recent ones."""

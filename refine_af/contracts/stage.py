@@ -116,6 +116,9 @@ class Progress(Protocol):
     def step(self, done: int, total: int, unit: str, **numbers: float) -> None:
         """Report ``done`` of ``total`` units, and numbers worth watching."""
 
+    def resumed(self, done: int, unit: str) -> None:
+        """Report what an earlier run had done; it counts for no rate."""
+
     def say(self, message: str) -> None:
         """Report one plain sentence."""
 

@@ -37,8 +37,8 @@ class Steps(Protocol):
         """Store ``data`` under ``name``."""
 
 
-Report = Callable[[float], None]
-"""Receives the share of the work that is done, in [0, 1]."""
+Report = Callable[[float, bool], None]
+"""Receives the share of the work that is done, in [0, 1], and whether this run has done it."""
 
 _Scored = tuple[Ints, Ints, Floats]
 """Later row, earlier row and F1 of pairs over the bound."""
@@ -122,16 +122,18 @@ class BulkDecisions:
             return []
         join = self._join(rows, others, most)
         if others is None:
-            self._advance(int(rows[0]))
+            self._advance(int(rows[0]), True)
         total, done, pairs, scored = sum(join.costs), 0, 0, []
-        for cost, part in zip(join.costs, self._parts(join), strict=True):
+        begun = False
+        for cost, (part, fresh) in zip(join.costs, self._parts(join), strict=True):
             pairs += len(part[0])
             if pairs > most:
                 raise TooManyPairsError
             scored.append(part)
             done += cost
             if others is None:
-                self._advance(int(rows[0]) + done / total * len(rows))
+                begun = begun or fresh
+                self._advance(int(rows[0]) + done / total * len(rows), begun)
         return scored
 
     def _join(self, rows: Ints, others: Ints | None, most: int) -> Join:
@@ -147,8 +149,8 @@ class BulkDecisions:
             sides = np.isin(prepared.number, rows)
         return Join(prepared, self._limits, sides, most)
 
-    def _parts(self, join: Join) -> Iterator[_Scored]:
-        """Yield the pairs of each part in order, from earlier runs where they are there."""
+    def _parts(self, join: Join) -> Iterator[tuple[_Scored, bool]]:
+        """Yield the pairs of each part in order, and whether an earlier run had not found them."""
         names = [f"join-{self._joins:05}-{part:05}" for part in range(len(join.parts))]
         if len(names) == 1:
             yield self._scored(join, join.parts[0], names[0])
@@ -164,16 +166,16 @@ class BulkDecisions:
             finally:
                 threads.shutdown(cancel_futures=True)
 
-    def _scored(self, join: Join, part: tuple[int, int], name: str) -> _Scored:
+    def _scored(self, join: Join, part: tuple[int, int], name: str) -> tuple[_Scored, bool]:
         data = self._steps.read(name) if self._steps is not None else None
         if data is not None:
             columns = np.frombuffer(data, "<f8").reshape(3, -1)
-            return columns[0].astype(np.int64), columns[1].astype(np.int64), columns[2]
+            return (columns[0].astype(np.int64), columns[1].astype(np.int64), columns[2]), False
         fresh = self._score(join, part)
         if self._steps is not None:
             with self._lock:
                 self._steps.publish(name, np.array(fresh, "<f8").tobytes())
-        return fresh
+        return fresh, True
 
     def _score(self, join: Join, part: tuple[int, int]) -> _Scored:
         first, second = join.pairs(part)
@@ -181,11 +183,11 @@ class BulkDecisions:
         pairs = exceeding(new, old, self._pool, self._pool, self._bound, self._recheck)
         return np.array(pairs.new, np.int64), np.array(pairs.old, np.int64), np.array(pairs.score)
 
-    def _advance(self, rows: float) -> None:
+    def _advance(self, rows: float, fresh: bool) -> None:
         share = (rows - self._start) / (len(self._pool) - self._start)
         if self._report is not None and share > self._done:
             self._done = share
-            self._report(share)
+            self._report(share, fresh)
 
     def _apply(self, scored: list[_Scored]) -> None:
         """Take over pairs, in order of the later row; only a kept row can be a neighbour."""

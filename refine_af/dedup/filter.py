@@ -245,12 +245,16 @@ class _Decisions:
     def compare(self, steps: Steps | None) -> None:
         """Decide the rows that are in the index."""
 
-        def report(share: float) -> None:
-            self.report(round(share * self.rows), self.rows, "rows compared")
+        def report(share: float, fresh: bool) -> None:
+            done, unit = round(share * self.rows), "rows compared"
+            if fresh:
+                self.report(done, self.rows, unit)
+            elif self._progress is not None:
+                self._progress.resumed(done, unit)
 
         neighbours = self._index.decide(len(self._waiting), steps=steps, report=report)
         if self.rows:
-            report(1.0)
+            report(1.0, True)
         for number, near in zip(self._waiting, neighbours, strict=True):
             if near is not None:
                 self.drops[number] = _Drop("similar", int(near.id), score=near.score)

@@ -64,6 +64,9 @@ class Silent:
     def step(self, done: int, total: int, unit: str, **numbers: float) -> None:
         """Do nothing."""
 
+    def resumed(self, done: int, unit: str) -> None:
+        """Do nothing."""
+
     def say(self, message: str) -> None:
         """Do nothing."""
 

@@ -59,6 +59,13 @@ def test_what_an_earlier_run_had_done_and_other_units_do_not_count() -> None:
     assert left == pytest.approx(1_000 - 993)
 
 
+def test_what_was_read_from_a_journal_is_no_rate() -> None:
+    measured = Pace()
+    measured.after(5.0, 0, 1_000, "rows compared")
+    measured.resumed(5.5, 700, "rows compared")
+    assert measured.after(15.5, 750, 1_000, "rows compared") == (5.0, 50.0)
+
+
 def test_the_time_before_a_unit_begins_is_not_its_rate() -> None:
     measured = Pace()
     measured.after(5.0, 100, 100, "rows read")

@@ -206,13 +206,37 @@ def test_a_killed_run_continues_from_its_parts(monkeypatch: pytest.MonkeyPatch) 
     assert resumed.entries == whole.entries
 
 
+def test_what_a_killed_run_had_compared_is_reported_as_such(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(join, "_KEYS", 50)
+    texts = random_rows(long, 60, 5)
+    whole, reports = _Kept(), list[tuple[float, bool]]()
+    decided(texts, whole)
+    resumed = _Kept()
+    names = sorted(whole.entries)
+    resumed.entries = {name: whole.entries[name] for name in names[: len(names) // 2]}
+    index = RougeLIndex(0.7)
+    index.add_all(named(texts, "row"))
+    index.decide(
+        len(texts),
+        steps=resumed,
+        report=lambda share, fresh: reports.append((share, fresh)),
+    )
+    fresh = [fresh for _, fresh in reports[1:]]
+    assert fresh == sorted(fresh)
+    assert fresh.count(False) == len(names) // 2
+
+
 def test_progress_only_grows_and_ends_at_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(join, "_KEYS", 50)
-    shares: list[float] = []
+    reports: list[tuple[float, bool]] = []
     index = RougeLIndex(0.7)
     texts = random_rows(long, 60, 5)
     index.add_all(named(texts, "row"))
-    index.decide(len(texts), report=shares.append)
+    index.decide(len(texts), report=lambda share, fresh: reports.append((share, fresh)))
+    shares = [share for share, _ in reports]
+    assert all(fresh for _, fresh in reports)
     assert len(shares) > 3
     assert shares == sorted(shares)
     assert shares[0] == 0.0

@@ -32,6 +32,9 @@ class Sentences:
         """Keep how far it is."""
         self.steps.append((done, total, unit))
 
+    def resumed(self, done: int, unit: str) -> None:
+        """Keep nothing."""
+
     def say(self, message: str) -> None:
         """Keep the sentence."""
         self.said.append(message)

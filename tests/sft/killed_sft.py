@@ -43,6 +43,9 @@ class Killer:
             sink.write(f"{done}\n")
         self.count("step")
 
+    def resumed(self, done: int, unit: str) -> None:
+        """Count nothing."""
+
     def say(self, message: str) -> None:
         """Say nothing."""
 
