@@ -7,14 +7,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from refine_af.contracts.randomness import derive
-from refine_af.contracts.records import OperatorStep
+from refine_af.contracts.randomness import derive, sample
+from refine_af.contracts.records import Evolved, OperatorStep
 from refine_af.dedup.static_vectors import embed
 from refine_af.evaluation.summary import summarise
 from refine_af.evolve.ledger import merged
 from refine_af.reporting.evolution_inputs import EvolutionArm, EvolutionInputs
 
 Floats = NDArray[np.float64]
+
+MOST_COMPARED = 20_000
+"""Instructions of an arm that are compared with each other: time grows with their square, and so
+many take ten seconds. More are drawn from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +42,8 @@ class ArmNumbers:
         kept: Instructions after the filter.
         per_thousand: Kept instructions per 1,000 calls of rewriter, reviewer and chooser.
         per_thousand_in_all: The same with the calls of the policy's training.
-        diversity: Mean of 1 - cosine to the nearest other kept instruction.
+        diversity: Mean of 1 - cosine to the nearest other kept instruction, over at most
+            :data:`MOST_COMPARED` of them.
         reward: Mean total of its instances.
         rouge_l: On the evaluation tasks, 0 to 1.
         rows: Rows trained on.
@@ -119,9 +124,12 @@ def _ratio(above: Floats, below: Floats, seed: int) -> Measured | None:
 def _diversity(arm: EvolutionArm, index: Mapping[str, int], seed: int) -> Measured | None:
     if len(arm.kept) < 2:
         return None
-    distance = nearest_distance([row.instruction for row in arm.kept])
+    kept: Sequence[Evolved] = arm.kept
+    if len(kept) > MOST_COMPARED:
+        kept = sample(kept, MOST_COMPARED, seed, "diversity")
+    distance = nearest_distance([row.instruction for row in kept])
     above, below = np.zeros(len(index)), np.zeros(len(index))
-    for row, value in zip(arm.kept, distance, strict=True):
+    for row, value in zip(kept, distance, strict=True):
         above[index[row.root]] += value
         below[index[row.root]] += 1
     return _ratio(above, below, seed)

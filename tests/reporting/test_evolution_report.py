@@ -3,6 +3,7 @@ from dataclasses import replace
 import pytest
 from made_evolution import made_evolution
 
+from refine_af.reporting import evolution_numbers
 from refine_af.reporting.evolution import render
 from refine_af.reporting.evolution_inputs import EvolutionArm, EvolutionInputs
 from refine_af.reporting.evolution_numbers import arm_numbers, nearest_distance
@@ -53,6 +54,24 @@ def test_an_audit_of_too_few_rows_is_shown_as_none(inputs: EvolutionInputs) -> N
         assert "fewer than 10 rows on a side" in page
     assert "24 / 5" in report.html
     assert "fewer than 10 rows" not in render(inputs).html
+
+
+def test_of_many_instructions_a_draw_is_compared(
+    inputs: EvolutionInputs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = arm_numbers(inputs)[0]
+    compared: list[int] = []
+
+    def counted(texts: list[str]) -> list[float]:
+        compared.append(len(texts))
+        return [0.5] * len(texts)
+
+    monkeypatch.setattr(evolution_numbers, "nearest_distance", counted)
+    monkeypatch.setattr(evolution_numbers, "MOST_COMPARED", 3)
+    few = arm_numbers(inputs)[0]
+    assert compared[0] == 3 < whole.kept == few.kept
+    assert few.diversity is not None
+    assert few.diversity.value == pytest.approx(0.5)
 
 
 def test_distance_to_the_nearest_other() -> None:
