@@ -37,8 +37,8 @@ ROW_TOKENS = 200
 """Assumed mean of a training row."""
 PREFILL_TOKENS = 16384
 """Prompt tokens that the rollout reads at a time (engines/decode.py)."""
-LOGIT_BYTES = 12
-"""Of one logit in fine-tuning: bfloat16 and float32, and their gradients."""
+LOGIT_TILE = 4096 * 32768
+"""Logits that fine-tuning makes at a time: tokens times words (TRL's ``add_fused_lm_head``)."""
 
 TEST_INSTANCES = 119 * 100
 _PUBLISHED = 1.4e9 + 0.77e9
@@ -152,8 +152,9 @@ class _Estimator:
         memory = self._trained(method == "full", self.value("train_sft", "lora_rank"), copy=False)
         if method != "full":
             memory += self._nf4() if method == "qlora" else self._weights(2 if half else 4)
-        memory += update_bytes(self._shape, read, half=half, recomputed=recomputed)
-        memory += read * LOGIT_BYTES * self._model.vocabulary
+        dropout = method != "full" and self.value("train_sft", "lora_dropout") > 0
+        memory += update_bytes(self._shape, read, half=half, recomputed=recomputed, dropout=dropout)
+        memory += (2 if half else 4) * LOGIT_TILE
         each = 8 if method == "full" else 6
         seconds = each * self._model.parameters * tokens / self._rate / processes
         pieces = self.value("train_sft", "batch_size") // self._rows_at_once(processes)

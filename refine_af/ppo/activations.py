@@ -1,6 +1,7 @@
 """Bytes that forward passes with gradient keep, by formula and without torch.
 
-Checked against the real modules by ``tests/ppo/test_ppo_memory.py``.
+Checked against the real modules by ``tests/ppo/test_ppo_memory.py``, and for fine-tuning, whose
+adapters have dropout, by ``tests/sft/test_sft_memory.py``.
 """
 
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ class LayerShape:
     intermediate: int
 
 
-def bytes_of_layer(shape: LayerShape, *, half: bool) -> float:
+def bytes_of_layer(shape: LayerShape, *, half: bool, dropout: bool = False) -> float:
     """Return what one layer keeps of one token.
 
     A gated decoder layer with an adapter on each linear layer keeps ten tensors of the hidden size
@@ -30,29 +31,41 @@ def bytes_of_layer(shape: LayerShape, *, half: bool) -> float:
     Args:
         shape: Of the model.
         half: Whether products run in a half precision.
+        dropout: Whether the adapters have dropout: each keeps its input once more, and a mask
+            (fitted: 1.75 bytes besides the input).
     """
     width = 2 if half else 4
-    return width * (10 * shape.hidden + 4 * shape.intermediate) + 2 * 4 * shape.hidden
+    kept = width * (10 * shape.hidden + 4 * shape.intermediate) + 2 * 4 * shape.hidden
+    return kept + (width + 1.75) * _adapted(shape) * dropout
 
 
-def kept_bytes(shape: LayerShape, tokens: int, *, half: bool) -> float:
+def _adapted(shape: LayerShape) -> int:
+    """Return the sizes of the inputs of a layer's seven adapters together."""
+    return 6 * shape.hidden + shape.intermediate
+
+
+def kept_bytes(shape: LayerShape, tokens: int, *, half: bool, dropout: bool = False) -> float:
     """Return what all layers keep of ``tokens`` tokens, padding included, without recomputation."""
-    return tokens * shape.layers * bytes_of_layer(shape, half=half)
+    return tokens * shape.layers * bytes_of_layer(shape, half=half, dropout=dropout)
 
 
-def update_bytes(shape: LayerShape, tokens: int, *, half: bool, recomputed: bool) -> float:
+def update_bytes(
+    shape: LayerShape, tokens: int, *, half: bool, recomputed: bool, dropout: bool = False
+) -> float:
     """Return the most that forward and backward pass of ``tokens`` tokens hold at once.
 
     Weights and their gradients come besides. With recomputation: the input of each layer, what
-    one layer keeps, and the gradients inside it, about 3.5 tensors of the intermediate size
-    (fitted to six backbones at full size, within 4 %).
+    one layer keeps, and the gradients inside it, about 3.5 tensors of the intermediate size, with
+    dropout also most of one of each adapter's input (fitted to six backbones at full size, within
+    4 %, with dropout 5 %).
     """
     width = 2 if half else 4
-    inside = 3.5 * width * shape.intermediate
+    inside = 3.5 * width * shape.intermediate + 0.85 * width * _adapted(shape) * dropout
     if not recomputed:
-        return kept_bytes(shape, tokens, half=half) + tokens * inside
+        return kept_bytes(shape, tokens, half=half, dropout=dropout) + tokens * inside
     inputs = width * shape.hidden * shape.layers
-    return tokens * (inputs + bytes_of_layer(shape, half=half) + inside)
+    layer = bytes_of_layer(shape, half=half, dropout=dropout)
+    return tokens * (inputs + layer + inside)
 
 
 def is_recomputed(shape: LayerShape, tokens: int, *, half: bool) -> bool:
