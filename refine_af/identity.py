@@ -11,10 +11,11 @@ can have the size, and with a copying tool also the times, of the one before.
 import ast
 import hashlib
 import os
+import re
 import sysconfig
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
-from importlib.machinery import PathFinder
+from importlib.machinery import EXTENSION_SUFFIXES, PathFinder
 from importlib.metadata import PackageNotFoundError, distributions, version
 from pathlib import Path
 
@@ -153,15 +154,40 @@ def _code(content: Content) -> str:
 
 
 def _harness(content: Content) -> str:
-    """Return the harness's version for a task of its own; the files around a task file."""
+    """Return the harness's version for a task of its own; the files that a task file reads."""
     path = Path(content.value)
-    if path.suffix != ".yaml":
+    if path.suffix not in _YAML:
         try:
             return f"lm_eval {version('lm_eval')}: {content.value}"
         except PackageNotFoundError:
             return f"lm_eval: {content.value}"
-    beside = (file for file in path.parent.glob("*") if file.suffix in {".yaml", ".py", ".jsonl"})
-    return digest_listing((file.name, digest_file(file)) for file in beside if file.is_file())
+    files = _task_file_reads(path, set())
+    return digest_listing((str(file), digest_path(file)) for file in sorted(files))
+
+
+_YAML = {".yaml", ".yml"}
+_READ_BESIDE = {".py", ".json", ".jsonl", ".csv", ".tsv", ".txt", ".parquet", ".j2", ".jinja"}
+_READ_BESIDE |= {".toml", *_YAML}
+"""Endings of files that code and task files read from their own folder."""
+
+LONGEST_PATH = 255
+_PATH = re.compile(r"[^\s'\"\[\]{},]+")
+
+
+def _task_file_reads(path: Path, seen: set[Path]) -> set[Path]:
+    """Return a task file, what lies beside it, and every local path that it names."""
+    if path in seen or not path.is_file():
+        return seen
+    seen.add(path)
+    seen |= {file for file in path.parent.glob("*") if file.suffix in _READ_BESIDE - _YAML}
+    words = _PATH.findall(path.read_text(encoding="utf-8", errors="replace"))
+    usable = [word for word in words if word.strip("./") and len(word) < LONGEST_PATH]
+    for named in (folder / word for word in usable for folder in (path.parent, Path())):
+        if named.suffix in _YAML:
+            _task_file_reads(named, seen)
+        elif named.exists():
+            seen.add(named)
+    return {file for file in seen if file.exists()}
 
 
 _KINDS: dict[ContentKind, Callable[[Content], str]] = {
@@ -187,6 +213,8 @@ def _sources(module: str, seen: set[str]) -> Iterator[Path]:
     seen.add(module)
     for path in _files_of(module):
         yield path
+        if path.suffix != ".py":
+            continue
         try:
             tree = ast.parse(path.read_bytes())
         except (SyntaxError, ValueError):
@@ -201,12 +229,20 @@ def _sources(module: str, seen: set[str]) -> Iterator[Path]:
 
 def _files_of(module: str) -> list[Path]:
     spec = PathFinder.find_spec(module)
-    if spec is None or spec.origin is None or _is_installed(Path(spec.origin)):
+    if spec is None:
         return []
-    origin = Path(spec.origin)
-    if spec.submodule_search_locations:
-        return sorted(origin.parent.rglob("*.py"))
-    return [origin] if origin.suffix == ".py" else []
+    # a namespace package has folders alone
+    origins = [Path(folder) for folder in spec.submodule_search_locations or ()]
+    if spec.origin and not origins:
+        origins = [Path(spec.origin)]
+    files = [
+        file
+        for origin in origins
+        if not _is_installed(origin)
+        for file in (origin.rglob("*") if origin.is_dir() else [origin])
+    ]
+    read = _READ_BESIDE | set(EXTENSION_SUFFIXES)
+    return sorted(file for file in files if file.is_file() and file.name.endswith(tuple(read)))
 
 
 def _is_installed(path: Path) -> bool:
@@ -214,4 +250,4 @@ def _is_installed(path: Path) -> bool:
         sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")
     }
     own = str(Path(refine_af.__file__).parent)
-    return any(str(path).startswith(folder + os.sep) for folder in (*installed, own))
+    return any(f"{path}{os.sep}".startswith(folder + os.sep) for folder in (*installed, own))

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from refine_af.contracts.content import BY_ENGINE
+from refine_af.contracts.content import BY_ENGINE, Content
 from refine_af.contracts.errors import DataError, ParameterError
 from refine_af.contracts.params import declared
 from refine_af.contracts.stage import Metrics, Stage, Task
@@ -280,3 +280,44 @@ def test_every_preset_has_an_identity_for_what_travels_with_the_package(preset: 
         packaged = [one for one in task.params.content() if one.value.startswith("builtin:")]
         digests = content_digests(packaged)
         assert digests.keys() == {one.parameter for one in packaged}
+
+
+def test_everything_that_a_harness_task_reads_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "mine" / "task.yml").write_text(
+        "task: mine\ninclude: ../base.yaml\ndataset_kwargs: {data_files: elsewhere/rows.bin}\n"
+        "doc_to_text: !function utils.text\n"
+    )
+    (tmp_path / "base.yaml").write_text("dataset_path: 'elsewhere/folder'\n")
+    (tmp_path / "elsewhere" / "folder").mkdir()
+    names = ("task.yml", "../base.yaml", "utils.py", "rows.csv")
+    read = [tmp_path / "mine" / name for name in names]
+    read += [tmp_path / "elsewhere" / name for name in ("rows.bin", "folder/rows.json")]
+    for path in read:
+        path.touch()
+    seen = [content_digests([Content("lm_eval", "harness", "mine/task.yml")])]
+    for path in read:
+        path.write_bytes(path.read_bytes() + b"# changed\n")
+        seen.append(content_digests([Content("lm_eval", "harness", "mine/task.yml")]))
+    assert len({str(digests) for digests in seen}) == len(read) + 1
+
+
+@pytest.mark.parametrize("marker", ["__init__.py", ""])
+def test_a_package_of_the_user_counts_whole(
+    marker: str, module_path: Path, request: pytest.FixtureRequest
+) -> None:
+    folder = module_path / f"rewards_{'regular' if marker else 'namespace'}" / "inner"
+    folder.mkdir(parents=True)
+    if marker:
+        (folder.parent / marker).touch()
+        (folder / marker).touch()
+    code = Content("reward", "code", f"{folder.parent.name}.inner.fn:reward")
+    seen = [content_digests([code])]
+    for name in ("fn.py", "words.txt", "other.py", "weights.json"):
+        (folder / name).write_text("x = 1\n")
+        seen.append(content_digests([code]))
+    assert len({str(digests) for digests in seen}) == 5
