@@ -8,6 +8,7 @@ from pathlib import Path
 from refine_af.contracts.errors import DataError, nearest
 from refine_af.evaluation.task_files import read_task_file
 from refine_af.evaluation.tasks import EvaluationTask, TaskSet
+from refine_af.storage.atomic import disk_errors
 from refine_af.storage.manifest import require_regular
 
 FIRST_INSTANCES = 100
@@ -78,7 +79,11 @@ def task_files(sources: Sequence[Path]) -> Iterator[Path]:
 
 def _listed(path: Path) -> Iterator[Path]:
     """Yield the file of each task that ``path`` names; blank lines are skipped."""
-    lines = path.read_text(encoding="utf-8").split("\n")
+    try:
+        with disk_errors("read", str(path)):
+            lines = require_regular(path).read_text(encoding="utf-8-sig").split("\n")
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: not UTF-8 ({error.reason}); save the list as UTF-8") from None
     names = sorted({line.strip().removesuffix(".json") for line in lines if line.strip()})
     if not names:
         raise DataError(f"{path}: no task name; write one per line")

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from refine_af.cli import main
 from refine_af.contracts.errors import DataError
 from refine_af.evaluation.task_sets import evaluation_texts, load_tasks
 
@@ -204,3 +205,36 @@ def test_real_files() -> None:
     assert (len(rows.tasks), rows.count) == (60, 1500)
     whole = load_tasks([folder / "task957_official_file_first100.json"])
     assert (whole.count, whole.tasks[0].category) == (100, "Data to Text")
+
+
+@pytest.mark.parametrize(
+    ("raw", "said"),
+    [
+        (None, "list.txt does not exist; check the path"),
+        (b"\xff\xfet\x00", "not UTF-8"),
+        (b"\xef\xbb\xbf\r\n", "no task name"),
+    ],
+)
+@pytest.mark.parametrize("stage", ["evaluate", "dedup-filter"])
+def test_a_list_that_cannot_be_read_is_one_line(
+    stage: str,
+    raw: bytes | None,
+    said: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    path = tmp_path / "list.txt"
+    if raw is not None:
+        path.write_bytes(raw)
+    (tmp_path / "rows.jsonl").write_text('{"id": "a", "instruction": "Name a river of Asia."}\n')
+    rows = ["--candidates", str(tmp_path / "rows.jsonl")] if stage == "dedup-filter" else []
+    model = ["--model", "builtin:fixture"] if stage == "evaluate" else []
+    outputs = ["--outputs-dir", str(tmp_path / "out"), "--tasks-uri", str(path)]
+    assert main([stage, *rows, *model, *outputs]) == 65
+    assert said in capsys.readouterr().err
+
+
+def test_a_list_may_have_a_byte_order_mark(tmp_path: Path) -> None:
+    (tmp_path / "task1.json").write_text(json.dumps(official()))
+    (tmp_path / "list.txt").write_bytes(b"\xef\xbb\xbftask1\r\n")
+    assert len(load_tasks([tmp_path / "list.txt"]).tasks) == 1
