@@ -2,6 +2,7 @@
 
 from refine_af.pipelines.config import RunConfig, load_config, preset_names
 from refine_af.pipelines.estimate import GPUS, Estimate, estimates
+from refine_af.targets.profile import load_profile, profile_names
 
 BEGIN, END = "<!-- derived: estimates -->\n", "<!-- end of derived -->\n"
 DETAILED = ("llama2-7b", "llama2-13b", "mistral-7b")
@@ -21,8 +22,12 @@ def _presets() -> list[tuple[str, RunConfig]]:
 
 
 def _pairs() -> str:
-    """Return one row per preset: what its largest task needs, and what each GPU makes of it."""
-    lines = ["| preset | most GiB | " + " | ".join(TITLES[kind] for kind in GPUS) + " |"]
+    """Return one row per preset: what its largest task needs, and what each GPU makes of it.
+
+    A column names the profiles with that GPU: all of them have one, so a cell holds for each.
+    """
+    head = [f"{TITLES[kind]} ({', '.join(names)})" for kind, names in profiles_by_gpu().items()]
+    lines = ["| preset | most GiB | " + " | ".join(head) + " |"]
     lines.append("| --- | --- |" + " --- |" * len(GPUS))
     for name, config in _presets():
         by_gpu = {kind: estimates(config, kind) for kind in GPUS}
@@ -32,6 +37,15 @@ def _pairs() -> str:
             f"| {name} | {most.memory_gib:.0f} ({most.task}) | " + " | ".join(cells) + " |"
         )
     return "\n".join(lines) + "\n"
+
+
+def profiles_by_gpu() -> dict[str, list[str]]:
+    """Return the packaged profiles of each kind of GPU that estimates know, one GPU a task."""
+    profiles = [load_profile(name) for name in profile_names()]
+    return {
+        kind: [item.name for item in profiles if item.gpu_kind == kind and item.gpus == 1]
+        for kind in GPUS
+    }
 
 
 def _pair(estimated: list[Estimate]) -> str:

@@ -7,16 +7,18 @@ import pytest
 from refine_af.contracts.errors import ParameterError
 from refine_af.pipelines.compiling import compile_request
 from refine_af.pipelines.config import RunConfig, load_config, preset_names
-from refine_af.pipelines.costs import costs_page
+from refine_af.pipelines.costs import costs_page, profiles_by_gpu
 from refine_af.pipelines.estimate import (
     GIB,
     GPUS,
     Estimate,
     estimates,
+    refuse_misfit,
     summary_line,
 )
 from refine_af.pipelines.flow import Images
 from refine_af.pipelines.plan import dry_run_text
+from refine_af.targets.profile import load_profile, profile_names
 
 
 def found(config: RunConfig, kind: str = "h100", gpus: int = 1) -> dict[str, Estimate]:
@@ -137,6 +139,36 @@ def test_the_page_of_costs_holds_every_pair() -> None:
     for preset in ("llama2-7b", "llama2-13b", "mistral-7b", "qwen2.5-1.5b", "llama2-7b-smoke"):
         assert f"\n| {preset} | " in text
     assert "refused: train_ppo, train_sft" in text
+
+
+PAIRS = [
+    (preset, profile, kind)
+    for preset in preset_names()
+    for kind, profiles in profiles_by_gpu().items()
+    for profile in profiles
+]
+
+
+def test_every_profile_with_a_gpu_has_a_column() -> None:
+    with_gpu = {name for name in profile_names() if load_profile(name).gpus}
+    assert {profile for _, profile, _ in PAIRS} == with_gpu
+
+
+@pytest.mark.parametrize(("preset", "profile", "kind"), PAIRS)
+def test_the_page_says_of_each_pair_what_compiling_does(
+    preset: str, profile: str, kind: str
+) -> None:
+    config, hardware = load_config(preset, ""), load_profile(profile)
+    page = Path(__file__).parents[2].joinpath("docs/costs-and-gpus.md").read_text()
+    (row,) = [line for line in page.splitlines() if line.startswith(f"| {preset} | ")][:1] or [""]
+    cells = dict(zip(GPUS, row.split(" | ")[2:], strict=False))
+    try:
+        refuse_misfit(config, hardware.gpu_kind, hardware.gpus)
+    except ParameterError:
+        assert cells[kind].startswith("refused: ")
+    else:
+        assert not cells or "refused" not in cells[kind]
+        assert bool(cells) == (config.backbone is not None)
 
 
 def test_a_gpu_that_is_too_small_is_said_to_be() -> None:
