@@ -245,14 +245,16 @@ def test_responses_hold_whole_roots_out(tmp_path: Path, seeds: str, script: str)
 
 def test_refusals_and_rows_without_text(tmp_path: Path, seeds: str) -> None:
     path = tmp_path / "sorry.jsonl"
-    path.write_text('{"text": "I am sorry, no."}\n{"text": ""}\n')
+    path.write_text('{"text": "I am sorry, no."}\n{"text": ""}\n{"text": "A wren."}\n')
     rows = [{"id": f"row{place}", "instruction": "Name a bird."} for place in range(8)]
     write_rows(tmp_path / "rows.jsonl", rows)
     inputs = {"instructions": str(tmp_path / "rows.jsonl")}
     run("generate_responses", tmp_path / "out", inputs, {"engine": "scripted", "model": str(path)})
     reasons = [row["reason"] for _, row in iter_objects(tmp_path / "out" / "rejected")]
     assert set(reasons) == {"refusal", "empty"}
-    assert len(reasons) == 8
+    answered = list(iter_objects(tmp_path / "out" / "instances"))
+    assert answered
+    assert len(reasons) + len(answered) == 8
     write_rows(tmp_path / "bad.jsonl", [{"id": "x", "instruction": ""}])
     with pytest.raises(DataError, match=r"bad\.jsonl:1: field 'instruction'"):
         run(
