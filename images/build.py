@@ -26,6 +26,8 @@ from refine_af.targets.kfp_source import image_name
 
 ROOT = Path(__file__).parent.parent
 DOCKER = os.environ.get("DOCKER") or "docker"
+BASE_IMAGE = "python:3.11-slim"
+"""As in the Dockerfile."""
 BASES: tuple[Image, ...] = ("core", "vllm", "train")
 TORCH_FOR_CPUS = "https://download.pytorch.org/whl/cpu"
 SOURCES_OF_WHEELS = ("PIP_FIND_LINKS", "PIP_EXTRA_INDEX_URL")
@@ -63,7 +65,7 @@ VARIANTS = {
 
 @dataclass(frozen=True)
 class Build:
-    """What a person asked for; ``base_image`` may be empty for the Dockerfile's own.
+    """What a person asked for.
 
     Without ``cache`` every base is made anew, even where Docker still has its layers.
     """
@@ -182,6 +184,29 @@ def inspect(reference: str, template: str) -> str:
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
 
+def by_digest(image: str) -> str:
+    """Return a base image by the digest that its registry has of it, so that all images share it.
+
+    An image that was made on this machine has none and keeps its tag; this is said.
+    """
+    if "@" in image:
+        return image
+    pulled = subprocess.run([DOCKER, "pull", "--quiet", image], capture_output=True, text=True)
+    known = subprocess.run(
+        [DOCKER, "image", "inspect", "--format", '{{join .RepoDigests "\\n"}}', image],
+        capture_output=True,
+        text=True,
+    )
+    if known.returncode:
+        sys.exit(f"images/build.py: {image} is not here and cannot be had: {pulled.stderr.strip()}")
+    if not known.stdout.strip():
+        print(f"{image}: no registry has it, so it has no digest; its tag is taken", flush=True)
+        return image
+    name = known.stdout.split()[0]
+    print(f"{image} is {name}", flush=True)
+    return name
+
+
 def build_all(request: Build, chosen: Sequence[Stage]) -> list[str]:
     """Build the chosen stages after the bases they stand on; return all references."""
     built = []
@@ -227,7 +252,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--variant", choices=VARIANTS, default="cpu")
     parser.add_argument("--registry", default="", help="put before every image's name")
     parser.add_argument("--tag", default=__version__)
-    parser.add_argument("--base-image", default="", help="default: python:3.11-slim")
+    parser.add_argument("--base-image", default=BASE_IMAGE, help=f"default: {BASE_IMAGE}")
     parser.add_argument("--source", default="", help="address of the sources, for the label")
     parser.add_argument("--only", action="append", choices=[s.name for s in STAGES], default=[])
     parser.add_argument("--bills", type=Path, default=ROOT / "build" / "sbom", metavar="FOLDER")
@@ -249,7 +274,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         VARIANTS[options.variant],
         options.registry,
         options.tag,
-        options.base_image,
+        by_digest(options.base_image),
         options.source,
         git.stdout.strip(),
         cache=not options.no_cache,

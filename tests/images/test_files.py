@@ -1,5 +1,6 @@
 """The images' files, without Docker: names, locks, the Dockerfile's rules."""
 
+import os
 import re
 import subprocess
 import sys
@@ -85,3 +86,43 @@ def test_locks_for_gpus_resolve(lock: str, tmp_path: Path) -> None:
     command += ["--only-binary", ":all:", "--target", str(tmp_path), *PLATFORM, "-r", str(path)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+DIGEST = "python@sha256:" + "0" * 64
+FAKE_DOCKER = """#!/bin/sh
+case "$1 $2" in
+  "pull --quiet") test "$3" != gone:1 || { echo "no such host" >&2; exit 1; } ;;
+  "image inspect") case "$5" in
+    python:3.11-slim) echo DIGEST ;;
+    made:here) echo ;;
+    *) exit 1 ;;
+  esac ;;
+esac
+"""
+
+
+def base_of(image: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Ask images/build.py for a base image with a Docker that knows three images."""
+    docker = folder / "docker"
+    docker.write_text(FAKE_DOCKER.replace("DIGEST", DIGEST), encoding="utf-8")
+    docker.chmod(0o755)
+    program = f"import build; print(build.by_digest({image!r}))"
+    return subprocess.run(
+        [sys.executable, "-c", program],
+        env=os.environ | {"DOCKER": str(docker), "PYTHONPATH": str(ROOT / "images")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_the_base_image_is_taken_by_its_digest(tmp_path: Path) -> None:
+    text = (ROOT / "images" / "Dockerfile").read_text(encoding="utf-8")
+    assert "\nARG BASE_IMAGE=python:3.11-slim\n" in text
+    assert base_of("python:3.11-slim", tmp_path).stdout.split("\n")[-2] == DIGEST
+    assert base_of(DIGEST, tmp_path).stdout == f"{DIGEST}\n"
+    made = base_of("made:here", tmp_path).stdout
+    assert made.startswith("made:here: no registry has it")
+    assert made.endswith("\nmade:here\n")
+    gone = base_of("gone:1", tmp_path)
+    assert (gone.returncode, "no such host" in gone.stderr) == (1, True)
