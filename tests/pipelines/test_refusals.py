@@ -89,6 +89,7 @@ RULES: dict[str, tuple[str, ...]] = {
     "PPOParams.lora_targets_is_a_pattern": ("train_ppo.lora_targets=(",),
     "PPOParams.rollout_reloads_an_adapter": ("train_ppo.rollout=vllm", "train_ppo.lora_rank=0"),
     "PPOParams.vllm_rolls_out_alone": ("train_ppo.rollout=vllm", "train_ppo.processes=2"),
+    "PPOParams.vllm_shares_a_node": ("train_ppo.rollout=vllm", "train_ppo.nodes=2"),
     "PPOParams.server_has_an_address": ("train_ppo.rollout=vllm_server",),
     "TrainPPOParams.held_out_is_not_rewarded": ("train_ppo.held_out=reward",),
     "SFTParams.batch_has_equal_pieces": ("train_sft.gradient_accumulation=3",),
