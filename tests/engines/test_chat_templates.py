@@ -37,7 +37,7 @@ BOMBS = [
     "{{ 'x'|center(999999999) }}",
     "{{ strftime_now('%999999999d') }}",
     "{{ lipsum(n=99999999) }}",
-    "{% set space = namespace(x='xxxxxxxxxxxxxxxx') %}"
+    "{% set space = namespace(x='doubled below') %}"
     "{% for i in range(99) %}{% set space.x = space.x ~ space.x %}{% endfor %}",
     "{% if messages|length > 2 %}{% set space = namespace(x=[1] * 99) %}"
     "{% for i in range(99) %}{% set space.x = space.x + space.x %}{% endfor %}{% endif %}",
