@@ -240,6 +240,11 @@ class _Run:
     def _report(self, row: dict[str, float], state: State) -> None:
         shown = {name: row[name] for name in ("reward_mean", "kl", "entropy", "parseable")}
         self.progress.step(state.update, self.settings.updates, "updates", **shown)
+        if state.update == 1 and self.policy.packs is False:
+            self.progress.say(
+                "this model reads a beginning that prompts share otherwise when it is read once, so"
+                " every prompt is read whole"
+            )
         if state.stopped:
             self.progress.say(f"stopped: {state.stopped}")
 

@@ -1,12 +1,13 @@
 """Reading a shared beginning once gives the numbers and gradients of reading it in every row."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tiny_ppo import tiny_model, tiny_settings
+from tiny_ppo import run, tiny_model, tiny_settings
 from transformers import (
     AutoModelForCausalLM,
     FalconConfig,
@@ -17,9 +18,11 @@ from transformers import (
     Qwen2Config,
 )
 
+from refine_af.ppo.episodes import Prompt
 from refine_af.ppo.packing import can_pack, packed
 from refine_af.ppo.padding import Batch, pad
 from refine_af.ppo.policy import Policy
+from refine_af.storage.journal import MemoryJournal
 
 WORDS = 40
 SIZE: dict[str, Any] = {
@@ -180,3 +183,17 @@ def test_any_rows(data: st.DataObject) -> None:
         together = found(batch)
     for left, right in ((apart.logprobs, together.logprobs), (apart.values, together.values)):
         torch.testing.assert_close(left[batch.action], right[batch.action], atol=2e-5, rtol=2e-4)
+
+
+@pytest.mark.parametrize("fits", [True, False])
+def test_a_run_says_when_prompts_that_begin_alike_are_read_whole(
+    fits: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    if not fits:
+        monkeypatch.setattr("refine_af.ppo.packing.Packed.mask", lambda *_: None)
+    prompts = [Prompt(f"p{n}", "a b c " * 14 + text) for n, text in enumerate(["x:", "yes:", "z:"])]
+    run(MemoryJournal(), tmp_path / "run", tiny_settings(updates=1), prompts=prompts)
+    assert ("every prompt is read whole" in capsys.readouterr().err) is not fits
