@@ -1,0 +1,59 @@
+"""The rows of the ablations' arms, and their tables from made runs."""
+
+import json
+from pathlib import Path
+
+import pytest
+import real_ablations
+from real_ablations import Finished, drawn, pair
+
+from refine_af.contracts.jsonl import write_rows
+
+
+def test_rows_are_short_and_one_of_each_instruction() -> None:
+    rows = [pair("a", "Name a colour.", "", "red"), pair("b", "Name a colour.", "", "blue")]
+    rows += [pair("c", "Add.", "1 2", "3"), pair("d", "Say on.", "", "word " * 61)]
+    rows += [pair("e", "Read.", "word " * 160, "yes")]
+    for seed in range(5):
+        chosen = drawn(rows, 2, seed)
+        assert {row.instruction for row in chosen} == {"Name a colour.", "Add."}
+        assert chosen == drawn(rows, 2, seed)
+    with pytest.raises(ValueError, match="2 short rows of different instructions; 3 are needed"):
+        drawn(rows, 3, 1)
+
+
+def test_an_arm_has_as_many_rows_and_the_settings_of_the_baseline(tmp_path: Path) -> None:
+    folder = tmp_path / "artifacts" / "train_sft-baseline"
+    folder.mkdir(parents=True)
+    (folder / "metrics").write_text(json.dumps({"rows": 70}))
+    (folder / "provenance").write_text(json.dumps({"params": {"max_steps": 8}}))
+    seed = Finished(1, tmp_path, tmp_path / "more")
+    assert seed.rows() == 70
+    assert seed.params("train_sft-baseline") == {"max_steps": 8}
+
+
+def test_rewards_and_curves_of_study_and_ablations_stand_together(tmp_path: Path) -> None:
+    study, more = tmp_path / "study", tmp_path / "more"
+    for folder, totals in (
+        (study / "artifacts" / "score_rewards-rl", (0.0, 1.0)),
+        (more / "score_rewards-rl_long", (1.0, 2.0)),
+    ):
+        folder.mkdir(parents=True)
+        rows = [pair(f"{x}", "Add.", "1 2", "3").model_copy(update={"total": x}) for x in totals]
+        write_rows(folder / "scored", rows)
+    for folder, updates in (
+        (study / "artifacts" / "train_ppo", 6),
+        (more / "train_ppo-rl_long", 12),
+    ):
+        folder.mkdir(parents=True)
+        curve = [{"reward_mean": float(n), "kl": n / 10} for n in range(updates)]
+        write_rows(folder / "curves", curve)
+    seeds = [Finished(3, study, more)]
+    # the standard error of two values is half their distance
+    assert real_ablations.reward_lines(seeds)[2:] == [
+        "| rl | 3 | 2 | +0.50 | 0.50 |",
+        "| rl_long | 3 | 2 | +1.50 | 0.50 |",
+    ]
+    first, second = real_ablations.ppo_lines(seeds)[2:]
+    assert first == "| rl | 3 | 6 | +0.00, +1.00, +2.00, +3.00, +4.00, +5.00 | 0.50 |"
+    assert second == "| rl_long | 3 | 12 | +0.50, +2.50, +4.50, +6.50, +8.50, +10.50 | 1.10 |"
