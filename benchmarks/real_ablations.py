@@ -7,6 +7,7 @@ with its settings, and answers its questions:
 - ``again``: the baseline's own rows; its answers have to be the study's, byte for byte;
 - ``people``: packaged seeds, instruction and output written by people (are better pairs of use?);
 - ``tasks``: questions of SUPER-NI training tasks with their references (is the student able to?);
+- ``worst_of_n``: of the pairs that ``best_of_n`` chose from, those that the reward likes least;
 - ``rl_long``: as ``rl``, with more updates of PPO (were there too few episodes?).
 
 What is there is not run again. The protocol is in ``benchmarks/README.md``.
@@ -25,7 +26,7 @@ from typing import Any
 from real_models import BEST_START, STUDIES, markdown, read_seed, tables
 
 from refine_af.contracts.jsonl import iter_objects, read_rows, write_rows
-from refine_af.contracts.records import Instance, Prediction, Seed
+from refine_af.contracts.records import Instance, Prediction, Rejected, Seed
 from refine_af.contracts.stage import EVERY_STAGE_WRITES
 from refine_af.runner import find_stage, run_stage
 
@@ -122,7 +123,6 @@ def rows_of_tasks(seed: Finished, options: argparse.Namespace) -> Path:
 
 def written(seed: Finished, arm: str, rows: Iterable[Instance]) -> Path:
     """Write as many of the rows as an arm of the study had."""
-    seed.output.mkdir(parents=True, exist_ok=True)
     path = seed.output / f"{arm}.jsonl"
     write_rows(path, drawn(rows, seed.rows(), seed.number))
     return path
@@ -131,6 +131,21 @@ def written(seed: Finished, arm: str, rows: Iterable[Instance]) -> Path:
 def rows_of_baseline(seed: Finished, options: argparse.Namespace) -> Path:
     """Return the rows of the study's baseline."""
     return seed.known("score_rewards-baseline") / "scored"
+
+
+def rows_of_worst_choice(seed: Finished, options: argparse.Namespace) -> Path:
+    """Write the pair of each instruction that scored lowest among those of ``best_of_n``."""
+    judged = seed.known("score_rewards-best_of_n")
+    scores = {row.id: row.total or 0.0 for row in read_rows(judged / "scored", Instance)}
+    lost = read_rows(judged / "rejected", Rejected)
+    scores |= {row.parents[0]: row.score or 0.0 for row in lost}
+    made = read_rows(seed.known("generate_instances-best_of_n") / "instances", Instance)
+    lowest: dict[str, Instance] = {}
+    for row in sorted(made, key=lambda row: scores[row.id]):
+        lowest.setdefault(row.parents[0], row)
+    path = seed.output / "worst_of_n.jsonl"
+    write_rows(path, lowest.values())
+    return path
 
 
 def rows_of_longer_ppo(seed: Finished, options: argparse.Namespace) -> Path:
@@ -159,20 +174,28 @@ ARMS: dict[str, Callable[[Finished, argparse.Namespace], Path]] = {
     "again": rows_of_baseline,
     "people": rows_of_people,
     "tasks": rows_of_tasks,
+    "worst_of_n": rows_of_worst_choice,
     "rl_long": rows_of_longer_ppo,
 }
 
 
+MATCHED = {
+    "again": ("best_of_n", "rl", "baseline_b"),
+    "worst_of_n": ("baseline", "rl", "baseline_b"),
+}
+"""Arms whose rows answer the very instructions that the study's arms were trained on."""
+
+
 def train_and_ask(seed: Finished, arm: str, options: argparse.Namespace) -> None:
     """Train the student on an arm's rows and ask it the study's questions."""
+    seed.output.mkdir(parents=True, exist_ok=True)
     inputs = {"instances": ARMS[arm](seed, options)}
     params = seed.params("train_sft-baseline")
-    if arm == "again":
-        others = ("best_of_n", "rl", "baseline_b")
+    if arm in MATCHED:
         names = ("match", "match_2", "match_3")
         inputs |= {
             name: seed.known(f"score_rewards-{other}") / "scored"
-            for name, other in zip(names, others, strict=True)
+            for name, other in zip(names, MATCHED[arm], strict=True)
         }
     elif arm == "rl_long":
         inputs["match"] = seed.known("score_rewards-baseline") / "scored"
@@ -242,7 +265,8 @@ def report(seeds: list[Finished], arms: list[str]) -> str:
     added = [arm for arm in arms if arm != "again" and all(arm in one for one in found.values())]
     study = STUDIES["refine-af"]
     pairs = [(arm, other) for arm in added for other in ("baseline", "start", BEST_START)]
-    pairs += [("rl_long", "rl")] if "rl_long" in added else []
+    others = (("best_of_n", "worst_of_n"), ("rl_long", "rl"))
+    pairs += [pair for pair in others if set(pair) & set(added)]
     study = replace(study, arms=(*study.arms, *added), pairs=tuple(pairs))
     checked = [seed for seed in seeds if (seed.output / "evaluate-again").exists()]
     lines = [
@@ -261,7 +285,7 @@ def main() -> None:
     parser.add_argument("--rows", type=Path, help="SUPER-NI training tasks, for the arm tasks")
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--seeds", default="1,2,3")
-    parser.add_argument("--arms", default="again,people,tasks,rl_long")
+    parser.add_argument("--arms", default=",".join(ARMS))
     parser.add_argument("--more-updates", type=int, default=8, help="times as many, for rl_long")
     parser.add_argument("--table", action="store_true", help="run nothing")
     options = parser.parse_args()

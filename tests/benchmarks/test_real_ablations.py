@@ -1,5 +1,6 @@
 """The rows of the ablations' arms, and their tables from made runs."""
 
+import argparse
 import json
 from pathlib import Path
 
@@ -7,7 +8,8 @@ import pytest
 import real_ablations
 from real_ablations import Finished, drawn, pair
 
-from refine_af.contracts.jsonl import write_rows
+from refine_af.contracts.jsonl import read_rows, write_rows
+from refine_af.contracts.records import Instance, Rejected
 
 
 def test_rows_are_short_and_one_of_each_instruction() -> None:
@@ -30,6 +32,25 @@ def test_an_arm_has_as_many_rows_and_the_settings_of_the_baseline(tmp_path: Path
     seed = Finished(1, tmp_path, tmp_path / "more")
     assert seed.rows() == 70
     assert seed.params("train_sft-baseline") == {"max_steps": 8}
+
+
+def test_the_worst_pair_of_each_instruction_is_the_one_that_scored_lowest(tmp_path: Path) -> None:
+    judged = tmp_path / "artifacts" / "score_rewards-best_of_n"
+    made = tmp_path / "artifacts" / "generate_instances-best_of_n"
+    for folder in (judged, made, tmp_path / "more"):
+        folder.mkdir(parents=True)
+    rows = {text: pair(text[0], "Add.", text, "3") for text in ("a1", "a2", "a3", "b1")}
+    write_rows(made / "instances", rows.values())
+    best = [rows["a2"].model_copy(update={"total": 0.5}), rows["b1"]]
+    write_rows(judged / "scored", [row.model_copy(update={"total": 0.5}) for row in best])
+    lost = [
+        Rejected.make("score_rewards", "not_best", "3", (rows[name].id,), key=name, score=score)
+        for name, score in (("a1", -1.0), ("a3", 0.2))
+    ]
+    write_rows(judged / "rejected", lost)
+    seed = Finished(1, tmp_path, tmp_path / "more")
+    path = real_ablations.rows_of_worst_choice(seed, argparse.Namespace())
+    assert [row.input for row in read_rows(path, Instance)] == ["a1", "b1"]
 
 
 def test_rewards_and_curves_of_study_and_ablations_stand_together(tmp_path: Path) -> None:
