@@ -10,6 +10,9 @@ with its settings, and answers its questions:
 - ``worst_of_n``: of the pairs that ``best_of_n`` chose from, those that the reward likes least;
 - ``rl_long``: as ``rl``, with more updates of PPO (were there too few episodes?).
 
+``baseline_best_form``, ``best_of_n_best_form`` and ``rl_best_form`` are the study's own students,
+asked in the words that were the untuned model's best.
+
 What is there is not run again. The protocol is in ``benchmarks/README.md``.
 """
 
@@ -179,6 +182,14 @@ ARMS: dict[str, Callable[[Finished, argparse.Namespace], Path]] = {
 }
 
 
+BEST_FORM = "_best_form"
+ASKED_AGAIN = tuple(f"{arm}{BEST_FORM}" for arm in ("baseline", "best_of_n", "rl"))
+AMONG_EACH_OTHER = (
+    ("best_of_n", "worst_of_n"),
+    ("rl_long", "rl"),
+    (f"best_of_n{BEST_FORM}", f"baseline{BEST_FORM}"),
+    (f"rl{BEST_FORM}", f"baseline{BEST_FORM}"),
+)
 MATCHED = {
     "again": ("best_of_n", "rl", "baseline_b"),
     "worst_of_n": ("baseline", "rl", "baseline_b"),
@@ -188,6 +199,11 @@ MATCHED = {
 
 def train_and_ask(seed: Finished, arm: str, options: argparse.Namespace) -> None:
     """Train the student on an arm's rows and ask it the study's questions."""
+    if arm in ASKED_AGAIN:
+        tuned = seed.known(f"train_sft-{arm.removesuffix(BEST_FORM)}")
+        asked = seed.params(f"evaluate-{BEST_START}")
+        seed.run(f"evaluate-{arm}", "evaluate", asked, adapter=tuned / "adapter")
+        return
     seed.output.mkdir(parents=True, exist_ok=True)
     inputs = {"instances": ARMS[arm](seed, options)}
     params = seed.params("train_sft-baseline")
@@ -264,9 +280,9 @@ def report(seeds: list[Finished], arms: list[str]) -> str:
     found = {seed.number: answers(seed, arms) for seed in seeds}
     added = [arm for arm in arms if arm != "again" and all(arm in one for one in found.values())]
     study = STUDIES["refine-af"]
-    pairs = [(arm, other) for arm in added for other in ("baseline", "start", BEST_START)]
-    others = (("best_of_n", "worst_of_n"), ("rl_long", "rl"))
-    pairs += [pair for pair in others if set(pair) & set(added)]
+    pairs = [(arm, "baseline") for arm in added if arm in ARMS]
+    pairs += [(arm, BEST_START) for arm in added]
+    pairs += [pair for pair in AMONG_EACH_OTHER if set(pair) & set(added)]
     study = replace(study, arms=(*study.arms, *added), pairs=tuple(pairs))
     checked = [seed for seed in seeds if (seed.output / "evaluate-again").exists()]
     lines = [
@@ -285,7 +301,7 @@ def main() -> None:
     parser.add_argument("--rows", type=Path, help="SUPER-NI training tasks, for the arm tasks")
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--seeds", default="1,2,3")
-    parser.add_argument("--arms", default=",".join(ARMS))
+    parser.add_argument("--arms", default=",".join((*ARMS, *ASKED_AGAIN)))
     parser.add_argument("--more-updates", type=int, default=8, help="times as many, for rl_long")
     parser.add_argument("--table", action="store_true", help="run nothing")
     options = parser.parse_args()
