@@ -149,9 +149,9 @@ class LeaseRecord:
             value = json.loads(raw)
             process = ProcessIdentity(**value.pop("process"))
             record = cls(process=process, **value)
-        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+            return record if record._is_sound() else None
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError):
             return None
-        return record if record._is_sound() else None
 
     def _is_sound(self) -> bool:
         texts = (self.holder, self.token, self.process.host, self.process.started)

@@ -251,3 +251,12 @@ def test_any_process_in_a_lease_is_survived(field: str, value: object) -> None:
         json.dumps(whole | {"process": whole["process"] | {field: value}}).encode()
     )
     assert found is None or isinstance(found.live, bool)
+
+
+@pytest.mark.parametrize("number", [10**400, -(10**400), 10**18, -1, 1e308, True, "2026"])
+@pytest.mark.parametrize("field", ["expires_at", "seconds", "pid"])
+def test_any_number_in_a_lease_is_survived(field: str, number: object) -> None:
+    whole = json.loads(record(60.0, ELSEWHERE))
+    (whole["process"] if field == "pid" else whole)[field] = number
+    found = LeaseRecord.load(json.dumps(whole).encode())
+    assert found is None or (isinstance(found.live, bool) and found.left <= found.seconds)
