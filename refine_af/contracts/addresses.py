@@ -5,15 +5,27 @@ They must not stand in parameters, which appear in provenance, plans, logs and c
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from itertools import pairwise
 from urllib.parse import unquote
 
-_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[/\\]{2}[^\s'\"<>`]*?(?=[:,.;)]*(?:[\s'\"<>`]|$))")
+_KNOWN = r"(?:https?|s3|gs|minio|ftps?|hf|wss?)"
+_ADDRESS = re.compile(
+    rf"(?:[A-Za-z][A-Za-z0-9+.-]*:[/\\]{{2}}|\b{_KNOWN}:|(?<![\w:/\\])//(?=[^\s/@]+@))"
+    r"[^\s'\"<>`]*?(?=[:,.;)]*(?:[\s'\"<>`]|$))",
+    re.IGNORECASE,
+)
 """An address, without the punctuation of the sentence around it."""
-_START = re.compile(r"((?:[A-Za-z][A-Za-z0-9+.-]*:)?[/\\]{2})([^/\\?#;]*)(.*)", re.DOTALL)
+_START = re.compile(
+    rf"({_KNOWN}:[/\\]*|(?:[A-Za-z][A-Za-z0-9+.-]*:)?[/\\]{{2}})([^/?#;]*)(.*)",
+    re.DOTALL | re.IGNORECASE,
+)
+"""Scheme, host and the rest. Of the known schemes with any number of slashes, as people mistype
+them; a backslash ends no user, since libraries differ about that."""
+_AROUND = " \t\r\n\"'`<>()[]"
 _PORT = re.compile(r"(\[[^\]]*\]|[^:]*)(:\d*)?")
-_NAME = re.compile(r"[?&#;]([^=&#;?/]*)=")
-_OPTION = re.compile(r"[?&#;]([^=&#;?/]*)=([^&#;]*)")
+_NAME = re.compile(r"[?&#;]([^=:&#;?/]*)[=:]")
+_OPTION = re.compile(r"[?&#;]([^=:&#;?/]*)[=:]([^&#;]*)")
 _ENCODED_MARK = re.compile(r"%(?:25)*(?:23|26|3[bdf])", re.IGNORECASE)
 """``#``, ``&``, ``;``, ``=`` or ``?``: the parts of such an address cannot be told apart."""
 
@@ -23,7 +35,7 @@ _STEP = re.compile(r"/([^=&#;?/]*)=")
 _STEP_VALUE = re.compile(r"(/([^=&#;?/]*)=)[^&#;?/]*")
 _STEPS = re.compile(r"/([^/?#;]*)")
 _PAIR = re.compile(r"([^:=@]+)[:=](.+)")
-_HUB = re.compile(r"(?<![\w/:.?#&;=%-])([\w.-]+/[\w.-]+)([?#&;][^\s'\"<>`]*)")
+_HUB = re.compile(r"(?<![\w/:.?#&;=%-])([\w.-]+/[\w.-]+(?:[@:][\w./-]+)?)([?#&;][^\s'\"<>`]*)")
 """A repository of the Hub with parameters behind it, as they are copied from a browser."""
 
 _WORDS = re.compile(r"[^\W\d_]+")
@@ -42,8 +54,12 @@ _WEBHOOKS = re.compile(
 )
 """Addresses of chat systems whose path is the secret itself."""
 
+_HOOK = re.compile(r"(?:incoming[-_]?)?(?:web)?hooks?(?:b2)?(?:[-_]test)?", re.IGNORECASE)
+_HOOK_HOST = re.compile(r"//[^/]*(?:hook|ntfy|pipedream)[^/]*$", re.IGNORECASE)
+"""How steps and hosts of webhooks are called, beside the known ones."""
+
 _TELLING = re.compile(
-    r"key|token|secret|passw|passp|signature|credential|code|auth|pwd|bearer|session|cookie|hmac"
+    r"key|token|secret|passw|passp|signature|cred(?!it)|code|auth|pwd|bearer|session|cookie|hmac"
 )
 _EXACT = {"sig", "pass", "jwt", "sas", "otp", "pin", "access", "sid", "hdnts", "hdnea", "login"}
 _HARMLESS = {"author", "authors"}
@@ -60,15 +76,15 @@ def credential_in(text: str) -> str:
             the web where the value looks like a secret; the path of a chat system's webhook.
     """
     for part in text.split(","):
-        match = _START.fullmatch(part.strip())
+        match = _START.fullmatch(part.strip(_AROUND))
         if match is None:
-            hub = _HUB.fullmatch(part.strip())
+            hub = _HUB.fullmatch(part.strip(_AROUND))
             for name in _NAME.findall(_decoded(hub[2])) if hub else ():
                 if _is_telling(name):
                     return f"the parameter {_decoded(name).strip()!r}"
             continue
         scheme, authority, rest = match.groups()
-        if "@" in _decoded(authority) or not _PORT.fullmatch(authority):
+        if "@" in _decoded(authority) or not _PORT.fullmatch(authority.partition("\\")[0]):
             return "a user or password"
         if _INNER.search(_decoded(rest)):
             return "a user or password"
@@ -85,6 +101,8 @@ def _secret_step(start: str, rest: str) -> str:
     if _WEBHOOKS.match(start + _decoded(rest)):
         return "a webhook, whose path is its secret"
     steps = [_decoded(step) for step in _STEPS.findall(re.split(r"[?#;]", rest)[0])]
+    if _hook_secrets(start, steps):
+        return "a webhook, whose path is its secret"
     for before, step in zip(["", *steps], steps, strict=False):
         if _is_secret_step(before, step):
             return f"the step behind {before!r}"
@@ -106,6 +124,18 @@ def _is_secret_step(before: str, step: str) -> bool:
     if _names_secret(before):
         return long or (mixed and len(step) >= 6 and "." not in step and not _version(step))
     return long and _names_secret(before.removesuffix("s"))
+
+
+def _hook_secrets(start: str, steps: Sequence[str]) -> set[int]:
+    """Return which steps of the path look like the secret of a webhook on an unknown host.
+
+    Behind a step or in a host named for hooks; a file (of a repository on webhooks) has an ending.
+    """
+    named = [at for at, step in enumerate(steps) if _HOOK.fullmatch(step)]
+    first = 0 if _HOOK_HOST.search(start) else named[0] + 1 if named else len(steps)
+    if steps and "." in steps[-1]:
+        return set()
+    return {at for at in range(first, len(steps)) if _is_secret_step("token", steps[at])}
 
 
 def _version(step: str) -> bool:
@@ -141,7 +171,7 @@ def _masked(address: str) -> str:
     scheme, authority, rest = match.groups()
     host = _decoded(authority).rpartition("@")[2]
     shown = authority if "@" not in _decoded(authority) else f"***@{host}"
-    if not _PORT.fullmatch(shown.removeprefix("***@")):
+    if not _PORT.fullmatch(shown.removeprefix("***@").partition("\\")[0]):
         shown = "***"
     at = rest.find("@")
     if at >= 0 and shown == "***":  # a password with a slash in it
@@ -163,6 +193,8 @@ def _masked_steps(start: str, rest: str) -> str:
     if _WEBHOOKS.match(start + _decoded(rest)):
         return "/***" + rest[len(path) :]
     steps = path.split("/")
+    hidden = _hook_secrets(start, [_decoded(step) for step in steps])
+    steps = ["***" if at in hidden else step for at, step in enumerate(steps)]
     shown = steps[:1]
     for before, step in pairwise(steps):
         pair = _PAIR.fullmatch(_decoded(step))
