@@ -27,14 +27,16 @@ CHOICE_TOKENS = 512
 _CUT_WORD = re.compile("length|max|limit|window|truncat|incomplete")
 """In the finish reason of an answer that met its limit: ``length``, ``max_output_tokens``."""
 
-FILTERED_WORDS = frozenset(
-    {"content_filter", "content_filtered", "safety", "recitation", "prohibited_content"}
-    | {"blocklist", "spii", "refusal", "guardrail_intervened"}
+_FILTERED_WORD = re.compile(
+    "filter|safety|recit|prohibit|block|spii|refus|guardrail|sensitive|moderat|violat|policy"
 )
-"""Finish reasons of an answer that was withheld."""
+"""In the finish reason of an answer that was withheld."""
 
-BROKEN_WORDS = frozenset({"error", "abort", "aborted", "cancelled", "canceled"})
-"""Finish reasons of an answer that the server did not finish; a retry may succeed."""
+_BROKEN_WORD = re.compile(
+    "error|abort|cancel|fail|time.?out|overload|resource|unavailable|interrupt|preempt|disconnect"
+    "|rate.?limit"
+)
+"""In the finish reason of an answer that the server did not finish; a retry may succeed."""
 
 _UNPAID_WORDS = re.compile(
     r"credit balance|insufficient[ _](?:credit|balance|fund|quota)|out of credit|payment required"
@@ -185,7 +187,7 @@ def read_answer(raw: bytes, request: Request, sampling: Sampling) -> Completion:
     value = _object(raw)
     said = _said(value)
     read, written = _usage(value)
-    if said.reason in BROKEN_WORDS:
+    if _BROKEN_WORD.search(said.reason):
         raise Unanswered(f"the endpoint ended it with {said.reason!r}")
     if said.unusable:
         return unusable(request, said.unusable, read, written)
@@ -279,7 +281,9 @@ def _alone(value: Any) -> Any:  # noqa: ANN401  any JSON
 def _said(value: Mapping[str, Any]) -> _Said:
     choices = value.get("choices")
     if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
-        raise Unanswered("malformed answer: it has no list 'choices' with an object")
+        raw = json.dumps(value).encode()
+        shown = f"malformed answer, without a list 'choices' of objects: {error_message(raw)}"
+        raise Unanswered(shown, unpaid=is_unpaid(raw))
     first = choices[0]
     if first.get("error"):
         raise Unanswered(f"an error in the answer: {str(first['error'])[:200]}")
@@ -288,7 +292,7 @@ def _said(value: Mapping[str, Any]) -> _Said:
         message = {"content": first.get("text", message)}
     word = first.get("finish_reason")
     reason = word.strip().lower() if isinstance(word, str) else ""
-    if reason in FILTERED_WORDS:
+    if _FILTERED_WORD.search(reason):
         return _Said("", reason=reason, unusable=f"the endpoint ended it with {word!r}")
     return _read_message(message, reason)
 
@@ -424,11 +428,14 @@ def _count(value: object) -> int:
 def is_unpaid(raw: bytes, *, in_words: bool = True) -> bool:
     """Return whether an error says that an account has no credit, in a code or ``in_words``."""
     try:
-        error = _alone(json.loads(raw))["error"]
-    except (ValueError, TypeError, KeyError, RecursionError):
+        value = _alone(json.loads(raw))
+    except (ValueError, RecursionError):
+        return False
+    if not isinstance(value, Mapping) or value.get("choices"):
         return False
     if in_words and _UNPAID_WORDS.search(error_message(raw)):
         return True
+    error = value.get("error", value)
     if not isinstance(error, Mapping):
         return False
     codes = [error.get(name) for name in ("code", "type", "status")]
@@ -444,13 +451,16 @@ def serves_vllm(raw: bytes) -> bool:
         return False
 
 
+_ERROR_NAMES = ("error", "message", "detail", "errors", "msg")
+
+
 def error_message(raw: bytes) -> str:
     """Return what the endpoint says about a refused request, at most 300 characters."""
     try:
         value = _alone(json.loads(raw))
-        error = value.get("error", value.get("message", value.get("detail")))
+        error = next(value[name] for name in _ERROR_NAMES if value.get(name))
         text = error.get("message") if isinstance(error, Mapping) else error
-    except (ValueError, AttributeError, RecursionError):
+    except (ValueError, AttributeError, RecursionError, StopIteration):
         text = None
     shown = text if isinstance(text, str) else raw.decode("utf-8", "replace")
     return " ".join("".join(char if char.isprintable() else " " for char in shown).split())[:300]

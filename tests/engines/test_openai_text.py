@@ -256,11 +256,20 @@ def test_waits_double_with_jitter_and_are_bounded() -> None:
         (b"[" * 100_000, "not JSON"),
         (b"[]", "is list, not an object"),
         (b"null", "is NoneType, not an object"),
-        (b'{"choices": []}', "no list 'choices'"),
-        (b'{"choices": [7]}', "no list 'choices'"),
+        (b'{"choices": []}', "without a list 'choices'"),
+        (b'{"choices": [7]}', "without a list 'choices'"),
+        (b'{"object": "error", "message": "model is loading"}', "model is loading"),
+        (b'{"detail": "busy"}', "busy"),
         (b'{"error": {"message": "overloaded"}}', "overloaded"),
         (b'{"choices": [{"error": {"code": 502}, "text": ""}]}', "502"),
         (b'{"choices": [{"text": "a", "finish_reason": "error"}]}', "ended it with 'error'"),
+        (b'{"choices": [{"text": "a", "finish_reason": "network_error"}]}', "network_error"),
+        (b'{"choices": [{"text": "a", "finish_reason": "Timeout"}]}', "ended it with 'timeout'"),
+        (
+            b'{"choices": [{"text": "a", "finish_reason": "insufficient_system_resource"}]}',
+            "insufficient_system_resource",
+        ),
+        (b'{"choices": [{"text": "a", "finish_reason": "rate_limited"}]}', "rate_limited"),
     ],
 )
 def test_rubbish_is_asked_again_and_then_a_failure(
@@ -297,6 +306,9 @@ NULL: dict[str, Any] = {"content": None}
         ({"content": [{"type": "refusal", "refusal": "no"}]}, "stop", "refused: no"),
         ({"content": "half"}, "content_filter", "content_filter"),
         ({"content": ""}, "SAFETY", "SAFETY"),
+        ({"content": "half"}, "IMAGE_SAFETY", "IMAGE_SAFETY"),
+        ({"content": "half"}, "sensitive", "sensitive"),
+        ({"content": "half"}, "content_policy_violation", "content_policy_violation"),
     ],
 )
 def test_an_answer_that_is_none_is_final(
@@ -840,3 +852,25 @@ def test_an_account_without_credit_is_known_by_words_too(
             ask(server, ["a"])
     else:
         assert ask(server, ["a"])[0].finish in ("stop", "error")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"message": "Insufficient Balance", "status": 402},
+        {"code": 402, "msg": "no money"},
+        {"code": "insufficient_quota", "choices": []},
+        {"errors": [{"message": "your credit balance is too low"}]},
+    ],
+)
+@pytest.mark.parametrize("status", [200, 400])
+def test_an_account_without_credit_is_known_without_an_error_object(
+    status: int, body: dict[str, Any], server: Server
+) -> None:
+    async def answer(server: Server, asked: dict[str, Any], _: web.Request) -> web.Response:
+        return web.json_response(body, status=status)
+
+    server.answer = answer
+    with pytest.raises(DependencyError, match="no credit"):
+        ask(server, ["a"])
+    assert server.tries["a"] == 1
