@@ -9,20 +9,34 @@ import re
 from collections.abc import Iterator
 from typing import Literal
 
+from refine_af.self_instruct.fences import without_fence
+
 Reason = Literal["chatter", "ambiguous"]
 Item = tuple[str, Reason | None, str]
 """Text, why it is not an instruction (None: it is one), and a detail for people."""
 
 _NUMBER = re.compile(
     r"""\n([ \t]*)(?:\#{1,4}[ ]|>[ ]?)?[*_(\[]{0,3}     # heading or quotation, emphasis, brackets
-    (?:(?:[Tt]ask|[Ii]nstruction|TASK|INSTRUCTION)\s)?\#?
-    (\d{1,3})(?:\s?[.)\]](?!\d)|\s?:(?=\s))            # 9. 9 . 9) 9: but not 9.5
+    (?:(?P<word>[Tt]ask|[Ii]nstruction|TASK|INSTRUCTION)\s)?\#?
+    (?P<number>\d{1,3})(?:\s?[.)\]\uff0e\u3001\uff09](?!\d)  # 9. 9 . 9) but not 9.5
+    |\s?[:\uff1a](?=[\s*_])                                # 9:
+    |\s[-\u2013\u2014]\s(?=[*_]*[^\W\d])                   # 9 - but not 9 - 4
+    |\ufe0f?\u20e3                                         # as a key
+    |(?(word)(?=[*_]{0,3}\n)|(?!)))                        # Task 9, alone in its line
     [*_)\]]{0,3}:?[ \t]*""",
     re.VERBOSE,
 )
-_BULLET = re.compile(r"\n([ \t]*)[-*+\u2022\u2023\u2013\u2014][ \t]+")
+_BULLET = re.compile(
+    r"\n([ \t]*)(?:[-*+\u2022\u2023\u2013\u2014\u25aa\u25cf\u25e6][ \t]+(?:\[[ xX]?\][ \t]+)?"
+    r"|[\u2460-\u2473\u2776-\u277f][ \t]*)"
+)
+"""A bullet, also with a box to tick, or a number in a circle."""
+
+_LETTER = re.compile(r"\n([ \t]*)[*_(\[]{0,3}([a-z]|[ivx]{2,4})[.)\]](?=\s)[*_]{0,3}[ \t]*", re.I)
+_LETTERS = ("abcdefghijklmnopqrst", ("i", "ii", "iii", "iv", "v", "vi", "vii", "viii", "ix", "x"))
 _CHATTER = re.compile(
     r"(?:sure|certainly|of course|absolutely|okay|ok|alright|great|yes|no problem|happy to"
+    r"|got it|understood|perfect|my pleasure|glad to"
     r"|here (?:are|is)|here's|here\u2019s|below (?:are|is|you)|the following|these are"
     r"|i (?:can|have|will|would|am|hope)|i'(?:ll|d|ve|m)|as an ai)\b",
     re.IGNORECASE,
@@ -30,9 +44,21 @@ _CHATTER = re.compile(
 _REMARK = re.compile(
     r"(?:let me know|i hope|hope (?:this|these|that)|feel free|would you like|do you want"
     r"|these (?:tasks|instructions|items)|please (?:let me know|note)|note:|note that"
-    r"|if you (?:need|want|would|have))\b",
+    r"|if you (?:need|want|would|have)|these should|good luck|enjoy)\b",
     re.IGNORECASE,
 )
+_FAREWELL = re.compile(
+    r"(?:let me know|feel free to (?:ask|let|reach)|i hope (?:this|these|that)"
+    r"|would you like (?:me|more|another|to see)|good luck)\b",
+    re.IGNORECASE,
+)
+"""Words to the reader that an instruction does not end with, even without a blank line before."""
+_REFUSAL = re.compile(
+    r"(?=.*\b(?:can['\u2019]?t|cannot|can not|unable|not able|won['\u2019]?t)\b)"
+    r"(?:i['\u2019]m|i am|sorry|unfortunately|i apologi[sz]e|as an ai|i can)",
+    re.IGNORECASE,
+)
+_RULE = re.compile(r"\s*(?:[-*_=]{3,}|`{3,}|~{3,})\s*")
 _LABEL = re.compile(r"\n[ \t*_]*(input|output|answer|example)[ \t]*\d*[ \t*_]*:", re.I)
 _NAMED = re.compile(r"\s*(?:task|instruction)(?:\s?\d+)?\s?:\s*", re.IGNORECASE)
 _BOLD = re.compile(r"(\*\*|__)(?=\S)(.+?)(?<=\S)\1")
@@ -48,8 +74,15 @@ _Start = tuple[int, int, bool]
 """Where an item's mark and its text begin, and whether it holds a list of its own."""
 
 
+def is_chatter(text: str) -> bool:
+    """Return whether a text is talk before what was asked for: one line, such as ``Sure!``."""
+    line = text.strip()
+    return "\n" not in line and bool(line.endswith(":") or _CHATTER.match(line.lstrip('*_#" ')))
+
+
 def list_items(completion: str) -> list[Item]:
     """Return the items of a completion in order, at least one."""
+    completion = without_fence(completion)
     marks = _marks(completion)
     opening = _opening(completion[: marks[0][0]] if marks else completion, bool(marks))
     goes_on = bool(opening) and opening[-1][1] is None
@@ -70,12 +103,28 @@ def _marks(completion: str) -> list[_Mark]:
     """
     # a literal in front of the pattern is found far sooner than the beginning of a line
     text = "\n" + completion
-    numbers = [_mark(match, int(match[2])) for match in _NUMBER.finditer(text)]
+    numbers = [_mark(match, int(match["number"])) for match in _NUMBER.finditer(text)]
     if numbers:
         return numbers
     bullets = [_mark(match, None) for match in _BULLET.finditer(text)]
+    if not bullets:
+        return _letters(text)
     alone = len(bullets) == 1 and completion[: bullets[0][0]].strip() != ""
     return [] if alone else bullets
+
+
+def _letters(text: str) -> list[_Mark]:
+    """Return letters at the beginnings of lines: at least two, from the first, all in order.
+
+    Behind an instruction they are the answers that it offers.
+    """
+    found = list(_LETTER.finditer(text))
+    before = text[: found[0].start()].strip() if found else ""
+    names = [match[2].lower() for match in found]
+    ordered = any(names == list(letters[: len(names)]) for letters in _LETTERS)
+    if len(found) < 2 or not ordered or (before and not _CHATTER.match(before.lstrip('*_#" '))):
+        return []
+    return [_mark(match, None) for match in found]
 
 
 def _mark(match: re.Match[str], number: int | None) -> _Mark:
@@ -87,6 +136,8 @@ def _opening(text: str, listed: bool) -> list[Item]:
     """Return what stands before the first mark: the rest of an item, chatter, or both."""
     if not text.strip():
         return []
+    if not listed and _REFUSAL.match(text.strip()) and "\n" not in text.strip():
+        return [(text, "chatter", "a refusal")]
     if not _CHATTER.match(text.lstrip(' \t\n*_#"')):
         return [(text, None, "")]
     first, _, rest = text.strip().partition("\n")
@@ -149,9 +200,13 @@ def _marked(completion: str, starts: list[_Start]) -> Iterator[Item]:
 
 def _without_remark(text: str) -> list[Item]:
     """Return the last item without what is said behind the list."""
-    head, blank, tail = text.rstrip().rpartition("\n\n")
-    if blank and head.strip() and _REMARK.match(tail.lstrip(" *_(")):
-        return [*_without_remark(head), (tail, "chatter", "behind the list")]
+    head, line, tail = text.rstrip().rpartition("\n")
+    if line and head.strip() and _RULE.fullmatch(tail):
+        return _without_remark(head)
+    for blank, remark in (("\n", _FAREWELL), ("\n\n", _REMARK)):
+        head, found, tail = text.rstrip().rpartition(blank)
+        if found and head.strip() and remark.match(tail.lstrip(" *_(")):
+            return [*_without_remark(head), (tail, "chatter", "behind the list")]
     return [(text, None, "")]
 
 

@@ -15,6 +15,7 @@ from refine_af.contracts.randomness import sample
 from refine_af.contracts.readable import is_readable, readable
 from refine_af.engines.text import Finish
 from refine_af.self_instruct.drafts import Draft
+from refine_af.self_instruct.fences import code_blocks, inside
 from refine_af.self_instruct.parse_published import published_pairs
 
 if TYPE_CHECKING:
@@ -102,7 +103,8 @@ def parse_instances(
     if published:
         pairs = published_pairs(answer, layout)
     else:
-        pairs = _output_first(answer) if layout == "output_first" else _input_first(answer)
+        first = layout == "output_first"
+        pairs = _output_first(answer) if first else _input_first(answer, finish)
     if not pairs:
         return [Draft("", readable(answer), "unparseable")]
     if finish == "length":
@@ -112,6 +114,9 @@ def parse_instances(
 
 _Label = tuple[str, str, str]
 """Word, label as written, text behind it up to the next label."""
+
+_Block = tuple[str, str, list[_Label]]
+"""An ``Example`` as written, the text up to its first label, and the labels."""
 
 
 def _labels(text: str, pattern: re.Pattern[str]) -> tuple[str, list[_Label]]:
@@ -125,20 +130,22 @@ def _parts(text: str, pattern: re.Pattern[str], widest: int | None = None) -> li
     """Return the text split at its labels: text, then label, indent, word and text of each.
 
     A label that is indented by more than ``widest`` characters, or else one more than the first,
-    is text, such as in a docstring.
+    is text, such as in a docstring; so is one in a block of code.
     """
     parts: list[str] = pattern.split(text)
     indents = parts[2::4]  # None where there is none
-    if not any(indents):
+    blocks = code_blocks(text, len(text) - len(parts[-1])) if "`" in text else ()
+    if not blocks and not any(indents):
         return parts
-    widest = len(indents[0] or "") + 1 if widest is None else widest
-    shallow = parts[:1]
+    widest = len(indents[0] or "") + 1 if indents and widest is None else widest
+    shallow, position = parts[:1], len(parts[0])
     for at, indent in enumerate(indents):
         written, _, word, behind = parts[4 * at + 1 : 4 * at + 5]
-        if len(indent or "") <= widest:
+        if len(indent or "") <= (widest or 0) and not inside(blocks, position + 1):
             shallow += (written, indent, word, behind)
         else:
             shallow[-1] += written + behind
+        position += len(written) + len(behind)
     return shallow
 
 
@@ -146,28 +153,52 @@ def _joined(before: str, labels: Sequence[_Label]) -> str:
     return (before + "".join([written + text for _, written, text in labels])).strip()
 
 
-def _input_first(answer: str) -> list[Draft]:
+def _input_first(answer: str, finish: Finish) -> list[Draft]:
     if _OTHER_TASK.match(answer):
         return []
     before, labels = _labels(answer, _INPUT_OUTPUT_EXAMPLE)
     inner: list[_Label] = []
-    blocks = [(before, inner)]
+    blocks: list[_Block] = [("", before, inner)]
     for label in labels:
         if label[0] in _EXAMPLES:
             inner = []
-            blocks.append((label[2], inner))
+            blocks.append((label[1], label[2], inner))
         else:
             inner.append(label)
     if len(blocks) == 1:
         return [_pair(before, labels)] if labels else []
     # a pair may stand before the first Example; anything else there is talk
-    if not any(word in _OUTPUTS for word, _, _ in blocks[0][1]):
+    if not any(word in _OUTPUTS for word, _, _ in blocks[0][2]):
         del blocks[0]
-    return [
-        _pair(before, inner) if inner else Draft("", before.strip())
-        for before, inner in blocks
-        if inner or before.strip()
-    ]
+    pairs: list[Draft] = []
+    last = ""  # the Example before, where it has labels
+    for written, before, inner in blocks:
+        if inner:
+            pairs.append(_pair(before, inner))
+            last = written or "none"
+        elif before.strip():
+            cut_off = finish == "length" and inner is blocks[-1][2]
+            if not last or cut_off or 0 < _number(written) == _number(last) + 1:
+                pairs.append(Draft("", before.strip()))
+                last = ""
+            else:
+                pairs[-1] = _with_example(pairs[-1], written + before)
+                last = "none"
+    return pairs
+
+
+def _number(written: str) -> int:
+    """Return the number of an ``Example``; -1 for none."""
+    return int("".join(filter(str.isdecimal, written)) or -1)
+
+
+def _with_example(pair: Draft, text: str) -> Draft:
+    """Return a pair with an ``Example`` without labels, which may be a part of its output.
+
+    One that has the next number is a pair of its own.
+    """
+    detail = "Example: inside the output"
+    return Draft(pair.input, f"{pair.output}{text}".strip(), "ambiguous", detail)
 
 
 def _pair(before: str, labels: Sequence[_Label]) -> Draft:
@@ -202,8 +233,8 @@ def _output_first(answer: str) -> list[Draft]:
     pairs = []
     for text in _parts("\n" + answer, _CLASS_LABEL)[4::4]:
         label, _, given = text.strip().partition("\n")
-        label, given = label.strip(), given.strip()
-        may_hold_label = "put" in given or "PUT" in given
+        label, given = label.rstrip(), given.lstrip()
+        may_hold_label = ":" in given and ("put" in given or "PUT" in given)
         pairs.append(_labelled(label, given) if may_hold_label else Draft(given, label))
     return pairs
 

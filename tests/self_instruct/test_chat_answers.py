@@ -23,6 +23,23 @@ from refine_af.self_instruct.prompts import Layout, instructions_prompt
         # an answer without labels is the output of a task that needs no input
         ("Toast it.\nOr feed ducks.", ("", "Toast it.\nOr feed ducks.")),
         ("The input: a word is no label in the middle.", None),
+        ("### Input\nb a\n### Output\na b", ("b a", "a b")),
+        ("**Input**\nb a\n\n**Output**\na b", ("b a", "a b")),
+        ("Input\uff1a b a\nOutput\uff1a a b", ("b a", "a b")),
+        ("\u00a0Input: b a\n\u00a0Output: a b", ("b a", "a b")),
+        ("Input: b a\r\nOutput: a b\r\n", ("b a", "a b")),
+        ("```\nInput: b a\nOutput: a b\n```", ("b a", "a b")),
+        ("Input: b a\nOutput: a b\n\n**Example 2**\nInput: d\nOutput: e", ("b a", "a b")),
+        ("**Example 1:**\n\nInput: b a\nOutput: a b", ("b a", "a b")),
+        ('Input: b a\nOutput: She said "yes"', ("b a", 'She said "yes"')),
+        ("Input: b a\nOutput: **bold** and __more__", ("b a", "**bold** and __more__")),
+        ("**Output: a b**", ("", "a b")),
+        # labels in code are text
+        (
+            "Output: def f():\n    Input: x\n    Output: y",
+            ("", "def f():\n    Input: x\n    Output: y"),
+        ),
+        ("Input: b\nOutput:\n```\nInput: 5\n```", ("b", "```\nInput: 5\n```")),
     ],
 )
 def test_pairs_of_a_chat_model(answer: str, pair: tuple[str, str] | None) -> None:
@@ -44,6 +61,26 @@ def test_pairs_of_a_chat_model(answer: str, pair: tuple[str, str] | None) -> Non
 )
 def test_half_a_pair_is_of_no_use(answer: str, layout: Layout) -> None:
     assert parse_chat(answer, "stop", layout).reason == "unparseable"
+
+
+@pytest.mark.parametrize(
+    ("answer", "layout"),
+    [
+        ("Output: A: hi\nInput: see below\nB: hello", "input_first"),
+        ("Input: a\nOutput: b\nOutput: c", "input_first"),
+        ("Input: a\nOutput: Q: 2+2\nAnswer: 4", "input_first"),
+        ("Input: x\nOutput: # Input: a\n# Output: b", "input_first"),
+        ("This adds two numbers\nprint(1 + 2)\nOutput: 3", "input_first"),
+        ("1. Input: x\n   Output: y", "input_first"),
+        ("| Input: x | Output: y |", "input_first"),
+        ("Class label: spam\nInput: Call me.\nAnswer: now", "output_first"),
+    ],
+)
+def test_a_label_where_the_form_has_none_makes_the_pair_ambiguous(
+    answer: str, layout: Layout
+) -> None:
+    draft = parse_chat(answer, "stop", layout)
+    assert (draft.reason, draft.output) == ("ambiguous", answer)
 
 
 def test_a_class_label_comes_with_an_input() -> None:

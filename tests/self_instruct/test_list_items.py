@@ -36,12 +36,35 @@ def dropped(completion: str) -> list[tuple[str | None, str]]:
         (" 9. ", " 10. "),
         ("9. **", "10. **"),
         ("9. Task: ", "10. Instruction: "),
+        ("9 - ", "10 - "),
+        ("9 \u2013 ", "10 \u2013 "),
+        ("**Task 9:** ", "**Task 10:** "),
+        ("### Task 9\n", "### Task 10\n"),
+        ("9\u3001", "10\u3001"),
+        ("\uff19\uff0e", "\uff11\uff10\uff0e"),
+        ("9\ufe0f\u20e3 ", "10\ufe0f\u20e3 "),
+        ("\u2460 ", "\u2461 "),
+        ("\u25aa ", "\u25aa "),
+        ("- [ ] ", "- [x] "),
+        ("a) ", "b) "),
+        ("A. ", "B. "),
+        ("(i) ", "(ii) "),
     ],
 )
 @pytest.mark.parametrize(
-    "before", ["", "Sure! Here are eight more tasks for you:\n\n", "Here's the list:\n"]
+    "before",
+    ["", "Sure! Here are eight more tasks for you:\n\n", "Here's the list:\n", "Got it. Two:\n"],
 )
-@pytest.mark.parametrize("after", ["", "\n\nLet me know if you need more!"])
+@pytest.mark.parametrize(
+    "after",
+    [
+        "",
+        "\n\nLet me know if you need more!",
+        "\nFeel free to ask for more.",
+        "\n\nThese should help you.",
+        "\n---\nWould you like more?",
+    ],
+)
 def test_the_usual_marks_and_the_talk_around_them(
     marks: tuple[str, str], before: str, after: str
 ) -> None:
@@ -94,6 +117,31 @@ def test_talk_without_marks_leaves_one_line_or_an_ambiguous_piece() -> None:
     ]
     # an instruction may begin with such a word
     assert kept("Here is a story, continue it.") == ["Here is a story, continue it."]
+
+
+def test_a_list_in_a_block_of_code_is_read() -> None:
+    assert kept(f"```\n9. {POEM}\n10. {TIDES}\n```") == [POEM, TIDES]
+    assert kept(f"9. {POEM}\n10. {TIDES}\n```") == [POEM, TIDES]
+
+
+def test_a_refusal_is_no_instruction() -> None:
+    for text in ("I'm sorry, but I can't help with that.", "As an AI I am unable to do so."):
+        assert dropped(text) == [("chatter", text)]
+    assert kept("Apologise to a friend whom you can't visit.")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Choose the right answer:\na) Paris\nb) Rome",  # what an item offers, not a list of items
+        "Work out by hand:\n12 - 5",
+        "Say what is missing:\nA. Bach\nC. Debussy",
+        "Keep a diary of it.\nNote: one page at most.",
+    ],
+)
+def test_what_only_looks_like_a_list_stays_whole(text: str) -> None:
+    for before in ("", "9. "):
+        assert kept(before + text) == [" ".join(text.split())]
 
 
 def test_the_published_rules_split_as_published() -> None:

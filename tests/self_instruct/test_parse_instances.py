@@ -224,6 +224,42 @@ def test_a_label_in_another_place_makes_the_pair_ambiguous(answer: str, detail: 
     assert judged.reason == "ambiguous"
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "A noun names a thing.\nExample: dog",
+        "See\nExample\nof it",
+        "Two of them:\nExample 1: dog\nExample 2: cat",
+    ],
+)
+def test_an_example_inside_an_answer_does_not_cut_it(text: str) -> None:
+    for before in ("", "Example 1\n"):
+        [pair] = parse_instances(f"{before}Input: a\nOutput: {text}", "stop", "input_first")
+        assert (pair.reason, pair.output) == ("ambiguous", text)
+    assert parse_plain(f"Input: a\nOutput: {text}") == Draft("a", text)
+
+
+def test_the_next_example_may_have_no_labels() -> None:
+    answer = "Example 1\nInput: a\nOutput: b\nExample 2\nJust c"
+    assert parse_instances(answer, "stop", "input_first") == [Draft("a", "b"), Draft("", "Just c")]
+    # one that was cut off does not spoil the pair before it
+    [pair, cut] = parse_instances("Input: a\nOutput: b\nExample\nIn", "length", "input_first")
+    assert (pair, cut.reason) == (Draft("a", "b"), "truncated")
+
+
+@pytest.mark.parametrize("fence", ["```", "````"])
+def test_labels_in_a_block_of_code_are_text(fence: str) -> None:
+    code = f"{fence}python\nInput: 5\nOutput: 6\nExample 2\n{fence}"
+    for output in (code, f"Run it:\n{code}\nThat is all."):
+        assert parse_plain(f"Input: a\nOutput: {output}") == Draft("a", output)
+        block = f"Example 1\nInput: a\nOutput: {output}\nExample 2\nInput: b\nOutput: c"
+        pairs = [Draft("a", output), Draft("b", "c")]
+        assert parse_instances(block, "stop", "input_first") == pairs
+    # a block that nobody closes holds nothing
+    text = f"Example 1\nInput: a\nOutput: {fence}\nx\nExample 2\nInput: b\nOutput: c"
+    assert [pair.input for pair in parse_instances(text, "stop", "input_first")] == ["a", "b"]
+
+
 def test_labels_in_dress_are_labels() -> None:
     answer = (
         "**Example 1**\n**Input:** Oslo\n**Output:** Norway\n"
