@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from refine_af.contracts.errors import DataError, ParameterError
 from refine_af.engines.chat_templates import check_chat_template
-from refine_af.engines.thinking import THINK_MARKS, opens_thinking
+from refine_af.engines.thinking import is_think_mark, opens_thinking
 
 if TYPE_CHECKING:
     import tokenizers
@@ -277,7 +277,7 @@ def _control_names(tokenizer: "PreTrainedTokenizerBase") -> dict[str, int]:
         str(token): int(index)
         for index, token in tokenizer.added_tokens_decoder.items()
         if token.special
-        or str(token) in THINK_MARKS
+        or is_think_mark(str(token))
         or (_is_mark(str(token)) and str(token) in template)
     }
     ids: list[int] = tokenizer.all_special_ids

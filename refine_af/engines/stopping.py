@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from refine_af.contracts.errors import DataError
 from refine_af.engines.control_tokens import text_encoder
-from refine_af.engines.thinking import THINK_MARKS, split_thinking
+from refine_af.engines.thinking import is_think_mark, split_thinking
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -49,9 +49,9 @@ def _silent(tokenizer: "PreTrainedTokenizerBase") -> frozenset[int]:
         for index, token in tokenizer.added_tokens_decoder.items()
         if token.special
     }
-    if THINK_MARKS.isdisjoint(special.values()):
+    if not any(map(is_think_mark, special.values())):
         return frozenset()
-    return frozenset(index for index, name in special.items() if name not in THINK_MARKS)
+    return frozenset(index for index, name in special.items() if not is_think_mark(name))
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,29 +7,43 @@ belongs to it.
 
 import re
 
-_NAMES = "think|thinking|thought|thoughts|reasoning|seed:think"
-_OTHERS = {
-    "[THINK]": "[/THINK]",
-    "\u25c1think\u25b7": "\u25c1/think\u25b7",
-    "<|START_THINKING|>": "<|END_THINKING|>",
-    "<|begin_of_thought|>": "<|end_of_thought|>",
-    "<|inner_prefix|>": "<|inner_suffix|>",
-    "<|channel|>analysis<|message|>": "<|end|><|start|>assistant<|channel|>final<|message|>",
-}
-"""Closing mark by opening mark, of models that do not write them as tags."""
+_NAMES = (
+    r"(?:[a-z]{1,20}[:_])?think(?:_[a-z]{1,20})?|thinking|thoughts?|reasoning|reflection|scratchpad"
+    r"|inner_?(?:thoughts?|monologue)"
+)
+_BAR, _GAP, _THOUGHT = "[|\uff5c]", "[_\u2581 ]", "(?:think|thinking|thoughts?|reasoning)"
+_HARMONY = r"<\|channel\|>(?:analysis|commentary)[^<]{0,60}<\|message\|>"
+_FORMS = (
+    (r"\[THINK\]", r"\[/THINK\]"),
+    ("\u25c1think\u25b7", "\u25c1/think\u25b7"),
+    (r"<\|inner_prefix\|>", r"<\|inner_suffix\|>"),
+    (
+        f"<{_BAR}(?:(?:start|begin){_GAP}(?:of{_GAP})?)?{_THOUGHT}(?:{_GAP}(?:start|begin))?{_BAR}>",
+        f"<{_BAR}(?:/{_THOUGHT}|end{_GAP}(?:of{_GAP})?{_THOUGHT}|{_THOUGHT}{_GAP}end){_BAR}>",
+    ),
+    (
+        rf"(?:<\|start\|>assistant)?{_HARMONY}",
+        r"(?:<\|end\|>)?(?:<\|start\|>assistant)?<\|channel\|>final[^<]{0,60}"
+        r"(?:<\|constrain\|>[^<]{0,60})?<\|message\|>",
+    ),
+)
+"""Opening and closing marks of models that do not write tags."""
 
-_ANY_OPENING = rf"(?:<(?P<name>{_NAMES})>|(?P<other>{'|'.join(map(re.escape, _OTHERS))}))"
-_ANY_CLOSING = rf"(?:</(?:{_NAMES})>|{'|'.join(map(re.escape, _OTHERS.values()))})"
+_ANY_OPENING = (
+    rf"(?:<(?P<name>{_NAMES})(?:\s[^<>]{{0,80}})?>"
+    rf"|{'|'.join(f'(?P<form{at}>{opening})' for at, (opening, _) in enumerate(_FORMS))})"
+)
+_ANY_CLOSING = rf"(?:</(?:{_NAMES})\s?>|{'|'.join(closing for _, closing in _FORMS)})"
 _OPENED = re.compile(rf"\s*{_ANY_OPENING}", re.IGNORECASE)
 _CLOSED = re.compile(rf"{_ANY_CLOSING}\s*", re.IGNORECASE)
 _OPENING = re.compile(_ANY_OPENING, re.IGNORECASE)
 _AT_END = re.compile(rf"{_ANY_OPENING}\s*\Z", re.IGNORECASE)
+_MARK = re.compile(f"{_ANY_OPENING}|{_ANY_CLOSING}", re.IGNORECASE)
 
-THINK_MARKS = frozenset(
-    [mark for name in _NAMES.split("|") for mark in (f"<{name}>", f"</{name}>")]
-    + [mark for pair in _OTHERS.items() for mark in pair]
-)
-"""Tokens of their own in the vocabularies of reasoning models."""
+
+def is_think_mark(token: str) -> bool:
+    """Return whether a token is such a mark; they are tokens in vocabularies of their models."""
+    return _MARK.fullmatch(token) is not None
 
 
 def split_thinking(text: str, opened: bool | None = False) -> tuple[str, str]:
@@ -44,16 +58,27 @@ def split_thinking(text: str, opened: bool | None = False) -> tuple[str, str]:
         return "", text
     end = 0
     if opened or (opened is None and _closes_first(text)):
-        closing = _CLOSED.search(text)
-        if closing is None:
+        again = _OPENED.match(text)  # some models repeat the prompt's mark
+        end = _end_of_block(text, again.end() if again else 0, _CLOSED)
+        if end < 0:
             return text, ""
-        end = closing.end()
     while (opening := _OPENED.match(text, end)) is not None:
-        closing = _closing(opening).search(text, opening.end())
-        if closing is None:
+        end = _end_of_block(text, opening.end(), _closing(opening))
+        if end < 0:
             return text, ""
-        end = closing.end()
     return text[:end], text[end:]
+
+
+def _end_of_block(text: str, start: int, closing: re.Pattern[str]) -> int:
+    """Return where a block ends that was opened before ``start``; -1 if nothing closes it.
+
+    A block inside it ends first, where there are as many closing marks.
+    """
+    end, depth, at = -1, 1, start
+    while depth and (closed := closing.search(text, at)) is not None:
+        depth += len(_OPENING.findall(text, at, closed.start())) - 1
+        end = at = closed.end()
+    return end
 
 
 def in_thinking(text: str, opened: bool | None = False) -> bool:
@@ -71,10 +96,10 @@ def opens_thinking(prompt: str) -> bool:
 
 
 def _closing(opening: re.Match[str]) -> re.Pattern[str]:
-    if (other := opening["other"]) is not None:
-        [closing] = [end for mark, end in _OTHERS.items() if mark.lower() == other.lower()]
-        return re.compile(rf"{re.escape(closing)}\s*", re.IGNORECASE)
-    return re.compile(rf"</{opening['name']}>\s*", re.IGNORECASE)
+    if (name := opening["name"]) is not None:
+        return re.compile(rf"</{re.escape(name)}\s?>\s*", re.IGNORECASE)
+    [closing] = [end for at, (_, end) in enumerate(_FORMS) if opening[f"form{at}"] is not None]
+    return re.compile(rf"{closing}\s*", re.IGNORECASE)
 
 
 def _closes_first(text: str) -> bool:

@@ -43,6 +43,36 @@ from refine_af.engines.thinking import in_thinking, split_thinking
         ("Use <think> in XML: <think>x</think>", None, "Use <think> in XML: <think>x</think>"),
         ("<thinker>a</thinker>", False, "<thinker>a</thinker>"),
         ("", False, ""),
+        # one block inside another
+        ("<think>a <think>b</think> c</think>d", False, "d"),
+        ("<think>I may use <think> here</think>d", False, "d"),
+        ("a <think>b</think> c</think>d", True, "d"),
+        ("<think>a</think> b <think>c</think> d", True, "b <think>c</think> d"),
+        ("<think>a</think>b: </think> closes it", False, "b: </think> closes it"),
+        # other names and forms
+        ("<think >a</think >b", False, "b"),
+        ('<think effort="low">a</think>b', False, "b"),
+        ("<mm:think>a</mm:think>b", False, "b"),
+        ("<longcat_think>a</longcat_think>b", False, "b"),
+        ("<think_fast>a</think_fast>b", False, "b"),
+        ("<scratchpad>a</scratchpad>b", False, "b"),
+        ("<reflection>a</reflection>b", False, "b"),
+        ("<inner_thoughts>a</inner_thoughts>b", False, "b"),
+        ("<|think|>a<|/think|>b", False, "b"),
+        ("<|thinking_start|>a<|thinking_end|>b", False, "b"),
+        (
+            "<\uff5cbegin\u2581of\u2581thinking\uff5c>a<\uff5cend\u2581of\u2581thinking\uff5c>b",
+            False,
+            "b",
+        ),
+        ("<|channel|>analysis<|message|>a<|channel|>final<|message|>b", False, "b"),
+        (
+            "<|channel|>commentary to=user<|message|>a<|end|><|start|>assistant<|channel|>final"
+            " <|constrain|>json<|message|>b",
+            False,
+            "b",
+        ),
+        ("<rethink_it>a</rethink_it>", False, "<rethink_it>a</rethink_it>"),
     ],
 )
 def test_a_leading_think_block_is_no_part_of_the_answer(
