@@ -1,4 +1,4 @@
-"""Limits of remote reads in bytes and seconds: a server can send for ever, or a byte a second."""
+"""Limits of remote reads and writes: a server can send for ever, or take a byte a second."""
 
 import ctypes
 import os
@@ -13,11 +13,12 @@ Result = TypeVar("Result")
 
 BYTES_VARIABLE = "REFINE_AF_DOWNLOAD_BYTES"
 SECONDS_VARIABLE = "REFINE_AF_DOWNLOAD_SECONDS"
+UPLOAD_VARIABLE = "REFINE_AF_UPLOAD_SECONDS"
 DEFAULT_BYTES = 512 * 1024**3
 """Bytes of one object or page; a model's weights come in files of 5 to 50 GB."""
 
 DEFAULT_SECONDS = 4 * 3600.0
-"""Seconds for one object or page with all repetitions: 50 GB at 4 MB/s."""
+"""Seconds for one object or page with all repetitions, read or written: 50 GB at 4 MB/s."""
 
 END_SECONDS = 1.0
 """Seconds between two attempts to end the threads of a read that was given up."""
@@ -34,6 +35,11 @@ def most_bytes() -> int:
 def seconds() -> float:
     """Return how long reading one object or page may take."""
     return _setting(SECONDS_VARIABLE, DEFAULT_SECONDS)
+
+
+def upload_seconds() -> float:
+    """Return how long writing one object may take."""
+    return _setting(UPLOAD_VARIABLE, DEFAULT_SECONDS)
 
 
 def check_size(uri: str, size: int) -> None:
@@ -67,14 +73,14 @@ def check_time(uri: str, end: float) -> None:
         )
 
 
-class _Read:
-    """The threads of one bounded read."""
+class _Transfer:
+    """The threads of one bounded read or write."""
 
     def __init__(self) -> None:
         self._threads: list[threading.Thread] = []
 
     def join_in(self) -> None:
-        """Count the calling thread to this read."""
+        """Count the calling thread to this transfer."""
         self._threads.append(threading.current_thread())
 
     def end(self) -> None:
@@ -90,50 +96,65 @@ class _Read:
 
 
 class _GivenUpError(BaseException):
-    """Ends the threads of a read that was given up; no library takes it for an error of its own."""
+    """Ends the threads of a transfer that was given up; no library takes it for its own error."""
 
 
 _running = threading.local()
 
 
 def helper() -> Callable[[], None]:
-    """Return what a thread that works for the current read calls first, to end with it."""
-    read: _Read | None = getattr(_running, "read", None)
-    return read.join_in if read is not None else lambda: None
+    """Return what a thread that works for the current transfer calls first, to end with it."""
+    transfer: _Transfer | None = getattr(_running, "transfer", None)
+    return transfer.join_in if transfer is not None else lambda: None
 
 
-def within(uri: str, call: Callable[[], Result]) -> Result:
-    """Return what ``call`` returns within the time for one read.
+def within(uri: str, call: Callable[[], Result], *, writes: bool = False) -> Result:
+    """Return what ``call`` returns within the time for one read, or one write.
 
     It runs in a thread of its own, because no other way ends a library's wait for a server that
-    sends a byte now and then. A call that is given up ends with the next byte, or when the request
-    times out.
+    sends or takes a byte now and then. A call that is given up ends with the next byte, or when
+    the request times out; so does one whose caller is interrupted.
 
     Raises:
         StorageError: When the time is over.
     """
     results: list[Result] = []
     errors: list[BaseException] = []
-    end = time.monotonic() + seconds()
-    read = _Read()
+    most = upload_seconds() if writes else seconds()
+    end = time.monotonic() + most
+    transfer = _Transfer()
 
     def run() -> None:
-        _running.read = read
-        read.join_in()
+        _running.transfer = transfer
+        transfer.join_in()
         try:
             results.append(call())
         except BaseException as error:
             errors.append(error)
 
-    thread = threading.Thread(target=run, name="read", daemon=True)
+    thread = threading.Thread(target=run, name="transfer", daemon=True)
     thread.start()
-    thread.join(seconds() + 1.0)
+    try:
+        thread.join(most + 1.0)
+    except BaseException:  # a stop: what is written must not arrive after the lease is given back
+        _end_aside(transfer)
+        thread.join(2 * END_SECONDS)
+        raise
     if errors:
         raise errors[0]
     if not results:
-        threading.Thread(target=read.end, name="end-read", daemon=True).start()
+        _end_aside(transfer)
+        if writes:
+            raise StorageError(
+                f"{uri}: not written after {most:g} s; the server is too slow or does not answer;"
+                f" check it, or set {UPLOAD_VARIABLE}"
+            )
         check_time(uri, end)
     return results[0]
+
+
+def _end_aside(transfer: _Transfer) -> None:
+    threading.Thread(target=transfer.end, name="end-transfer", daemon=True).start()
 
 
 def _setting(name: str, default: float) -> float:

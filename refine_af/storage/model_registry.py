@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from refine_af.contracts.errors import DependencyError, ParameterError
+from refine_af.storage import limits
 from refine_af.storage.retry import STATUS_CODES, repeated
 
 API = "/api/model_registry"
@@ -142,10 +143,11 @@ class ModelRegistry:
 
         def send() -> bytes:
             with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as answer:  # noqa: S310
-                return bytes(answer.read())
+                return bytes(answer.read(limits.ANSWER_BYTES))
 
         try:
-            answer = json.loads(repeated(send, _is_transient))
+            sent = limits.within(self._url, lambda: repeated(send, _is_transient), writes=True)
+            answer = json.loads(sent)
         except urllib.error.HTTPError as error:
             raise _refusal(error) from None
         except (OSError, ValueError) as error:

@@ -126,12 +126,12 @@ class ObjectStore:
         """Send one file; object stores show it only when all of it has arrived."""
         location = _object(uri)
         with disk_errors("read", str(source)):
-            return self._client.put_from(location.bucket, location.key, source)
+            return _sent(uri, lambda: self._client.put_from(location.bucket, location.key, source))
 
     def publish_bytes(self, uri: str, data: bytes, *, durable: bool = True) -> None:
         """Send one small object."""
         location = _object(uri)
-        self._client.put(location.bucket, location.key, data)
+        self._put(location.bucket, location.key, data, uri)
 
     def publish_directory(self, uri: str, source: Path) -> str:
         """Send the files, then the manifest; until then a reader finds no whole directory."""
@@ -139,19 +139,23 @@ class ObjectStore:
         prefix = f"{location.key}/"
         with disk_errors("read", str(source)):
             manifest = Manifest.of(source)
-            self._client.put(location.bucket, prefix + MANIFEST_NAME, INCOMPLETE)
-            self._client.delete(location.bucket, location.key)
+            self._put(location.bucket, prefix + MANIFEST_NAME, INCOMPLETE, uri)
+            self._delete(location.bucket, location.key, uri)
 
             def send(name: str) -> None:
                 record = manifest.files[name]
-                self._client.put_from(location.bucket, prefix + name, source / name, record.sha256)
+                key, path = prefix + name, source / name
+                _sent(
+                    f"{uri}/{name}",
+                    lambda: self._client.put_from(location.bucket, key, path, record.sha256),
+                )
 
             _in_parallel(send, sorted(manifest.files))
-        self._client.put(location.bucket, prefix + MANIFEST_NAME, manifest.dump())
+        self._put(location.bucket, prefix + MANIFEST_NAME, manifest.dump(), uri)
         kept = {prefix + name for name in manifest.files} | {prefix + MANIFEST_NAME}
-        for key in list(self._client.keys(location.bucket, prefix)):
+        for key in self._keys(location, prefix, uri):
             if key not in kept:
-                self._client.delete(location.bucket, key)
+                self._delete(location.bucket, key, uri)
         return manifest.digest
 
     def list_files(self, uri: str) -> list[str]:
@@ -189,16 +193,16 @@ class ObjectStore:
     def delete(self, uri: str) -> None:
         """Remove the object and everything below it, the manifest first."""
         location = _object(uri)
-        self._client.delete(location.bucket, location.key)
+        self._delete(location.bucket, location.key, uri)
         keys = sorted(
             self._keys(location, _prefix(location), uri), key=lambda key: not _is_manifest(key)
         )
-        _in_parallel(lambda key: self._client.delete(location.bucket, key), keys)
+        _in_parallel(lambda key: self._delete(location.bucket, key, uri), keys)
 
     def sweep(self, uri: str) -> None:
         """Drop unfinished uploads below."""
         location = _object(uri)
-        self._client.abort_uploads(location.bucket, _prefix(location))
+        _sent(uri, lambda: self._client.abort_uploads(location.bucket, _prefix(location)))
 
     def read_version(self, uri: str) -> Versioned | None:
         """Return content and version of an object."""
@@ -216,15 +220,23 @@ class ObjectStore:
         whose write stayed. That is as good as such a server allows, not a guarantee.
         """
         location = _object(uri)
-        version = self._client.put(location.bucket, location.key, data, expected)
+        version = self._put(location.bucket, location.key, data, uri, expected)
         if version is None or expected is not None:
             return version
-        again = self._client.put(location.bucket, location.key, data, None)
+        again = self._put(location.bucket, location.key, data, uri, None)
         if again is None:
             return version
         time.sleep(self._settle_seconds)
         current = self.read_version(uri)
         return current.version if current is not None and current.data == data else None
+
+    def _put(
+        self, bucket: str, key: str, data: bytes, uri: str, condition: str | None = ANY
+    ) -> str | None:
+        return _sent(uri, lambda: self._client.put(bucket, key, data, condition))
+
+    def _delete(self, bucket: str, key: str, uri: str) -> None:
+        _sent(uri, lambda: self._client.delete(bucket, key))
 
     def _get(self, bucket: str, key: str, uri: str) -> Versioned:
         return limits.within(uri, lambda: self._client.get(bucket, key))
@@ -298,6 +310,10 @@ class ObjectStore:
             if empty_counts:
                 listed.add(root)
         return listed
+
+
+def _sent(uri: str, call: Callable[[], Result]) -> Result:
+    return limits.within(uri, call, writes=True)
 
 
 def _in_parallel(call: Callable[[str], Result], items: Iterable[str]) -> list[Result]:

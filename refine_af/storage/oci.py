@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from refine_af.contracts.errors import DependencyError, ParameterError
+from refine_af.storage import limits
 from refine_af.storage.manifest import digest_file
 from refine_af.storage.retry import STATUS_CODES, is_permanent, repeated
 
@@ -160,7 +161,11 @@ class _Repository:
     ) -> http.client.HTTPMessage | None:
         """Return the headers of the answer; None where it is 404 and may be."""
         try:
-            return repeated(lambda: self._sent(method, url, body, kind), _is_transient)
+            return limits.within(
+                self._reference.host,
+                lambda: repeated(lambda: self._sent(method, url, body, kind), _is_transient),
+                writes=True,
+            )
         except urllib.error.HTTPError as error:
             if error.code == NOT_FOUND and absent:
                 return None

@@ -181,7 +181,8 @@ class S3Client:
         extra = {"Metadata": {SHA256_FIELD: sha256}}
         with self._errors("write", bucket, key), source.open("rb") as file:
             try:
-                self._client.upload_fileobj(file, bucket, key, ExtraArgs=extra, Config=TRANSFER)
+                with TransferManager(self._client, TRANSFER, executor_cls=_executor()) as uploads:
+                    uploads.upload(file, bucket, key, extra).result()
             except ClientError as error:
                 # A repetition after a lost answer: the upload is gone because it was completed.
                 if _code(error) != "NoSuchUpload":

@@ -190,6 +190,100 @@ def test_a_store_that_sends_byte_by_byte_is_given_up_and_leaves_no_thread(
     server.shutdown()
 
 
+class Stalling(BaseHTTPRequestHandler):
+    """Takes a byte of what is sent every tenth of a second, and answers nothing."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_PUT(self) -> None:  # noqa: D102
+        try:
+            while self.rfile.read(1):
+                time.sleep(0.1)
+        except OSError:
+            return
+
+    do_POST = do_DELETE = do_GET = do_HEAD = do_PUT  # noqa: N815
+
+    def log_message(self, *_: object) -> None:
+        """Stay silent."""
+
+
+class DribblingAnswer(Stalling):
+    """Takes all and sends its answer a byte at a time, without an end."""
+
+    def do_PUT(self) -> None:  # noqa: D102
+        self.send_response(200)
+        self.send_header("Content-Length", "20000000")
+        self.end_headers()
+        try:
+            while True:
+                self.wfile.write(b"x")
+                time.sleep(0.1)
+        except OSError:
+            return
+
+    do_POST = do_DELETE = do_GET = do_HEAD = do_PUT  # noqa: N815
+
+
+@pytest.mark.parametrize("handler", [Stalling, DribblingAnswer])
+@pytest.mark.parametrize("scheme", ["s3", "gs"])
+def test_an_upload_that_does_not_end_is_given_up(
+    scheme: str,
+    handler: type[BaseHTTPRequestHandler],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    for name in ("AWS_ENDPOINT_URL", "STORAGE_EMULATOR_HOST"):
+        monkeypatch.setenv(name, f"http://127.0.0.1:{server.server_port}")
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "made-up")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    monkeypatch.setenv(limits.UPLOAD_VARIABLE, "0.5")
+    (tmp_path / "folder").mkdir()
+    large = tmp_path / "folder" / "weights"
+    large.write_bytes(b"x" * 20_000_000)
+    uri = f"{scheme}://bucket/rows.jsonl"
+    store = open_store(uri)
+    started = time.monotonic()
+    writes: list[Callable[[], object]] = [
+        lambda: store.publish_bytes(uri, b"x"),
+        lambda: store.publish(uri, large),
+        lambda: store.publish_directory(uri, large.parent),
+        lambda: store.swap(uri, b"x", None),
+        lambda: store.delete(uri),
+    ]
+    for write in writes:
+        with pytest.raises(StorageError, match=rf"{uri}: not written after 0\.5 s"):
+            write()
+    assert time.monotonic() - started < 4.0 * len(writes)
+    server.shutdown()
+
+
+def test_a_write_whose_caller_is_stopped_does_not_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    written = []
+
+    def write() -> None:
+        for _ in range(600):
+            time.sleep(0.05)
+        written.append(1)
+
+    def stop(thread: threading.Thread, seconds: float | None = None) -> None:
+        if thread.name == "transfer" and seconds and seconds > 100:
+            raise KeyboardInterrupt
+        join(thread, seconds)
+
+    join, before = threading.Thread.join, threading.enumerate()
+    monkeypatch.setattr(threading.Thread, "join", stop)
+    with pytest.raises(KeyboardInterrupt):
+        limits.within("s3://b/k", write, writes=True)
+    left = set(threading.enumerate()) - set(before)
+    assert not [thread for thread in left if thread.name == "transfer"]
+    assert written == []
+
+
 def test_an_endless_listing_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "ANSWER_BYTES", 100_000)
     server = ThreadingHTTPServer(("127.0.0.1", 0), Endless)
