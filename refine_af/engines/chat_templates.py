@@ -1,14 +1,17 @@
 """Refuses chat templates that run away: they come with a model and are programs.
 
-Rules on the text refuse what fills the memory in one operation (powers, widths of a format); a
-trial in a thread refuses what takes long or grows step by step.
+Rules on the text refuse what fills the memory in one operation (powers, widths of a format); what
+takes long or grows step by step is ended while it is rendered, at a trial and wherever it is used.
 """
 
 import ctypes
+import os
 import re
 import threading
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -117,31 +120,114 @@ _FORMATS = {"format", "format_map"}
 
 def _try_out(tokenizer: "PreTrainedTokenizerBase") -> None:
     """Refuse a template that does not terminate or grows: nested loops need no large file."""
+    for turns in _TALK:
+        try:
+            with bounded_template(tokenizer):
+                tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+        except DataError:
+            raise
+        except Exception:  # noqa: S112  what refuses this talk fails where it is used
+            continue
 
-    def render() -> None:
-        with suppress(SystemExit):
-            for turns in _TALK:
-                with suppress(Exception):  # what refuses this talk fails where it is used
-                    tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
 
-    thread = threading.Thread(target=render, name="chat template", daemon=True)
-    size, end = _resident_bytes(), time.monotonic() + TEMPLATE_SECONDS
-    thread.start()
-    thread.join(0.01)
-    grown = 0
-    while thread.is_alive() and time.monotonic() < end and grown <= TEMPLATE_BYTES:
-        thread.join(0.02)
-        grown = _resident_bytes() - size
-    if thread.is_alive():
-        # ends the loop, which is Python's, so that it takes no more processor and memory
-        ended = ctypes.py_object(SystemExit)
-        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident or 0), ended)
-        said = f"does not write a turn in {TEMPLATE_SECONDS:g} s"
-        if grown > TEMPLATE_BYTES:
-            said = f"takes more than {TEMPLATE_BYTES} bytes for a turn"
+class _TooMuchError(BaseException):
+    """Ends a rendering, whose template and libraries take it for no error of their own."""
+
+
+@dataclass(slots=True)
+class _Rendering:
+    """A template at work: in which thread, since when, with how much memory when first seen."""
+
+    thread: int
+    started: float
+    size: int = 0
+    trouble: str = ""
+    ended: bool = False
+
+
+class _Watch:
+    """Ends renderings that take long or grow, also where a template waits for a certain talk.
+
+    One thread looks at what is at work; a rendering of milliseconds costs it nothing.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._running: list[_Rendering] = []
+        self._wake = threading.Event()
+        self._process = 0
+
+    def begin(self) -> _Rendering:
+        """Watch what the calling thread renders from now on."""
+        rendering = _Rendering(threading.get_ident(), time.monotonic())
+        with self._lock:
+            self._running.append(rendering)
+            if self._process != os.getpid():  # a fork leaves the thread behind
+                self._process = os.getpid()
+                threading.Thread(target=self._keep, name="template-watch", daemon=True).start()
+        self._wake.set()
+        return rendering
+
+    def end(self, rendering: _Rendering) -> None:
+        """Watch it no longer."""
+        rendering.ended = True
+        with self._lock:
+            if rendering.trouble:  # what has not arrived yet must not meet the code behind
+                _raise_in(rendering.thread, None)
+
+    def _keep(self) -> None:
+        while True:
+            self._wake.wait()
+            time.sleep(_LOOK_SECONDS)
+            with self._lock:
+                self._running = [one for one in self._running if not one.ended]
+                if not self._running:
+                    self._wake.clear()
+                for rendering in self._running:
+                    if not rendering.trouble and (trouble := _trouble_of(rendering)):
+                        rendering.trouble = trouble
+                        _raise_in(rendering.thread, _TooMuchError)
+
+
+_LOOK_SECONDS = 0.02
+_WATCH = _Watch()
+
+
+def _trouble_of(rendering: _Rendering) -> str:
+    size = _resident_bytes()
+    rendering.size = rendering.size or size
+    if size - rendering.size > TEMPLATE_BYTES:
+        return f"takes more than {TEMPLATE_BYTES} bytes for a turn"
+    if time.monotonic() - rendering.started > TEMPLATE_SECONDS:
+        return f"does not write a turn in {TEMPLATE_SECONDS:g} s"
+    return ""
+
+
+def _raise_in(thread: int, error: type[BaseException] | None) -> None:
+    """Raise an error in a thread at its next step of Python; None takes a waiting one back."""
+    given = ctypes.py_object(error) if error is not None else None
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), given)
+
+
+@contextmanager
+def bounded_template(tokenizer: "PreTrainedTokenizerBase") -> Iterator[None]:
+    """Bound what the chat template does inside: a template is a program.
+
+    Raises:
+        DataError: It took too long, or too much memory, and was ended.
+    """
+    rendering = _WATCH.begin()
+    try:
+        try:
+            yield
+        finally:
+            _WATCH.end(rendering)
+    except _TooMuchError:
+        pass
+    if rendering.trouble:
         raise DataError(
-            f"{tokenizer.name_or_path}: its chat template {said}; correct the template, or set"
-            " chat to no"
+            f"{tokenizer.name_or_path}: its chat template {rendering.trouble}; correct the"
+            " template, or set chat to no"
         )
 
 

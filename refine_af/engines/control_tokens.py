@@ -16,7 +16,7 @@ from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
 from refine_af.contracts.errors import DataError, ParameterError
-from refine_af.engines.chat_templates import check_chat_template
+from refine_af.engines.chat_templates import bounded_template, check_chat_template
 from refine_af.engines.thinking import is_think_mark, opens_thinking
 
 if TYPE_CHECKING:
@@ -139,11 +139,14 @@ class TextEncoder:
             DataError: With what it raised.
         """
         try:
-            return str(
-                self._tokenizer.apply_chat_template(
-                    turns, tokenize=False, add_generation_prompt=generation_prompt
+            with bounded_template(self._tokenizer):
+                return str(
+                    self._tokenizer.apply_chat_template(
+                        turns, tokenize=False, add_generation_prompt=generation_prompt
+                    )
                 )
-            )
+        except DataError:
+            raise
         except Exception as error:
             first = next(iter(str(error).strip().splitlines()), "")[:200]
             raise DataError(

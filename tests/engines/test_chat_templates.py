@@ -9,6 +9,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase
 from refine_af.contracts.errors import DataError
 from refine_af.engines import chat_templates
 from refine_af.engines.chat_templates import check_chat_template
+from refine_af.engines.control_tokens import TextEncoder, Turn
 from refine_af.engines.models import resolve_model
 
 
@@ -67,6 +68,36 @@ def test_a_template_without_an_end_is_refused(
     with pytest.raises(DataError, match="does not write a turn in 1 s"):
         check_chat_template(tokenizer)
     assert time.monotonic() - started < 10.0
+
+
+GROWING = (
+    "{% set space = namespace(x='doubled below') %}"
+    "{% for i in range(99) %}{% set space.x = space.x ~ space.x %}{% endfor %}"
+)
+
+
+@pytest.mark.parametrize("bomb", [ENDLESS, GROWING])
+@pytest.mark.parametrize(
+    "condition",
+    ["messages|length > 4", "'river' in messages[-1].content", "messages[0].content|length > 99"],
+)
+def test_a_template_that_waits_for_a_certain_talk_is_ended(
+    condition: str, bomb: str, monkeypatch: pytest.MonkeyPatch, tokenizer: PreTrainedTokenizerBase
+) -> None:
+    monkeypatch.setattr(chat_templates, "TEMPLATE_SECONDS", 1.0)
+    monkeypatch.setattr(chat_templates, "_TALK", ([{"role": "user", "content": "?"}],))
+    tokenizer.chat_template = (
+        "{% if " + condition + " %}" + bomb + "{% endif %}{{ messages[0].content }}"
+    )
+    encoder = TextEncoder(tokenizer)
+    plain: list[Turn] = [{"role": "user", "content": "Name a hill."}]
+    assert encoder.rendered(plain) == "Name a hill."
+    talk: list[Turn] = [{"role": "user", "content": "Name a river. " * 9}] * 5
+    started = time.monotonic()
+    with pytest.raises(DataError, match=r"does not write a turn in 1 s|takes more than"):
+        encoder.rendered(talk)
+    assert time.monotonic() - started < 10.0
+    assert encoder.rendered(plain) == "Name a hill."
 
 
 @pytest.mark.parametrize(
