@@ -30,7 +30,13 @@ MOST_DOCUMENT_BYTES = 1024**3
 TABLES = {".csv": ",", ".tsv": "\t"}
 PLAIN = (".txt", ".text")
 _BOM = b"\xef\xbb\xbf"
-_WIDE = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
+_WIDE = {
+    b"\xff\xfe\0\0": "utf-32",
+    b"\0\0\xfe\xff": "utf-32",
+    b"\xff\xfe": "utf-16",
+    b"\xfe\xff": "utf-16",
+}
+"""Encodings by their byte order marks, the longer ones first."""
 _UNPACKERS: dict[bytes, Callable[[BinaryIO], Any]] = {
     b"\x1f\x8b": lambda source: gzip.GzipFile(fileobj=source),
     b"BZh": bz2.BZ2File,
@@ -95,8 +101,9 @@ def _unpacked_rows(
     if head[:4] == b"PAR1":
         yield from _parquet(path, source)
         return
-    if head[:2] in _WIDE:
-        source = _recoded(path, source, _WIDE[head[:2]])
+    wide = next((name for mark, name in _WIDE.items() if head.startswith(mark)), "")
+    if wide:
+        source = _recoded(path, source, wide)
     elif b"\0" in head[:2] and len(head) > 3:
         source = _recoded(path, source, "utf-16-be" if head[0] == 0 else "utf-16-le")
     elif head[:3] == _BOM:
@@ -225,6 +232,10 @@ def other_form(raw: bytes) -> str:
         return "; it is Python's way of writing: use json.dumps"
     if start.startswith((b"//", b"#", b"/*")):
         return "; JSON has no comments: take them out"
+    if raw.rstrip().endswith((b"},", b"],")):
+        return "; JSON Lines have no commas between rows: take them out, or write one JSON array"
+    if b"\r" in raw.strip():
+        return "; its lines end with a carriage return alone: save it with line feeds"
     return "; for a CSV file end the name in .csv" if b'"' not in raw and b"," in raw else ""
 
 

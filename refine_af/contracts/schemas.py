@@ -44,8 +44,10 @@ def recognise(value: JsonObject) -> Recognised | None:
 
 
 def mended(value: JsonObject) -> JsonObject:
-    """Return a row with foreign values as text: null inputs, numbers as ids."""
+    """Return a row with foreign values as text: null inputs, numbers as ids; no empty id."""
     row = dict(value)
+    if row.get("id") == "":
+        del row["id"]
     for name in ("input", "name", "licence"):
         if name in row and row[name] is None:
             row[name] = ""

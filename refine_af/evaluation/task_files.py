@@ -8,6 +8,7 @@ of Self-Instruct; their category is the application that moved someone to write 
 
 import gzip
 import io
+import json
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,13 +23,15 @@ MOST_UNPACKED_BYTES = 1024**3
 
 _NAMES = (".jsonl", ".json", ".csv", ".tsv", ".parquet")
 ROW_FILES = (*_NAMES, *(f"{name}.gz" for name in _NAMES))
-_BOM = b"\xef\xbb\xbf"
+_BOM, _GZIP = b"\xef\xbb\xbf", b"\x1f\x8b"
 
 OFFICIAL_SHAPE = (
     "a .json task file is one object with Definition, Categories and Instances, as in"
     " allenai/natural-instructions; rows of one instance each go into a .jsonl file with task,"
     " category, definition, id, input and references"
 )
+
+_ABSENT = object()
 
 Kind = TypeVar("Kind", str, list[Any])
 LANGUAGE_FIELDS = ("Input_language", "Output_language", "Instruction_language")
@@ -45,7 +48,10 @@ def read_task_file(path: Path, data: bytes, first: int) -> list[EvaluationTask]:
     Raises:
         DataError: For a file of another shape.
     """
-    if path.suffix == ".json" and data.removeprefix(_BOM).lstrip()[:1] != b"[":
+    if path.suffix == ".gz" or data.startswith(_GZIP):
+        data = _unpacked(path, data)
+    is_json = path.name.removesuffix(".gz").endswith(".json")
+    if is_json and data.removeprefix(_BOM).lstrip()[:1] != b"[":
         return [_official_task(path, data, first)]
     if path.name.endswith(ROW_FILES):
         return _flat_tasks(path, data, first)
@@ -62,9 +68,13 @@ def _official_task(path: Path, data: bytes, first: int) -> EvaluationTask:
     raw = _field(value, "Instances", list, str(path))
     if not raw:
         raise DataError(f"{path}: field 'Instances' is empty; a task needs at least one instance")
-    instances = [_official_instance(item, path, index) for index, item in enumerate(raw[:first])]
+    name = path.name.removesuffix(".gz").removesuffix(".json")
+    instances = [
+        _official_instance(item, f"{name}-{index}", f"{path}: Instances[{index}]")
+        for index, item in enumerate(raw[:first])
+    ]
     return EvaluationTask(
-        name=path.stem,
+        name=name,
         category=_first_text(value, "Categories", str(path)),
         definition=_first_text(value, "Definition", str(path)),
         track=_track(value, str(path)),
@@ -72,13 +82,11 @@ def _official_task(path: Path, data: bytes, first: int) -> EvaluationTask:
     )
 
 
-def _official_instance(item: object, path: Path, index: int) -> TaskInstance:
-    where = f"{path}: Instances[{index}]"
+def _official_instance(item: object, numbered: str, where: str) -> TaskInstance:
     if not isinstance(item, dict):
         raise DataError(f"{where}: found {type(item).__name__}; it must be an object")
     return TaskInstance(
-        # Older task files have no ids; the index in the file is then the id.
-        id=str(item.get("id", f"{path.stem}-{index}")),
+        id=_id(item, numbered, where),  # older task files have no ids
         input=_input(item, where),
         references=_references(item, "output", where),
     )
@@ -99,7 +107,7 @@ def _flat_tasks(path: Path, data: bytes, first: int) -> list[EvaluationTask]:
 
 
 def _user_oriented_task(row: JsonObject, where: str, first: int) -> EvaluationTask:
-    name = _id(row, where)
+    name = _id(row, "", where) or _field(row, "id", str, where)
     pairs = _field(row, "instances", list, where)
     if not pairs or not all(isinstance(pair, dict) for pair in pairs):
         raise DataError(f"{where}: field 'instances' must be a list of objects, at least one")
@@ -135,18 +143,16 @@ def _flat_task(name: str, rows: list[tuple[str, JsonObject]]) -> EvaluationTask:
         track=_track(head, where),
         instances=tuple(
             TaskInstance(
-                id=_id(row, location),
+                id=_id(row, f"{name}-{index}", location),
                 input=_input(row, location),
                 references=_references(row, "references", location),
             )
-            for location, row in rows
+            for index, (location, row) in enumerate(rows)
         ),
     )
 
 
 def _rows(path: Path, data: bytes) -> Iterator[tuple[str, JsonObject]]:
-    if path.suffix == ".gz":
-        data = _unpacked(path, data)
     for number, row in objects_in(io.BufferedReader(io.BytesIO(data)), path):
         yield f"{path}:{number}", row
 
@@ -179,13 +185,18 @@ def _field(value: JsonObject, name: str, kind: type[Kind], where: str) -> Kind:
 
 def _input(value: JsonObject, where: str) -> str:
     """Return the input; null means that there is none."""
-    return "" if "input" in value and value["input"] is None else _field(value, "input", str, where)
+    given = value.get("input", _ABSENT)
+    if given is None:
+        return ""
+    return _as_text(given) if _is_text(given) else _field(value, "input", str, where)
 
 
-def _id(value: JsonObject, where: str) -> str:
-    task_id = value.get("id")
-    numbered = isinstance(task_id, int | float) and not isinstance(task_id, bool)
-    return str(task_id) if numbered else _field(value, "id", str, where)
+def _id(value: JsonObject, without: str, where: str) -> str:
+    """Return the id, of any scalar kind; ``without`` where there is none."""
+    given = value.get("id")
+    if given is None or given == "":
+        return without
+    return json.dumps(given) if isinstance(given, int | float) else _field(value, "id", str, where)
 
 
 def _first_text(value: JsonObject, name: str, where: str) -> str:
@@ -199,24 +210,37 @@ def _first_text(value: JsonObject, name: str, where: str) -> str:
 
 
 def _references(value: JsonObject, name: str, where: str) -> tuple[str, ...]:
-    raw = value.get(name)
-    items = [raw] if isinstance(raw, str) else _field(value, name, list, where)
+    items = _listed(value, name, where)
     if not items:
         raise DataError(
             f"{where}: field {name!r} is an empty list; an instance needs at least one accepted"
             " answer, remove it or add one"
         )
     for item in items:
-        if not isinstance(item, str):
+        if not _is_text(item):
             raise DataError(f"{where}: field {name!r} holds {type(item).__name__}; only strings")
-    return tuple(items)
+    return tuple(map(_as_text, items))
+
+
+def _listed(value: JsonObject, name: str, where: str) -> list[Any]:
+    """Return a field that is a list, or the only item of one."""
+    return [value[name]] if _is_text(value.get(name)) else _field(value, name, list, where)
+
+
+def _is_text(value: object) -> bool:
+    """Return whether a value is a text, or a number that stands for one: an answer to a sum."""
+    return isinstance(value, str | int | float)
+
+
+def _as_text(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def _track(value: JsonObject, where: str) -> Track:
     for name in LANGUAGE_FIELDS:
-        if name not in value:
+        if value.get(name) is None:
             continue
-        languages = {str(language).strip().lower() for language in _field(value, name, list, where)}
+        languages = {str(language).strip().lower() for language in _listed(value, name, where)}
         if languages != {"english"}:
             return "xlingual"
     return "default"

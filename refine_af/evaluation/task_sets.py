@@ -68,7 +68,7 @@ def task_files(sources: Sequence[Path]) -> Iterator[Path]:
     """Yield the files of tasks that files, folders and lists name; see :func:`load_tasks`."""
     for source in sources:
         if source.is_dir():
-            wanted = (".json", ".jsonl", ".jsonl.gz")
+            wanted = (".json", ".json.gz", ".jsonl", ".jsonl.gz")
             names = (path for path in sorted(source.iterdir()) if path.name.endswith(wanted))
             yield from (_inside(path, source) for path in names)
         elif source.suffix == ".txt":

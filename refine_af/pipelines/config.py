@@ -244,7 +244,7 @@ def _yaml_scalar(raw: str) -> Value:
         return raw
     try:
         value = yaml.safe_load(raw)
-    except (yaml.YAMLError, ValueError):  # an integer of thousands of digits is a ValueError
+    except (yaml.YAMLError, ValueError, RecursionError):  # ValueError: an endless integer
         return raw
     return value if isinstance(value, int | float | bool) else raw
 

@@ -62,6 +62,8 @@ FORMS: dict[str, Any] = {
     "wide_big_endian.json": lambda rows: json.dumps(rows).encode("utf-16-be"),
     "rows.jsonl.bz2": lambda rows: bz2.compress(lines(rows)),
     "rows.csv.xz": lambda rows: lzma.compress(table(rows)),
+    "widest.jsonl": lambda rows: lines(rows).decode().encode("utf-32"),
+    "widest_big_endian.json": lambda rows: b"\0\0\xfe\xff" + json.dumps(rows).encode("utf-32-be"),
     "wide.json": lambda rows: json.dumps(rows, ensure_ascii=False).encode("utf-16"),
     "rows.csv": table,
     "excel.csv": lambda rows: BOM + table(rows),

@@ -121,3 +121,7 @@ def test_numbers_are_written_where_a_text_stands(given: object, text: str) -> No
         "instances": [{"input": text, "output": text}]
     }
     assert pairs == {"instances": [{"input": given, "output": given}]}
+
+
+def test_an_empty_id_is_none() -> None:
+    assert mended({"id": "", "instruction": "Add."}) == {"instruction": "Add."}

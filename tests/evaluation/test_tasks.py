@@ -78,6 +78,47 @@ def test_old_files_with_one_definition_text_and_no_ids(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"Input_language": "English"},
+        {"Input_language": None, "Output_language": ["english", "English"]},
+        {"Categories": "Word Analogy"},
+        {"Instances": [{"id": None, "input": None, "output": 5}]},
+        {"Instances": [{"id": True, "input": 2.5, "output": [5, "five"]}]},
+        {"Instances": [{"id": "", "output": "five", "input": "", "more": 1}]},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("packed", ["task1.json", "task1.json.gz"])
+def test_an_official_file_as_people_have_it(
+    packed: str, change: dict[str, Any], tmp_path: Path
+) -> None:
+    path = tmp_path / packed
+    data = json.dumps(official() | change).encode()
+    path.write_bytes(gzip.compress(data) if packed.endswith("gz") else data)
+    for source in (path, tmp_path):
+        [task] = load_tasks([source]).tasks
+        assert (task.name, task.track) == ("task1", "default")
+        assert task.category == "Word Analogy"
+        if "Instances" in change:
+            [instance] = task.instances
+            given = change["Instances"][0]["id"]
+            assert instance.id == ("true" if given else "task1-0")
+            assert instance.references[-1] in ("5", "five")
+            assert instance.input in ("", "2.5")
+
+
+def test_rows_of_tasks_without_ids_are_numbered(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    rows = [json.loads(flat("t", name)) for name in ("1", "2", "3")]
+    del rows[1]["id"]
+    rows[2]["id"] = None
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    [task] = load_tasks([path]).tasks
+    assert [instance.id for instance in task.instances] == ["1", "t-1", "t-2"]
+
+
 def test_same_content_in_both_shapes_has_one_digest(tmp_path: Path) -> None:
     one = [{"id": "w-1", "input": "hot : cold", "output": ["up : down"]}]
     first = load_tasks([put(tmp_path / "t.json", official(Instances=one))])
@@ -116,8 +157,8 @@ def test_a_list_of_tasks_beside_them_or_as_in_the_official_repository(
         ({"Instances": [7]}, "Instances[0]: found int; it must be an object"),
         ({"Instances": [{"input": "a"}]}, "Instances[0]: field 'output' is missing"),
         ({"Instances": [{"input": "a", "output": []}]}, "field 'output' is an empty list"),
-        ({"Instances": [{"input": 1, "output": ["b"]}]}, "field 'input' is int"),
-        ({"Instances": [{"input": "a", "output": [1]}]}, "field 'output' holds int"),
+        ({"Instances": [{"input": [1], "output": ["b"]}]}, "field 'input' is list"),
+        ({"Instances": [{"input": "a", "output": [[1]]}]}, "field 'output' holds list"),
         ({"Definition": []}, "field 'Definition' must be a list that opens with a string"),
         ({"Categories": {}}, "field 'Categories' is dict; it must be a list"),
     ],

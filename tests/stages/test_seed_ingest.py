@@ -63,6 +63,8 @@ def line(**changes: object) -> str:
     [
         ("", "no seed in it"),
         ("not json\n", ":1: not JSON at column 1"),
+        ('{"a": 1},\n{"a": 2},\n', "JSON Lines have no commas between rows"),
+        ('{"a": 1}\r{"a": 2}\r', "end with a carriage return alone"),
         (line() + line(), ":2: field 'id': 'seed_0' is also on line 1"),
         (line(instruction=""), ":1: SeedTask field 'instruction'"),
         (line(instruction="  "), ":1: field 'instruction': it is blank"),
