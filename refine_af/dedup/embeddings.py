@@ -37,6 +37,11 @@ class Embeddings:
             self._index = {name: index for index, name in enumerate(ids)}
             self.dimensions = int(self._vectors.shape[1])
 
+    @property
+    def row_bytes(self) -> int:
+        """The most memory that the vector of a row takes, while the array of all grows."""
+        return 8 * self.dimensions
+
     def fit(self, texts: Iterable[str]) -> None:
         """Count the words of every text that will be compared; a folder of vectors needs none."""
         if self._folder is None:

@@ -26,7 +26,7 @@ from refine_af.dedup.candidates import BLOCK, Candidate, in_blocks, read_candida
 from refine_af.dedup.contamination import ContaminationGate
 from refine_af.dedup.embeddings import Embeddings
 from refine_af.dedup.index import RougeLIndex
-from refine_af.dedup.memory import available_memory
+from refine_af.dedup.memory import require_memory
 from refine_af.dedup.params import FilterParams
 from refine_af.dedup.semantic import Repeat, SemanticGate
 
@@ -38,9 +38,6 @@ _LONGEST_TEXT = 1_000_000
 
 _EXCERPT = 400
 """Characters of a neighbour's text in a rejection."""
-
-BYTES_PER_ROW = 1_600
-"""Memory for a row while rows are compared: 1,500 bytes at a million rows of 38 tokens."""
 
 
 def filter_rows(
@@ -111,7 +108,6 @@ def _decide(
     for block in in_blocks(read_candidates(pools, params.text_field)):
         decisions.add_pool(block)
     total = sum(map(_count_lines, candidates))
-    require_memory(total)
     for block in in_blocks(read_candidates(candidates, params.text_field)):
         decisions.judge(block, total)
     decisions.compare(steps)
@@ -131,27 +127,6 @@ def _write(
         writer.write(row)
         if number % BLOCK == 0 or number == decisions.rows:
             decisions.report(number, decisions.rows, "rows written", kept=float(writer.kept))
-
-
-def require_memory(rows: int, available: int | None = None) -> None:
-    """Refuse rows that would not fit into memory.
-
-    Args:
-        rows: Rows to compare.
-        available: Bytes; None asks the machine, and the container's limit.
-
-    Raises:
-        DataError: With the numbers.
-    """
-    free = available_memory() if available is None else available
-    needed = rows * BYTES_PER_ROW
-    if free is not None and needed > free:
-        raise DataError(
-            f"{rows:,} rows need about {needed / 2**30:.1f} GiB of memory to be compared"
-            f" ({BYTES_PER_ROW:,} bytes a row), {free / 2**30:.1f} GiB are available; give the"
-            " task more memory, or filter the rows in files, each with the rows kept before as"
-            " its pool"
-        )
 
 
 def _count_lines(path: Path) -> int:
@@ -196,6 +171,7 @@ class _Decisions:
         self._fields: set[str] = set()
         self._leaked = 0
         self._waiting: list[int] = []
+        self._weigh_at = BLOCK
         self.pool_rows = 0
         self.rows = 0
         self.drops: dict[int, _Drop] = {}
@@ -241,6 +217,17 @@ class _Decisions:
             self._index.add_all([(str(number), text) for number, _, text in clean])
             self._waiting += [number for number, _, _ in clean]
         self.report(self.rows, total, "rows read")
+        if self.rows >= min(self._weigh_at, total):
+            self._weigh_at = 2 * self.rows
+            self._require_memory(total)
+
+    def _require_memory(self, total: int) -> None:
+        """Refuse ``total`` candidates like those that were read if memory would not do."""
+        rows = self.pool_rows + total
+        needed = self._index.bytes_to_compare(rows)
+        if self._params.max_cosine:
+            needed += (rows - self.pool_rows - self.rows) * self._embeddings.row_bytes
+        require_memory(rows, needed)
 
     def compare(self, steps: Steps | None) -> None:
         """Decide the rows that are in the index."""

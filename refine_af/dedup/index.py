@@ -9,6 +9,8 @@ import numpy.typing as npt
 
 from refine_af.contracts.errors import ParameterError
 from refine_af.dedup.bulk import BulkDecisions, Report, Steps
+from refine_af.dedup.join import LONG
+from refine_af.dedup.memory import compared_bytes, held_bytes, require_memory
 from refine_af.dedup.pool import EncodedPool
 from refine_af.dedup.prefixes import LengthBounds, Postings, Prefixes, distinct
 from refine_af.dedup.rouge_l import Tokens
@@ -166,10 +168,14 @@ class RougeLIndex:
             count: Rows to decide.
             steps: Keeps results of parts across kills.
             report: Receives the share of the work that is done.
+
+        Raises:
+            DataError: When the rows cannot be compared within the memory that is available.
         """
         start = len(self) - count
         if not self._pays_in_bulk(count):
             return self._decide_by_blocks(start)
+        require_memory(len(self), self.bytes_to_compare(len(self)))
         self.tokenless += int(np.count_nonzero(self._pool.lengths[start:] == 0))
         decisions = BulkDecisions(
             self._pool, start, self.bound, self._vocabulary.overflows, steps=steps, report=report
@@ -184,6 +190,13 @@ class RougeLIndex:
         self._pool.keep(kept)
         self._ids = list(compress(self._ids, kept.tolist()))
         return verdicts
+
+    def bytes_to_compare(self, rows: int) -> float:
+        """Return the memory, beyond that in use, to compare ``rows`` rows like those held."""
+        lengths, scale = self._pool.lengths, rows / max(len(self), 1)
+        long_rows = scale * np.count_nonzero(lengths >= LONG)
+        needed = compared_bytes(rows, scale * self._pool.tokens, long_rows)
+        return needed - held_bytes(len(self), self._pool.tokens)
 
     def over_bound(self, texts: Sequence[str]) -> list[Neighbour | None]:
         """Return each text's nearest pool member over the bound, or None; adds nothing."""

@@ -62,7 +62,7 @@ of one word 46 %, of three 1 %."""
 _WIDE = 8
 """64-bit words of the signature that what remains is checked with."""
 
-_LONG = 128
+LONG = 128
 """Tokens from which on a row has a signature of :data:`_LONG_WORDS` words: two rows of 300 tokens
 fill 512 bits so much that every pair of them would pass."""
 
@@ -126,7 +126,7 @@ class JoinRows:
             on in the order, also those behind the prefix.
         wide: :data:`_WIDE` words a row.
         wide_slack: Tokens of each row beyond the bits of ``wide``.
-        first_long: The first row of at least :data:`_LONG` tokens.
+        first_long: The first row of at least :data:`LONG` tokens.
         long: :data:`_LONG_WORDS` words of each row from that on.
         long_slack: Their tokens beyond these bits.
         ranks: Number of different tokens that there are.
@@ -167,7 +167,7 @@ class JoinRows:
         token = np.empty(start[-1], np.int32)
         rest = np.empty((len(token), _WORDS), np.uint64)
         wide = np.empty((len(order), _WIDE), np.uint64)
-        first_long = int(np.searchsorted(size, _LONG))
+        first_long = int(np.searchsorted(size, LONG))
         long = np.empty((len(order) - first_long, _LONG_WORDS), np.uint64)
         for low, high in _parts(size, _TOKENS):
             part = size[low:high]

@@ -73,6 +73,11 @@ class EncodedPool:
         """Tokens of each row beyond the bits of its signature, as a view."""
         return self._doubled.items
 
+    @property
+    def tokens(self) -> int:
+        """Tokens of all rows."""
+        return len(self._numbers.items)
+
     def numbers(self, start: int, stop: int) -> Ints:
         """Return the token numbers of rows ``start`` to ``stop``, laid end to end."""
         ends = self._ends.items

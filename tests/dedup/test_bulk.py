@@ -59,7 +59,7 @@ def key_limits(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(join, "_TOKENS", 9)
     monkeypatch.setattr(join, "_CROWDED", 2)
     monkeypatch.setattr(join, "_BLOCK", 5)
-    monkeypatch.setattr(join, "_LONG", 3)
+    monkeypatch.setattr(join, "LONG", 3)
     monkeypatch.setattr(join, "_LONG_WORDS", 1)
 
 

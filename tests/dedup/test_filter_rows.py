@@ -10,11 +10,13 @@ from typing import Any
 import pytest
 from slow_filter import decide
 
+from refine_af.cli import main
 from refine_af.contracts.errors import DataError
 from refine_af.contracts.records import Instruction, Rejected
 from refine_af.dedup import index, join
-from refine_af.dedup.filter import BYTES_PER_ROW, filter_rows, require_memory
-from refine_af.dedup.memory import available_memory
+from refine_af.dedup.filter import filter_rows
+from refine_af.dedup.index import RougeLIndex
+from refine_af.dedup.memory import FIXED, available_memory, require_memory
 from refine_af.dedup.params import FilterParams
 from refine_af.storage.journal import MemoryJournal
 
@@ -245,25 +247,117 @@ def test_a_neighbour_without_an_id_is_named_by_line_and_text(folder: Folder) -> 
     assert semantic["detail"] == wording["detail"] == "file 1, line 2: Name the rivers of Spain."
 
 
-def test_rows_that_do_not_fit_into_memory_are_refused_with_the_number() -> None:
-    require_memory(1_000, 1_000 * BYTES_PER_ROW)
-    with pytest.raises(DataError, match=r"1,001 rows need about .* are available"):
-        require_memory(1_001, 1_000 * BYTES_PER_ROW)
-    with pytest.raises(DataError, match=r"10,000,000 rows need about 14\.9 GiB"):
-        require_memory(10_000_000, 4 << 30)
+GIB = 1 << 30
+
+
+def test_memory_is_counted_by_rows_tokens_and_long_rows() -> None:
+    held_rows = RougeLIndex(0.7)
+    held_rows.add_all([("short", "name a river"), ("long", "word " * 200)])
+    held = 2 * 240 + 203 * 9
+    now = FIXED + 2 * 300 + 203 * 30 + 700
+    assert held_rows.bytes_to_compare(2) == now - held
+    thousand = FIXED + 1000 * (2 * 300 + 203 * 30 + 700)
+    assert held_rows.bytes_to_compare(2000) == pytest.approx(thousand - held)
+
+
+def test_rows_that_do_not_fit_into_memory_are_refused_with_the_numbers() -> None:
+    require_memory(1_000, GIB, GIB)
+    message = (
+        r"10,000,000 rows need about 14\.00 GiB more memory .*30 a token.*"
+        r"4\.00 GiB are available: .* at least 10\.00 GiB more"
+    )
+    with pytest.raises(DataError, match=message):
+        require_memory(10_000_000, 14 * GIB, 4 * GIB)
+
+
+def grown(rows: int, words: int) -> list[dict[str, str]]:
+    return [{"instruction": f"{row} " + "word " * words} for row in range(rows)]
+
+
+@pytest.mark.parametrize(("max_cosine", "needed"), [(0.0, "0.31"), (0.9, "0.35")])
+def test_the_filter_refuses_after_its_first_rows_and_writes_nothing(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch, max_cosine: float, needed: str
+) -> None:
+    monkeypatch.setattr("refine_af.dedup.memory.available_memory", lambda: GIB // 4)
+    with pytest.raises(DataError, match=rf"9,000 rows need about {needed} GiB"):
+        folder.run(grown(9_000, 1_000), settings=FilterParams(max_cosine=max_cosine))
+    assert folder.progress.steps == [(1024, 9_000, "rows read")]
+    assert not folder.kept.exists()
+
+
+def test_later_rows_that_are_longer_are_refused_before_they_are_compared(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("refine_af.dedup.memory.available_memory", lambda: GIB // 4)
+    with pytest.raises(DataError, match="9,000 rows need about"):
+        folder.run([*grown(1_500, 1), *grown(7_500, 2_000)])
+    assert {unit for _, _, unit in folder.progress.steps} == {"rows read"}
+
+
+def test_the_stage_ends_with_65_and_the_cure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("refine_af.dedup.memory.available_memory", lambda: 1000)
+    rows = write(tmp_path / "rows.jsonl", grown(3, 5))
+    names = ("kept", "rejected", "metrics", "provenance", "telemetry")
+    outputs = [f"--{name}={tmp_path / name}" for name in names]
+    assert main(["dedup-filter", f"--candidates={rows}", *outputs]) == 65
+    assert "run this on a machine, or in a container, with at least" in capsys.readouterr().err
+    assert not (tmp_path / "kept").exists()
+
+
+def test_the_index_refuses_before_it_compares(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("refine_af.dedup.memory.available_memory", lambda: 1000)
+    monkeypatch.setattr(index, "_BULK", 1)
+    with pytest.raises(DataError, match="2 rows need about"):
+        RougeLIndex(0.7).offer_all([("a", "one two"), ("b", "three four")])
 
 
 def test_available_memory_is_the_smaller_of_machine_and_container(tmp_path: Path) -> None:
-    meminfo = tmp_path / "meminfo"
+    meminfo, none = tmp_path / "meminfo", tmp_path / "none"
     meminfo.write_text("MemTotal: 9000 kB\nMemAvailable:    3000 kB\n")
-    assert available_memory(meminfo, tmp_path) == 3000 * 1024
-    (tmp_path / "memory.current").write_text("500\n")
-    (tmp_path / "memory.stat").write_text("anon 300\ninactive_file 200\n")
-    (tmp_path / "memory.max").write_text("max\n")
-    assert available_memory(meminfo, tmp_path) == 3000 * 1024
-    (tmp_path / "memory.max").write_text("2000\n")
-    assert available_memory(meminfo, tmp_path) == 2000 - 500 + 200
-    assert available_memory(tmp_path / "none", tmp_path / "none") is None
+    assert available_memory(meminfo, tmp_path, none) == 3000 * 1024
+    limited(tmp_path, VERSION_2, "max")
+    assert available_memory(meminfo, tmp_path, none) == 3000 * 1024
+    limited(tmp_path, VERSION_2, "2000")
+    assert available_memory(meminfo, tmp_path, none) == 2000 - 500 + 200
+    assert available_memory(none, none, none) is None
+
+
+VERSION_1 = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
+VERSION_2 = ("memory.max", "memory.current", "inactive_file")
+
+
+def limited(folder: Path, names: tuple[str, str, str], limit: str) -> None:
+    """Make a control group of which 500 bytes are used, 200 of them by the file cache."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / names[0]).write_text(f"{limit}\n")
+    (folder / names[1]).write_text("500\n")
+    (folder / "memory.stat").write_text(f"anon 300\n{names[2]} 200\n")
+
+
+@pytest.mark.parametrize(
+    ("names", "mount", "membership"),
+    [
+        (VERSION_1, "memory", "9:pids:/x\n4:memory:/pod/own\n0::/\n"),
+        (VERSION_2, "", "0::/pod/own\n"),
+    ],
+    ids=["version 1", "version 2"],
+)
+def test_limits_of_this_process_and_of_the_groups_above_count(
+    tmp_path: Path, names: tuple[str, str, str], mount: str, membership: str
+) -> None:
+    member, none, group = tmp_path / "self", tmp_path / "none", tmp_path / "groups"
+    member.write_text(membership)
+    endless = "9223372036854771712"
+    limited(group / mount, names, endless)
+    limited(group / mount / "pod", names, "4000")
+    limited(group / mount / "pod" / "own", names, endless)
+    assert available_memory(none, group, member) == 4000 - 500 + 200
+    limited(group / mount / "pod" / "own", names, "3000")
+    assert available_memory(none, group, member) == 3000 - 500 + 200
+    limited(group / mount, names, "400")
+    assert available_memory(none, group, member) == 100
 
 
 def test_a_killed_filter_continues_and_writes_the_same_bytes(
