@@ -12,7 +12,7 @@ The result is a folder like that of a run up to the scored instances: ``refine-a
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, count, islice
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ from refine_af.lineage.row_file import RowFile
 from refine_af.lineage.run import ARTIFACTS, CONFIGURATION, Run, RunTask
 from refine_af.runner import run_stage
 from refine_af.self_instruct.bootstrap import Round
-from refine_af.self_instruct.decide import Answer, Decider, request_name
+from refine_af.self_instruct.decide import Answer, Decider
 from refine_af.self_instruct.params import BootstrapParams
 from refine_af.stages.dedup_filter import MORE
 from refine_af.stages.generate_instructions import Found, known_texts, write_found
@@ -47,9 +47,6 @@ CHANGEABLE = {
     "dedup_filter": tuple(FilterParams.model_fields),
 }
 """Parameters that decide about answers which are already there, by stage."""
-
-TOGETHER = 1 << 15
-"""About how many answers are decided together."""
 
 Changes = Mapping[str, Mapping[str, Any]]
 
@@ -156,27 +153,12 @@ def _decide_again(asked: Refilter, task: RunTask, folder: Path) -> Metrics:
 def _decided(
     decider: Decider, calls: Iterable[ModelCall], params: BootstrapParams
 ) -> Iterator[tuple[list[Completion], list[Instruction | Rejected]]]:
-    """Yield the answers of each round with their rows, in order.
-
-    Many rounds are decided together, which gives the same and is faster by far.
-    """
-    size = params.round_size
-    numbered = enumerate(calls)
-    while batch := list(islice(numbered, max(TOGETHER // size, 1) * size)):
-        rows = iter(decider.decide(_answer(number, call) for number, call in batch))
-        row = next(rows, None)
-        for start in range(0, len(batch), size):
-            calls_of_round = batch[start : start + size]
-            names = {request_name(params.shard, number) for number, _ in calls_of_round}
-            decided: list[Instruction | Rejected] = []
-            while row is not None and _request(row, params.shard) in names:
-                decided.append(row)
-                row = next(rows, None)
-            yield [_completion(call) for _, call in calls_of_round], decided
-
-
-def _request(row: Instruction | Rejected, shard: int) -> str:
-    return row.request if isinstance(row, Rejected) else request_name(shard, row.request)
+    """Yield the answers of each round with their rows, in order."""
+    rows = decider.decide_all(lambda: map(_answer, count(), calls))
+    left = iter(calls)
+    while calls_of_round := list(islice(left, params.round_size)):
+        decided = chain.from_iterable(islice(rows, len(calls_of_round)))
+        yield [_completion(call) for call in calls_of_round], list(decided)
 
 
 def _copy(task: RunTask, names: Iterable[str], folder: Path) -> None:
