@@ -10,7 +10,8 @@ from refine_af.self_instruct import decide
 from refine_af.self_instruct.decide import Answer, Decider
 from refine_af.self_instruct.params import BootstrapParams
 
-WORDS = "name list write draw river mountain poem letter song city short long about the of".split()
+PHRASE = "name list write draw river mountain poem letter song city short long about the of"
+WORDS = PHRASE.split()
 
 
 def answers(count: int) -> list[Answer]:
