@@ -212,6 +212,8 @@ class Flow:
             label=task.label,
         )
         self._settle(added, task.stage, task.name, getattr(task.params, "nodes", 1))
+        if task.unpinned:  # KFP's key has the values alone, and would give what it made before
+            added.set_caching_options(False)
         for name, channel in added.outputs.items():
             level.outputs[Later(task.name, name)] = channel
 

@@ -4,16 +4,20 @@ Plans, checks and KFP's pipeline (:mod:`refine_af.pipelines.flow`) read the same
 pipeline's module adds its tasks to anything that has ``add``.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any, Protocol
 
+from refine_af.contracts.content import Content
 from refine_af.contracts.groups import group_of
-from refine_af.contracts.params import Params, Scalar
+from refine_af.contracts.params import Params, Scalar, declared
 from refine_af.contracts.stage import BEFORE, RECORDS, Stage
 from refine_af.pipelines.config import DEFAULTS, MODULES, RunConfig
 from refine_af.runner import find_stage
+
+_COMMIT = re.compile(r"@[0-9a-f]{40}$")
 
 Outputs = Mapping[str, Any]
 """Outputs of a task by name: what a later task takes as input or parameter."""
@@ -84,6 +88,28 @@ class PlannedTask:
         """Return the parameters that are given and known before the run, in their types."""
         names = [name for name in self.stage.params.model_fields if name in self.given]
         return {name: getattr(self.params, name) for name in names}
+
+    @property
+    def unpinned(self) -> list[str]:
+        """Return the parameters whose content may change while their values stay the same.
+
+        What travels with the package, or is code of the image, cannot; nor can what a commit names
+        or an earlier task has given the digest of. An endpoint is known by its name and address.
+        """
+        return [item.parameter for item in self.params.content() if not self._is_pinned(item)]
+
+    def _is_pinned(self, content: Content) -> bool:
+        digest = declared(type(self.params).model_fields[content.parameter])["digest"]
+        in_image = content.kind == "code" or (
+            content.kind == "harness" and not content.value.endswith((".yaml", ".yml"))
+        )
+        return (
+            digest in self.later
+            or content.kind in ("endpoint", "served_model")
+            or content.value.startswith("builtin:")
+            or in_image
+            or (content.kind == "model" and _COMMIT.search(content.value) is not None)
+        )
 
 
 @dataclass(slots=True)

@@ -14,13 +14,14 @@ from kfp.compiler.compiler_utils import KubernetesManifestOptions
 from levels import boxes, component_of, levels, tasks_of
 
 from refine_af.contracts.errors import ParameterError
+from refine_af.contracts.params import declared
 from refine_af.contracts.stage import Stage
 from refine_af.pipelines.build import build
 from refine_af.pipelines.compiling import compile_request
 from refine_af.pipelines.config import PIPELINE_PARAMETERS, load_config, preset_names
 from refine_af.pipelines.execute import pipeline_tasks
 from refine_af.pipelines.flow import Images
-from refine_af.pipelines.tasks import planned
+from refine_af.pipelines.tasks import Later, planned
 from refine_af.runner import find_stage
 from refine_af.self_instruct.params import FORM
 from refine_af.stages import STAGES
@@ -187,7 +188,8 @@ def test_caching_needs_digests(tmp_path: Path) -> None:
         for name, task in tasks_of(pinned).items()
         if task["cachingOptions"].get("enableCache")
     }
-    assert cached == {stage.name for stage in used_stages() if stage.cache}
+    unpinned = {"train_ppo", "score_rewards"}  # read the reward's models by their names on the Hub
+    assert cached == {stage.name for stage in used_stages() if stage.cache} - unpinned
     image = next(iter(pinned["deploymentSpec"]["executors"].values()))["container"]["image"]
     assert image.startswith("registry.example/team/refine-af-")
     assert image.endswith(f"@{digest}")
@@ -405,6 +407,57 @@ def test_the_tasks_digest_reaches_every_task_that_reads_the_tasks(preset: str) -
         inside = {"producerTask": "check-inputs", "outputParameterKey": "tasks_digest"}
         crossing = {"componentInputParameter": "check_inputs_tasks_digest"}
         assert given in (crossing, {"taskOutputParameter": inside}), name
+
+
+@pytest.mark.parametrize("preset", preset_names())
+def test_every_digest_reaches_every_task_that_reads_its_content(preset: str) -> None:
+    """Counted from the declarations: each parameter that names content and has a digest."""
+    [checks, *others] = planned(load_config(preset, ""))
+    taken = {item.name for item in checks.stage.written if item.kind == "parameter"}
+    assert taken == {"seeds_digest", "model_digest", "tasks_digest"}
+    readers: dict[str, set[str]] = {}
+    for task in others:
+        for content in task.params.content():
+            digest = declared(task.stage.params.model_fields[content.parameter])["digest"]
+            shared = content.parameter in checks.stage.params.model_fields
+            if digest and shared:
+                assert task.later[digest] == Later(checks.name, digest), (task.name, digest)
+                readers.setdefault(digest, set()).add(task.stage.name)
+    assert readers.keys() == taken
+    assert {"dedup_filter", "evaluate"} <= readers["tasks_digest"]
+    assert readers["seeds_digest"] == {"seed_ingest"}
+    assert len(readers["model_digest"]) >= 3
+
+
+@pytest.mark.parametrize(
+    ("settings", "cached"),
+    [
+        ((), False),  # the reward's models by their names on the Hub
+        (("score_rewards.reward=embedded",), True),
+        (("score_rewards.reward=reward_model", "score_rewards.reward_model=org/model"), False),
+        (("score_rewards.reward=reward_model", "score_rewards.reward_model=s3://b/model"), False),
+        (
+            (
+                "score_rewards.reward=reward_model",
+                f"score_rewards.reward_model=org/model@{'a1' * 20}",
+            ),
+            True,
+        ),
+        (
+            ("score_rewards.reward=reward_model", "score_rewards.reward_model=builtin:fixture"),
+            True,
+        ),
+    ],
+)
+def test_a_task_whose_content_nothing_pins_is_not_cached(
+    settings: tuple[str, ...], cached: bool, tmp_path: Path
+) -> None:
+    digests = {stage.name: "sha256:" + "0" * 64 for stage in STAGES}
+    spec, _ = compiled(tmp_path, "cpu", *settings, registry="registry.example", digests=digests)
+    options = {name: task["cachingOptions"] for name, task in tasks_of(spec).items()}
+    scored = [value for name, value in options.items() if name.startswith("score_rewards")]
+    assert {value.get("enableCache", False) for value in scored} == {cached}
+    assert options["dedup_filter"]["enableCache"]
 
 
 @pytest.mark.parametrize("preset", preset_names())
