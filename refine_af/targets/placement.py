@@ -27,7 +27,7 @@ HUB_KEYS = ("HF_TOKEN", "HF_ENDPOINT")
 """For stages with a parameter that names a model or data, which may lie on the Hub."""
 
 ENGINE_KEYS = ("OPENAI_API_KEY",)
-"""For stages that ask an engine."""
+"""For stages that ask an engine or a judge."""
 
 REGISTRY_KEYS = ("MODEL_REGISTRY_TOKEN", "OCI_USERNAME", "OCI_PASSWORD")
 """For the stage that registers a model, and pushes it."""
@@ -148,7 +148,8 @@ def secret_keys(stage: Stage, profile: Profile) -> tuple[str, ...]:
     keys = [*STORE_KEYS, *profile.secret_keys, *own]
     if any(name.endswith(("_uri", "model", "tokenizer")) for name in params):
         keys += HUB_KEYS
-    if "engine" in params:
+    judges = "judge_engine" in params and stage.inputs  # check_inputs has no rows to be judged
+    if "engine" in params or judges:
         keys += ENGINE_KEYS
     if "registry" in params:
         keys += REGISTRY_KEYS

@@ -14,11 +14,13 @@ from levels import levels, tasks_of
 from refine_af.contracts.errors import ParameterError
 from refine_af.generate import ROOT
 from refine_af.pipelines.argo import dag_template, write_argo
+from refine_af.pipelines.argo import templates_of as templates_of_compiled
 from refine_af.pipelines.compiling import Compiled, compile_request
-from refine_af.pipelines.config import PIPELINE_PARAMETERS, load_config
+from refine_af.pipelines.config import PIPELINE_PARAMETERS, load_config, preset_names
 from refine_af.pipelines.flow import Images
 from refine_af.stages import STAGES
 from refine_af.targets.argo import stage_template
+from refine_af.targets.placement import SECRET_KEYS
 from refine_af.targets.profile import load_profile
 
 Object = dict[str, Any]
@@ -136,6 +138,26 @@ def test_every_container_is_bounded_and_may_do_nothing(path: Path) -> None:
         assert template["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
         mounted = {mount["mountPath"] for mount in box["volumeMounts"]}
         assert {"/artifacts", "/tmp"} <= mounted  # noqa: S108
+
+
+@pytest.mark.parametrize("profile", ["cpu", "h100"])
+@pytest.mark.parametrize("preset", preset_names())
+def test_no_stage_of_any_preset_has_the_clusters_token_or_a_whole_secret(
+    preset: str, profile: str
+) -> None:
+    made = compile_request(load_config(preset, ""), profile, Images("r", "1"), notify=True)
+    dag = dag_template(made, "x")["spec"]
+    assert dag["automountServiceAccountToken"] is False
+    assert dag["executor"] == {"serviceAccountName": "refine-af"}
+    for document in templates_of_compiled(made).values():
+        [template] = document["spec"]["templates"]
+        assert {"automountServiceAccountToken", "serviceAccountName"}.isdisjoint(template)
+        box = template["container"]
+        assert "envFrom" not in box
+        references = [row["valueFrom"]["secretKeyRef"] for row in box["env"] if "valueFrom" in row]
+        assert {row["name"] for row in references} <= {"refine-af"}
+        assert {row["key"] for row in references} <= set(SECRET_KEYS)
+        assert not [item for item in template["volumes"] if "secret" in item]
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}-{path.stem}")

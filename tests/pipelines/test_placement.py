@@ -167,7 +167,9 @@ def test_both_engines_give_a_stage_the_same_keys_and_no_others() -> None:
         assert "AWS_ENDPOINT_URL" in keys_in(settings)  # notify reads there how tasks ended
     rows = {stage: keys_in(settings) for stage, (_, settings) in kfp_tasks(compiled).items()}
     assert not {"HF_TOKEN", "OPENAI_API_KEY"} & rows["report"]
-    assert {"HF_TOKEN", "OPENAI_API_KEY"} <= rows["generate_instructions"]
+    for asks in ("generate_instructions", "train_ppo", "score_rewards"):  # the last two a judge
+        assert {"HF_TOKEN", "OPENAI_API_KEY"} <= rows[asks]
+    assert not {"OPENAI_API_KEY"} & (rows["check_inputs"] | rows["dedup_filter"])
     assert {key for keys in rows.values() for key in keys} == {*SECRET_KEYS, "MY_KEY"}
 
 
