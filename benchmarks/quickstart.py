@@ -81,7 +81,7 @@ def compile_seconds() -> float:
 
     with tempfile.TemporaryDirectory() as folder:
         started = time.perf_counter()
-        made = compile_request(load_config("default", ""), "l4", Images())
+        made = compile_request(load_config("default", ""), "a100", Images())
         made.write_ir(Path(folder) / "pipeline.yaml")
         return time.perf_counter() - started
 

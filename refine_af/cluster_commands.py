@@ -177,6 +177,7 @@ def _notes(made: Any, target: str) -> Iterator[str]:  # noqa: ANN401  compiling.
             f"{stage} trains on {nodes} nodes by a Kubeflow TrainJob: the cluster needs Trainer 2"
             " and manifests/trainer, the run a work_dir in a bucket"
         )
+    yield from made.unchecked
     yield largest_pod(made.stages(), made.profile)
 
 

@@ -211,7 +211,8 @@ def preview(
 def presets() -> None:
     """List the packaged presets and hardware profiles."""
     from refine_af.pipelines.config import load_config, preset_names
-    from refine_af.pipelines.estimate import GPUS, summary_line
+    from refine_af.pipelines.devices import GPUS
+    from refine_af.pipelines.estimate import summary_line
     from refine_af.targets.profile import load_profile, profile_names
 
     click.echo("presets")

@@ -17,7 +17,13 @@ from refine_af.targets.profile import json_schema
 from refine_af.targets.python_stubs import stubs
 
 ROOT = Path(__file__).parent.parent
-PROFILES = ("cpu", "l4", "a100", "h100")
+COMPILED = (
+    ("quickstart", "cpu"),
+    ("qwen2.5-1.5b", "l4"),
+    ("default", "a100"),
+    ("default", "h100"),
+)
+"""The pairs of preset and profile that are kept compiled: one that fits each kind of node."""
 
 
 def component_files(stage: Stage, root: Path) -> dict[Path, str]:
@@ -60,7 +66,7 @@ def manifest_files(root: Path) -> dict[Path, str]:
 
     pages: dict[Path, str] = {}
     with tempfile.TemporaryDirectory() as folder:
-        for preset, profile in _defaults():
+        for preset, profile in COMPILED:
             made = compile_request(load_config(preset, ""), profile, Images("", __version__))
             made.write_ir(Path(folder, "pipelines", f"refine-af.{preset}.{profile}.yaml"))
             write_argo(
@@ -71,13 +77,6 @@ def manifest_files(root: Path) -> dict[Path, str]:
         for path in sorted(Path(folder).glob("**/*.yaml")):
             pages[root / path.relative_to(folder)] = path.read_text(encoding="utf-8")
     return pages
-
-
-def _defaults() -> list[tuple[str, str]]:
-    return [
-        ("quickstart", "cpu"),
-        *(("default", profile) for profile in PROFILES if profile != "cpu"),
-    ]
 
 
 def all_files(root: Path) -> dict[Path, str]:

@@ -32,7 +32,8 @@ def model_calls(config: RunConfig) -> dict[str, tuple[int, int]]:
     bound["generate_instructions"] = (requests, requests * bootstrap["max_tokens"])
     for task in planned(config):
         if isinstance(task.params, InstancesParams):
-            calls = bootstrap["target"] * config.shards * task.params.samples
+            asked = bootstrap["target"] * config.shards
+            calls = min(asked, task.params.limit or asked) * task.params.samples
             bound[task.name] = (calls, calls * task.params.max_tokens)
     if "rl" in config.arms:
         ppo = resolved(config, find_stage("train_ppo"))
@@ -73,6 +74,7 @@ def _evolution_calls(config: RunConfig) -> dict[str, tuple[int, int]]:
                 tried * _calls_of_a_step(evolve),
                 tried * (evolve["max_tokens"] + 2),
             )
-        calls = tried * (1 if arm == "no_evolution" else answers["samples"])
+        asked = min(tried, answers["limit"] or tried)
+        calls = asked * (1 if arm == "no_evolution" else answers["samples"])
         bound[f"generate_responses ({arm})"] = (calls, calls * answers["max_tokens"])
     return bound

@@ -4,7 +4,7 @@ import json
 import logging
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from refine_af.contracts.yaml_text import yaml_text
 from refine_af.pipelines.build import build
 from refine_af.pipelines.config import RunConfig
 from refine_af.pipelines.earlier import select
-from refine_af.pipelines.estimate import refuse_misfit
+from refine_af.pipelines.estimate import refuse_misfit, unchecked_lines
 from refine_af.pipelines.flow import Images
 from refine_af.pipelines.form import DESCRIPTIONS
 from refine_af.pipelines.slim import slim
@@ -43,6 +43,7 @@ class Compiled:
         profile: The hardware profile that placed the tasks.
         images: The images that the tasks run in.
         nodes: By stage, of those that train on several.
+        unchecked: Lines that say of what the memory was not checked.
     """
 
     spec: Document
@@ -50,6 +51,7 @@ class Compiled:
     profile: Profile
     images: Images
     nodes: Mapping[str, int]
+    unchecked: tuple[str, ...] = ()
 
     def stages(self) -> list[Stage]:
         """Return the stages that the pipeline uses, in the order of the registry."""
@@ -121,11 +123,11 @@ def compile_request(
         ui_host: Address of the engine's user interface, for the link that it sends.
     """
     hardware = _hardware(profile, config)
-    refuse_misfit(config, hardware.gpu_kind, hardware.gpus)
     _refuse_model_in_core_image(config)
     selection = None
     if artifacts:
         selection = select(artifacts, planned(config), only, since)
+    refuse_misfit(config, hardware, selection.only if selection else None)
     notice = {"pipeline": config.pipeline, "preset": preset, "ui_host": ui_host}
     pipeline = build(config, hardware, images, selection, notice=notice if notify else None)
     nodes = {
@@ -133,7 +135,8 @@ def compile_request(
         for task in planned(config)
         if isinstance(task.params, ProcessesParams) and task.params.nodes > 1
     }
-    return _compiled(pipeline, hardware, images, nodes)
+    unchecked = tuple(unchecked_lines(config, hardware))
+    return replace(_compiled(pipeline, hardware, images, nodes), unchecked=unchecked)
 
 
 def _refuse_model_in_core_image(config: RunConfig) -> None:

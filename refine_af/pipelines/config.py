@@ -11,6 +11,7 @@ from refine_af.contracts.credentials import refuse_credentials
 from refine_af.contracts.errors import ParameterError, allowed_names, nearest
 from refine_af.contracts.params import listed, scalar_type, shown
 from refine_af.engines.chat import chat_word
+from refine_af.pipelines.backbones import Backbone, known_shape
 from refine_af.self_instruct.params import FORM
 from refine_af.stages import STAGES
 
@@ -77,28 +78,6 @@ MODULES = {"refine-af": "refine_af.pipelines.refine_af", "teams-rl": "refine_af.
 """Module of each pipeline's tasks."""
 
 
-class Backbone(BaseModel):
-    """The shape of a preset's model, for estimates of memory and time.
-
-    Attributes:
-        parameters: All weights.
-        layers: Blocks.
-        hidden: Width of the residual stream.
-        intermediate: Width of the feed-forward layer.
-        kv_width: Key-value heads times the size of a head.
-        vocabulary: Tokens of the output layer.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    parameters: float
-    layers: int
-    hidden: int
-    intermediate: int
-    kv_width: int
-    vocabulary: int
-
-
 class RunConfig(BaseModel):
     """One run.
 
@@ -111,7 +90,8 @@ class RunConfig(BaseModel):
         sizes: Numbers of rows; ``rl`` and ``baseline`` are also trained on the first so many rows
             (nested subsets), for curves over data size.
         shards: Parallel ``generate_instructions`` tasks, each with its own random stream.
-        backbone: Shape of the model; None where nothing is estimated.
+        backbone: For estimates of memory and hours, where the model is not known by its name: a
+            known model of the same size, or the sizes.
         parameters: Values of the pipeline's parameters, by name.
         stages: Parameters of single stages, ``{stage: {parameter: value}}``; they win over
             ``parameters``.
@@ -125,7 +105,7 @@ class RunConfig(BaseModel):
     sizes: tuple[Annotated[int, Field(ge=1)], ...] = ()
     shards: Annotated[int, Field(ge=1, le=8)] = 1
     best_of_n: Annotated[int, Field(ge=2, le=64)] = 4
-    backbone: Backbone | None = None
+    backbone: Backbone | str | None = None
     parameters: dict[str, Value] = Field(default_factory=dict)
     stages: dict[str, dict[str, Value]] = Field(default_factory=dict)
 
@@ -164,6 +144,8 @@ class RunConfig(BaseModel):
         if len(set(self.arms)) != len(self.arms):
             raise ParameterError(f"arms: {list(self.arms)} names an arm twice")
         self.instance_form()
+        if isinstance(self.backbone, str):
+            known_shape(self.backbone)
         if "baseline_b" in self.arms and "baseline" not in self.arms:
             raise ParameterError("arms: baseline_b repeats the baseline; name baseline too")
         if list(self.sizes) != sorted(set(self.sizes)) or len(self.sizes) > MOST_SIZES:
@@ -180,6 +162,9 @@ class RunConfig(BaseModel):
             ParameterError: Naming the key, the allowed ones and the nearest match.
         """
         data = self.model_dump()
+        keys = {text.partition("=")[0].strip() for text in assignments}
+        if "model" in keys:
+            data["backbone"] = None  # it was that of the earlier model
         for text in assignments:
             key, equals, raw = text.partition("=")
             if not equals:
@@ -189,7 +174,7 @@ class RunConfig(BaseModel):
                 data["stages"].setdefault(stage, {})[name] = _typed(stage, name, raw)
             elif stage in ("arms", "sizes"):
                 data[stage] = listed(raw)
-            elif stage == "shards":
+            elif stage in ("shards", "backbone"):
                 data[stage] = raw
             else:
                 data["parameters"][stage] = raw if stage != "seed" else _yaml_scalar(raw)

@@ -7,8 +7,9 @@ from refine_af.contracts.params import shown
 from refine_af.engines.chat import uses_chat
 from refine_af.pipelines.bounds import model_calls
 from refine_af.pipelines.config import DEFAULTS, RunConfig
+from refine_af.pipelines.devices import GPUS
 from refine_af.pipelines.endpoints import Asked, asked_of_endpoints
-from refine_af.pipelines.estimate import GPUS, estimates, summary_line
+from refine_af.pipelines.estimate import Estimate, estimates, summary_line, unknown_lines
 from refine_af.pipelines.tasks import PlannedTask, planned
 
 Calls = Mapping[str, tuple[int, int]]
@@ -35,7 +36,8 @@ def dry_run_text(config: RunConfig, preset: RunConfig, folder: Path) -> str:
     lines += ["", "* differs from the preset; `refine-af config show` lists every value"]
     lines.append(f"estimate: at most {total:,} new tokens before evaluation")
     lines += _endpoint_lines(asked_of_endpoints(config))
-    lines += [f"in all {line}" for profile in GPUS if (line := summary_line(config, profile))]
+    lines += unknown_lines(config)
+    lines += [f"in all {line}" for kind in GPUS if (line := summary_line(config, kind))]
     return "\n".join(lines)
 
 
@@ -112,16 +114,15 @@ def changes(task: PlannedTask, usual: PlannedTask | None) -> list[str]:
 
 
 def _hours(config: RunConfig) -> dict[str, list[str]]:
-    """Return GPU hours by task, one cell per profile, under a row of the profiles' names."""
-    by_profile = {profile: estimates(config, profile) for profile in GPUS}
-    names = [profile for profile, estimated in by_profile.items() if estimated]
-    if not names:
+    """Return GPU hours by task, one cell per kind of GPU, under a row of the kinds' names."""
+    by_kind = {kind: estimates(config, device) for kind, device in GPUS.items()}
+    if not by_kind["h100"]:
         return {}
-    table = {"task": [f"{name} h" for name in names]}
-    for at in range(len(by_profile[names[0]])):
-        column = [by_profile[name][at] for name in names]
-        table[column[0].task] = [
-            "too large" if estimate.hours is None else f"{estimate.hours:.2f}"
-            for estimate in column
-        ]
+    table = {"task": [f"{kind} h" for kind in GPUS]}
+    for column in zip(*by_kind.values(), strict=True):
+        table[column[0].task] = [_cell(estimate) for estimate in column]
     return table
+
+
+def _cell(estimate: Estimate) -> str:
+    return f"{estimate.hours:.2f}" if estimate.hours is not None else "too large"

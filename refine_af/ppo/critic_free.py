@@ -26,10 +26,11 @@ from trl.trainer.rloo_trainer import RLOOTrainer
 from refine_af.contracts.errors import DataError
 from refine_af.contracts.stage import Progress
 from refine_af.engines.stopping import end_tokens, read_answer, set_end_tokens
+from refine_af.ppo.activations import is_recomputed
 from refine_af.ppo.episodes import Episode, Feedback, Prompt, Reward, check_prompts, score
 from refine_af.ppo.metrics import describe_texts
 from refine_af.ppo.params import PPOParams
-from refine_af.ppo.policy import adapter_config, train_weights
+from refine_af.ppo.policy import HALF, adapter_config, layer_shape, train_weights
 from refine_af.ppo.result import SAMPLES, EpisodeRow, OnUpdate, PPOResult
 from refine_af.ppo.rewards import against_siblings
 from refine_af.ppo.rollout import encode_prompts
@@ -95,10 +96,12 @@ def _trainer(
 ) -> Any:  # noqa: ANN401  TRL's
     settings = record.settings
     kind, configuration = TRAINERS[record.algorithm]
+    given = _arguments(record.algorithm, settings, folder)
+    given["gradient_checkpointing"] = _is_recomputed(model, record)
     trainer = kind(
         model=model,
         reward_funcs=record.score,
-        args=configuration(**_arguments(record.algorithm, settings, folder)),
+        args=configuration(**given),
         train_dataset=_rows(prompts, settings),
         processing_class=record.tokenizer,
         callbacks=[record],
@@ -108,6 +111,15 @@ def _trainer(
     trainer._tokenize_prompts = record.encoded
     trainer.remove_callback(PrinterCallback)
     return trainer
+
+
+def _is_recomputed(model: Any, record: "_Record") -> bool:  # noqa: ANN401  a transformers causal LM
+    """Return whether layers are computed twice, by PPO's rule."""
+    settings = record.settings
+    longest = max(len(row) for _, row in record.states.values()) + settings.max_new_tokens
+    half = settings.precision == "bfloat16" or model.dtype in HALF
+    shape = layer_shape(model.config.get_text_config())
+    return is_recomputed(shape, settings.microbatch * longest, half=half)
 
 
 def _steps(settings: PPOParams) -> int:
@@ -152,7 +164,6 @@ def _arguments(algorithm: Algorithm, settings: PPOParams, folder: str) -> dict[s
         "data_seed": settings.seed,
         "bf16": settings.precision == "bfloat16",
         "use_cpu": not torch.cuda.is_available(),
-        "gradient_checkpointing": False,
         "logging_steps": 1,
         "save_strategy": "no",
         "report_to": "none",

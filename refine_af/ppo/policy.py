@@ -25,7 +25,7 @@ from refine_af.ppo.padding import Batch
 from refine_af.ppo.params import PPOParams
 from refine_af.ppo.recompute import Recomputation
 
-_HALF = (torch.bfloat16, torch.float16)
+HALF = (torch.bfloat16, torch.float16)
 SAME_READING = {False: 1e-3, True: 0.05}
 """Mean difference of log-probabilities, nats, that two ways of reading may have: by rounding in
 float32, and in half precision. A wrong mask is far above it."""
@@ -44,6 +44,12 @@ class Evaluation:
     logprobs: Tensor
     values: Tensor
     entropy: Tensor | None
+
+
+def layer_shape(config: Any) -> LayerShape:  # noqa: ANN401  transformers' configuration
+    """Return the sizes that a model's activations depend on."""
+    inner = getattr(config, "intermediate_size", None) or 4 * config.hidden_size
+    return LayerShape(config.num_hidden_layers, config.hidden_size, inner)
 
 
 class Policy(nn.Module):
@@ -81,7 +87,7 @@ class Policy(nn.Module):
         self._temperature = settings.temperature
         self._detach_value = settings.detach_value
         self.start_dtype = model.dtype
-        self._half = settings.precision == "bfloat16" or model.dtype in _HALF
+        self._half = settings.precision == "bfloat16" or model.dtype in HALF
         self.output_checked = False
         self.sharded = False
         self.start_digest = ""
@@ -115,11 +121,7 @@ class Policy(nn.Module):
 
     def prepare(self, tokens: int) -> None:
         """Switch gradient checkpointing on where a forward pass of ``tokens`` needs it."""
-        config = self.config
-        hidden = config.hidden_size
-        inner = getattr(config, "intermediate_size", None) or 4 * hidden
-        shape = LayerShape(config.num_hidden_layers, hidden, inner)
-        self.recomputation.on = is_recomputed(shape, tokens, half=self._half)
+        self.recomputation.on = is_recomputed(layer_shape(self.config), tokens, half=self._half)
 
     def trainable(self) -> dict[str, nn.Parameter]:
         """Return the parameters that training changes, by name, value head included."""
@@ -228,7 +230,7 @@ class Policy(nn.Module):
 
 def widened(values: Tensor) -> Tensor:
     """Return half-precision values as float32, and others unchanged: sums need the precision."""
-    return values.float() if values.dtype in _HALF else values
+    return values.float() if values.dtype in HALF else values
 
 
 def train_weights(model: PreTrainedModel, pattern: str) -> None:

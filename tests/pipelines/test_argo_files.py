@@ -168,7 +168,7 @@ def test_no_secret_value_and_no_bucket_is_in_a_file(path: Path) -> None:
 
 def test_the_dag_is_kfps(tmp_path: Path) -> None:
     config = load_config("default", "").with_values(("shards=2",))
-    made = compile_request(config, "l4", Images())
+    made = compile_request(config, "a100", Images())
     drawn = levels(made.spec)
     dag = dag_template(made, "x")["spec"]
     templates = {template["name"]: template["dag"]["tasks"] for template in dag["templates"]}

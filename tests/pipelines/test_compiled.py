@@ -63,8 +63,14 @@ def executors(documents: Documents) -> dict[str, tuple[str, dict[str, Any], dict
     return found
 
 
-@pytest.mark.parametrize("preset", ["default", "teams-rl"])
-@pytest.mark.parametrize("profile", ["l4", "a100", "h100"])
+@pytest.mark.parametrize(
+    ("preset", "profile"),
+    [
+        *((preset, profile) for preset in ("default", "teams-rl") for profile in ("a100", "h100")),
+        ("qwen2.5-1.5b", "l4"),
+        ("teams-rl-quickstart", "l4"),
+    ],
+)
 def test_gpu_stages_have_all_four_and_cpu_stages_none(
     tmp_path: Path, profile: str, preset: str
 ) -> None:
@@ -84,13 +90,13 @@ def test_gpu_stages_have_all_four_and_cpu_stages_none(
 
 
 def test_without_a_gpu_nothing_asks_for_one(tmp_path: Path) -> None:
-    for _, container, kubernetes in executors(compiled(tmp_path, "cpu")).values():
+    for _, container, kubernetes in executors(compiled(tmp_path, "cpu", preset="smoke")).values():
         assert "accelerator" not in container["resources"]
         assert set(kubernetes) == {"secretAsEnv", "securityContext", "fieldPathAsEnv"}
 
 
 def test_parameters_of_the_form_are_described_in_order(tmp_path: Path) -> None:
-    spec, _ = compiled(tmp_path, "cpu")
+    spec, _ = compiled(tmp_path, "a100")
     form = spec["root"]["inputDefinitions"]["parameters"]
     # the API sorts the names, so the form's order is theirs
     assert sorted(form) == list(form)
@@ -100,7 +106,7 @@ def test_parameters_of_the_form_are_described_in_order(tmp_path: Path) -> None:
 
 def test_ppo_and_writing_ask_in_one_form(tmp_path: Path) -> None:
     def asked(*assignments: str) -> list[dict[str, Any]]:
-        tasks = tasks_of(compiled(tmp_path, "cpu", *assignments)[0]).values()
+        tasks = tasks_of(compiled(tmp_path, "a100", *assignments)[0]).values()
         return [
             {
                 name: given["runtimeValue"]["constant"]
@@ -123,7 +129,7 @@ def test_ppo_and_writing_ask_in_one_form(tmp_path: Path) -> None:
 
 def test_repeated_arms_and_sizes_add_tasks_only_when_asked_for(tmp_path: Path) -> None:
     def tasks(*assignments: str) -> dict[str, dict[str, Any]]:
-        spec, _ = compiled(tmp_path, "cpu", *assignments)
+        spec, _ = compiled(tmp_path, "a100", *assignments)
         return {name: task.get("inputs", {}) for name, task in tasks_of(spec).items()}
 
     def constant(inputs: dict[str, Any], name: str) -> object:
@@ -160,14 +166,14 @@ def test_wrong_sizes_and_a_repetition_of_nothing_are_refused(assignments: tuple[
 
 
 def test_arms_and_shards_are_tasks_with_names_for_people(tmp_path: Path) -> None:
-    spec, _ = compiled(tmp_path, "cpu", "arms=rl,baseline,best_of_n", "shards=2")
+    spec, _ = compiled(tmp_path, "a100", "arms=rl,baseline,best_of_n", "shards=2")
     names = set(tasks_of(spec))
     assert {"train_ppo", "evaluate (start)", "train_sft (best_of_n)"} <= names
     assert {"generate_instructions (shard 0)", "generate_instructions (shard 1)"} <= names
 
 
 def test_shards_differ_in_their_number_alone(tmp_path: Path) -> None:
-    spec, _ = compiled(tmp_path, "cpu", "shards=2")
+    spec, _ = compiled(tmp_path, "a100", "shards=2")
     tasks = [
         task["inputs"]["parameters"]
         for name, task in tasks_of(spec).items()
@@ -179,10 +185,10 @@ def test_shards_differ_in_their_number_alone(tmp_path: Path) -> None:
 
 def test_caching_needs_digests(tmp_path: Path) -> None:
     digest = "sha256:" + "0" * 64
-    plain, _ = compiled(tmp_path, "cpu")
+    plain, _ = compiled(tmp_path, "a100")
     assert not any("enableCache" in task["cachingOptions"] for task in tasks_of(plain).values())
     digests = {stage.name: digest for stage in STAGES}
-    pinned, _ = compiled(tmp_path, "cpu", registry="registry.example/team", digests=digests)
+    pinned, _ = compiled(tmp_path, "a100", registry="registry.example/team", digests=digests)
     cached = {
         name.split(" ")[0]
         for name, task in tasks_of(pinned).items()
@@ -196,7 +202,7 @@ def test_caching_needs_digests(tmp_path: Path) -> None:
 
 
 def test_a_stage_setting_wins_over_a_parameter_of_the_pipeline(tmp_path: Path) -> None:
-    spec, _ = compiled(tmp_path, "cpu", "seed=5", "train_ppo.seed=9", "train_ppo.updates=3")
+    spec, _ = compiled(tmp_path, "a100", "seed=5", "train_ppo.seed=9", "train_ppo.updates=3")
     given = tasks_of(spec)["train_ppo"]["inputs"]["parameters"]
     assert given["seed"] == {"runtimeValue": {"constant": 9.0}}
     assert spec["root"]["inputDefinitions"]["parameters"]["updates"]["defaultValue"] == 3.0
@@ -204,7 +210,7 @@ def test_a_stage_setting_wins_over_a_parameter_of_the_pipeline(tmp_path: Path) -
 
 
 def test_the_file_is_small(tmp_path: Path) -> None:
-    made = compile_request(load_config("default", ""), "l4", Images())
+    made = compile_request(load_config("default", ""), "a100", Images())
     made.write_ir(tmp_path / "pipeline.yaml")
     # annotations of a run may hold 256 KiB in all; a stage that asks has 17 parameters of engines
     assert (tmp_path / "pipeline.yaml").stat().st_size < 120_000
@@ -281,7 +287,7 @@ def test_a_profile_of_ones_own_reaches_kfps_tasks(tmp_path: Path) -> None:
 
 
 def test_every_task_is_tried_again_with_pauses(tmp_path: Path) -> None:
-    spec, _ = compiled(tmp_path, "cpu")
+    spec, _ = compiled(tmp_path, "a100")
     for task in tasks_of(spec).values():
         assert task["retryPolicy"]["maxRetryCount"] == 2
         assert task["retryPolicy"]["backoffDuration"] == "30s"
@@ -291,7 +297,7 @@ def test_every_task_is_tried_again_with_pauses(tmp_path: Path) -> None:
 
 
 def test_the_report_renders_in_the_ui(tmp_path: Path) -> None:
-    spec, _ = compiled(tmp_path, "cpu")
+    spec, _ = compiled(tmp_path, "a100")
     outputs = spec["components"]["comp-report"]["outputDefinitions"]["artifacts"]
     kinds = {name: item["artifactType"]["schemaTitle"] for name, item in outputs.items()}
     assert kinds["report"] == "system.HTML"
@@ -300,7 +306,7 @@ def test_the_report_renders_in_the_ui(tmp_path: Path) -> None:
 
 
 def test_the_small_file_is_still_what_kfp_reads(tmp_path: Path) -> None:
-    spec, platform = compiled(tmp_path, "l4")
+    spec, platform = compiled(tmp_path, "a100")
     loaded = components.load_component_from_file(str(tmp_path / "pipeline.yaml"))
     parsed = loaded.pipeline_spec
     assert set(parsed.root.dag.tasks) == set(spec["root"]["dag"]["tasks"])
@@ -359,14 +365,14 @@ def test_a_versions_name_follows_its_content(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["evol-instruct", "teams-rl-smoke", "teams-rl-controls"])
 def test_presets_of_the_second_pipeline_compile_below_the_limit(tmp_path: Path, name: str) -> None:
-    compiled(tmp_path, "l4", preset=name)
+    compiled(tmp_path, "a100", preset=name)
     assert (tmp_path / "pipeline.yaml").stat().st_size < 200_000
 
 
 def test_a_share_of_roots_for_a_reference_model_adds_its_training(tmp_path: Path) -> None:
     own = "generate_responses.reference_share=0.1"
     for assignments in ((), (own,)):
-        spec, _ = compiled(tmp_path, "l4", *assignments, preset="teams-rl")
+        spec, _ = compiled(tmp_path, "a100", *assignments, preset="teams-rl")
         tasks = tasks_of(spec)
         for arm in ("learned", "uniform"):
             given = tasks[f"audit_privacy ({arm})"]["inputs"]["artifacts"]
@@ -462,7 +468,7 @@ def test_a_task_whose_content_nothing_pins_is_not_cached(
 
 @pytest.mark.parametrize("preset", preset_names())
 def test_each_level_of_the_graph_fits_a_screen(preset: str) -> None:
-    spec = compile_request(load_config(preset, ""), "cpu", Images(), notify=True).spec
+    spec = compile_request(load_config(preset, ""), "h100", Images(), notify=True).spec
     counts = {path: boxes(spec, dag) for path, dag in levels(spec).items()}
     assert max(counts.values()) <= 32, counts
     assert counts[""] == 2  # the run, and the task that tells how it ended
@@ -470,7 +476,7 @@ def test_each_level_of_the_graph_fits_a_screen(preset: str) -> None:
 
 @pytest.mark.parametrize("preset", ["default", "teams-rl-smoke"])
 def test_a_task_gives_a_component_what_it_takes_and_nothing_else(preset: str) -> None:
-    spec = compile_request(load_config(preset, ""), "cpu", Images()).spec
+    spec = compile_request(load_config(preset, ""), "a100", Images()).spec
     given: dict[str, set[str]] = {}
     for dag in levels(spec).values():
         for task in dag["tasks"].values():
@@ -482,7 +488,7 @@ def test_a_task_gives_a_component_what_it_takes_and_nothing_else(preset: str) ->
 
 
 def test_an_arm_is_a_box_with_its_name() -> None:
-    drawn = levels(compile_request(load_config("default", ""), "cpu", Images()).spec)
+    drawn = levels(compile_request(load_config("default", ""), "a100", Images()).spec)
     names = {
         path: {task["taskInfo"]["name"] for task in dag["tasks"].values()}
         for path, dag in drawn.items()
@@ -497,7 +503,7 @@ def test_an_arm_is_a_box_with_its_name() -> None:
 
 
 def test_what_learns_in_the_second_pipeline_is_a_box_of_its_own() -> None:
-    drawn = levels(compile_request(load_config("teams-rl", ""), "cpu", Images()).spec)
+    drawn = levels(compile_request(load_config("teams-rl", ""), "a100", Images()).spec)
     names = {
         path: {task["taskInfo"]["name"] for task in dag["tasks"].values()}
         for path, dag in drawn.items()
@@ -515,7 +521,7 @@ def test_what_learns_in_the_second_pipeline_is_a_box_of_its_own() -> None:
     ],
 )
 def test_more_arms_sizes_and_shards_stay_readable(values: tuple[str, ...]) -> None:
-    made = compile_request(load_config("default", "").with_values(values), "cpu", Images())
+    made = compile_request(load_config("default", "").with_values(values), "a100", Images())
     counts = {path: boxes(made.spec, dag) for path, dag in levels(made.spec).items()}
     assert max(counts.values()) <= 32, counts
     components = made.spec["components"].values()
@@ -525,7 +531,7 @@ def test_more_arms_sizes_and_shards_stay_readable(values: tuple[str, ...]) -> No
 
 def test_a_tasks_key_is_its_own_on_all_levels() -> None:
     """KFP puts the artifacts of a task into a folder of that name."""
-    spec = compile_request(load_config("teams-rl", ""), "cpu", Images()).spec
+    spec = compile_request(load_config("teams-rl", ""), "a100", Images()).spec
     keys = [
         key
         for dag in levels(spec).values()
@@ -538,18 +544,18 @@ def test_a_tasks_key_is_its_own_on_all_levels() -> None:
 
 def test_a_model_is_registered_where_the_configuration_says_where(tmp_path: Path) -> None:
     uri = "register_model.model_uri=s3://b/models"
-    assert "register_model" not in tasks_of(compiled(tmp_path, "cpu")[0])
-    spec, _ = compiled(tmp_path, "cpu", uri)
+    assert "register_model" not in tasks_of(compiled(tmp_path, "a100")[0])
+    spec, _ = compiled(tmp_path, "a100", uri)
     given = spec["root"]["dag"]["tasks"]["register-model"]["inputs"]
     assert given["parameters"]["arm"] == {"runtimeValue": {"constant": "rl"}}
     origin = given["artifacts"]["adapter"]["taskOutputArtifact"]
     assert origin == {"producerTask": "rl-model", "outputArtifactKey": "train_sft_rl_adapter"}
     assert given["artifacts"]["result"]["taskOutputArtifact"]["producerTask"] == "report"
     assert boxes(spec, spec["root"]["dag"]) <= 32
-    other, _ = compiled(tmp_path, "cpu", uri, "register_model.arm=uniform", preset="teams-rl")
+    other, _ = compiled(tmp_path, "a100", uri, "register_model.arm=uniform", preset="teams-rl")
     assert "register_model" in tasks_of(other)
     with pytest.raises(ParameterError, match=r"register_model\.arm is 'no'; the run tunes rl"):
-        compiled(tmp_path, "cpu", uri, "register_model.arm=no")
+        compiled(tmp_path, "a100", uri, "register_model.arm=no")
 
 
 @pytest.mark.parametrize("preset", ["smoke", "teams-rl-smoke"])

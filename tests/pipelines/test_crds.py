@@ -9,8 +9,9 @@ from refine_af.generate import ROOT
 from refine_af.pipelines.argo import write_argo
 from refine_af.pipelines.compiling import compile_request
 from refine_af.pipelines.config import load_config
+from refine_af.pipelines.estimate import estimates_on
 from refine_af.pipelines.flow import Images
-from refine_af.targets.profile import profile_names
+from refine_af.targets.profile import load_profile, profile_names
 
 ARGO = "argo-crds"
 KFP = "kfp-crds"
@@ -23,9 +24,16 @@ def test_argo_takes_the_shipped_files(path: Path) -> None:
         assert problems(document, ARGO) == []
 
 
-@pytest.mark.parametrize("profile", profile_names())
-@pytest.mark.parametrize("preset", ["quickstart", "default", "teams-rl"])
-def test_argo_and_kfp_take_every_preset_on_every_profile(
+FITTING = [
+    (preset, profile)
+    for preset in ("quickstart", "teams-rl-quickstart", "default", "teams-rl")
+    for profile in profile_names()
+    if all(item.fits for item in estimates_on(load_config(preset, ""), load_profile(profile)))
+]
+
+
+@pytest.mark.parametrize(("preset", "profile"), FITTING)
+def test_argo_and_kfp_take_every_preset_on_every_profile_that_it_fits(
     preset: str, profile: str, tmp_path: Path
 ) -> None:
     made = compile_request(load_config(preset, ""), profile, Images("r", "1"), notify=True)

@@ -26,7 +26,7 @@ KFP_TYPES = {"NUMBER_INTEGER": int, "NUMBER_DOUBLE": float, "STRING": str, "BOOL
 
 def made(preset: str, *assignments: str) -> Compiled:
     config = load_config(preset, "").with_values(assignments)
-    return compile_request(config, "cpu", Images("", "1"))
+    return compile_request(config, "h100", Images("", "1"))
 
 
 def form_in(compiled: Compiled) -> dict[str, Any]:

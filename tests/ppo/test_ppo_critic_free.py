@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from safetensors.torch import load_file
 from tiny_ppo import (
     PROMPTS,
@@ -18,12 +19,14 @@ from tiny_ppo import (
 
 from refine_af.contracts.errors import DataError, ParameterError
 from refine_af.contracts.progress import StageProgress
+from refine_af.ppo import critic_free
 from refine_af.ppo.critic_free import Algorithm, train_critic_free
 from refine_af.ppo.episodes import Episode, Feedback, Reward
 from refine_af.ppo.params import PPOParams
 from refine_af.ppo.result import EpisodeRow, PPOResult
 from refine_af.ppo.schedule import prompts_of
 
+FILE = "adapter_model.safetensors"
 KINDS: tuple[Algorithm, ...] = ("rloo", "grpo")
 
 
@@ -141,3 +144,28 @@ def test_training_stops_when_the_policy_has_gone_too_far(tmp_path: Path) -> None
     result = trained("rloo", tmp_path, options)
     assert len(result.metrics) < 6
     assert "exceeds max_kl 0.2" in result.stopped
+
+
+@pytest.mark.parametrize("algorithm", KINDS)
+def test_large_activations_are_recomputed_with_the_same_result(
+    algorithm: Algorithm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """TRL's trainers kept all activations of every layer, whatever the model's size."""
+    given: list[bool] = []
+    original = critic_free.TRAINERS[algorithm][1]
+
+    def configuration(**values: Any) -> Any:  # noqa: ANN401
+        given.append(values["gradient_checkpointing"])
+        return original(**values)
+
+    kind = critic_free.TRAINERS[algorithm][0]
+    monkeypatch.setitem(critic_free.TRAINERS, algorithm, (kind, configuration))
+    plain = trained(algorithm, tmp_path / "plain", settings(updates=1))
+    monkeypatch.setattr("refine_af.ppo.activations.RECOMPUTE_ABOVE", 1.0)
+    twice = trained(algorithm, tmp_path / "twice", settings(updates=1))
+    assert given == [False, True]
+    assert plain.metrics == twice.metrics
+    first, second = (load_file(tmp_path / name / FILE) for name in ("plain", "twice"))
+    assert first.keys() == second.keys()
+    for name, weight in first.items():
+        torch.testing.assert_close(weight, second[name], atol=1e-6, rtol=1e-5)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from refine_af.pipelines.estimate import GIB, GPUS
+from refine_af.pipelines.devices import GIB, GPUS
 from refine_af.stages import STAGES
 from refine_af.targets.placement import on_gpu, place
 from refine_af.targets.profile import PROFILE_FOLDER, load_profile, quantity
@@ -29,6 +29,7 @@ class Node:
 
 NODES = {
     "l4": Node("gke", 8, 32, 1),  # g2-standard-8
+    "l4x2": Node("gke", 24, 96, 2),  # g2-standard-24
     "a100": Node("gke", 12, 170, 1),  # a2-ultragpu-1g
     "h100": Node("gke", 26, 234, 1),  # a3-highgpu-1g
     "eks-g6": Node("eks", 8, 32, 1, 58),  # g6.2xlarge
@@ -80,7 +81,7 @@ def test_every_profile_with_a_gpu_has_its_node() -> None:
 @pytest.mark.parametrize("name", sorted(NODES))
 def test_the_pods_of_a_profile_fit_its_node(name: str) -> None:
     profile, node = load_profile(name), NODES[name]
-    at_once = node.gpus or profile.parallelism or 1
+    at_once = node.gpus // max(1, profile.gpus) or profile.parallelism or 1
     stages = GPU_STAGES if node.gpus else STAGES
     cpus = node.cpus - reserved_cpus(node.cpus) - DAEMONS[0]
     memory = HYPERVISOR * node.memory_gib - reserved_memory(node) - DAEMONS[1]
