@@ -109,10 +109,18 @@ def end_tokens(model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase") -
 
 
 def set_end_tokens(model: Any, tokenizer: "PreTrainedTokenizerBase") -> None:  # noqa: ANN401  PEFT models have no type
-    """Write the end tokens into the model's generation config, which is saved with it."""
+    """Write the end tokens into the model's generation config, which is saved with it.
+
+    A published config that names a nucleus but not that it samples can be read and not saved, which
+    would show after the training: it samples then.
+    """
     ends = sorted(end_tokens(model, tokenizer))
     if ends:
         model.generation_config.eos_token_id = ends if len(ends) > 1 else ends[0]
+    try:
+        model.generation_config.validate(strict=True)
+    except ValueError:
+        model.generation_config.do_sample = True
 
 
 def save_end_tokens(model: Any, folder: Path) -> None:  # noqa: ANN401

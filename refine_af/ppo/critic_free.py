@@ -10,14 +10,15 @@ Source: Ahmadian et al. 2024 (arXiv 2402.14740), RLOO; Shao et al. 2024 (arXiv 2
 import math
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from datasets import Dataset, disable_progress_bars
-from transformers import PrinterCallback, TrainerCallback
+from transformers import GenerationConfig, PrinterCallback, TrainerCallback
 from trl.trainer.grpo_config import GRPOConfig
 from trl.trainer.grpo_trainer import GRPOTrainer
 from trl.trainer.rloo_config import RLOOConfig
@@ -79,13 +80,31 @@ def train_critic_free(
         train_weights(model, settings.trained_weights)
     set_end_tokens(model, tokenizer)  # TRL stops where the generation config says
     disable_progress_bars()
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, _plain_sampling(model):
         trainer = _trainer(model, prompts, record, folder)
         trainer.train()
     if base_name and settings.lora_rank:
         trainer.model.peft_config["default"].base_model_name_or_path = base_name
     save_model(trainer.model, tokenizer, output)
     return PPOResult(record.metrics, record.samples(), output, record.stopped, record.telemetry)
+
+
+@contextmanager
+def _plain_sampling(model: Any) -> Iterator[None]:  # noqa: ANN401  a transformers causal LM
+    """Take everything but the end tokens from the model's generation config in here.
+
+    TRL sets temperature, top-p, top-k and the penalty for repetition; whatever else that config
+    holds (``min_p``, ``typical_p``, n-grams that may not repeat), transformers would apply, and
+    actions would come from another distribution than the one that is trained.
+    """
+    own = model.generation_config
+    kept = ("bos_token_id", "eos_token_id", "pad_token_id")
+    plain = {name: getattr(own, name) for name in kept}
+    model.generation_config = GenerationConfig(**plain)  # type: ignore[no-untyped-call]
+    try:
+        yield
+    finally:
+        model.generation_config = own
 
 
 def _trainer(

@@ -1,5 +1,6 @@
 """RLOO and GRPO through TRL's real trainers on the tiny model."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -41,9 +42,13 @@ def trained(
     options: PPOParams,
     reward: Reward | None = None,
     told: list[tuple[int, Sequence[EpisodeRow]]] | None = None,
+    generation: dict[str, object] | None = None,
 ) -> PPOResult:
+    model = tiny_model()
+    for name, value in (generation or {}).items():
+        setattr(model.generation_config, name, value)
     return train_critic_free(
-        tiny_model(),
+        model,
         tiny_tokenizer(),
         PROMPTS,
         reward or CentredShare(),
@@ -169,3 +174,25 @@ def test_large_activations_are_recomputed_with_the_same_result(
     assert first.keys() == second.keys()
     for name, weight in first.items():
         torch.testing.assert_close(weight, second[name], atol=1e-6, rtol=1e-5)
+
+
+@pytest.mark.parametrize("algorithm", KINDS)
+@pytest.mark.parametrize(
+    "own",
+    [
+        {"min_p": 1.0},
+        {"typical_p": 0.1},
+        {"no_repeat_ngram_size": 1},
+        {"top_p": 0.1, "top_k": 1, "repetition_penalty": 5.0},
+    ],
+    ids=lambda own: next(iter(own)),
+)
+def test_a_models_generation_config_truncates_no_rollout(
+    algorithm: Algorithm, own: dict[str, object], tmp_path: Path
+) -> None:
+    options = settings(updates=1, lora_rank=0, kl_coefficient=0.0)  # no reference to load
+    plain = trained(algorithm, tmp_path / "plain", options)
+    theirs = trained(algorithm, tmp_path / "theirs", options, generation=own)
+    assert plain.samples == theirs.samples
+    kept = json.loads((tmp_path / "theirs" / "generation_config.json").read_text())
+    assert own.items() <= kept.items()
