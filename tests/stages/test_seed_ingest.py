@@ -300,23 +300,3 @@ def test_our_own_rows_are_seeds_again(tmp_path: Path) -> None:
     (tmp_path / "again.jsonl").write_bytes(first)
     assert ingest(tmp_path, "--seeds-uri", str(tmp_path / "again.jsonl")) == 0
     assert len(read_rows(tmp_path / "out" / "seeds", Seed)) == 175
-
-
-def test_the_cases_of_bug_reports(tmp_path: Path) -> None:
-    data = os.environ.get("REFINE_AF_TEST_DATA")
-    cases = Path(data).parent / "cases" if data else Path("nowhere")
-    if not cases.is_dir():
-        pytest.skip("REFINE_AF_TEST_DATA has no folder 'cases' beside it")
-    for name, count in {
-        "alpaca_bom.jsonl": 1,
-        "alpaca_null_input.jsonl": 2,
-        "array.json": 2,
-        "bom.jsonl": 2,
-        "extra_instance_key.jsonl": 2,
-        "null_input.jsonl": 1,
-        "seeds.jsonl.gz": 2,
-        "sharegpt.jsonl": 1,
-        "cols_extra_parents.jsonl": 1,
-    }.items():
-        assert ingest(tmp_path, "--seeds-uri", str(cases / name)) == 0, name
-        assert len(read_rows(tmp_path / "out" / "seeds", Seed)) == count, name
