@@ -73,7 +73,8 @@ def digest_path(path: Path) -> str:
 def files_below(root: Path) -> list[tuple[str, Path]]:
     """Return (relative name with ``/``, path) of every file, in code point order of the names.
 
-    Links to files inside ``root`` count as files. A store's own unfinished files and the
+    Links to files inside ``root`` count as files, and those of a snapshot of the Hub's cache to the
+    files of its repository. A store's own unfinished files and the
     manifest of a published directory are left out.
 
     Raises:
@@ -104,9 +105,17 @@ def _walk(directory: Path, inside: Path) -> Iterator[Path]:
                 raise DataError(f"{path}: not a file or directory; remove it before publishing")
 
 
+def _hub_files(root: Path) -> Path:
+    """Return where the Hub's cache keeps the files that a snapshot links to; else the folder.
+
+    Its layout is ``models--owner--name/snapshots/COMMIT`` beside ``models--owner--name/blobs``.
+    """
+    return root.parent.parent / "blobs" if root.parent.name == "snapshots" else root
+
+
 def _checked_link(path: Path, inside: Path) -> Path:
     target = path.resolve()
-    if not target.is_relative_to(inside):
+    if not (target.is_relative_to(inside) or target.is_relative_to(_hub_files(inside))):
         raise DataError(f"{path}: the link leads outside the directory; copy the file in its place")
     if not (target.exists() and stat.S_ISREG(target.stat().st_mode)):
         raise DataError(f"{path}: the link does not lead to a file; remove it or copy the file")

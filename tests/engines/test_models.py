@@ -1,3 +1,4 @@
+import json
 import os
 import shutil
 import subprocess
@@ -10,6 +11,7 @@ from tiny_engine import random_llama, save
 
 from refine_af.contracts.errors import DataError, DependencyError, ParameterError
 from refine_af.engines.models import load_model, model_revision, resolve_model
+from refine_af.storage.manifest import digest_directory
 
 
 def test_a_folder_is_itself_and_its_digest_follows_its_content(tmp_path: Path) -> None:
@@ -141,6 +143,10 @@ def filled_cache(tmp_path: Path) -> Path:
     folder = tmp_path / "hub" / "models--org--small"
     snapshot = folder / "snapshots" / commit
     shutil.copytree(resolve_model("builtin:fixture"), snapshot)
+    (folder / "blobs").mkdir()
+    for number, path in enumerate(sorted(snapshot.iterdir())):
+        path.rename(folder / "blobs" / str(number))
+        path.symlink_to(f"../../blobs/{number}")
     (folder / "refs").mkdir()
     (folder / "refs" / "main").write_text(commit)
     return tmp_path
@@ -151,6 +157,23 @@ def offline(cache: Path, code: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True
     )
+
+
+def test_a_model_of_the_hubs_cache_is_asked(filled_cache: Path, tmp_path: Path) -> None:
+    """The cache's files are links out of the snapshot's folder, to those of its repository."""
+    [snapshot] = (filled_cache / "hub" / "models--org--small" / "snapshots").iterdir()
+    tasks = tmp_path / "tasks.jsonl"
+    row = {"task": "t", "category": "QA", "definition": "Name a river.", "id": "1", "input": ""}
+    tasks.write_text(json.dumps(row | {"references": ["Po"]}))
+    for model in ("org/small", str(snapshot)):
+        command = ["evaluate", f"--model={model}", f"--tasks-uri={tasks}", "--max-tokens=4"]
+        command += [f"--outputs-dir={tmp_path / 'out'}"]
+        done = offline(filled_cache, f"from refine_af.cli import main; print(main({command!r}))")
+        assert done.stdout.split()[-1] == "0", done.stderr
+    (snapshot / "tokenizer.json").unlink()
+    (snapshot / "tokenizer.json").symlink_to("/etc/passwd")
+    with pytest.raises(DataError, match="leads outside"):
+        digest_directory(snapshot)
 
 
 def test_offline_a_filled_cache_is_enough(filled_cache: Path, tmp_path: Path) -> None:
