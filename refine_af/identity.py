@@ -220,11 +220,35 @@ def _sources(module: str, seen: set[str]) -> Iterator[Path]:
         except (SyntaxError, ValueError):
             continue
         for node in ast.walk(tree):
-            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-            if isinstance(node, ast.ImportFrom) and node.module and not node.level:
-                names = [node.module]
-            for name in names:
+            if (named := _file_named(node, path.parent)) is not None:
+                yield named
+            for name in _imported(node):
                 yield from _sources(name.partition(".")[0], seen)
+
+
+def _imported(node: ast.AST) -> list[str]:
+    """Return the modules that a statement or a call imports, by the names that stand there."""
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    if isinstance(node, ast.ImportFrom):
+        return [node.module] if node.module and not node.level else []
+    if not (isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant)):
+        return []
+    called = getattr(node.func, "attr", getattr(node.func, "id", ""))
+    given = node.args[0].value
+    is_import = called in ("import_module", "__import__") and isinstance(given, str)
+    return [str(given)] if is_import else []
+
+
+def _file_named(node: ast.AST, beside: Path) -> Path | None:
+    """Return the file that a text in the code names, beside the code or in the working folder."""
+    text = node.value if isinstance(node, ast.Constant) else ""
+    if not isinstance(text, str) or not text.strip("./") or len(text) > LONGEST_PATH:
+        return None
+    if "\0" in text or "\n" in text:
+        return None
+    found = (folder / text for folder in (beside, Path()))
+    return next((path for path in found if path.is_file()), None)
 
 
 def _files_of(module: str) -> list[Path]:
@@ -240,9 +264,16 @@ def _files_of(module: str) -> list[Path]:
         for origin in origins
         if not _is_installed(origin)
         for file in (origin.rglob("*") if origin.is_dir() else [origin])
+        if file.is_file() and not _is_cache(file.relative_to(origin))
     ]
-    read = _READ_BESIDE | set(EXTENSION_SUFFIXES)
-    return sorted(file for file in files if file.is_file() and file.name.endswith(tuple(read)))
+    if spec.origin is not None:  # a package: its word lists and weights too
+        return sorted(files)
+    read = tuple(_READ_BESIDE | set(EXTENSION_SUFFIXES))
+    return sorted(file for file in files if file.name.endswith(read))
+
+
+def _is_cache(relative: Path) -> bool:
+    return relative.suffix == ".pyc" or any(part.startswith(".") for part in relative.parts)
 
 
 def _is_installed(path: Path) -> bool:

@@ -306,6 +306,43 @@ def test_everything_that_a_harness_task_reads_counts(
     assert len({str(digests) for digests in seen}) == len(read) + 1
 
 
+@pytest.mark.parametrize(
+    ("code", "read"),
+    [
+        ("import importlib\nimportlib.import_module('late')\n", "late.py"),
+        ("from importlib import import_module\nimport_module('late.inner')\n", "late.py"),
+        ("__import__('late')\n", "late.py"),
+        ("def reward(rows):\n    from late import score\n", "late.py"),
+        ("WORDS = open('words.lst').read()\n", "words.lst"),
+        ("from pathlib import Path\nHERE = Path(__file__).parent / 'weights.npz'\n", "weights.npz"),
+    ],
+)
+def test_what_reward_code_reads_by_name_counts(code: str, read: str, module_path: Path) -> None:
+    name = f"reads_{abs(hash((code, read)))}"
+    (module_path / f"{name}.py").write_text(code)
+    seen = []
+    for text in ("1\n", "2\n"):
+        (module_path / read).write_text(text)
+        seen.append(content_digests([Content("reward", "code", f"{name}:reward")]))
+    assert seen[0] != seen[1]
+
+
+@pytest.mark.parametrize("name", ["words", "weights.npz", "model.safetensors", "list.dic"])
+def test_any_file_of_a_package_counts(
+    name: str, module_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = module_path / ".hidden" / "rewards_with_data"
+    monkeypatch.syspath_prepend(str(folder.parent))
+    (folder / "__pycache__").mkdir(parents=True)
+    (folder / "__init__.py").touch()
+    code = Content("reward", "code", "rewards_with_data:reward")
+    before = content_digests([code])
+    (folder / "__pycache__" / "a.pyc").write_text("1")
+    assert content_digests([code]) == before
+    (folder / name).write_text("1")
+    assert content_digests([code]) != before
+
+
 @pytest.mark.parametrize("marker", ["__init__.py", ""])
 def test_a_package_of_the_user_counts_whole(
     marker: str, module_path: Path, request: pytest.FixtureRequest
