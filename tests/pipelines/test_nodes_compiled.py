@@ -21,11 +21,12 @@ from refine_af.runner import find_stage
 from refine_af.storage.entry import Identity
 
 Object = dict[str, Any]
-SEVERAL = ("train_ppo.nodes=2", "train_ppo.processes=4", "train_sft.nodes=2")
+SEVERAL = ("train_ppo.nodes=2", "train_ppo.processes=0", "train_sft.nodes=2")
 
 
 def made(*assignments: str, profile: str = "a100") -> Compiled:
-    config = load_config("default", "").with_values(assignments)
+    preset = "quickstart" if profile == "cpu" else "default"  # what fits
+    config = load_config(preset, "").with_values(assignments)
     return compile_request(config, profile, Images("r", "1"), notify=True)
 
 
