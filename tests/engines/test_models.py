@@ -197,3 +197,31 @@ def test_offline_a_model_that_is_not_there_is_no_bug(filled_cache: Path, tmp_pat
     assert done.returncode == 69
     assert "org/none" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_second_copy_of_the_weights_is_not_fetched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Mistral 7B brings 14.5 GB more in a file of another format, Llama a folder of them."""
+    import huggingface_hub
+    from huggingface_hub.utils._paths import filter_repo_objects
+
+    files = [
+        "config.json", "model-00001-of-00002.safetensors", "model.safetensors.index.json",
+        "tokenizer.model", "consolidated.safetensors", "original/consolidated.00.pth",
+        "original/params.json", "pytorch_model.bin",
+    ]  # fmt: skip
+    fetched: list[str] = []
+
+    def snapshot(_name: str, *, allow_patterns: list[str], **options: object) -> str:
+        ignored = options["ignore_patterns"]
+        fetched.extend(
+            filter_repo_objects(files, allow_patterns=allow_patterns, ignore_patterns=ignored)  # type: ignore[arg-type]
+        )
+        (tmp_path / "config.json").write_text("{}")
+        (tmp_path / "a.safetensors").touch()
+        return str(tmp_path)
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot)
+    resolve_model("org/name-7b")
+    assert fetched == files[:4]
