@@ -6,10 +6,16 @@ Run with the shared data's folder::
 
 Every comparison alternates the two sides within one process and reports medians. Wall-clock
 seconds are printed beside CPU seconds, since other work on the machine only slows the former.
+
+Against another checkout, decisions, neighbours and scores and the time, in turns: made rows, or
+with ``--rows 0`` the 20,000 instructions::
+
+    python benchmarks/dedup_filter.py --data DIR --against CHECKOUT --rows 1000000 --repeats 1
 """
 
 import argparse
 import gzip
+import hashlib
 import json
 import math
 import os
@@ -299,6 +305,43 @@ def scaling(data: Path, sizes: list[int]) -> None:
     line("log-log slope over rows", f"{wall_slope:.2f} of wall-clock, {cpu_slope:.2f} of CPU time")
 
 
+def decide(data: Path, count: int) -> None:
+    """Decide rows in this process; print seconds, rows kept and a digest of what was decided."""
+    file = data / "dedup" / "instructions_20k.jsonl.gz"
+    rows = numbered(list(made_rows(file, count)) if count else texts(file))
+    with Clock() as clock:
+        decided = RougeLIndex(BOUND).offer_all(rows)
+    digest = hashlib.sha256()
+    for near in decided:
+        digest.update(f"{near.id} {near.score!r}\n".encode() if near else b"kept\n")
+    print(json.dumps([clock.wall, clock.cpu, decided.count(None), digest.hexdigest()]))
+
+
+def against(data: Path, checkout: Path, count: int, repeats: int) -> None:
+    """Compare with the filter of another checkout, in turns, each in a process of its own."""
+    sides = {"this": Path(__file__).resolve().parent.parent, "other": checkout.resolve()}
+    found: dict[str, list[tuple[float, float, int, str]]] = {side: [] for side in sides}
+    for _ in range(repeats):
+        for side, folder in sides.items():
+            command = [sys.executable, __file__, "--data", str(data), "--decide", str(count)]
+            environment = os.environ | {"PYTHONPATH": str(folder)}
+            answer = subprocess.run(
+                command, check=True, capture_output=True, text=True, env=environment
+            )
+            found[side].append(json.loads(answer.stdout))
+    for side, runs in found.items():
+        wall, cpu, kept, digests = zip(*runs, strict=True)
+        line(
+            f"{side} checkout, {count or 20_000:,} rows",
+            f"{statistics.median(wall):.2f} s wall, {statistics.median(cpu):.2f} s CPU",
+            f"kept {kept[0]:,}, decisions {digests[0][:16]}",
+        )
+    (ours, theirs) = (statistics.median(run[1] for run in found[side]) for side in sides)
+    line("CPU time of this checkout", f"{ours / theirs:.2f} of the other's")
+    if len({digest for runs in found.values() for *_, digest in runs}) > 1:
+        sys.exit("decided otherwise")
+
+
 def adding(data: Path, repeats: int) -> None:
     """Time 1,000 more rows for a pool of 50,000."""
     rows = mutated(data, 50_000 + 1_000 * repeats)
@@ -326,8 +369,17 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="the shared data's folder")
     parser.add_argument("--repeats", type=int, default=3, help="runs of each side")
     parser.add_argument("--only", choices=PARTS, nargs="*", default=PARTS, help="parts to run")
+    parser.add_argument("--against", type=Path, help="another checkout, to compare with")
+    parser.add_argument("--rows", type=int, default=0, help="made rows for --against")
     parser.add_argument("--growth", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--decide", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if options.decide is not None:
+        decide(options.data, options.decide)
+        return
+    if options.against:
+        against(options.data, options.against, options.rows, options.repeats)
+        return
     if options.growth:
         growth(options.data, options.growth)
         return
