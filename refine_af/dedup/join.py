@@ -68,6 +68,26 @@ fill 512 bits so much that every pair of them would pass."""
 
 _LONG_WORDS = 64
 
+DIRECT = 192
+"""Tokens from which on a row has no keys: it has thousands of them, and shares some with every
+other long row."""
+
+_RARE_WORDS = 32
+"""64-bit words of the signature of the rarer half of a row's tokens."""
+
+_HALVED = 512
+"""Rows of fewer tokens are compared by half as many bits, each for two: of pairs of unlike rows of
+400 tokens 1 in 400 passes."""
+
+_DIRECT_PAIRS = 1 << 22
+"""Pairs without keys that are one part."""
+
+_COLUMNS = 1 << 16
+"""Rows that are partners together: their signatures take 16 MiB."""
+
+_PAIRS_PER_KEY = 5
+"""So many of them cost what a key does."""
+
 _NEXT = 0x9E3779B1
 """What a second occurrence of a token differs by: it is a token of its own in signatures, so that
 what two rows have in common counts with repetitions."""
@@ -129,6 +149,11 @@ class JoinRows:
         first_long: The first row of at least :data:`LONG` tokens.
         long: :data:`_LONG_WORDS` words of each row from that on.
         long_slack: Their tokens beyond these bits.
+        first_direct: The first row of at least :data:`DIRECT` tokens; from it on rows have no
+            items in ``token``.
+        first_rare: The first row that can be the partner of one of these.
+        rare: Shape [:data:`_RARE_WORDS`, rows from ``first_rare`` on]; signatures of the rarer half
+            of the tokens.
         ranks: Number of different tokens that there are.
     """
 
@@ -143,6 +168,9 @@ class JoinRows:
     first_long: int
     long: Bits
     long_slack: Small
+    first_direct: int
+    first_rare: int
+    rare: Bits
     ranks: int
 
     @classmethod
@@ -162,13 +190,17 @@ class JoinRows:
         order = np.argsort(length, kind="stable")
         order = order[length[order] > 0]
         size = length[order]
-        kept = limits.as_long[1][size]
+        first_direct = int(np.searchsorted(size, DIRECT))
+        shortest = limits.shortest[size[first_direct]] if first_direct < len(size) else 1 << 40
+        first_rare = int(np.searchsorted(size, shortest))
+        kept = np.where(size < DIRECT, limits.as_long[1][size], 0)
         start = np.concatenate([[0], np.cumsum(kept)])
         token = np.empty(start[-1], np.int32)
         rest = np.empty((len(token), _WORDS), np.uint64)
         wide = np.empty((len(order), _WIDE), np.uint64)
         first_long = int(np.searchsorted(size, LONG))
         long = np.empty((len(order) - first_long, _LONG_WORDS), np.uint64)
+        rare = np.empty((_RARE_WORDS, len(order) - first_rare), np.uint64)
         for low, high in _parts(size, _TOKENS):
             part = size[low:high]
             held = np.take(ranks, tokens[_ranges(first[order[low:high]], part)])
@@ -184,6 +216,11 @@ class JoinRows:
                 signatures = _signatures(row, item, high - low, _LONG_WORDS)
                 begin = max(first_long - low, 0)
                 long[low + begin - first_long : high - first_long] = signatures[begin:]
+            if high > first_rare:
+                half = _ranges(np.cumsum(part) - part, part - _frequent(part))
+                signatures = _signatures(row[half], item[half], high - low, _RARE_WORDS)
+                begin = max(first_rare - low, 0)
+                rare[:, low + begin - first_rare : high - first_rare] = signatures[begin:].T
         return cls(
             number[order],
             size.astype(np.int32),
@@ -196,6 +233,9 @@ class JoinRows:
             first_long,
             long,
             (size[first_long:] - _count_bits(long)).astype(np.int32),
+            first_direct,
+            first_rare,
+            rare,
             len(ranks),
         )
 
@@ -282,6 +322,9 @@ class Join:
         self._short_end = [starts + usable[length] for usable in limits.as_short]
         self._items, self._token_counts = self._grouped()
         self.parts, self.costs = self._cut()
+        direct = list(self._cut_direct())
+        self.parts += [(-low, -high) for low, high, _ in direct]
+        self.costs += [1 + count // _PAIRS_PER_KEY for *_, count in direct]
 
     def _grouped(self) -> tuple[Small, Ints]:
         """Return the positions of keys' first tokens, by token, and each token's shorter rows."""
@@ -319,6 +362,8 @@ class Join:
             TooManyPairsError: For more than ``most``.
         """
         rows = self._rows
+        if part[0] < 0:
+            return self._direct_pairs(-part[0], -part[1])
         items = self._items[slice(*part)].astype(np.int64)
         counts = self._token_counts[rows.token[items]]
         found = _Pairs(self._most)
@@ -329,6 +374,66 @@ class Join:
         self._match(self._children(self._keys(np.sort(items[common]))), 2, found)
         pairs = found.distinct()
         return rows.number[pairs >> 32], rows.number[pairs & _LOW_HALF]
+
+    def _cut_direct(self) -> Iterator[tuple[int, int, int]]:
+        """Yield ranges of the rows without keys, counted from 1, and how many pairs they have."""
+        first = self._rows.first_direct
+        count = np.arange(first, len(self._rows)) - self._low[first:]
+        for low, high in _parts(count, _DIRECT_PAIRS):
+            yield first + low + 1, first + high + 1, int(count[low:high].sum())
+
+    def _direct_pairs(self, low: int, high: int) -> tuple[Ints, Ints]:
+        """Return what :meth:`pairs` does for the rows from ``low`` to ``high``, counted from 1."""
+        rows, found = self._rows, _Pairs(self._most)
+        ours = np.arange(low - 1, high - 1)
+        for start in range(int(self._low[low - 1]), high - 1, _COLUMNS):
+            theirs = np.arange(start, min(start + _COLUMNS, high - 1))
+            if self._sides is None:
+                self._compare(ours, theirs, found)
+                continue
+            for side in (False, True):
+                own, other = self._sides[ours] == side, self._sides[theirs] != side
+                self._compare(ours[own], theirs[other], found)
+        pairs = found.distinct()
+        return rows.number[pairs >> 32], rows.number[pairs & _LOW_HALF]
+
+    def _compare(self, longer: Ints, shorter: Ints, found: _Pairs) -> None:
+        """Add the pairs of each of ``longer`` with those of ``shorter`` before it.
+
+        At most as many of the tokens that two rows share as the longer one has in its frequent half
+        are not among the rarer ones of both. Bounds are in eighths, see :meth:`_needs`.
+        """
+        if not len(longer):
+            return
+        words, theirs = self._rarer(shorter, halved := self._rows.length[longer[-1]] < _HALVED)
+        own_words, share = self._rarer(longer, halved)
+        theirs = _eighths_of(theirs)
+        ours = _eighths_of(share - _frequent(self._rows.length[longer]))
+        step = max(1, _BLOCK // max(1, len(shorter)))
+        for start in range(0, len(longer), step):
+            some = longer[start : start + step]
+            common = np.zeros((len(some), len(shorter)), np.int16)
+            for word, own in zip(words, own_words[:, start : start + step], strict=True):
+                common += np.bitwise_count(own[:, None] & word)
+            common <<= 3
+            fits = common >= ours[start : start + step, None] + theirs
+            chosen = np.flatnonzero(fits)
+            first_of, second_of = some[chosen // len(shorter)], shorter[chosen % len(shorter)]
+            inside = (second_of < first_of) & (second_of >= self._low[first_of])
+            self._check(
+                first_of[inside].astype(np.int32), second_of[inside].astype(np.int32), found
+            )
+
+    def _rarer(self, numbers: Ints, halved: bool) -> tuple[Bits, npt.NDArray[np.float64]]:
+        """Return the signatures of rows' rarer tokens, and the rows' shares of the bits needed."""
+        rows = self._rows
+        words = rows.rare[:, numbers - rows.first_rare]
+        if halved:
+            words = words[: len(words) // 2] | words[len(words) // 2 :]
+        length = rows.length[numbers]
+        bits = np.bitwise_count(words).sum(axis=0, dtype=np.int64)
+        slack = length - _frequent(length) - bits
+        return words, self._limits.need * length - _SLACK - slack / 2
 
     def _keys(self, last: Ints) -> _Keys:
         rows = self._rows
@@ -416,8 +521,7 @@ class Join:
         length = np.take(self._rows.length, keys.row)
         left = length - (keys.last - np.take(self._rows.start, keys.row))
         least = self._limits.need * length - (depth - 1) / 2 - _SLACK
-        share = least - (left - _count_two(bits)) / 2
-        return bits, np.floor(8 * np.clip(share, -_MOST_BITS, _MOST_BITS)).astype(np.int16)
+        return bits, _eighths_of(least - (left - _count_two(bits)) / 2)
 
     def _longest_partner(self, keys: _Keys, depth: int) -> Small:
         """Return the row before which the partners of each key end, by length."""
@@ -528,6 +632,16 @@ def _many_each(
             inside = (position >= low[which]) & (position < high[which])
             yield which[inside], position[inside]
             at += len(some)
+
+
+def _frequent(length: Ints | Small) -> Ints:
+    """Return how many of the most frequent tokens a row's signature of rare ones leaves out."""
+    return length.astype(np.int64) // 2
+
+
+def _eighths_of(share: npt.NDArray[np.float64]) -> Shares:
+    """Return shares of bits in eighths, rounded down; those of more than all bits are cut."""
+    return np.floor(8 * np.clip(share, -_MOST_BITS, _MOST_BITS)).astype(np.int16)
 
 
 def _eighths(signatures: Bits) -> Shares:

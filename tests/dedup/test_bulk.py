@@ -61,6 +61,11 @@ def key_limits(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(join, "_BLOCK", 5)
     monkeypatch.setattr(join, "LONG", 3)
     monkeypatch.setattr(join, "_LONG_WORDS", 1)
+    monkeypatch.setattr(join, "DIRECT", 5)
+    monkeypatch.setattr(join, "_RARE_WORDS", 2)
+    monkeypatch.setattr(join, "_HALVED", 6)
+    monkeypatch.setattr(join, "_COLUMNS", 3)
+    monkeypatch.setattr(join, "_DIRECT_PAIRS", 4)
 
 
 @pytest.fixture(params=[(8, 20_000, 256), (0, 2, 3)], ids=["together", "split in halves"])
@@ -98,6 +103,12 @@ def long(draw: random.Random) -> str:
     return " ".join(draw.choices([f"w{n}" for n in range(400)], k=draw.randrange(60, 200)))
 
 
+def very_long(draw: random.Random) -> str:
+    words = [f"w{n}" for n in range(300)]
+    weights = [1 / (n + 1) for n in range(300)]
+    return " ".join(draw.choices(words, weights, k=draw.choice([130, 200, 320, 600])))
+
+
 def repeated(draw: random.Random) -> str:
     return " ".join(
         word for word in draw.choices("abcdefgh", k=4) for _ in range(draw.randrange(1, 6))
@@ -131,9 +142,9 @@ def random_rows(kind: Callable[[random.Random], str], count: int, seed: int) -> 
 
 
 @pytest.mark.usefixtures("split_limits")
-@pytest.mark.parametrize("kind", [short, long, repeated, two_words, alike])
+@pytest.mark.parametrize("kind", [short, long, very_long, repeated, two_words, alike])
 @pytest.mark.parametrize("common", [1500, 5])
-def test_five_kinds_of_random_rows(
+def test_six_kinds_of_random_rows(
     kind: Callable[[random.Random], str], common: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(join, "_COMMON", common)
