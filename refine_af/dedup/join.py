@@ -405,9 +405,10 @@ class Join:
         """
         if not len(longer):
             return
-        words, theirs = self._rarer(shorter, halved := self._rows.length[longer[-1]] < _HALVED)
+        halved = bool(self._rows.length[longer[-1]] < _HALVED)
+        words, share = self._rarer(shorter, halved)
+        theirs = _eighths_of(share)
         own_words, share = self._rarer(longer, halved)
-        theirs = _eighths_of(theirs)
         ours = _eighths_of(share - _frequent(self._rows.length[longer]))
         step = max(1, _BLOCK // max(1, len(shorter)))
         for start in range(0, len(longer), step):
