@@ -140,8 +140,13 @@ def test_every_container_is_bounded_and_may_do_nothing(path: Path) -> None:
         assert {"/artifacts", "/tmp"} <= mounted  # noqa: S108
 
 
-@pytest.mark.parametrize("profile", ["cpu", "h100"])
-@pytest.mark.parametrize("preset", preset_names())
+@pytest.mark.parametrize(
+    ("preset", "profile"),
+    [
+        *((preset, "h100") for preset in preset_names()),
+        *((preset, "cpu") for preset in ("smoke", "quickstart", "teams-rl-smoke")),
+    ],
+)
 def test_no_stage_of_any_preset_has_the_clusters_token_or_a_whole_secret(
     preset: str, profile: str
 ) -> None:

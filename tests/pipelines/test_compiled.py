@@ -459,7 +459,7 @@ def test_a_task_whose_content_nothing_pins_is_not_cached(
     settings: tuple[str, ...], cached: bool, tmp_path: Path
 ) -> None:
     digests = {stage.name: "sha256:" + "0" * 64 for stage in STAGES}
-    spec, _ = compiled(tmp_path, "cpu", *settings, registry="registry.example", digests=digests)
+    spec, _ = compiled(tmp_path, "a100", *settings, registry="registry.example", digests=digests)
     options = {name: task["cachingOptions"] for name, task in tasks_of(spec).items()}
     scored = [value for name, value in options.items() if name.startswith("score_rewards")]
     assert {value.get("enableCache", False) for value in scored} == {cached}
