@@ -54,7 +54,7 @@ def digests_of(folder: Path) -> dict[str, str]:
     }
 
 
-def _unfold(task: Path) -> None:
+def unfold(task: Path) -> None:
     """Put a task's own records beside its artifacts, as a local run has them."""
     records = task / "records"
     for path in records.glob("*") if records.is_dir() else ():
@@ -70,7 +70,7 @@ def fetched(repository: Repository, done: Execution, name: str, folder: Path) ->
             start, _, own = key.rpartition(f"/{artifact}")[0].rpartition("/")
             assert start == f"refine-af/{name}"
             repository.get(key, folder / own / artifact)
-            _unfold(folder / own)
+            unfold(folder / own)
         for output, value in done.parameters.get(task, {}).items():
             (folder / own / output).write_text(value, encoding="utf-8")
     return digests_of(folder)

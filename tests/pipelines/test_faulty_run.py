@@ -9,7 +9,7 @@ import pytest
 from argo_machines import Processes
 from argo_repository import Repository, S3Repository
 from argo_run import Cluster, Execution, load
-from argo_smoke import REGISTRY, compile_smoke, digests_of, run_by_kfp
+from argo_smoke import REGISTRY, compile_smoke, digests_of, run_by_kfp, unfold
 from servers import BUCKET, Faults
 
 from refine_af.storage.manifest import MANIFEST_NAME
@@ -30,11 +30,13 @@ class StagesOwnStorage(Cluster):
         keys = {item["name"]: item["s3"]["key"] for item in template["outputs"]["artifacts"]}
         folder = next(iter(keys.values())).rpartition("/")[0]
         box = template["container"]
+        own = ("--inputs-", "--outputs-", "--records=")
         words = [f"--outputs-dir=s3://{BUCKET}/{folder}"]
         words += [
             f"--{name.replace('_', '-')}=s3://{BUCKET}/{key}" for name, key in sources.items()
         ]
-        words += [word for word in box["args"] if not word.startswith(("--inputs-", "--outputs-"))]
+        words += [f"--records=s3://{BUCKET}/{folder}/records"] if "records" in keys else []
+        words += [word for word in box["args"] if not word.startswith(own)]
         code = self._machine.run(template | {"container": box | {"args": words}}, pod)
         if code == 0:
             done.keys[task] = keys
@@ -49,6 +51,8 @@ def fetched(repository: Repository, prefix: str, folder: Path) -> dict[str, str]
     for key in repository.keys(prefix):
         if key.rpartition("/")[2] != MANIFEST_NAME:
             repository.get(key, folder / key.removeprefix(prefix))
+    for task in folder.iterdir():
+        unfold(task)
     return digests_of(folder)
 
 
