@@ -149,7 +149,8 @@ def train_ppo(
         max_kl: Stop above this KL per episode, nats.
         whiten: Advantages get mean 0 and standard deviation 1.
         detach_value: The value loss trains the value head alone.
-        precision: Of products in forward passes; what is trained is float32 in any case.
+        precision: Of products in forward passes of a model in float32; one in half precision, as
+            on a GPU, runs in its own. What is trained is float32 in any case.
         quantization: nf4 loads the base model in 4 bits (bitsandbytes, NVIDIA GPU, with an
             adapter).
         rollout: Who acts; vllm and vllm_server reload the adapter after each update.

@@ -87,7 +87,9 @@ class PPOParams(ProcessesParams, ModelParams):
     whiten: bool = param(True, "Advantages get mean 0 and standard deviation 1.")
     detach_value: bool = param(False, "The value loss trains the value head alone.")
     precision: Precision = param(
-        "float32", "Of products in forward passes; what is trained is float32 in any case."
+        "float32",
+        "Of products in forward passes of a model in float32; one in half precision, as on a GPU,"
+        " runs in its own. What is trained is float32 in any case.",
     )
     quantization: Literal["none", "nf4"] = param(
         "none", "nf4 loads the base model in 4 bits (bitsandbytes, NVIDIA GPU, with an adapter)."
