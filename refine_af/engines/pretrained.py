@@ -7,10 +7,11 @@ also fills what a file lacks with random numbers, and only warns.
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from math import prod
 from pathlib import Path
 from typing import Any
 
-from refine_af.contracts.errors import DataError, RefineAfError
+from refine_af.contracts.errors import DataError, RefineAfError, missing_library
 from refine_af.engines.memory import out_of_memory
 
 OPTIONAL_KEYS = re.compile(r"(\.attention\.(bias|masked_bias)|rotary_emb\.inv_freq)$")
@@ -18,6 +19,10 @@ OPTIONAL_KEYS = re.compile(r"(\.attention\.(bias|masked_bias)|rotary_emb\.inv_fr
 
 _POOLER = re.compile(r"(^|\.)pooler\.")
 """A layer of encoders that sentence vectors do not go through."""
+
+
+MOST_RANDOM = 10**8
+"""Most weights beyond those that the files hold for which memory is taken, to name them after."""
 
 
 @contextmanager
@@ -29,13 +34,16 @@ def reading(model: str, kind: str) -> Iterator[None]:
         kind: What it is read as, such as ``a causal LM``.
 
     Raises:
-        DataError: With the library's first line. A missing library and a full memory keep their
-            own errors.
+        DataError: With the library's first line. A full memory keeps its own error.
+        MissingLibraryError: When the model's own configuration needs a library that is not here.
     """
     try:
         yield
-    except (RefineAfError, ImportError):
+    except RefineAfError:
         raise
+    except ImportError as error:  # as its configuration asks for: a way of packing weights
+        remedy = "install that library, or name a model that does not need it"
+        raise missing_library(error, f"{model}: reading it as {kind}", remedy) from error
     except Exception as error:
         if out_of_memory(error):
             raise
@@ -44,6 +52,51 @@ def reading(model: str, kind: str) -> Iterator[None]:
             f"{model}: transformers cannot read it as {kind} ({type(error).__name__}: {first});"
             " see to its config.json, tokenizer and *.safetensors"
         ) from error
+
+
+def refuse_more_than_stored(model_class: Any, folder: str | Path, model: str) -> None:  # noqa: ANN401
+    """Refuse a configuration of many more weights than the files hold, before memory is taken.
+
+    transformers reserves memory for all of them, and only then says which ones the files lack.
+    Packed (quantized) weights are not counted, nor a model of the Hub, nor code of its own.
+
+    Args:
+        model_class: An Auto class of transformers, or a class of its models.
+        folder: Of the model.
+        model: To be named.
+
+    Raises:
+        DataError: With both numbers.
+    """
+    import torch
+    from transformers import AutoConfig
+
+    if not Path(folder).is_dir():
+        return
+    config = (getattr(model_class, "config_class", None) or AutoConfig).from_pretrained(folder)
+    if getattr(config, "quantization_config", None) or getattr(config, "auto_map", None):
+        return
+    build = getattr(model_class, "from_config", None) or model_class._from_config
+    with torch.device("meta"):
+        described = sum(weight.numel() for weight in build(config).parameters())
+    held = stored_weights(Path(folder))
+    if described - held > MOST_RANDOM:
+        raise DataError(
+            f"{model}: config.json describes {described:,} weights and its *.safetensors hold"
+            f" {held:,}; they are of different models, or a file is missing"
+        )
+
+
+def stored_weights(folder: Path) -> int:
+    """Return how many numbers the safetensors files of a folder hold, by their headers."""
+    from safetensors import safe_open
+
+    total = 0
+    for path in sorted(folder.glob("*.safetensors")):
+        with safe_open(path, framework="pt") as opened:
+            names = opened.keys()
+            total += sum(prod(opened.get_slice(name).get_shape()) for name in names)
+    return total
 
 
 def random_weights(report: Mapping[str, Any], *, pooler: bool = True) -> list[str]:
@@ -81,6 +134,8 @@ def load_whole(
         DataError: For files that cannot be read, or that lack weights.
     """
     with reading(model, kind):
+        if not options.get("trust_remote_code"):
+            refuse_more_than_stored(model_class, folder, model)
         loaded, report = model_class.from_pretrained(
             folder, use_safetensors=True, output_loading_info=True, **options
         )

@@ -10,7 +10,7 @@ pytest.importorskip("torch", reason="models need refine-af[train]")
 
 from safetensors.torch import load_file, save_file
 
-from refine_af.contracts.errors import DataError
+from refine_af.contracts.errors import DataError, MissingLibraryError
 from refine_af.engines.models import load_model, resolve_model
 from refine_af.engines.stopping import end_tokens
 from refine_af.sft.base_model import load_trainable
@@ -56,6 +56,8 @@ ODD: dict[str, tuple[Change, str]] = {
     "an unknown activation": (config(hidden_act="nope"), "nope"),
     "positions below 0": (config(max_position_embeddings=-5), "a whole number above 0"),
     "positions in words": (config(max_position_embeddings="x"), "a whole number above 0"),
+    "more layers than its files": (config(num_hidden_layers=900), "config.json describes"),
+    "wider than its files": (config(intermediate_size=500_000), "config.json describes"),
     "a huge width": (config(hidden_size=10**7), "at most 1000000 is built"),
     "a tokenizer that is a list": (written("tokenizer.json", "[]"), "transformers cannot read it"),
     "a missing weight": (without("down_proj"), "would be random numbers"),
@@ -101,3 +103,11 @@ def test_ends_that_are_no_ids_are_refused(tmp_path: Path, ends: str) -> None:
 
 def test_the_embedded_model_is_whole() -> None:
     load_model("builtin:fixture")
+
+
+def test_a_library_that_the_configuration_asks_for_is_named_with_the_model(tmp_path: Path) -> None:
+    packed = {"quant_method": "gptq", "bits": 4}
+    folder = str(odd(tmp_path, config(quantization_config=packed)))
+    with pytest.raises(MissingLibraryError, match="install that library, or name a model") as told:
+        load_model(folder)
+    assert folder in str(told.value)

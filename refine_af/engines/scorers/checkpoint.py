@@ -4,9 +4,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from refine_af.contracts.errors import DataError, DependencyError, missing_library
+from refine_af.contracts.errors import DataError, DependencyError, RefineAfError, missing_library
 from refine_af.engines.memory import RowsAtOnce, out_of_memory
-from refine_af.engines.pretrained import random_weights
+from refine_af.engines.pretrained import random_weights, refuse_more_than_stored
 
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
 
@@ -49,11 +49,14 @@ def load_model(model_class: Any, model: str, loading: Loading) -> tuple[Any, Any
     options: dict[str, Any] = {"revision": loading.revision} if loading.revision else {}
     try:
         tokenizer = _tokenizer(model, options)
+        refuse_more_than_stored(model_class, model, model)
         loaded, report = model_class.from_pretrained(
             model, dtype=dtype, use_safetensors=True, output_loading_info=True, **options
         )
     except ImportError as error:
         raise missing_library(error, f"scorer model {model}", "install that library") from error
+    except RefineAfError:
+        raise
     except Exception as error:  # a configuration may hold anything; see engines/pretrained.py
         if out_of_memory(error):
             raise
