@@ -2,16 +2,13 @@
 
 import json
 import struct
-from math import prod
 from pathlib import Path
-from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
 from refine_af.contracts.errors import ParameterError, nearest
+from refine_af.engines.pretrained import stored_weights
 from refine_af.ppo.activations import LayerShape
-
-MOST_HEADER_BYTES = 100 * 1024 * 1024
 
 
 class Backbone(BaseModel):
@@ -153,7 +150,7 @@ def _of_folder(folder: Path) -> Backbone | None:
         heads = int(config["num_attention_heads"])
         hidden = int(config["hidden_size"])
         head = int(config.get("head_dim") or hidden // heads)
-        weights = sum(_weights(path) for path in sorted(folder.glob("*.safetensors")))
+        weights = stored_weights(folder)
         return Backbone(
             parameters=weights,
             layers=int(config["num_hidden_layers"]),
@@ -165,13 +162,3 @@ def _of_folder(folder: Path) -> Backbone | None:
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError, struct.error):
         return None  # check_inputs says what is wrong with a model that cannot be read
-
-
-def _weights(path: Path) -> int:
-    """Return the number of weights in a safetensors file, from its header."""
-    with path.open("rb") as file:
-        (size,) = struct.unpack("<Q", file.read(8))
-        if size > MOST_HEADER_BYTES:
-            raise ValueError(f"{path}: a header of {size} bytes")
-        header: dict[str, Any] = json.loads(file.read(size))
-    return sum(prod(entry["shape"]) for name, entry in header.items() if name != "__metadata__")
