@@ -24,6 +24,21 @@ from refine_af.storage.schemes import open_source, open_store
 from refine_af.storage.sources import fetch, fingerprint
 
 
+def bad_store(
+    handler: type[BaseHTTPRequestHandler], monkeypatch: pytest.MonkeyPatch
+) -> ThreadingHTTPServer:
+    """Start a server that S3 and Cloud Storage are looked for at."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    for name in ("AWS_ENDPOINT_URL", "STORAGE_EMULATOR_HOST"):
+        monkeypatch.setenv(name, f"http://127.0.0.1:{server.server_port}")
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "made-up")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    return server
+
+
 class Endless(BaseHTTPRequestHandler):
     """Sends for ever: all at once, or (``/slow``) a byte at a time; or an odd length."""
 
@@ -151,15 +166,7 @@ def test_a_store_that_sends_byte_by_byte_is_given_up_and_leaves_no_thread(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-    address = f"http://127.0.0.1:{server.server_port}"
-    for name in ("AWS_ENDPOINT_URL", "STORAGE_EMULATOR_HOST"):
-        monkeypatch.setenv(name, address)
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "made-up")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    server = bad_store(handler, monkeypatch)
     monkeypatch.setenv(limits.SECONDS_VARIABLE, "0.5")
     before = set(threading.enumerate())
     uri = f"{scheme}://bucket/rows.jsonl"
@@ -233,14 +240,7 @@ def test_an_upload_that_does_not_end_is_given_up(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-    for name in ("AWS_ENDPOINT_URL", "STORAGE_EMULATOR_HOST"):
-        monkeypatch.setenv(name, f"http://127.0.0.1:{server.server_port}")
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "made-up")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    server = bad_store(handler, monkeypatch)
     monkeypatch.setenv(limits.UPLOAD_VARIABLE, "0.5")
     (tmp_path / "folder").mkdir()
     large = tmp_path / "folder" / "weights"
