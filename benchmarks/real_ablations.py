@@ -8,6 +8,8 @@ with its settings, and answers its questions:
 - ``people``: packaged seeds, instruction and output written by people (are better pairs of use?);
 - ``tasks``: questions of SUPER-NI training tasks with their references (is the student able to?);
 - ``worst_of_n``: of the pairs that ``best_of_n`` chose from, those that the reward likes least;
+- ``rated_high``, ``rated_low``: two pairs of the start model for each of the instructions that
+  ``task_rating`` likes most, and least (does it choose instructions that the student needs?);
 - ``rl_long``: as ``rl``, with more updates of PPO (were there too few episodes?).
 
 ``baseline_best_form``, ``best_of_n_best_form`` and ``rl_best_form`` are the study's own students,
@@ -19,7 +21,7 @@ What is there is not run again. The protocol is in ``benchmarks/README.md``.
 import argparse
 import json
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
@@ -32,6 +34,8 @@ from refine_af.contracts.jsonl import iter_objects, read_rows, write_rows
 from refine_af.contracts.records import Instance, Prediction, Rejected, Seed
 from refine_af.contracts.stage import EVERY_STAGE_WRITES
 from refine_af.runner import find_stage, run_stage
+from refine_af.self_instruct.params import BootstrapParams
+from refine_af.storage.journal import MemoryJournal
 
 SHORT = (160, 60)
 """Most words before the answer and in it, so that rows fit ``train_sft.max_length``."""
@@ -151,6 +155,32 @@ def rows_of_worst_choice(seed: Finished, options: argparse.Namespace) -> Path:
     return path
 
 
+def rows_by_rating(seed: Finished, best: bool) -> Path:
+    """Write the first two pairs of ``best_of_n`` of the best, or worst, rated instructions."""
+    path = seed.output / f"rated_{'high' if best else 'low'}.jsonl"
+    if path.exists():
+        return path
+    pairs: dict[str, list[Instance]] = {}
+    for row in read_rows(seed.known("generate_instances-best_of_n") / "instances", Instance):
+        pairs.setdefault(row.instruction, []).append(row)
+    rated = dict(zip(pairs, ratings(seed, list(pairs)), strict=True))
+    ordered = sorted(pairs, key=lambda text: rated[text], reverse=best)
+    rows = [row for text in ordered for row in pairs[text][:2]]
+    write_rows(path, rows[: seed.rows()])
+    return path
+
+
+def ratings(seed: Finished, instructions: Sequence[str]) -> Sequence[float]:
+    """Return ``task_rating`` of instructions, as the stage that wrote them would have rated."""
+    from refine_af.self_instruct.task_rating import open_rating
+
+    params = BootstrapParams(**{**seed.params("generate_instructions"), "task_rating": "pmi"})
+    seeds = read_rows(seed.known("seed_ingest") / "seeds", Seed)
+    rate = open_rating(params, seeds, MemoryJournal())
+    assert rate is not None
+    return rate(instructions)
+
+
 def rows_of_longer_ppo(seed: Finished, options: argparse.Namespace) -> Path:
     """Train PPO for more updates and let the policy answer the study's instructions."""
     kept = seed.known("dedup_filter") / "kept"
@@ -178,6 +208,8 @@ ARMS: dict[str, Callable[[Finished, argparse.Namespace], Path]] = {
     "people": rows_of_people,
     "tasks": rows_of_tasks,
     "worst_of_n": rows_of_worst_choice,
+    "rated_high": lambda seed, _: rows_by_rating(seed, best=True),
+    "rated_low": lambda seed, _: rows_by_rating(seed, best=False),
     "rl_long": rows_of_longer_ppo,
 }
 
@@ -186,6 +218,7 @@ BEST_FORM = "_best_form"
 ASKED_AGAIN = tuple(f"{arm}{BEST_FORM}" for arm in ("baseline", "best_of_n", "rl"))
 AMONG_EACH_OTHER = (
     ("best_of_n", "worst_of_n"),
+    ("rated_high", "rated_low"),
     ("rl_long", "rl"),
     (f"best_of_n{BEST_FORM}", f"baseline{BEST_FORM}"),
     (f"rl{BEST_FORM}", f"baseline{BEST_FORM}"),

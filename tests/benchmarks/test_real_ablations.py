@@ -53,6 +53,24 @@ def test_the_worst_pair_of_each_instruction_is_the_one_that_scored_lowest(tmp_pa
     assert [row.input for row in read_rows(path, Instance)] == ["a1", "b1"]
 
 
+def test_rated_arms_hold_two_pairs_of_the_best_or_worst_rated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = tmp_path / "artifacts" / "generate_instances-best_of_n"
+    sft = tmp_path / "artifacts" / "train_sft-baseline"
+    for folder in (made, sft, tmp_path / "more"):
+        folder.mkdir(parents=True)
+    names = ("a1", "a2", "a3", "b1", "b2", "c1", "c2", "c3")
+    write_rows(made / "instances", [pair(name, name[0], name, "3") for name in names])
+    (sft / "metrics").write_text(json.dumps({"rows": 3}))
+    rated = {"a": 0.2, "b": 0.9, "c": -0.4}
+    monkeypatch.setattr(real_ablations, "ratings", lambda _, texts: [rated[t] for t in texts])
+    seed = Finished(1, tmp_path, tmp_path / "more")
+    for arm, chosen in (("rated_high", ["b1", "b2", "a1"]), ("rated_low", ["c1", "c2", "a1"])):
+        path = real_ablations.ARMS[arm](seed, argparse.Namespace())
+        assert [row.input for row in read_rows(path, Instance)] == chosen
+
+
 def test_rewards_and_curves_of_study_and_ablations_stand_together(tmp_path: Path) -> None:
     study, more = tmp_path / "study", tmp_path / "more"
     for folder, totals in (
