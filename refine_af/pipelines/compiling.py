@@ -2,14 +2,13 @@
 
 import json
 import logging
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-from kfp import compiler
+from google.protobuf import json_format
+from kfp.dsl import base_component
 
 from refine_af.contracts.errors import ParameterError
 from refine_af.contracts.stage import Stage
@@ -171,18 +170,17 @@ def _hardware(name: str, config: RunConfig) -> Profile:
 
 
 def _compiled(
-    pipeline: Any,  # noqa: ANN401  kfp's
+    pipeline: base_component.BaseComponent,
     profile: Profile,
     images: Images,
     nodes: Mapping[str, int],
 ) -> Compiled:
     """Return the IR of a pipeline, made small."""
     logging.getLogger("kfp").setLevel(logging.ERROR)
-    with tempfile.TemporaryDirectory() as folder:
-        target = Path(folder) / "pipeline.yaml"
-        compiler.Compiler().compile(pipeline, str(target))
-        spec, *platform = yaml.safe_load_all(target.read_text(encoding="utf-8"))
-    extra = platform[0] if platform else {}
+    spec, extra = (
+        json.loads(json_format.MessageToJson(message, sort_keys=True))
+        for message in (pipeline.pipeline_spec, pipeline.platform_spec)
+    )
     slim(spec, extra)
     for name, item in spec["root"]["inputDefinitions"]["parameters"].items():
         item["description"] = DESCRIPTIONS[name]  # shown in the form of the KFP UI
