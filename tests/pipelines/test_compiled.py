@@ -41,7 +41,8 @@ def compiled(
     target = folder / "pipeline.yaml"
     config = load_config(preset, "").with_values(assignments)
     compile_request(config, profile, Images(registry, "0.1.0", digests or {})).write_ir(target)
-    spec, *platform = yaml.safe_load_all(target.read_text(encoding="utf-8"))
+    text = target.read_text(encoding="utf-8")
+    spec, *platform = yaml.load_all(text, yaml.CSafeLoader)  # ten times as fast
     return spec, platform[0] if platform else {}
 
 
