@@ -13,7 +13,7 @@ with its settings, and answers its questions:
 - ``rl_long``: as ``rl``, with more updates of PPO (were there too few episodes?).
 
 ``baseline_best_form``, ``best_of_n_best_form`` and ``rl_best_form`` are the study's own students,
-asked in the words that were the untuned model's best.
+``tasks_best_form`` that of ``tasks``, asked in the words that were the untuned model's best.
 
 What is there is not run again. The protocol is in ``benchmarks/README.md``.
 """
@@ -215,13 +215,14 @@ ARMS: dict[str, Callable[[Finished, argparse.Namespace], Path]] = {
 
 
 BEST_FORM = "_best_form"
-ASKED_AGAIN = tuple(f"{arm}{BEST_FORM}" for arm in ("baseline", "best_of_n", "rl"))
+ASKED_AGAIN = tuple(f"{arm}{BEST_FORM}" for arm in ("baseline", "best_of_n", "rl", "tasks"))
 AMONG_EACH_OTHER = (
     ("best_of_n", "worst_of_n"),
     ("rated_high", "rated_low"),
     ("rl_long", "rl"),
     (f"best_of_n{BEST_FORM}", f"baseline{BEST_FORM}"),
     (f"rl{BEST_FORM}", f"baseline{BEST_FORM}"),
+    (f"tasks{BEST_FORM}", f"baseline{BEST_FORM}"),
 )
 MATCHED = {
     "again": ("best_of_n", "rl", "baseline_b"),
@@ -233,9 +234,11 @@ MATCHED = {
 def train_and_ask(seed: Finished, arm: str, options: argparse.Namespace) -> None:
     """Train the student on an arm's rows and ask it the study's questions."""
     if arm in ASKED_AGAIN:
-        tuned = seed.known(f"train_sft-{arm.removesuffix(BEST_FORM)}")
+        student = arm.removesuffix(BEST_FORM)
+        tuned = seed.output if student in ARMS else seed.folder / "artifacts"
         asked = seed.params(f"evaluate-{BEST_START}")
-        seed.run(f"evaluate-{arm}", "evaluate", asked, adapter=tuned / "adapter")
+        adapter = tuned / f"train_sft-{student}" / "adapter"
+        seed.run(f"evaluate-{arm}", "evaluate", asked, adapter=adapter)
         return
     seed.output.mkdir(parents=True, exist_ok=True)
     inputs = {"instances": ARMS[arm](seed, options)}
