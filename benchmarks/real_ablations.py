@@ -13,7 +13,8 @@ with its settings, and answers its questions:
 - ``rl_long``: as ``rl``, with more updates of PPO (were there too few episodes?).
 
 ``baseline_best_form``, ``best_of_n_best_form`` and ``rl_best_form`` are the study's own students,
-``tasks_best_form`` that of ``tasks``, asked in the words that were the untuned model's best.
+``tasks_best_form`` and ``people_best_form`` those of these arms, asked in the words that were the
+untuned model's best.
 
 What is there is not run again. The protocol is in ``benchmarks/README.md``.
 """
@@ -215,7 +216,9 @@ ARMS: dict[str, Callable[[Finished, argparse.Namespace], Path]] = {
 
 
 BEST_FORM = "_best_form"
-ASKED_AGAIN = tuple(f"{arm}{BEST_FORM}" for arm in ("baseline", "best_of_n", "rl", "tasks"))
+ASKED_AGAIN = tuple(
+    f"{arm}{BEST_FORM}" for arm in ("baseline", "best_of_n", "rl", "tasks", "people")
+)
 AMONG_EACH_OTHER = (
     ("best_of_n", "worst_of_n"),
     ("rated_high", "rated_low"),
@@ -223,6 +226,7 @@ AMONG_EACH_OTHER = (
     (f"best_of_n{BEST_FORM}", f"baseline{BEST_FORM}"),
     (f"rl{BEST_FORM}", f"baseline{BEST_FORM}"),
     (f"tasks{BEST_FORM}", f"baseline{BEST_FORM}"),
+    (f"people{BEST_FORM}", f"baseline{BEST_FORM}"),
 )
 MATCHED = {
     "again": ("best_of_n", "rl", "baseline_b"),
