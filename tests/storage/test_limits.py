@@ -286,14 +286,7 @@ def test_a_write_whose_caller_is_stopped_does_not_go_on(monkeypatch: pytest.Monk
 
 def test_an_endless_listing_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "ANSWER_BYTES", 100_000)
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Endless)
-    server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-    for name in ("AWS_ENDPOINT_URL", "STORAGE_EMULATOR_HOST"):
-        monkeypatch.setenv(name, f"http://127.0.0.1:{server.server_port}")
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "made-up")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    server = bad_store(Endless, monkeypatch)
     for uri in ("s3://bucket/rows.jsonl", "gs://bucket/rows.jsonl"):
         with pytest.raises(StorageError, match="more than 100000 bytes"):
             open_store(uri).fingerprint(uri)
